@@ -1,0 +1,1 @@
+"""Chaos and resilience test harness for Kubernetes."""

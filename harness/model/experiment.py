@@ -1,0 +1,92 @@
+"""An experiment as a value; `harness.model.document` reads it from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.model.fault import FaultSpec
+from harness.model.objective import AbortWhen, Objective
+from harness.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One Chaos Toolkit activity: a probe or an action with its provider."""
+
+    kind: str
+    name: str
+    provider: Mapping[str, Any]
+    tolerance: Any = None
+    pause_before: float = 0.0
+    pause_after: float = 0.0
+    fault: FaultSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSpec:
+    """An open load: operations per second of one workload."""
+
+    workload: str
+    rate: float
+    ramp: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """How long each phase may take, in seconds; recovery ends early when the system is steady."""
+
+    baseline: float = 5.0
+    hold: float = 5.0
+    recovery: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class BlastRadius:
+    """The caps of a run: the namespaces it may touch, and how many pods and nodes."""
+
+    namespaces: tuple[str, ...] = ()
+    pods: int = 0
+    nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """The verdict the document declares; a run is right when it equals it."""
+
+    verdict: Verdict = Verdict.PASS
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One experiment, complete and valid."""
+
+    path: Path
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    hypothesis: str
+    probes: tuple[Activity, ...]
+    method: tuple[Activity, ...]
+    rollbacks: tuple[Activity, ...]
+    sets: frozenset[str]
+    load: LoadSpec | None
+    phases: Phases
+    objectives: tuple[Objective, ...]
+    abort_when: AbortWhen | None
+    blast_radius: BlastRadius
+    expect: Expectation = field(default_factory=Expectation)
+    digest: str = ""
+
+    @property
+    def faults(self) -> tuple[FaultSpec, ...]:
+        """List the faults of the method, in order."""
+        return tuple(activity.fault for activity in self.method if activity.fault)
+
+    @property
+    def name(self) -> str:
+        """Name the experiment by its file, `component/fault`."""
+        return f"{self.path.parent.name}/{self.path.stem}"

@@ -1,0 +1,54 @@
+"""What a fault asks for and what it is aimed at."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Hand(enum.StrEnum):
+    """Who does a fault and undoes it (design: one fault, one hand)."""
+
+    API = "api"
+    NODE = "node"
+    HOST = "host"
+
+
+class Phase(enum.StrEnum):
+    """Where a fault is in its life."""
+
+    PENDING = "Pending"
+    INJECTED = "Injected"
+    FELT = "Felt"
+    HEALED = "Healed"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A rule that picks pods or nodes; names are resolved by the plan, never here."""
+
+    namespace: str = ""
+    selector: str = ""
+    pods: int = 0
+    nodes: int = 0
+    at_once: int = 1
+    container: str = ""
+    hosting: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Say whether this rule picks `pod`s or `node`s."""
+        return "node" if self.nodes else "pod"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSpec:
+    """One fault of the method, as the document states it."""
+
+    kind: str
+    activity: str
+    target: Target
+    parameters: Mapping[str, Any] = field(default_factory=dict)

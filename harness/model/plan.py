@@ -1,0 +1,51 @@
+"""A plan: the named targets of one run, hashed before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.model.fault import Hand
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """One resolved target: a pod of a namespace, or a node."""
+
+    kind: str
+    name: str
+    uid: str
+    namespace: str = ""
+    node: str = ""
+    zone: str = ""
+    owner: str = ""
+    container: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One fault against one target."""
+
+    id: str
+    kind: str
+    activity: str
+    hand: Hand
+    victim: Victim
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will touch, and the two hashes that bind it."""
+
+    run: str
+    seed: int
+    context: str
+    faults: tuple[PlannedFault, ...]
+    intent: str
+    resolved: str
+    rules: tuple[Mapping[str, Any], ...] = ()
