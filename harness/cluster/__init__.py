@@ -1,0 +1,1 @@
+"""The cluster room: Docker, kind, image builds and the Kubernetes client."""

@@ -1,0 +1,68 @@
+"""Where everything built or started is kept, and under which key."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+Progress = Callable[[str], None]
+
+
+def cache_dir() -> Path:
+    """Return the folder that holds everything the harness builds, starts or remembers."""
+    named = os.environ.get("HARNESS_CACHE")
+    return Path(named).absolute() if named else Path.home() / ".cache" / "kube-chaos-harness"
+
+
+def is_named() -> bool:
+    """Say whether the cache folder was chosen by HARNESS_CACHE; then nothing outside it is used either."""
+    return bool(os.environ.get("HARNESS_CACHE"))
+
+
+def offline() -> bool:
+    """Say whether container registries must not be asked."""
+    return os.environ.get("HARNESS_OFFLINE", "") not in ("", "0")
+
+
+def project_root() -> Path:
+    """Return the folder that holds `images/`, `stack/` and `kind-config.yaml`."""
+    return Path(__file__).resolve().parents[2]
+
+
+def digest(paths: Iterable[Path], *extra: str) -> str:
+    """Return a short hash of files and folders (names, modes and contents) and of further strings."""
+    hasher = hashlib.sha256()
+    for root in paths:
+        if not root.exists():
+            raise FileNotFoundError(root)
+        files = sorted(f for f in root.rglob("*") if f.is_file() and _is_source(f)) if root.is_dir() else [root]
+        for file in files:
+            name = file.relative_to(root).as_posix() if root.is_dir() else file.name
+            mode = "x" if os.access(file, os.X_OK) else "-"
+            hasher.update(f"{name}\0{mode}\0{file.stat().st_size}\0".encode())
+            hasher.update(file.read_bytes())
+    for text in extra:
+        hasher.update(f"{len(text)}\0{text}".encode())
+    return hasher.hexdigest()[:12]
+
+
+def _is_source(file: Path) -> bool:
+    return "__pycache__" not in file.parts and file.suffix != ".pyc"
+
+
+@contextmanager
+def locked(name: str, progress: Progress) -> Iterator[None]:
+    """Hold a lock that other processes with the same cache respect; it goes with the process."""
+    path = cache_dir() / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"waiting for another harness command that holds {name!r}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

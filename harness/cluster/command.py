@@ -1,0 +1,108 @@
+"""Run an outside command: deadline, log, and a line now and then while it takes its time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.cluster.cache import Progress, cache_dir
+from harness.errors import PreconditionFailed
+
+HEARTBEAT_SECONDS = 20.0
+TAIL_LINES = 8
+
+
+def run(
+    argv: Sequence[str],
+    what: str,
+    progress: Progress,
+    *,
+    estimate: float,
+    deadline: float | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    hint: str = "",
+) -> None:
+    """Run a long command into a log file, announcing `what` with its estimate in seconds."""
+    log = cache_dir() / "logs" / f"{what.replace(' ', '-').replace('/', '-')}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    progress(f"{what}: about {duration(estimate)}")
+    began = time.monotonic()
+    limit = deadline if deadline is not None else max(120.0, 5 * estimate)
+    with log.open("wb") as output:
+        try:
+            process = subprocess.Popen(
+                argv, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_env(env), cwd=cwd
+            )
+        except OSError as error:
+            raise PreconditionFailed(f"{what} failed", where=argv[0], why=error.strerror or str(error)) from None
+        try:
+            status = _wait(process, what, progress, began, estimate, limit)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if status != 0:
+        why = f"no end after {duration(limit)}" if status is None else f"exit status {status}"
+        raise PreconditionFailed(f"{what} failed", where=str(log), why=f"{why}\n{tail(log)}", hint=hint)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], what: str, progress: Progress, began: float, estimate: float, limit: float
+) -> int | None:
+    while True:
+        spent = time.monotonic() - began
+        if spent >= limit:
+            return None
+        try:
+            return process.wait(min(HEARTBEAT_SECONDS, limit - spent))
+        except subprocess.TimeoutExpired:
+            progress(f"{what}: {duration(time.monotonic() - began)} of about {duration(estimate)}")
+
+
+def ask(
+    argv: Sequence[str],
+    *,
+    deadline: float = 30.0,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a short command and return what it said."""
+    try:
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            timeout=deadline,
+            env=_env(env),
+            cwd=cwd,
+            input=stdin if stdin else b"",
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PreconditionFailed(f"no answer within {duration(deadline)}", where=" ".join(argv[:4])) from None
+    except OSError as error:
+        raise PreconditionFailed("cannot be run", where=argv[0], why=error.strerror or str(error)) from None
+    out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    if check and done.returncode != 0:
+        why = "\n".join((err or out).strip().splitlines()[-TAIL_LINES:])
+        raise PreconditionFailed(f"exit status {done.returncode}", where=" ".join(argv[:6]), why=why)
+    return subprocess.CompletedProcess(list(argv), done.returncode, out, err)
+
+
+def duration(seconds: float) -> str:
+    """Write a number of seconds as a person would."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def tail(log: Path) -> str:
+    """Return a log's last lines."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def _env(extra: Mapping[str, str] | None) -> dict[str, str] | None:
+    return {**os.environ, **extra} if extra is not None else None

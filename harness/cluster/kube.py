@@ -1,0 +1,253 @@
+"""A thin asynchronous Kubernetes client: paths in, dictionaries out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import anyio.to_thread
+import httpx
+
+from harness.cluster import kubeconfig as kubeconfig_file
+from harness.cluster import local
+from harness.errors import ApiError, ClusterUnreachable
+
+CONNECT_SECONDS = 10.0
+REQUEST_SECONDS = 30.0
+WATCH_SECONDS = 240
+PAGE = 500
+PATCH_TYPES = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+Patch = Literal["merge", "strategic", "json", "apply"]
+Items = list[dict[str, Any]]
+
+
+def pods(namespace: str, name: str | None = None) -> str:
+    """Return the API path of a namespace's pods, or of one pod."""
+    return _path(f"/api/v1/namespaces/{namespace}/pods", name)
+
+
+def nodes(name: str | None = None) -> str:
+    """Return the API path of the nodes, or of one node."""
+    return _path("/api/v1/nodes", name)
+
+
+def deployments(namespace: str, name: str | None = None) -> str:
+    """Return the API path of a namespace's Deployments, or of one."""
+    return _path(f"/apis/apps/v1/namespaces/{namespace}/deployments", name)
+
+
+def _path(collection: str, name: str | None) -> str:
+    return f"{collection}/{name}" if name else collection
+
+
+class Kube:
+    """One API server, as one context of a kubeconfig reaches it."""
+
+    def __init__(self, access: kubeconfig_file.Access) -> None:
+        self.context = access.context
+        self.server = access.server
+        self.namespace = access.namespace
+        self._access = access
+        token = access.bearer()
+        self._client = httpx.AsyncClient(
+            base_url=access.server,
+            verify=access.ssl_context() if access.server.startswith("https") else False,
+            auth=httpx.BasicAuth(*access.basic) if access.basic else None,
+            headers={"Authorization": f"Bearer {token}"} if token else None,
+            timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+        )
+        self._extensions = {"sni_hostname": access.server_name} if access.server_name else None
+
+    @classmethod
+    def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
+        """Prepare a client; nothing is sent before the first request."""
+        if kubeconfig is None:
+            cluster = local.current()
+            mine = cluster is not None and context in (None, f"kind-{cluster.name}")
+            kubeconfig = cluster.kubeconfig if cluster and mine else kubeconfig_file.default_path()
+        return cls(kubeconfig_file.load(kubeconfig, context))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """Read one object, or anything else that answers JSON."""
+        return _object(await self._ask("GET", path, params=params))
+
+    async def get_text(self, path: str) -> str:
+        """Read an answer that is text: a log, a metrics page, a health check."""
+        return (await self._ask("GET", path, headers={"Accept": "*/*"})).text
+
+    async def list(self, path: str, *, labels: str | None = None, fields: str | None = None) -> Items:
+        """Read a whole collection, page by page."""
+        items, _ = await self.list_at(path, labels=labels, fields=fields)
+        return items
+
+    async def list_at(self, path: str, *, labels: str | None = None, fields: str | None = None) -> tuple[Items, str]:
+        """Read a whole collection and the resource version a watch can go on from."""
+        params: dict[str, Any] = {**_selectors(labels, fields), "limit": PAGE}
+        items: Items = []
+        while True:
+            page = await self.get(path, **params)
+            items += page.get("items") or []
+            metadata = page.get("metadata") or {}
+            if not metadata.get("continue"):
+                return items, str(metadata.get("resourceVersion", ""))
+            params["continue"] = metadata["continue"]
+
+    async def create(self, path: str, body: Mapping[str, Any], **params: Any) -> dict[str, Any]:
+        """Create an object in a collection."""
+        return _object(await self._ask("POST", path, params=params, body=body))
+
+    async def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace an object; its resourceVersion, when present, must still be the current one."""
+        return _object(await self._ask("PUT", path, body=body))
+
+    async def patch(self, path: str, body: Any, *, kind: Patch = "merge", **params: Any) -> dict[str, Any]:
+        """Change part of an object; `apply` is server-side apply and owns what it names."""
+        if kind == "apply":
+            params = {"fieldManager": "harness", "force": "true", **params}
+        headers = {"Content-Type": PATCH_TYPES[kind]}
+        return _object(await self._ask("PATCH", path, params=params, body=body, headers=headers))
+
+    async def delete(
+        self, path: str, *, grace: int | None = None, uid: str | None = None, propagation: str | None = None
+    ) -> dict[str, Any]:
+        """Delete an object, on request only while it still has the given UID."""
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        if propagation is not None:
+            options["propagationPolicy"] = propagation
+        return _object(await self._ask("DELETE", path, body=options))
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Post a body and return status and answer, refusals included."""
+        response = await self._send("POST", path, {}, body, {})
+        return response.status_code, _object(response)
+
+    async def watch(
+        self, path: str, *, labels: str | None = None, fields: str | None = None, since: str = ""
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yield (type, object) for every change after `since`; without it, what exists comes first as ADDED."""
+        version = since
+        while True:
+            params: dict[str, Any] = {
+                **_selectors(labels, fields),
+                "watch": "true",
+                "allowWatchBookmarks": "true",
+                "timeoutSeconds": WATCH_SECONDS,
+            }
+            if version:
+                params["resourceVersion"] = version
+            async for kind, changed in self._watch_once(path, params):
+                version = changed.get("metadata", {}).get("resourceVersion", version)
+                if kind != "BOOKMARK":
+                    yield kind, changed
+
+    async def _watch_once(self, path: str, params: dict[str, Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        timeout = httpx.Timeout(WATCH_SECONDS + REQUEST_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            async with self._client.stream(
+                "GET", path, params=params, timeout=timeout, extensions=self._extensions
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _refusal(response)
+                async for line in response.aiter_lines():
+                    if not line:
+                        continue
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        code, reason = int(status.get("code") or 500), str(status.get("reason") or "Error")
+                        raise ApiError(code, reason, str(status.get("message") or ""), where=path)
+                    yield event["type"], event["object"]
+        except (httpx.TransportError, json.JSONDecodeError) as error:
+            raise self._unreachable(error) from error
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        response = await self._send(method, path, params or {}, body, headers or {})
+        if response.is_error:
+            raise _refusal(response)
+        return response
+
+    async def _send(
+        self, method: str, path: str, params: Mapping[str, Any], body: Any, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        content = None if body is None else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", **headers} if content is not None else dict(headers)
+        try:
+            response = await self._request(method, path, params, content, sent)
+            if response.status_code == 401 and self._access.command:
+                token = await anyio.to_thread.run_sync(self._access.bearer, abandon_on_cancel=True)
+                self._client.headers["Authorization"] = f"Bearer {token}"
+                response = await self._request(method, path, params, content, sent)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        return response
+
+    async def _request(
+        self, method: str, path: str, params: Mapping[str, Any], content: bytes | None, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        query = {key: value for key, value in params.items() if value is not None}
+        return await self._client.request(
+            method, path, params=query, content=content, headers=headers, extensions=self._extensions
+        )
+
+    def _unreachable(self, error: Exception) -> ClusterUnreachable:
+        local_hint = "run `harness up`: it repairs the local cluster"
+        return ClusterUnreachable(
+            f"the API server of context {self.context!r} does not answer",
+            where=self.server,
+            why=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+            hint=local_hint if self.context.startswith("kind-") else "check the network and the cluster's state",
+        )
+
+
+def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
+    chosen = {"labelSelector": labels, "fieldSelector": fields}
+    return {key: value for key, value in chosen.items() if value}
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        value = response.json()
+    except ValueError:
+        return {"message": response.text}
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _refusal(response: httpx.Response) -> ApiError:
+    status = _object(response)
+    reason = str(status.get("reason") or response.reason_phrase or "Error")
+    message = str(status.get("message") or "")
+    return ApiError(response.status_code, reason, message, where=f"{response.request.method} {response.url.path}")
