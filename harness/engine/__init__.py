@@ -1,0 +1,1 @@
+"""Plan, run, abort, undo: the walk of one experiment from its document to its verdict."""

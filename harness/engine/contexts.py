@@ -1,0 +1,60 @@
+"""Decide which cluster a run may touch: the context is explicit or our own kind cluster, never ambient."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.cluster import local
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
+from harness.errors import PreconditionFailed, UsageError
+
+OPT_IN_LABEL = "chaos-harness/allowed"
+
+
+def allowed() -> set[str]:
+    """List the contexts that runs may use: the local kind cluster and those named in HARNESS_CONTEXTS."""
+    named = {word.strip() for word in os.environ.get("HARNESS_CONTEXTS", "").split(",") if word.strip()}
+    cluster = local.current()
+    return named | ({f"kind-{cluster.name}"} if cluster else set())
+
+
+def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCluster | None]:
+    """Connect to the context that was named, or to the local cluster when none was.
+
+    Raises UsageError when the context is not on the allow-list, PreconditionFailed when there is no cluster at all.
+    """
+    cluster = local.current()
+    if context is None and kubeconfig is None:
+        if cluster is None:
+            raise PreconditionFailed(
+                "no local cluster", why="`harness up` has not been run here", hint="run `make up`, or name --context"
+            )
+        return Kube.connect(cluster.kubeconfig, f"kind-{cluster.name}"), cluster
+    if kubeconfig is None and cluster is not None and context == f"kind-{cluster.name}":
+        kubeconfig = cluster.kubeconfig
+    kube = Kube.connect(kubeconfig, context)
+    if kube.context not in allowed():
+        raise UsageError(
+            f"context {kube.context!r} is not allowed",
+            why="a run names its cluster; only the local kind cluster is allowed by default",
+            hint=f"HARNESS_CONTEXTS={kube.context} allows it",
+        )
+    ours = cluster if cluster and kube.context == f"kind-{cluster.name}" else None
+    return kube, ours
+
+
+async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:
+    """Refuse namespaces of a foreign cluster that did not opt in by label.
+
+    Raises UsageError with the command that sets the label.
+    """
+    for namespace in namespaces:
+        labels = (await kube.get(f"/api/v1/namespaces/{namespace}")).get("metadata", {}).get("labels", {})
+        if labels.get(OPT_IN_LABEL) != "true":
+            raise UsageError(
+                f"namespace {namespace} has not opted in",
+                why="outside the local cluster a namespace is touched only when it says so",
+                hint=f"kubectl label namespace {namespace} {OPT_IN_LABEL}=true",
+            )

@@ -1,0 +1,129 @@
+"""Pick targets by owner, zone and ordinal with a seed, so that the same seed picks the same places again.
+
+Names and UIDs are random; places are not. Candidates are put in a fixed order (owner, zone, age within the zone),
+shuffled by the seed, and taken zone by zone in turn.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.cluster import kube as paths
+from harness.cluster.kube import Kube
+from harness.errors import UsageError
+from harness.model.fault import Target
+from harness.model.plan import Victim
+
+ZONE = "topology.kubernetes.io/zone"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+
+async def resolve(kube: Kube, target: Target, chance: random.Random, *, taken: frozenset[str]) -> tuple[Victim, ...]:
+    """Return the named targets of one rule; raises UsageError when there are too few.
+
+    `taken` holds the UIDs that an earlier fault of the same plan has already.
+    """
+    nodes = await kube.list(paths.nodes())
+    zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
+    if target.kind == "node":
+        found = await _nodes(kube, target, nodes, zones)
+        wanted, rule = target.nodes, f"hosting {target.hosting}" if target.hosting else target.selector
+    else:
+        found = await _pods(kube, target, zones)
+        wanted, rule = target.pods, f"{target.namespace}/{target.selector}"
+    free = [victim for victim in found if victim.uid not in taken]
+    if not free:
+        raise UsageError(
+            f"no {target.kind} matches",
+            where=rule or "all workers",
+            why="a fault without a target would prove nothing",
+            hint="check the selector with `kubectl get pods -A -l ...`" if target.kind == "pod" else "",
+        )
+    if len(free) < wanted:
+        raise UsageError(
+            f"{wanted} {target.kind}s wanted, {len(free)} exist",
+            where=rule or "all workers",
+            why="a count above what exists cannot be injected",
+        )
+    return tuple(pick(free, wanted, chance))
+
+
+def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Sequence[Victim]:
+    """Take `count` victims, one zone after another, in an order that only the seed decides."""
+    lanes: dict[tuple[str, str], list[Victim]] = {}
+    for victim in candidates:
+        lanes.setdefault((victim.owner, victim.zone), []).append(victim)
+    order = [lanes[key] for key in sorted(lanes)]
+    for lane in order:
+        chance.shuffle(lane)
+    chance.shuffle(order)
+    taken: list[Victim] = []
+    while len(taken) < count and any(order):
+        taken += [lane.pop(0) for lane in order if lane][: count - len(taken)]
+    return taken
+
+
+async def _pods(kube: Kube, target: Target, zones: Mapping[str, str]) -> list[Victim]:
+    pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
+    running = [pod for pod in pods if _ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+    running.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
+    return [
+        Victim(
+            kind="pod",
+            name=pod["metadata"]["name"],
+            uid=pod["metadata"]["uid"],
+            namespace=target.namespace,
+            node=pod["spec"]["nodeName"],
+            zone=zones.get(pod["spec"]["nodeName"], ""),
+            owner=_owner(pod),
+            container=target.container or pod["spec"]["containers"][0]["name"],
+        )
+        for pod in running
+    ]
+
+
+async def _nodes(
+    kube: Kube, target: Target, nodes: Sequence[Mapping[str, Any]], zones: Mapping[str, str]
+) -> list[Victim]:
+    names = {node["metadata"]["name"] for node in nodes}
+    if target.selector:
+        names &= {node["metadata"]["name"] for node in await kube.list(paths.nodes(), labels=target.selector)}
+    if target.hosting:
+        namespace, _, selector = target.hosting.partition("/")
+        hosts = await kube.list(paths.pods(namespace), labels=selector)
+        names &= {pod["spec"].get("nodeName", "") for pod in hosts if not pod["metadata"].get("deletionTimestamp")}
+    workers = [
+        node
+        for node in nodes
+        if node["metadata"]["name"] in names and CONTROL_PLANE not in node["metadata"].get("labels", {})
+    ]
+    workers.sort(key=lambda node: str(node["metadata"]["name"]))
+    return [
+        Victim(
+            kind="node",
+            name=node["metadata"]["name"],
+            uid=node["metadata"]["uid"],
+            node=node["metadata"]["name"],
+            zone=zones[node["metadata"]["name"]],
+        )
+        for node in workers
+    ]
+
+
+def _ready(pod: Mapping[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def _owner(pod: Mapping[str, Any]) -> str:
+    """Name the controller without its random part: a ReplicaSet by its Deployment."""
+    owners = pod["metadata"].get("ownerReferences", [])
+    if not owners:
+        return f"Pod/{pod['metadata']['name']}"
+    kind, name = owners[0]["kind"], owners[0]["name"]
+    suffix = pod["metadata"].get("labels", {}).get("pod-template-hash")
+    if kind == "ReplicaSet" and suffix and name.endswith(f"-{suffix}"):
+        return f"Deployment/{name.removesuffix(f'-{suffix}')}"
+    return f"{kind}/{name}"

@@ -1,0 +1,67 @@
+"""What one run holds while it lives: its plan, its connections, its journal, and the faults it still owes an undo."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
+from harness.engine.abort import Abort
+from harness.engine.lease import Lease
+from harness.engine.observe import Readiness
+from harness.faults.reach import Reach
+from harness.journal.writer import Journal
+from harness.keeper.client import Keeper
+from harness.load.process import LoadProcess
+from harness.model.experiment import Experiment
+from harness.model.plan import Plan, PlannedFault
+from harness.steps import Worker
+
+
+@dataclass(slots=True)
+class Session:
+    """One run in progress."""
+
+    experiment: Experiment
+    plan: Plan
+    kube: Kube
+    cluster: LocalCluster | None
+    keeper: Keeper | None
+    lease: Lease
+    journal: Journal
+    worker: Worker
+    readiness: Readiness
+    directory: Path
+    say: Callable[[str], None]
+    abort: Abort = field(default_factory=Abort)
+    load: LoadProcess | None = None
+    phase: str = "preflight"
+    spans: dict[str, float] = field(default_factory=dict)
+    owed: dict[str, PlannedFault] = field(default_factory=dict)
+    felt: set[str] = field(default_factory=set)
+    dirty: list[str] = field(default_factory=list)
+    _entered: float = field(default_factory=time.monotonic)
+
+    def write(self, kind: str, /, **data: Any) -> None:
+        """Append one event to the journal, in the phase the run is in."""
+        self.journal.write(kind, self.phase, **data)
+
+    def enter(self, phase: str) -> None:
+        """Leave the current phase for the next one and account for its time."""
+        now = time.monotonic()
+        self.spans[self.phase] = self.spans.get(self.phase, 0.0) + now - self._entered
+        self.phase, self._entered = phase, now
+        self.write("phase.start", name=phase)
+
+    async def guard(self) -> None:
+        """Refuse an effect once the run may no longer act; raises AbortTriggered."""
+        self.lease.check()
+
+    @property
+    def reach(self) -> Reach:
+        """Give faults what they may reach: the API, the keeper, the journal."""
+        return Reach(kube=self.kube, keeper=self.keeper, cluster=self.cluster, guard=self.guard, emit=self.write)
