@@ -1,0 +1,31 @@
+"""Run one service: `python -m claude_services orchestrator|registry|router|gateway`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from claude_services import orchestrator, registry, router, settings
+from claude_services.gateway import control_plane
+from claude_services.web import Service
+
+SERVICES: dict[str, tuple[str, Callable[[settings.Settings], Service]]] = {
+    "orchestrator": ("claude-orchestrator", orchestrator.build),
+    "registry": ("claude-agent-registry", registry.build),
+    "router": ("claude-tool-router", router.build),
+    "gateway": ("claude-ecosystem-gateway", control_plane.build),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Start the service that the first argument names."""
+    if len(arguments) != 1 or arguments[0] not in SERVICES:
+        print(f"usage: python -m claude_services {'|'.join(SERVICES)}", file=sys.stderr)
+        return 2
+    name, build = SERVICES[arguments[0]]
+    build(settings.from_environment(name)).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

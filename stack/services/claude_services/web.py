@@ -1,0 +1,130 @@
+"""What every service has: health endpoints, request ids, metrics, and an end that loses no request."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI, Response
+from prometheus_client import start_http_server
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from claude_services import metrics
+from claude_services.settings import Settings
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Check = Callable[[], Awaitable[str]]
+
+
+class JsonLines(logging.Formatter):
+    """Write one JSON object per record."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._who = {"service": settings.name, "pod": settings.pod}
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = getattr(record, "data", {})
+        line = {"time": round(record.created, 3), "level": record.levelname.lower(), **self._who, **extra}
+        line["message"] = record.getMessage()
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class Instrument:
+    """Count and time each request, and carry its id, its server's name and its breaker header out."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._name, self._pod = app, settings.name, settings.pod
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/health/"):
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = Headers(scope=scope).get("x-request-id") or str(uuid.uuid4())
+        scope["state"]["request_id"] = request_id
+        code = 500
+
+        async def answer(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-served-by"] = self._pod
+                headers["x-request-id"] = request_id
+            await send(message)
+
+        metrics.IN_FLIGHT.labels(self._name).inc()
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            path = getattr(scope.get("route"), "path", "unknown")
+            metrics.IN_FLIGHT.labels(self._name).dec()
+            metrics.REQUESTS.labels(self._name, path, str(code)).inc()
+            metrics.LATENCY.labels(self._name, path).observe(time.perf_counter() - started)
+
+
+class Service:
+    """One process: its application, its health and its way to stop."""
+
+    def __init__(self, settings: Settings, *, lifespan: Lifespan | None = None, ready: Check | None = None) -> None:
+        self.settings = settings
+        self.draining = False
+        self._ready = ready
+        self.app = FastAPI(title=settings.name, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+        self.app.add_middleware(Instrument, settings=settings)
+        self.app.add_api_route("/health/live", self._live)
+        self.app.add_api_route("/health/ready", self._answer_ready)
+
+    async def _live(self) -> dict[str, str]:
+        return {"status": "alive"}
+
+    async def _answer_ready(self, response: Response) -> dict[str, str]:
+        why = "draining" if self.draining else await self._ready() if self._ready else ""
+        if why:
+            response.status_code = 503
+        return {"status": why or "ready"}
+
+    def run(self) -> None:
+        """Serve until SIGTERM, then refuse readiness, finish what was begun, and end."""
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(JsonLines(self.settings))
+        logging.basicConfig(level=self.settings.log_level.upper(), handlers=[handler], force=True)
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        start_http_server(self.settings.metrics_port)
+        config = uvicorn.Config(
+            self.app,
+            host="0.0.0.0",
+            port=self.settings.port,
+            access_log=False,
+            log_config=None,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=int(self.settings.drain_seconds),
+        )
+        _Server(config, self).run()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.draining = True
+        super().handle_exit(sig, frame)
+
+
+def received(service: str, path: str) -> None:
+    """Count a request before anything is done for it."""
+    metrics.RECEIVED.labels(service, path).inc()
+
