@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.journal import runs
+from harness.journal.writer import Journal
+
+
+def _make(root: Path, name: str, *, verdict: str = "") -> None:
+    with Journal(root / name, name) as journal:
+        journal.write("run.start", "preflight", experiment="orchestrator/pod_kill")
+        if verdict:
+            journal.write("verdict", "judge", verdict=verdict)
+            journal.write("run.end", "report")
+
+
+def test_runs_are_listed_newest_first_with_their_verdict(tmp_path: Path) -> None:
+    _make(tmp_path, "zulu", verdict="PASS")
+    _make(tmp_path, "alpha")
+    found = runs.every(tmp_path)
+    assert [(run.run, run.verdict, run.experiment) for run in found] == [
+        ("alpha", "", "orchestrator/pod_kill"),
+        ("zulu", "PASS", "orchestrator/pod_kill"),
+    ]
+    assert runs.latest(tmp_path).run == "alpha"
+
+
+def test_a_run_is_found_by_the_start_of_its_name(tmp_path: Path) -> None:
+    for name in ("20250101-aa", "20250101-ab", "20250102-aa"):
+        _make(tmp_path, name)
+    assert runs.find(tmp_path, "20250102").run == "20250102-aa"
+    assert runs.find(tmp_path, "latest").run == "20250102-aa"
+    assert runs.find(tmp_path, str(tmp_path / "20250101-ab")).run == "20250101-ab"
+
+
+def test_a_whole_name_wins_over_longer_ones(tmp_path: Path) -> None:
+    _make(tmp_path, "a")
+    _make(tmp_path, "ab")
+    assert runs.find(tmp_path, "a").run == "a"
+
+
+def test_an_ambiguous_or_unknown_name_is_a_usage_error_that_lists_what_there_is(tmp_path: Path) -> None:
+    _make(tmp_path, "one-a")
+    _make(tmp_path, "one-b")
+    with pytest.raises(UsageError, match="several runs") as several:
+        runs.find(tmp_path, "one")
+    assert "one-a" in several.value.why
+    with pytest.raises(UsageError, match="no run begins") as none:
+        runs.find(tmp_path, "two")
+    assert "one-b" in none.value.why
+
+
+def test_no_run_at_all_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run yet"):
+        runs.latest(tmp_path / "missing")
+
+
+def test_a_journal_that_holds_nothing_yet_is_still_a_run(tmp_path: Path) -> None:
+    Journal(tmp_path / "empty", "empty").close()
+    assert runs.latest(tmp_path).verdict == ""
