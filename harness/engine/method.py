@@ -57,7 +57,7 @@ async def inject(session: Session, fault: PlannedFault) -> None:
         session.owed[fault.id] = fault
         await resource.create(session.kube, fault, session.plan.run, undo)
         await session.guard()
-        at = session.journal.t()
+        at = session.journal.now()
         facts = await kind.inject(fault, reach)
     except (AbortTriggered, anyio.get_cancelled_exc_class()):
         raise

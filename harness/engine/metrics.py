@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import httpx
 
@@ -25,7 +26,8 @@ async def collect(session: Session) -> None:
     if not NEEDED_BY & {objective.checker for objective in session.experiment.objectives}:
         return
     url = os.environ.get("HARNESS_PROMETHEUS", PROMETHEUS)
-    start, end = session.journal.wall(0.0), session.journal.wall(session.journal.t())
+    end = time.time()
+    start = end - session.journal.now()
     params: dict[str, str | float] = {
         "query": f'{{__name__=~"{"|".join(SERIES)}"}}',
         "start": start,
@@ -44,11 +46,11 @@ async def collect(session: Session) -> None:
         metric = found["metric"]
         prefix, label = SERIES[metric["__name__"]]
         labels = {key: metric[key] for key in ("pod", "outcome") if key in metric}
-        for time, value in found["values"]:
+        for at, value in found["values"]:
             session.write(
                 "sample",
                 series=f"{prefix}/{metric.get(label, '')}",
                 value=float(value),
                 labels=labels,
-                time=time - start,
+                time=at - start,
             )

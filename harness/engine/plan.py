@@ -12,7 +12,7 @@ from typing import Any
 from harness.cluster.kube import Kube
 from harness.engine import select
 from harness.errors import ApiError, UsageError
-from harness.faults import REGISTRY
+from harness.model import catalogue
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
@@ -65,7 +65,7 @@ def rules_for(experiment: Experiment) -> tuple[Mapping[str, Any], ...]:
 
 
 def _fault(identity: str, spec: FaultSpec, victim: Victim) -> PlannedFault:
-    return PlannedFault(identity, spec.kind, spec.activity, REGISTRY[spec.kind].hand, victim, spec.parameters)
+    return PlannedFault(identity, spec.kind, spec.activity, catalogue.FAULTS[spec.kind].hand, victim, spec.parameters)
 
 
 async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:

@@ -27,9 +27,10 @@ from harness.errors import Exit, HarnessError, InjectionFailed, PreconditionFail
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
 from harness.keeper.client import Keeper
+from harness.model import catalogue
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand
-from harness.model.plan import Plan
+from harness.model.plan import Plan, PlannedFault
 from harness.model.verdict import Finding, State, Verdict, fold
 from harness.steps import Worker
 
@@ -57,7 +58,7 @@ def dry_run(experiment: Experiment, options: Options) -> str:
 
 async def execute(experiment: Experiment, options: Options) -> Outcome:
     """Run one experiment inside an event loop; see `run`."""
-    began, origin = time.monotonic(), time.monotonic_ns()
+    began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     kube, cluster = contexts.connect(options.kubeconfig, options.context)
     environment = {"HARNESS_CONTEXT": kube.context}
@@ -67,7 +68,7 @@ async def execute(experiment: Experiment, options: Options) -> Outcome:
         lease, keeper = right
         planned = await plan.resolve(kube, experiment, run=identity, seed=_seed(options))
         directory = options.runs / identity
-        with Journal(directory, identity, origin_ns=origin) as journal:
+        with Journal(directory, identity) as journal:
             session = Session(
                 experiment=experiment,
                 plan=planned,
@@ -104,7 +105,7 @@ async def _permission(
         )
     if cluster is None:
         await contexts.require_opt_in(kube, experiment.blast_radius.namespaces)
-        if any(spec.kind in HOST_KINDS for spec in experiment.faults):
+        if any(catalogue.FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
             raise PreconditionFailed(
                 "faults of the host hand need the local cluster's keeper", where=kube.context, hint="harness up"
             )
@@ -119,9 +120,6 @@ async def _permission(
                 await lease.release()
             if keeper:
                 await keeper.end()
-
-
-HOST_KINDS = frozenset(kind for kind, fault in plan.REGISTRY.items() if fault.hand is not Hand.API)
 
 
 async def _live(session: Session) -> HarnessError | None:
@@ -213,7 +211,7 @@ async def _undo(session: Session) -> None:
     await traffic.stop(session)
 
 
-async def _undo_one(session: Session, fault: plan.PlannedFault) -> None:
+async def _undo_one(session: Session, fault: PlannedFault) -> None:
     if await method.undo(session, fault):
         with anyio.move_on_after(method.HEAL_SECONDS):
             await method.see_healed(session, fault)
@@ -353,4 +351,4 @@ def _announce(session: Session, planned: Plan) -> None:
 
 def _plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:
     """Give each line the seconds since the run began; without a listener, lines go nowhere."""
-    return (lambda line: say(f"{journal.t():7.2f}  {line}")) if say else (lambda _: None)
+    return (lambda line: say(f"{journal.now():7.2f}  {line}")) if say else (lambda _: None)

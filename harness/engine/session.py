@@ -44,7 +44,16 @@ class Session:
     owed: dict[str, PlannedFault] = field(default_factory=dict)
     felt: set[str] = field(default_factory=set)
     dirty: list[str] = field(default_factory=list)
+    reach: Reach = field(init=False)
     _entered: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.reach = Reach(
+            kube=self.kube, keeper=self.keeper, cluster=self.cluster, guard=self.guard, emit=self._observed
+        )
+
+    def _observed(self, kind: str, data: dict[str, Any]) -> None:
+        self.write(kind, **data)
 
     def write(self, kind: str, /, **data: Any) -> None:
         """Append one event to the journal, in the phase the run is in."""
@@ -60,8 +69,3 @@ class Session:
     async def guard(self) -> None:
         """Refuse an effect once the run may no longer act; raises AbortTriggered."""
         self.lease.check()
-
-    @property
-    def reach(self) -> Reach:
-        """Give faults what they may reach: the API, the keeper, the journal."""
-        return Reach(kube=self.kube, keeper=self.keeper, cluster=self.cluster, guard=self.guard, emit=self.write)

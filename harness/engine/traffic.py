@@ -55,5 +55,5 @@ async def stop(session: Session) -> None:
 
 def recent(session: Session, seconds: float) -> Iterable[Operation]:
     """Return the operations that were due in the last `seconds` and have ended."""
-    now = session.journal.t()
+    now = session.journal.now()
     return operations.tail(session.directory, session.journal.origin_ns, since=now - seconds)

@@ -1,0 +1,88 @@
+"""The `harness` command: a few verbs, each answers one question."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from harness.errors import Exit, HarnessError
+
+COMMANDS = {
+    "doctor": "Can I run here?",
+    "up": "Bring up the local cluster and the reference stack; repair what is broken.",
+    "down": "Remove the local cluster and everything it started.",
+    "clean": "Remove the local cluster, the private Docker daemon and every cache.",
+    "plan": "What would be touched? Name every target, touch nothing.",
+    "run": "Run experiments and judge them.",
+    "undo": "Make it clean again: heal everything that is still broken on purpose.",
+    "faults": "What is broken on purpose right now?",
+    "fingerprint": "Is everything as it was found? Print or compare the cluster's fingerprint.",
+    "lever": "Stop every run on this cluster and refuse new ones.",
+    "list": "Which experiments are there?",
+    "runs": "Which runs were there?",
+    "show": "Show a run: its end, or its log.",
+    "report": "Rebuild a run's report from its journal.",
+    "explain": "Explain a fault, an objective, a verdict, an error or an exit code.",
+}
+
+EXIT_CODES = """\b
+Exit codes:
+  0 PASS        1 DEVIATED      2 INCONCLUSIVE   3 ABORTED, undone
+  4 usage       5 nothing ran   6 DIRTY          7 internal
+  130 interrupted and undone
+An experiment that ends as it declares (`expect`) counts as PASS.
+"""
+
+
+class Lazy(click.Group):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"harness.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.group(cls=Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="kube-chaos-harness", prog_name="harness")
+def group() -> None:
+    """Chaos and resilience tests for Kubernetes: every fault undone, every verdict from the whole fault window."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one clear error and exit code 4, never in a traceback."""
+    try:
+        group.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(Exit.INTERRUPTED)
+    except HarnessError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit)
+    except BrokenPipeError:
+        sys.exit(0)

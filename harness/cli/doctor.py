@@ -1,0 +1,36 @@
+"""`harness doctor`: can I run here?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import anyio
+import click
+
+from harness.cli import options
+from harness.errors import Exit
+
+
+@click.command("doctor")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@options.cluster
+def command(output: str, context: str | None, kubeconfig: Path | None) -> None:
+    """Check this machine, the cluster, the keeper and the stack; change nothing."""
+    from harness.engine import doctor
+
+    checks = anyio.run(doctor.examine, kubeconfig, context)
+    if output == "json":
+        click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=1))
+    else:
+        group = ""
+        for check in checks:
+            if check.group != group:
+                group = check.group
+                click.echo(group)
+            click.echo(f"  {'v' if check.ok else 'x'} {check.name:<24} {check.said}")
+            if not check.ok and check.hint:
+                click.echo(f"    fix: {check.hint}")
+    sys.exit(Exit.PASS if all(check.ok for check in checks) else Exit.USAGE)

@@ -1,0 +1,29 @@
+"""`harness plan`: what would be touched?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli import options
+
+
+@click.command("plan")
+@click.argument("files", nargs=-1, required=True, type=options.EXISTING)
+@click.option("--seed", type=int, help="Seed that picks the targets.")
+@click.option("--role", is_flag=True, help="Also print the least Role that the plan needs.")
+@options.cluster
+def command(files: tuple[Path, ...], seed: int | None, role: bool, context: str | None, kubeconfig: Path | None) -> None:
+    """Name every target by name and UID, check every cap, touch nothing."""
+    from harness.cli import documents
+    from harness.engine import run
+    from harness.engine.options import Options
+    from harness.engine.plan import rules_for
+
+    for experiment in documents.load(files):
+        click.echo(run.dry_run(experiment, Options(kubeconfig=kubeconfig, context=context, seed=seed)))
+        if role:
+            import yaml
+
+            click.echo(yaml.safe_dump({"rules": [dict(rule) for rule in rules_for(experiment)]}, sort_keys=False))

@@ -1,0 +1,26 @@
+"""`harness undo`: make it clean again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import click
+
+from harness.cli import options
+
+
+@click.command("undo")
+@click.argument("run", default="")
+@options.cluster
+def command(run: str, context: str | None, kubeconfig: Path | None) -> None:
+    """Heal everything that is still broken on purpose, or what one RUN broke; safe to run at any time."""
+    from harness.engine import contexts, undo
+
+    async def act() -> int:
+        kube, cluster = contexts.connect(kubeconfig, context)
+        async with kube:
+            return await undo.undo(kube, cluster, click.echo, run=run)
+
+    count = anyio.run(act)
+    click.echo(f"{count} healed" if count else "nothing was broken on purpose")

@@ -1,0 +1,138 @@
+"""Can I run here? Named checks, one line each; a failure says what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from harness.cluster import docker
+from harness.cluster.cache import cache_dir
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
+from harness.engine import contexts, lease, lever, metrics, plan, traffic
+from harness.errors import ApiError, ClusterUnreachable, HarnessError
+from harness.faults import resource
+from harness.keeper.client import owed
+
+FREE_GIB = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor: what was looked at, whether it is well, and what mends it."""
+
+    group: str
+    name: str
+    ok: bool
+    said: str = ""
+    hint: str = ""
+
+
+async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
+    """Look at this machine, then at the cluster; nothing is changed."""
+    checks = [*_machine()]
+    try:
+        kube, cluster = contexts.connect(kubeconfig, context)
+    except HarnessError as error:
+        return [*checks, Check("cluster", "context", False, error.what, error.hint)]
+    async with kube:
+        checks.append(Check("cluster", "context", True, kube.context))
+        if cluster:
+            checks += _docker(cluster)
+        try:
+            version = await kube.get("/version")
+        except (ClusterUnreachable, ApiError) as error:
+            return [*checks, Check("cluster", "API server", False, error.what, "harness up")]
+        checks.append(Check("cluster", "API server", True, str(version.get("gitVersion"))))
+        checks += await _objects(kube)
+        checks += await _permissions(kube)
+        if cluster:
+            checks.append(await _keeper(cluster))
+            checks += await _ways_in()
+    return checks
+
+
+def _machine() -> Iterable[Check]:
+    free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
+    yield Check("machine", "Python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 to 3.13")
+    yield Check("machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches")
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+def _docker(cluster: LocalCluster) -> Iterable[Check]:
+    answers = docker.ping(cluster.docker_host)
+    yield Check("cluster", "Docker", answers, "answers" if answers else "no answer", "harness up")
+    for item in docker.inspect(cluster.docker_host, *cluster.nodes.values()) if answers else ():
+        state = item["State"]["Status"]
+        yield Check("cluster", item["Name"].lstrip("/"), state == "running", state, "harness undo, then harness up")
+
+
+async def _objects(kube: Kube) -> list[Check]:
+    pulled, held = await lever.read(kube), await lease.current(kube)
+    holder = (held or {}).get("spec", {}).get("holderIdentity", "")
+    found = [
+        Check("cluster", "lever", pulled is None, "off" if pulled is None else str(pulled), "harness lever off"),
+        Check("cluster", "lease", True, f"held by {holder}" if holder else "free"),
+    ]
+    try:
+        faults = await resource.list_all(kube)
+    except ApiError as error:
+        return [*found, Check("cluster", "Fault resources", False, error.what, "harness up")]
+    return [*found, Check("cluster", "left behind", not faults, f"{len(faults)} faults", "harness undo")]
+
+
+async def _permissions(kube: Kube) -> list[Check]:
+    """Ask the API server whether this user may do what any plan may need."""
+    rules = {str(rule): rule for rule in (*plan.READS, *(rule for some in plan.RULES.values() for rule in some))}
+    missing = [str(lack) for rule in rules.values() for lack in await _lacking(kube, rule)]
+    said = "all granted" if not missing else "missing: " + ", ".join(missing)
+    return [Check("cluster", "permissions", not missing, said, "grant the Role that `harness plan --role` prints")]
+
+
+async def _lacking(kube: Kube, rule: Mapping[str, Any]) -> list[str]:
+    lacking = []
+    for name in rule["resources"]:
+        resource_name, _, sub = name.partition("/")
+        for verb in rule["verbs"]:
+            attributes = {"group": rule["apiGroups"][0], "resource": resource_name, "subresource": sub, "verb": verb}
+            review = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": attributes},
+            }
+            answer = await kube.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+            if not answer["status"].get("allowed"):
+                lacking.append(f"{verb} {name}")
+    return lacking
+
+
+async def _keeper(cluster: LocalCluster) -> Check:
+    try:
+        debts = await owed(cluster.keeper_socket)
+    except HarnessError as error:
+        return Check("cluster", "keeper", False, error.what, "harness up")
+    return Check("cluster", "keeper", not debts, f"owes {', '.join(debts)}" if debts else "alive, owes nothing", "harness undo")
+
+
+async def _ways_in() -> list[Check]:
+    checks = []
+    async with httpx.AsyncClient(timeout=3) as client:
+        for name, url, host in (
+            ("gateway", f"{traffic.GATEWAY}/v1/agents/a1", traffic.HOST),
+            ("Prometheus", f"{metrics.PROMETHEUS}/-/ready", "127.0.0.1"),
+        ):
+            try:
+                status = (await client.get(url, headers={"Host": host})).status_code
+                checks.append(Check("stack", name, status == 200, f"{url} answers {status}", "harness up"))
+            except httpx.HTTPError as error:
+                checks.append(Check("stack", name, False, f"{url}: {type(error).__name__}", "harness up"))
+    return checks

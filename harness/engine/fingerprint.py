@@ -1,0 +1,174 @@
+"""Say what "as it was found" means: one line per thing a fault could have left behind.
+
+Specs without status, owners without the names of their pods, nodes with their cordons and taints, the node
+containers' state, frozen cgroups, packet rules, our processes, our custom resources, the keeper's debts. Two
+fingerprints are equal when nothing was left behind, whichever pods were replaced in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from harness.cluster import docker
+from harness.cluster import kube as paths
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
+from harness.engine import lease, lever
+from harness.errors import ApiError
+from harness.faults import resource
+
+OWNERS = ("deployments", "statefulsets", "daemonsets")
+SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
+
+# Prints one line per residue inside a node container; a healthy node prints nothing.
+NODE_SCRIPT = r"""
+for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
+  read -r s < "$f" && [ "$s" != THAWED ] && echo "cgroup frozen $(dirname "${f#/sys/fs/cgroup/freezer}")"; done
+for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
+  read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
+for t in iptables ip6tables; do command -v $t-save >/dev/null && $t-save 2>/dev/null | grep -i chaos | sed "s/^/$t /"; done
+command -v ipset >/dev/null && ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
+command -v tc >/dev/null && tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
+for p in /proc/[0-9]*/cmdline; do tr '\0' ' ' < "$p" 2>/dev/null | grep -aE '(^|/)(stress-ng|chaos-[a-z]+) ' | sed 's/^/process /'; done
+ls -d /run/chaos* /tmp/chaos* 2>/dev/null | sed 's/^/file /'
+systemctl is-active kubelet containerd 2>/dev/null | grep -v '^active$' | sed 's/^/unit /'
+true
+"""
+
+
+async def take(kube: Kube, cluster: LocalCluster | None) -> dict[str, str]:
+    """Return the fingerprint: what, and in which state; raises ClusterUnreachable when the API is away."""
+    lines: dict[str, str] = {}
+    async with anyio.create_task_group() as together:
+        together.start_soon(_cluster, kube, lines)
+        together.start_soon(_workloads, kube, lines)
+        together.start_soon(_ours, kube, lines)
+        if cluster:
+            for node, container in cluster.nodes.items():
+                together.start_soon(_node, cluster, node, container, lines)
+            together.start_soon(_keeper, cluster, lines)
+    return dict(sorted(lines.items()))
+
+
+def digest(lines: Mapping[str, str]) -> str:
+    """Shorten a fingerprint to one word."""
+    return hashlib.sha256(json.dumps(dict(lines), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def difference(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """List what changed, one line each: gone, new, or other than before."""
+    changed = []
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            changed.append(f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}")
+    return changed
+
+
+async def _cluster(kube: Kube, lines: dict[str, str]) -> None:
+    for node in await kube.list(paths.nodes()):
+        name, spec = node["metadata"]["name"], node["spec"]
+        lines[f"node/{name}/cordoned"] = str(bool(spec.get("unschedulable"))).lower()
+        lines[f"node/{name}/taints"] = _brief([_taint(item) for item in spec.get("taints", [])])
+        lines[f"node/{name}/labels"] = _brief(node["metadata"].get("labels", {}))
+        conditions = {item["type"]: item["status"] for item in node["status"].get("conditions", [])}
+        lines[f"node/{name}/ready"] = conditions.get("Ready", "Unknown")
+
+
+def _taint(taint: Mapping[str, Any]) -> str:
+    return f"{taint['key']}={taint.get('value', '')}:{taint['effect']}"
+
+
+async def _workloads(kube: Kube, lines: dict[str, str]) -> None:
+    async def specs(kind: str, path: str) -> None:
+        try:
+            items = await kube.list(path)
+        except ApiError as error:
+            if error.status == 404:
+                return
+            raise
+        for item in items:
+            metadata = item["metadata"]
+            if metadata.get("namespace") in SKIPPED_NAMESPACES:
+                continue
+            name = f"{kind}/{metadata.get('namespace', '')}/{metadata['name']}"
+            content = {key: value for key, value in item.items() if key not in ("metadata", "status", "kind", "apiVersion")}
+            if kind in OWNERS:
+                lines[f"{name}/replicas"] = str(item["spec"].get("replicas", ""))
+            lines[f"{name}/spec"] = _brief(content)
+
+    async with anyio.create_task_group() as together:
+        for kind in OWNERS:
+            together.start_soon(specs, kind, f"/apis/apps/v1/{kind}")
+        together.start_soon(specs, "services", "/api/v1/services")
+        together.start_soon(specs, "poddisruptionbudgets", "/apis/policy/v1/poddisruptionbudgets")
+        together.start_soon(specs, "networkpolicies", "/apis/networking.k8s.io/v1/networkpolicies")
+        together.start_soon(specs, "resourcequotas", "/api/v1/resourcequotas")
+        together.start_soon(specs, "virtualservices", "/apis/networking.istio.io/v1/virtualservices")
+        together.start_soon(specs, "destinationrules", "/apis/networking.istio.io/v1/destinationrules")
+        together.start_soon(
+            specs, "webhooks", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+        )
+
+
+async def _ours(kube: Kube, lines: dict[str, str]) -> None:
+    try:
+        faults = await resource.list_all(kube)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        faults = []
+    for fault in faults:
+        metadata = fault["metadata"]
+        lines[f"{fault['kind'].lower()}/{metadata.get('namespace', '')}/{metadata['name']}"] = "present"
+    held = await lease.current(kube)
+    holder = (held or {}).get("spec", {}).get("holderIdentity", "")
+    expired = (held or {}).get("metadata", {}).get("annotations", {}).get(lease.EXPIRED)
+    lines["lease/holder"] = "" if expired == holder else holder
+    lines["lever"] = "on" if await lever.read(kube) else "off"
+
+
+async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[str, str]) -> None:
+    described = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, container)
+    state = described[0]["State"]["Status"] if described else "absent"
+    lines[f"container/{node}/state"] = state
+    if described:
+        lines[f"container/{node}/networks"] = ",".join(sorted(described[0]["NetworkSettings"]["Networks"]))
+    residue = ""
+    if state == "running":
+        residue = await anyio.to_thread.run_sync(
+            lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", NODE_SCRIPT)
+        )
+    lines[f"container/{node}/residue"] = "; ".join(sorted(residue.splitlines()))
+
+
+async def _keeper(cluster: LocalCluster, lines: dict[str, str]) -> None:
+    from harness.keeper.client import owed
+
+    lines["keeper/owes"] = ", ".join(await owed(cluster.keeper_socket))
+    lines["processes"] = ", ".join(_processes())
+
+
+def _processes() -> list[str]:
+    """Name this project's load and step processes that have lost their engine."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+            parent = int((path.parent / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        for module in (b"harness.load", b"harness.steps"):
+            if module in words and parent == 1:
+                found.append(f"{module.decode()} {path.parent.name}")
+    return sorted(found)
+
+
+def _brief(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10] if value else "-"
