@@ -1,0 +1,266 @@
+"""Every fault and every objective: parameters, defaults, and which fault can exercise which objective.
+
+An objective that no fault of an experiment can exercise would hold whatever the system does, so the loader refuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.model.fault import Hand
+from harness.model.parameter import Parameter, Type
+
+ACTIONS = "harness.chaostoolkit.actions"
+CONTROLS = "harness.chaostoolkit.controls"
+WORKLOADS = ("execute-agent", "list-agents", "route-tool", "mixed")
+SETS = ("local", "nightly", "gameday")
+
+# What any interruption of a serving pod can break.
+SERVING = frozenset({"availability", "latency", "recovery", "retries", "burn-rate"})
+# A caller's breaker opens only when its dependency stops answering, not when it leaves in good order.
+ABRUPT = SERVING | {"breaker"}
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One fault: whose hand does it, what it is aimed at, what it takes and what it can exercise."""
+
+    name: str
+    hand: Hand
+    target: str
+    summary: str
+    evidence: str
+    healed: str
+    exercises: frozenset[str]
+    parameters: tuple[Parameter, ...] = ()
+    container: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveKind:
+    """One objective: what it promises, its numbers, and when it is broken or unknown."""
+
+    name: str
+    summary: str
+    broken: str
+    unknown: str
+    parameters: tuple[Parameter, ...]
+    needs_load: bool = True
+    one_of: tuple[str, ...] = ()
+
+
+def _faults(*kinds: FaultKind) -> Mapping[str, FaultKind]:
+    return {kind.name: kind for kind in kinds}
+
+
+FAULTS: Mapping[str, FaultKind] = _faults(
+    FaultKind(
+        name="pod_kill",
+        hand=Hand.API,
+        target="pod",
+        summary="Delete pods; with `grace: 0` at once, as a crash would.",
+        evidence="the pod's UID is gone from the API server",
+        healed="the owner has its desired count of ready pods again",
+        exercises=ABRUPT,
+        parameters=(
+            Parameter(
+                "grace", Type.INTEGER, "Seconds of grace; 0 kills at once, left out uses the pod's own.", minimum=0
+            ),
+        ),
+    ),
+    FaultKind(
+        name="pod_evict",
+        hand=Hand.API,
+        target="pod",
+        summary="Ask the eviction API to remove pods, as a drain or an autoscaler does; a budget may refuse.",
+        evidence="the eviction API's answer: 201 granted, 429 refused by the budget, 500 two budgets claim the pod",
+        healed="the owner has its desired count of ready pods again",
+        exercises=SERVING | {"disruption-budget"},
+        parameters=(
+            Parameter("deadline", Type.DURATION, "Ask refused pods again until then; 0 asks each once.", default=0.0),
+        ),
+    ),
+    FaultKind(
+        name="container_kill",
+        hand=Hand.HOST,
+        target="pod",
+        summary="Send a signal to the main process of one container; the kubelet restarts it in the same pod.",
+        evidence="the container's restart count rose",
+        healed="the pod is ready again",
+        exercises=ABRUPT,
+        parameters=(Parameter("signal", Type.SIGNAL, "The signal, by name.", default="KILL"),),
+        container=True,
+    ),
+    FaultKind(
+        name="pod_freeze",
+        hand=Hand.HOST,
+        target="pod",
+        summary="Freeze every process of pods; connections stay open and nothing answers, which tests deadlines.",
+        evidence="the pod stops being ready, or stops answering",
+        healed="the pod's processes run and it is ready again",
+        exercises=ABRUPT,
+    ),
+    FaultKind(
+        name="node_cordon",
+        hand=Hand.API,
+        target="node",
+        summary="Mark nodes unschedulable; running pods stay, replacements must go elsewhere.",
+        evidence="the node is unschedulable",
+        healed="the node is schedulable again",
+        exercises=SERVING - {"retries"},
+    ),
+    FaultKind(
+        name="node_drain",
+        hand=Hand.API,
+        target="node",
+        summary="Cordon nodes and evict their pods, waiting for budgets as an upgrade does.",
+        evidence="the node is unschedulable and its evictable pods have left",
+        healed="the node is schedulable and the owners have their desired counts",
+        exercises=SERVING | {"disruption-budget"},
+        parameters=(
+            Parameter("deadline", Type.DURATION, "Ask refused evictions again until then.", default=60.0, minimum=1),
+        ),
+    ),
+    FaultKind(
+        name="node_freeze",
+        hand=Hand.HOST,
+        target="node",
+        summary="Freeze nodes: every process stops, addresses stay, requests to them hang.",
+        evidence="the node is NotReady",
+        healed="the node is ready and so are its pods",
+        exercises=ABRUPT,
+    ),
+    FaultKind(
+        name="node_stop",
+        hand=Hand.HOST,
+        target="node",
+        summary="Stop nodes abruptly, as a loss of power does; they are started again to heal.",
+        evidence="the node is NotReady",
+        healed="the node is ready and so are its pods",
+        exercises=ABRUPT,
+    ),
+)
+
+
+def _objectives(*kinds: ObjectiveKind) -> Mapping[str, ObjectiveKind]:
+    return {kind.name: kind for kind in kinds}
+
+
+THIN = "fewer than `minimum-operations` operations in the window, or gaps in the load"
+MINIMUM = Parameter(
+    "minimum-operations", Type.INTEGER, "Below this many operations in the window nothing is concluded.", 30, minimum=1
+)
+
+OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
+    ObjectiveKind(
+        name="availability",
+        summary="Share of operations that got an answer below 500 (and not 429), over the whole fault window.",
+        broken="the share is below `ratio`",
+        unknown=THIN,
+        parameters=(
+            Parameter("ratio", Type.RATIO, "The least share of good operations.", required=True),
+            MINIMUM,
+        ),
+    ),
+    ObjectiveKind(
+        name="latency",
+        summary="Quantiles of the time from intended send to end, over all operations of the window, failed ones too.",
+        broken="a quantile is above its limit",
+        unknown=THIN,
+        parameters=(
+            Parameter("p50", Type.DURATION, "Limit of the median."),
+            Parameter("p95", Type.DURATION, "Limit of the 95th percentile."),
+            Parameter("p99", Type.DURATION, "Limit of the 99th percentile."),
+            MINIMUM,
+        ),
+        one_of=("p50", "p95", "p99"),
+    ),
+    ObjectiveKind(
+        name="recovery",
+        summary="Time from the last healing until the system is steady again: every operation good, and every Deployment"
+        " at its desired count of ready pods. An instantaneous fault heals nothing: time runs from its injection.",
+        broken="it was not steady within the limit",
+        unknown="the run ended before the limit, or neither load nor readiness was seen",
+        parameters=(
+            Parameter("within", Type.DURATION, "The longest time.", required=True, minimum=0.1),
+            Parameter(
+                "steady", Type.DURATION, "How long it must stay good to count as steady.", default=2.0, minimum=1
+            ),
+        ),
+        needs_load=False,
+    ),
+    ObjectiveKind(
+        name="disruption-budget",
+        summary="Each eviction's answer agrees with the budget: granted while healthy pods exceed the desired number,"
+        " refused with 429 otherwise; evictions never take healthy pods below it.",
+        broken="an eviction was granted that the budget forbids, refused that it allows,"
+        " or evictions took healthy pods below the minimum",
+        unknown="no eviction was answered, or the budget cannot be read (500: two budgets claim one pod)",
+        parameters=(
+            Parameter("name", Type.TEXT, "The PodDisruptionBudget.", required=True),
+            Parameter("namespace", Type.TEXT, "Its namespace; left out it is the faults' own."),
+            Parameter(
+                "min-available", Type.INTEGER, "The promised least count of healthy pods, budget or none.", minimum=0
+            ),
+        ),
+        needs_load=False,
+    ),
+    ObjectiveKind(
+        name="retries",
+        summary="Retries hide single failures without multiplying the load: attempts as the gateway counted them.",
+        broken="attempts per operation exceed the limit, one operation took more tries than allowed,"
+        " or fewer operations than promised were saved by a retry",
+        unknown=THIN + ", or no operation was tried twice, so that nothing was exercised",
+        parameters=(
+            Parameter(
+                "max-attempts", Type.NUMBER, "Most attempts per operation, on average over the window.", minimum=1
+            ),
+            Parameter("max-tries", Type.INTEGER, "Most tries of any one operation.", minimum=1),
+            Parameter("saved", Type.RATIO, "Least share of operations with a failed first try that ended well."),
+            Parameter(
+                "min-retried", Type.INTEGER, "Retried operations needed to conclude anything.", default=1, minimum=1
+            ),
+            MINIMUM,
+        ),
+        one_of=("max-attempts", "max-tries", "saved"),
+    ),
+    ObjectiveKind(
+        name="breaker",
+        summary="The callers' breaker towards one dependency opens when it fails, fails fast, and closes afterwards.",
+        broken="it did not open in time although enough calls failed, kept calling while open, or did not close",
+        unknown="the callers' breakers were not sampled, or too few calls failed to trip them",
+        parameters=(
+            Parameter("dependency", Type.TEXT, "The dependency as the breaker names it.", required=True),
+            Parameter("within", Type.DURATION, "Longest time from injection until a breaker is open.", default=10.0),
+            Parameter(
+                "threshold", Type.INTEGER, "Calls that must have failed to expect it open.", default=5, minimum=1
+            ),
+            Parameter(
+                "opens", Type.BOOLEAN, "Whether it must open; false promises that it stays closed.", default=True
+            ),
+            Parameter("closes", Type.BOOLEAN, "Whether it must be closed again by the end of the run.", default=True),
+            Parameter(
+                "fast-failures", Type.BOOLEAN, "Whether calls must have been rejected while open.", default=False
+            ),
+            Parameter(
+                "max-upstream-attempts", Type.INTEGER, "Most attempts, per pod, that reach out while open.", minimum=0
+            ),
+        ),
+    ),
+    ObjectiveKind(
+        name="burn-rate",
+        summary="Speed at which an objective's error budget was spent, from Prometheus: error ratio / (1 - objective).",
+        broken="the highest burn rate is above the limit",
+        unknown="Prometheus gave no data, or none for part of the window",
+        parameters=(
+            Parameter(
+                "objective", Type.RATIO, "The long-term ratio whose budget is spent.", required=True, maximum=0.999999
+            ),
+            Parameter(
+                "max", Type.NUMBER, "Highest burn rate; 14.4 spends 2 % of 30 days in an hour.", default=14.4, minimum=0
+            ),
+            Parameter("query", Type.TEXT, "Name of the sampled error-ratio series.", default="error-ratio"),
+        ),
+    ),
+)

@@ -1,0 +1,147 @@
+"""Load an experiment: a Chaos Toolkit document with a `harness` extension; a wrong one is refused with file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.model import hashing, meaning, source, units
+from harness.model.activity import activities
+from harness.model.catalogue import OBJECTIVES
+from harness.model.closed import Problems, Section
+from harness.model.experiment import BlastRadius, Experiment
+from harness.model.extension import KEYS, Extension, extension, objective_parameters
+from harness.model.objective import Objective
+from harness.model.source import Place, Source
+
+TOP = (
+    "version", "title", "description", "tags", "contributions", "controls", "runtime",
+    "steady-state-hypothesis", "method", "rollbacks", "extensions",
+)  # fmt: skip
+# Values that change from machine to machine would make the same document mean different things.
+UNREAD = ("configuration", "secrets")
+MENTIONS = re.compile(r"extensions.*harness", re.DOTALL)
+SLO_FILE = "stack/slo.yaml"
+
+
+def is_experiment(path: Path) -> bool:
+    """Say whether a file is an experiment of ours; a broken one counts, so that its error is shown and not skipped."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    if not MENTIONS.search(text):
+        return False
+    try:
+        data = source.read(text, path).data
+    except UsageError:
+        return True
+    listed = data.get("extensions") if isinstance(data, dict) else None
+    return isinstance(listed, list) and any(isinstance(item, dict) and item.get("name") == "harness" for item in listed)
+
+
+def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Experiment:
+    """Load an experiment from a file; `defaults` are objectives that hold when the document has load.
+
+    Raises UsageError naming every problem with its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("cannot read the experiment", where=str(path), why=str(error)) from error
+    return loads(text, path, defaults)
+
+
+def loads(text: str, path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Experiment:
+    """Load an experiment from text; `path` is where it says it comes from."""
+    document = source.read(text, path)
+    problems = Problems(document)
+    if not isinstance(document.data, dict):
+        raise UsageError("an experiment is a mapping", where=f"{path}:1", hint="it begins with 'title: ...'")
+    unread = [key for key in UNREAD if key in document.data]
+    for key in unread:
+        problems.add(
+            (key,),
+            f"'{key}' is not read",
+            why="the same document must mean the same everywhere",
+            hint="write values out",
+        )
+    top = Section(problems, document.data, (), "the experiment", (*TOP, *unread))
+    found = _experiment(problems, document, top, slo_objectives(defaults or {}))
+    problems.refuse()
+    return found
+
+
+def _experiment(problems: Problems, document: Source, top: Section, slo: Mapping[str, Objective]) -> Experiment:
+    if "method" not in top:
+        problems.add((), "the experiment needs 'method'", why="it lists the faults")
+    hypothesis, probes = _hypothesis(problems, top)
+    method = activities(problems, top.items("method"), "method")
+    ours = _extension(problems, top)
+    written = {objective.checker: objective for objective in ours.objectives}
+    meaning.check(ours, method, probes, written, slo)
+    implied = tuple(slo[name] for name in slo if name not in written) if ours.load else ()
+    return Experiment(
+        path=document.path,
+        title=top.get("title", units.text, "", required="one line a person can read"),
+        description=top.get("description", units.text, "", required="what is done and what should happen"),
+        tags=tuple(_texts(problems, top.items("tags"))),
+        hypothesis=hypothesis,
+        probes=probes,
+        method=method,
+        rollbacks=activities(problems, top.items("rollbacks"), "rollbacks"),
+        sets=ours.sets,
+        load=ours.load,
+        phases=ours.phases,
+        objectives=(*implied, *ours.objectives),
+        abort_when=ours.abort_when,
+        blast_radius=ours.blast_radius or BlastRadius(),
+        expect=ours.expect,
+        digest=hashing.digest([document.data, implied]),
+    )
+
+
+def _hypothesis(problems: Problems, top: Section) -> tuple[str, tuple[Any, ...]]:
+    key = "steady-state-hypothesis"
+    if top.data.get(key) is None:
+        return "", ()
+    section = Section(problems, top.data[key], top.at(key), "the hypothesis", ("title", "probes", "controls"))
+    title = section.get("title", units.text, "", required="one line a person can read")
+    return title, activities(problems, section.items("probes"), "hypothesis")
+
+
+def _texts(problems: Problems, listed: list[tuple[Place, Any]]) -> list[str]:
+    for place, value in listed:
+        if not isinstance(value, str):
+            problems.add(place, f"{units.shown(value)} is not a text")
+    return [value for _, value in listed if isinstance(value, str)]
+
+
+def _extension(problems: Problems, top: Section) -> Extension:
+    listed = top.items("extensions")
+    ours = [(place, value) for place, value in listed if isinstance(value, dict) and value.get("name") == "harness"]
+    if not ours:
+        hint = "extensions: [{name: harness, blast-radius: {...}}]"
+        problems.add(top.at("extensions"), "the document has no extension named harness", hint=hint)
+        return extension(Section(problems, {}, (), "the harness extension", KEYS))
+    if len(ours) > 1:
+        problems.add(ours[1][0], "the harness extension is here twice")
+    place, value = ours[0]
+    return extension(Section(problems, value, place, "the harness extension", KEYS))
+
+
+def slo_objectives(defaults: Mapping[str, Mapping[str, Any]], path: Path = Path(SLO_FILE)) -> dict[str, Objective]:
+    """Read default objectives as an experiment would state them; raises UsageError when one is wrong."""
+    problems = Problems(Source(path, defaults, {}))
+    listed = Section(problems, dict(defaults), (), "the default objectives", tuple(OBJECTIVES))
+    found = {}
+    for name in listed.data:
+        if name in OBJECTIVES:
+            keys = tuple(parameter.name for parameter in OBJECTIVES[name].parameters)
+            section = Section(problems, dict(defaults[name]), (name,), f"'{name}'", keys)
+            found[name] = Objective(name, objective_parameters(section, name))
+    problems.refuse()
+    return found

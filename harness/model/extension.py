@@ -1,0 +1,187 @@
+"""Read the `harness` extension: load, phases, objectives, abort condition, caps and expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from harness.model import units
+from harness.model.activity import namespace
+from harness.model.catalogue import OBJECTIVES, SETS, WORKLOADS
+from harness.model.closed import Section, nearest
+from harness.model.experiment import BlastRadius, Expectation, LoadSpec, Phases
+from harness.model.objective import AbortWhen, Objective
+from harness.model.verdict import Verdict
+
+T = TypeVar("T")
+
+KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect")
+LONGEST = {"baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
+FASTEST = 5000.0
+# An expectation of these would make a broken run right.
+EXPECTABLE = (Verdict.PASS, Verdict.DEVIATED, Verdict.INCONCLUSIVE, Verdict.ABORTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What the extension says; `places` are its sections, for problems found later."""
+
+    section: Section
+    sets: frozenset[str] = frozenset()
+    load: LoadSpec | None = None
+    phases: Phases = field(default_factory=Phases)
+    objectives: tuple[Objective, ...] = ()
+    abort_when: AbortWhen | None = None
+    blast_radius: BlastRadius | None = None
+    expect: Expectation = field(default_factory=Expectation)
+
+
+def extension(section: Section) -> Extension:
+    """Read the extension from its section; problems are noted, not raised."""
+    return Extension(
+        section=section,
+        sets=_sets(section),
+        load=_inside(section, "load", ("workload", "rate", "ramp"), _load),
+        phases=_inside(section, "phases", tuple(LONGEST), _phases) or Phases(),
+        objectives=_objectives(section),
+        abort_when=_inside(section, "abort-when", ("availability-below", "for"), _abort_when),
+        blast_radius=_inside(section, "blast-radius", ("namespaces", "pods", "nodes"), _blast_radius),
+        expect=_inside(section, "expect", ("verdict", "reason"), _expect) or Expectation(),
+    )
+
+
+def _inside(section: Section, key: str, keys: tuple[str, ...], read: Callable[[Section], T]) -> T | None:
+    if key not in section:
+        return None
+    return read(Section(section.problems, section.data[key], section.at(key), f"'{key}'", keys))
+
+
+def _one_of(known: tuple[str, ...]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in known:
+            raise ValueError(f"{units.shown(value)} is not known; {nearest(str(value), known)}")
+        return str(value)
+
+    return read
+
+
+def _bounded(read: Callable[[Any], float], most: float, least: float = 0.0) -> Callable[[Any], float]:
+    def bounded(value: Any) -> float:
+        found = read(value)
+        if not least <= found <= most:
+            raise ValueError(f"{units.shown(value)} is not between {least:g} and {most:g}")
+        return found
+
+    return bounded
+
+
+def _sets(section: Section) -> frozenset[str]:
+    found = set()
+    for place, value in section.items("sets"):
+        if value not in SETS:
+            section.problems.add(place, f"there is no set {units.shown(value)}", hint=nearest(str(value), SETS))
+        else:
+            found.add(value)
+    return frozenset(found)
+
+
+def _load(section: Section) -> LoadSpec:
+    return LoadSpec(
+        workload=section.get("workload", _one_of(WORKLOADS), "", required=f"one of {', '.join(WORKLOADS)}"),
+        rate=section.get("rate", _bounded(units.rate, FASTEST), 1.0, required="operations per second, like 50/s"),
+        ramp=section.get("ramp", _bounded(units.duration, LONGEST["baseline"]), 0.0),
+    )
+
+
+def _phases(section: Section) -> Phases:
+    default = Phases()
+    return Phases(
+        baseline=section.get("baseline", _phase("baseline", 1.0), default.baseline),
+        hold=section.get("hold", _phase("hold"), default.hold),
+        recovery=section.get("recovery", _phase("recovery", 1.0), default.recovery),
+    )
+
+
+def _phase(name: str, least: float = 0.0) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        found = units.duration(value)
+        if not least <= found <= LONGEST[name]:
+            raise ValueError(f"{value} is outside {units.seconds(least)} to {units.seconds(LONGEST[name])}")
+        return found
+
+    return read
+
+
+def _objectives(section: Section) -> tuple[Objective, ...]:
+    if "objectives" not in section:
+        return ()
+    listed = Section(
+        section.problems, section.data["objectives"], section.at("objectives"), "'objectives'", tuple(OBJECTIVES)
+    )
+    return tuple(_objective(listed, name) for name in listed.data if name in OBJECTIVES)
+
+
+def _objective(listed: Section, name: str) -> Objective:
+    keys = (*(parameter.name for parameter in OBJECTIVES[name].parameters), "why")
+    section = Section(listed.problems, listed.data[name], listed.at(name), f"'{name}'", keys)
+    why = section.get("why", units.text, "")
+    parameters = objective_parameters(section, name)
+    return Objective(name, parameters, why)
+
+
+def objective_parameters(section: Section, name: str) -> Mapping[str, Any]:
+    """Read one objective's parameters with their defaults; what is neither written nor has a default is left out."""
+    kind = OBJECTIVES[name]
+    read = {
+        each.name: section.get(
+            each.name, each.read, each.default, required="a promise has a number" if each.required else ""
+        )
+        for each in kind.parameters
+    }
+    if kind.one_of and not any(key in section for key in kind.one_of):
+        section.problems.add(
+            section.place, f"'{name}' needs one of {', '.join(kind.one_of)}", why="a promise has a number"
+        )
+    return {key: value for key, value in read.items() if value is not None}
+
+
+def _abort_when(section: Section) -> AbortWhen:
+    return AbortWhen(
+        availability_below=section.get(
+            "availability-below", units.ratio, 0.0, required="the ratio to stop at, like 80%"
+        ),
+        for_seconds=section.get("for", _bounded(units.duration, 600.0, 1.0), 10.0),
+    )
+
+
+def _blast_radius(section: Section) -> BlastRadius:
+    names = []
+    for place, value in section.items("namespaces"):
+        try:
+            names.append(namespace(value))
+        except ValueError as error:
+            section.problems.add(place, str(error))
+    if section.data and not names:
+        section.problems.add(
+            section.place, "'blast-radius' needs 'namespaces'", why="a run touches only what is listed"
+        )
+    return BlastRadius(tuple(names), section.get("pods", _cap, 0), section.get("nodes", _cap, 0))
+
+
+def _cap(value: Any) -> int:
+    found = units.integer(value)
+    if found < 0:
+        raise ValueError(f"{found} is not a count")
+    return found
+
+
+def _expect(section: Section) -> Expectation:
+    names = tuple(verdict.value for verdict in EXPECTABLE)
+    verdict = Verdict(section.get("verdict", _one_of(names), "PASS", required=f"one of {', '.join(names)}"))
+    reason = section.get("reason", units.text, "")
+    if verdict is not Verdict.PASS and not reason:
+        section.problems.add(
+            section.place, f"expecting {verdict} needs a 'reason'", why="a known weakness is declared, not hidden"
+        )
+    return Expectation(verdict, reason)

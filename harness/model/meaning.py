@@ -1,0 +1,175 @@
+"""Refuse experiments that are well written but cannot mean anything: promises nothing tests, caps that do not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model.catalogue import FAULTS, OBJECTIVES
+from harness.model.experiment import Activity
+from harness.model.extension import Extension
+from harness.model.fault import FaultSpec
+from harness.model.objective import Objective
+from harness.model.source import Place
+from harness.model.units import percent, seconds
+
+ABRUPT = "pod_kill, container_kill, pod_freeze, node_freeze or node_stop"
+Named = tuple[FaultSpec, Place]  # a fault and where its target stands
+
+
+def check(
+    extension: Extension,
+    method: tuple[Activity, ...],
+    hypothesis: tuple[Activity, ...],
+    written: Mapping[str, Objective],
+    slo: Mapping[str, Objective],
+) -> None:
+    """Note every problem of meaning; `written` are the document's own objectives, `slo` the defaults of the stack."""
+    faults: list[Named] = [
+        (activity.fault, ("method", index, "provider", "arguments", "target"))
+        for index, activity in enumerate(method)
+        if activity.fault
+    ]
+    _blast_radius(extension, faults)
+    _load(extension, written)
+    _exercised(extension, written, [fault for fault, _ in faults])
+    _time(extension, written)
+    _relaxed(extension, written, slo)
+    problems = extension.section.problems
+    if faults and not extension.objectives and not hypothesis and not (extension.load and slo):
+        problems.add(
+            extension.section.place,
+            "this experiment promises nothing",
+            why="without an objective or a hypothesis no verdict can be given",
+            hint="add objectives, or a steady-state-hypothesis with a probe",
+        )
+    if not faults and not hypothesis and not extension.objectives:
+        problems.add((), "this experiment has neither fault nor promise", hint="add a fault to the method")
+
+
+def _blast_radius(extension: Extension, faults: list[Named]) -> None:
+    problems, caps = extension.section.problems, extension.blast_radius
+    if not faults:
+        return
+    if caps is None:
+        problems.add(
+            extension.section.place,
+            "an experiment with faults needs 'blast-radius'",
+            why="nothing is touched without a stated cap",
+            hint="blast-radius: {namespaces: [my-namespace], pods: 1}",
+        )
+        return
+    for fault, place in faults:
+        for key, name in (("namespace", fault.target.namespace), ("hosting", fault.target.hosting.partition("/")[0])):
+            if name and caps.namespaces and name not in caps.namespaces:
+                problems.add(
+                    (*place, key), f"namespace '{name}' is outside the blast radius", hint=_list(caps.namespaces)
+                )
+    for what, cap in (("pods", caps.pods), ("nodes", caps.nodes)):
+        asked = sum(getattr(fault.target, what) for fault, _ in faults)
+        if asked > cap:
+            place = next(place for fault, place in faults if getattr(fault.target, what))
+            problems.add(
+                (*place, what),
+                f"the faults ask for {asked} {what}, the blast radius allows {cap}",
+                hint=f"raise blast-radius.{what} to {asked}, or ask for fewer",
+            )
+
+
+def _list(namespaces: tuple[str, ...]) -> str:
+    return f"it lists {', '.join(namespaces)}"
+
+
+def _load(extension: Extension, written: Mapping[str, Objective]) -> None:
+    if extension.load:
+        return
+    problems, section = extension.section.problems, extension.section
+    for name in written:
+        if OBJECTIVES[name].needs_load:
+            problems.add(
+                (*section.at("objectives"), name),
+                f"'{name}' needs 'load'",
+                why="without operations nothing is measured, and no evidence is never a pass",
+                hint="load: {workload: execute-agent, rate: 50/s}",
+            )
+    if extension.abort_when:
+        problems.add(
+            section.at("abort-when"), "'abort-when' needs 'load'", why="availability is measured on its operations"
+        )
+
+
+def _exercised(extension: Extension, written: Mapping[str, Objective], faults: list[FaultSpec]) -> None:
+    if not faults:
+        return
+    problems, section = extension.section.problems, extension.section
+    kinds = sorted({fault.kind for fault in faults})
+    for name, objective in written.items():
+        place = (*section.at("objectives"), name)
+        able = sorted(kind.name for kind in FAULTS.values() if name in kind.exercises)
+        if not set(able) & set(kinds):
+            problems.add(
+                place,
+                f"'{name}' is not exercised by {' or '.join(kinds)}",
+                why="it would hold whatever the system does",
+                hint=f"faults that exercise it: {', '.join(able)}",
+            )
+        elif name == "breaker" and not any(_touches(fault, objective) for fault in faults):
+            problems.add(
+                (*place, "dependency"),
+                f"no fault touches the dependency '{objective.parameters.get('dependency', '')}'",
+                why="its callers' breaker has no reason to open",
+                hint=f"aim {ABRUPT} at it",
+            )
+        elif name == "disruption-budget" and not _budgeted(fault_namespaces(faults), objective):
+            problems.add((*place, "namespace"), "no fault evicts pods of this namespace")
+
+
+def _touches(fault: FaultSpec, objective: Objective) -> bool:
+    if "breaker" not in FAULTS[fault.kind].exercises:
+        return False
+    target, dependency = fault.target, str(objective.parameters.get("dependency", ""))
+    # Nodes picked by label may carry anything; whether they carry the dependency shows as evidence in the run.
+    named = f"{target.selector},{target.hosting}"
+    return bool(target.nodes and not target.hosting) or dependency in named
+
+
+def fault_namespaces(faults: list[FaultSpec]) -> set[str]:
+    """Name the namespaces that these faults' targets state; a node target without one states none."""
+    return {fault.target.namespace or fault.target.hosting.partition("/")[0] for fault in faults}
+
+
+def _budgeted(namespaces: set[str], objective: Objective) -> bool:
+    wanted: Any = objective.parameters.get("namespace")
+    return not wanted or wanted in namespaces or "" in namespaces
+
+
+def _time(extension: Extension, written: Mapping[str, Objective]) -> None:
+    recovery = written.get("recovery")
+    within = recovery.parameters.get("within", 0.0) if recovery else 0.0
+    if within > extension.phases.recovery:
+        extension.section.problems.add(
+            (*extension.section.at("objectives"), "recovery", "within"),
+            f"recovery within {seconds(within)} is longer than the recovery phase of {seconds(extension.phases.recovery)}",
+            why="the run would end before it could be judged",
+            hint=f"phases: {{recovery: {within:g}s}}",
+        )
+
+
+def _relaxed(extension: Extension, written: Mapping[str, Objective], slo: Mapping[str, Objective]) -> None:
+    for name, objective in written.items():
+        promised = slo.get(name)
+        if promised is None or objective.why:
+            continue
+        for key, value in objective.parameters.items():
+            limit = promised.parameters.get(key)
+            if limit is None or key == "minimum-operations":
+                continue
+            weaker = value < limit if name == "availability" else value > limit
+            if weaker:
+                show = percent if name == "availability" else seconds
+                extension.section.problems.add(
+                    (*extension.section.at("objectives"), name, key),
+                    f"'{name}' {key} {show(value)} is weaker than the stack's {show(limit)}",
+                    why="an objective that is relaxed says why",
+                    hint="add 'why: ...' beside it",
+                )

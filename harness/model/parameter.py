@@ -1,0 +1,55 @@
+"""The parameters that faults and objectives take: name, type, default and a sentence for `harness explain`."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from harness.model import units
+
+
+class Type(enum.StrEnum):
+    """What a parameter's value looks like in a document."""
+
+    DURATION = "duration"
+    INTEGER = "whole number"
+    NUMBER = "number"
+    RATIO = "ratio"
+    BOOLEAN = "true or false"
+    TEXT = "text"
+    SIGNAL = "signal"
+
+
+READERS: dict[Type, Callable[[Any], Any]] = {
+    Type.DURATION: units.duration,
+    Type.INTEGER: units.integer,
+    Type.NUMBER: units.number,
+    Type.RATIO: units.ratio,
+    Type.BOOLEAN: units.boolean,
+    Type.TEXT: units.text,
+    Type.SIGNAL: units.signal,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a fault or an objective."""
+
+    name: str
+    type: Type
+    summary: str
+    default: Any = None
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def read(self, value: Any) -> Any:
+        """Read a value from a document; raise ValueError saying what is accepted."""
+        found = READERS[self.type](value)
+        if self.minimum is not None and found < self.minimum:
+            raise ValueError(f"{units.shown(value)} is below {self.minimum:g}")
+        if self.maximum is not None and found > self.maximum:
+            raise ValueError(f"{units.shown(value)} is above {self.maximum:g}")
+        return found

@@ -1,0 +1,105 @@
+"""Read YAML into plain values that remember the line each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import UsageError
+
+# The C parser reads the same language some ten times faster; a build of PyYAML without it is still correct.
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Place = tuple[str | int, ...]
+LARGEST = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One document: its file, its values, and the line of each value by its place in the document."""
+
+    path: Path
+    data: Any
+    lines: Mapping[Place, int]
+
+    def line(self, place: Place) -> int:
+        """Give the line of a place, or of the nearest thing around it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def read(text: str, path: Path) -> Source:
+    """Read one YAML (or JSON) document; raise UsageError with file and line when it is not one."""
+    try:
+        loader = Loader(text)
+        try:
+            root = loader.get_single_node()
+            reading = _Reading(path, loader)
+            data = reading.value(root, ()) if root is not None else None
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        why = getattr(error, "problem", None) or str(error)
+        raise UsageError(
+            "this is not valid YAML", where=where, why=why, hint="mind indentation, colons and quotes"
+        ) from error
+    return Source(path, data, reading.lines)
+
+
+class _Reading:
+    """Turn nodes into values: duplicate keys, endless aliases and values beyond JSON are refused."""
+
+    def __init__(self, path: Path, loader: Any) -> None:
+        self.path, self.loader = path, loader
+        self.lines: dict[Place, int] = {}
+        self.open: set[int] = set()
+
+    def value(self, node: Any, place: Place) -> Any:
+        line = node.start_mark.line + 1
+        self.lines.setdefault(place, line)
+        if id(node) in self.open:
+            raise self.refused(node, "this alias contains itself")
+        if len(self.lines) > LARGEST:
+            raise self.refused(node, f"the document holds more than {LARGEST} values")
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self.mapping(node, place)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+            return self.scalar(node)
+        finally:
+            self.open.discard(id(node))
+
+    def mapping(self, node: Any, place: Place) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self.refused(key_node, "a key must be a text")
+            key = str(key_node.value)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise self.refused(key_node, "merge keys (<<) are not read; write the keys out")
+            if key in found:
+                raise self.refused(key_node, f"the key '{key}' is here twice")
+            # Set before the value so that a wrong value of several lines is shown at its key.
+            self.lines[(*place, key)] = key_node.start_mark.line + 1
+            found[key] = self.value(value_node, (*place, key))
+        return found
+
+    def scalar(self, node: Any) -> Any:
+        if node.tag == "tag:yaml.org,2002:timestamp":
+            return node.value
+        value = self.loader.construct_object(node)
+        if value is not None and not isinstance(value, str | int | float | bool):
+            raise self.refused(node, f"{node.tag.rpartition(':')[2]} values are not read; quote the text")
+        return value
+
+    def refused(self, node: Any, what: str) -> UsageError:
+        return UsageError(what, where=f"{self.path}:{node.start_mark.line + 1}")

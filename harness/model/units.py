@@ -1,0 +1,104 @@
+"""Read durations, rates, ratios and counts as people write them; every refusal says what is accepted."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from typing import Any
+
+SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)")
+PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+SIGNAL = re.compile(r"[A-Z][A-Z0-9+]*")
+
+
+def duration(value: Any) -> float:
+    """Read a duration such as `10s`, `500ms`, `2m` or `1m30s` as seconds."""
+    if value == 0 and not isinstance(value, bool):
+        return 0.0
+    text = value.strip() if isinstance(value, str) else ""
+    if not DURATION.fullmatch(text):
+        raise ValueError(f"{shown(value)} is not a duration; write a number with its unit, like 10s, 500ms or 2m")
+    return float(sum((Decimal(number) * SECONDS[unit] for number, unit in PART.findall(text)), Decimal(0)))
+
+
+def rate(value: Any) -> float:
+    """Read a rate such as `50/s` or `300/m` as operations per second."""
+    match = RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match or not float(match[1]):
+        raise ValueError(f"{shown(value)} is not a rate; write operations per second or minute above zero, like 50/s")
+    return float(Decimal(match[1]) / SECONDS[match[2]])
+
+
+def ratio(value: Any) -> float:
+    """Read a ratio such as `99.5%` or `0.995` as a number from 0 to 1."""
+    if isinstance(value, str) and (match := PERCENT.fullmatch(value.strip())):
+        found = float(Decimal(match[1]) / 100)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        found = float(value)
+    else:
+        raise ValueError(f"{shown(value)} is not a ratio; write 99.5% or 0.995")
+    if not 0 <= found <= 1:
+        advice = f"; for per cent write {value}%" if not isinstance(value, str) and 1 < found <= 100 else ""
+        raise ValueError(f"{shown(value)} is outside 0 to 1 (0 % to 100 %){advice}")
+    return found
+
+
+def integer(value: Any) -> int:
+    """Read a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{shown(value)} is not a whole number")
+    return value
+
+
+def number(value: Any) -> float:
+    """Read a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{shown(value)} is not a number")
+    return float(value)
+
+
+def boolean(value: Any) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is not true or false")
+    return value
+
+
+def text(value: Any) -> str:
+    """Read a text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{shown(value)} is not a text")
+    return value.strip()
+
+
+def signal(value: Any) -> str:
+    """Read the name of a signal, such as `KILL` or `SIGTERM`, without its `SIG`."""
+    name = value.removeprefix("SIG") if isinstance(value, str) else ""
+    if not SIGNAL.fullmatch(name):
+        raise ValueError(f"{shown(value)} is not the name of a signal, like KILL or TERM")
+    return name
+
+
+def shown(value: Any) -> str:
+    """Show a value of the document the way it was written, cut to a line's length."""
+    if value is None or isinstance(value, bool):
+        return {True: "true", False: "false", None: "nothing"}[value]
+    quoted = f"'{value}'" if isinstance(value, str) else str(value)
+    return quoted if len(quoted) <= 60 else quoted[:57] + "..."
+
+
+def seconds(value: float) -> str:
+    """Show seconds with a unit a person would choose."""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 10 and value % 1 else f"{value:.0f} s"
+
+
+def percent(value: float) -> str:
+    """Show a ratio as per cent, rounded down so that a shortfall is never shown as whole."""
+    hundredths = math.floor(value * 10000 + 1e-9) / 100
+    return f"{hundredths:.2f} %" if hundredths % 1 else f"{hundredths:.0f} %"
