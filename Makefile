@@ -1,0 +1,67 @@
+# Every target works from a clean checkout: the virtual environment is made on first use.
+PYTHON ?= python3
+VENV   ?= .venv
+RUNS   ?= runs
+BIN     = $(VENV)/bin
+STAMP   = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help chaos-local up down clean undo doctor run check lint types imports unit test e2e bench lock
+
+help: ## Say what there is
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 to 3.13 is needed; PYTHON=... names one" >&2; exit 4; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+chaos-local: $(STAMP) ## Cluster, stack, the local set of experiments, a verdict and a report
+	@$(BIN)/harness up
+	@$(BIN)/pytest experiments --chaos-set local --chaos-runs $(RUNS)
+
+up: $(STAMP) ## Bring up or repair the cluster and the stack
+	@$(BIN)/harness up
+
+down: $(STAMP) ## Remove the cluster and what it started; caches stay
+	@$(BIN)/harness down
+
+clean: $(STAMP) ## Remove the cluster, the private Docker daemon and every cache
+	@$(BIN)/harness clean --yes
+
+undo: $(STAMP) ## Heal everything that is still broken on purpose
+	@$(BIN)/harness undo
+
+doctor: $(STAMP) ## Say whether it can run here, and what is missing
+	@$(BIN)/harness doctor
+
+check: lint types imports unit ## Lint, types, imports, unit, plugin and snapshot tests (no cluster)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+imports: $(STAMP)
+	@$(BIN)/lint-imports
+
+unit: $(STAMP)
+	@$(BIN)/pytest -q
+
+test: check e2e ## Everything: check, then end to end on a real cluster
+
+e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, every weakening
+	@$(BIN)/harness up
+	@$(BIN)/pytest -q tests/e2e
+
+bench: $(STAMP) ## This harness beside Chaos Toolkit on the same pod kill
+	@$(BIN)/harness up
+	@$(BIN)/python -m bench
+
+lock: ## Write requirements.lock anew: exact versions, hashes, markers for every Python, no address
+	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
+	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
