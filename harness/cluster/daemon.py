@@ -1,0 +1,206 @@
+"""Find a Docker daemon that answers, or install and start one of our own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from harness.cluster import command, docker, local, shim
+from harness.cluster.cache import Progress, cache_dir, locked
+from harness.errors import PreconditionFailed
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+SOCKET_LIMIT = 90
+POLICY = Path("/usr/sbin/policy-rc.d")
+HINTS = {
+    "no space left": "free some disk space, then run `harness up` again",
+    "address already in use": "another process holds that address: stop it, then run `harness up` again",
+    "iptables": "the kernel or the container this runs in withholds iptables: use a machine with Docker",
+    "permission denied": "run as root, or start Docker yourself",
+}
+
+
+def folder() -> Path:
+    """Return the folder of the private daemon."""
+    return cache_dir() / "docker"
+
+
+def runtime() -> Path:
+    """Return the folder of the private daemon's socket; a socket's path has a length limit."""
+    usual = folder() / "run"
+    if len(str(usual)) <= SOCKET_LIMIT - 40:
+        return usual
+    return Path("/run") / f"kube-chaos-harness-{hashlib.sha256(str(usual).encode()).hexdigest()[:8]}"
+
+
+def private_host() -> str:
+    """Return the address of the private daemon."""
+    return f"unix://{runtime() / 'docker.sock'}"
+
+
+def find() -> str | None:
+    """Return the address of a daemon that answers now: the cluster's own first."""
+    remembered = local.current()
+    candidates = [
+        remembered.docker_host if remembered else None,
+        os.environ.get("DOCKER_HOST"),
+        "unix:///var/run/docker.sock",
+        f"unix://{Path.home() / '.docker' / 'run' / 'docker.sock'}",
+        private_host(),
+    ]
+    if remembered and remembered.docker_host == private_host():
+        candidates = [private_host()]
+    return next((host for host in candidates if host and docker.ping(host)), None)
+
+
+def ensure(progress: Progress) -> str:
+    """Return the address of a working daemon, installing and starting a private one when there is none."""
+    host = find()
+    if host:
+        if not shutil.which("docker"):
+            _install(progress)
+        return host
+    with locked("docker", progress):
+        host = find()
+        if host:
+            return host
+        if os.geteuid() != 0:
+            raise PreconditionFailed(
+                "no Docker daemon answers",
+                why="it is not running, or this user may not talk to it; only root can start one here",
+                hint="start Docker (Docker Desktop, or `systemctl start docker`) and join its group",
+            )
+        if not (shutil.which("dockerd") and shutil.which("docker") and shutil.which("runc")):
+            _install(progress)
+        return _start(progress)
+
+
+def _install(progress: Progress) -> None:
+    apt_install(["docker.io", "iptables"], "installing Docker from the distribution", progress, estimate=15)
+
+
+def apt_install(packages: list[str], what: str, progress: Progress, *, estimate: float) -> None:
+    """Install distribution packages without starting any service they bring."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise PreconditionFailed(
+            f"missing on this machine: {', '.join(packages)}",
+            why="only root on a Debian-like system can install them from here",
+            hint="install them yourself, or start Docker and make a container registry reachable",
+        )
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    mine = not POLICY.exists()
+    if mine:
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        command.run(["apt-get", "update", "-q"], "reading the package lists", progress, estimate=10, env=quiet)
+        argv = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages]
+        command.run(argv, what, progress, estimate=estimate, deadline=600, env=quiet)
+    finally:
+        if mine:
+            POLICY.unlink(missing_ok=True)
+
+
+def configuration() -> dict[str, object]:
+    """Return the private daemon's configuration."""
+    settings: dict[str, object] = {
+        "hosts": [private_host()],
+        "data-root": str(folder() / "data"),
+        "exec-root": str(runtime() / "exec"),
+        "pidfile": str(pid_file()),
+        # Our clusters bring their own network; without a default bridge we share nothing with another daemon.
+        "bridge": "none",
+        "log-driver": "json-file",
+        "log-opts": {"max-size": "10m", "max-file": "2"},
+        "labels": [docker.LABEL],
+        # The node containers outlive a daemon that dies; the next `up` finds them as they were.
+        "live-restore": True,
+        "oom-score-adjust": 0,
+    }
+    if shim.needed():
+        path = shim.install(folder() / "runtime-shim", os.path.realpath(shutil.which("runc") or "/usr/sbin/runc"))
+        settings |= {"default-runtime": "harness", "runtimes": {"harness": {"path": str(path)}}}
+    return settings
+
+
+def pid_file() -> Path:
+    """Return the private daemon's pid file."""
+    return folder() / "docker.pid"
+
+
+def _start(progress: Progress) -> str:
+    runtime().mkdir(parents=True, exist_ok=True)
+    folder().mkdir(parents=True, exist_ok=True)
+    _forget_dead_pid(pid_file())
+    _forget_dead_pid(runtime() / "exec" / "containerd" / "containerd.pid")
+    config = folder() / "daemon.json"
+    config.write_text(json.dumps(configuration(), indent=1))
+    log = folder() / "dockerd.log"
+    progress("starting a private Docker daemon: about 3 s")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["dockerd", "--config-file", str(config)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if docker.ping(private_host(), deadline=1.0):
+            return private_host()
+        if process.poll() is not None:
+            break
+        time.sleep(0.2)
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "level=info" not in line]
+    why = "\n".join(lines[-4:])
+    raise PreconditionFailed("the private Docker daemon does not start", where=str(log), why=why, hint=hint(why))
+
+
+def hint(text: str) -> str:
+    """Return what to do about a daemon's last words."""
+    said = text.lower()
+    return next((advice for sign, advice in HINTS.items() if sign in said), "read the log, or start Docker yourself")
+
+
+def running_pid() -> int | None:
+    """Return the private daemon's process id when it lives."""
+    try:
+        pid = int(pid_file().read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except (OSError, ValueError):
+        return None
+    return pid if str(folder() / "daemon.json") in words else None
+
+
+def _forget_dead_pid(path: Path) -> None:
+    # A daemon refuses to start over a pid file whose number some other process has since been given.
+    try:
+        pid = int(path.read_text())
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except (OSError, ValueError):
+        name = ""
+    if name not in ("dockerd", "containerd"):
+        path.unlink(missing_ok=True)
+
+
+def stop() -> bool:
+    """Stop the private daemon; say whether there was one."""
+    pid = running_pid()
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < until and running_pid() is not None:
+        time.sleep(0.1)
+    if running_pid() is not None:
+        os.kill(pid, signal.SIGKILL)
+    return True

@@ -1,0 +1,64 @@
+"""Make the Debian base image: debootstrap, emptied of what no image needs, imported into Docker."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from harness.cluster import command, docker
+from harness.cluster.cache import Progress, cache_dir, digest, locked, project_root
+from harness.cluster.daemon import apt_install
+from harness.cluster.gobuild import architecture
+
+SUITE = "bookworm"
+TAG = "harness.local/debian:12"
+KEY_LABEL = "harness.local/key"
+
+
+def ensure(host: str, progress: Progress) -> str:
+    """Return the tag of the base image, made when the daemon does not have this very one."""
+    key = digest([_folder()], SUITE, architecture())
+    with locked("debian", progress):
+        if _has(host, key):
+            return TAG
+        archive = cache_dir() / "images" / f"debian-{key}.tar"
+        if not archive.exists():
+            _bootstrap(archive, progress)
+        changes = ["--change", f"LABEL {KEY_LABEL}={key}", "--change", f"LABEL {docker.LABEL}"]
+        changes += ["--change", 'CMD ["/bin/sh"]', "--change", "ENV LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive"]
+        docker.long(
+            host, ["import", *changes, str(archive), TAG], "importing the Debian base image", progress, estimate=5
+        )
+    return TAG
+
+
+def _folder() -> Path:
+    return project_root() / "images" / "debian"
+
+
+def _has(host: str, key: str) -> bool:
+    template = '{{index .Config.Labels "' + KEY_LABEL + '"}}'
+    return docker.result(host, "image", "inspect", "--format", template, TAG).stdout.strip() == key
+
+
+def _bootstrap(archive: Path, progress: Progress) -> None:
+    if not shutil.which("debootstrap"):
+        apt_install(["debootstrap"], "installing debootstrap from the distribution", progress, estimate=10)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    packages = ",".join((_folder() / "packages").read_text().split())
+    with tempfile.TemporaryDirectory(prefix="debian-", dir=archive.parent) as scratch:
+        root = Path(scratch) / "root"
+        argv = ["debootstrap", "--variant=minbase", f"--include={packages}", SUITE, str(root)]
+        command.run(
+            argv,
+            "making a Debian base image with debootstrap",
+            progress,
+            estimate=45,
+            deadline=900,
+            hint="a Debian mirror must be within reach once; after that the image is cached",
+        )
+        command.ask([str(_folder() / "slim"), str(root)], deadline=60)
+        draft = archive.with_suffix(".new")
+        command.ask(["tar", "--numeric-owner", "-C", str(root), "-cf", str(draft), "."], deadline=120)
+        draft.replace(archive)
