@@ -11,7 +11,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 1
 REQUESTS = Counter("http_requests_total", "Requests answered.", ["service", "path", "code"])
 LATENCY = Histogram("http_request_duration_seconds", "Time to answer.", ["service", "path"], buckets=BUCKETS)
 IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being answered.", ["service"])
-RECEIVED = Counter("upstream_received_total", "Requests that arrived, answered or not.", ["service", "path"])
+RECEIVED = Counter("upstream_received_total", "Requests that arrived, answered or not.", ["service"])
 
 EXECUTIONS = Counter("claude_agent_executions_total", "Agent executions.", ["outcome"])
 QUEUE = Gauge("agent_queue_length", "Agent executions in progress.")

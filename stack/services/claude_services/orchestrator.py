@@ -25,7 +25,7 @@ from claude_services.client import DependencyFailed, ServiceClient
 from claude_services.settings import Settings
 from claude_services.web import Service, received
 
-REGISTRY, ROUTER = "claude-agent-registry", "claude-tool-router"
+REGISTRY, ROUTER = "agent-registry", "tool-router"
 log = logging.getLogger("orchestrator")
 
 
@@ -36,8 +36,8 @@ class Orchestrator:
         self._settings = settings
         self._observer = metrics.PrometheusObserver()
         self._http = {
-            REGISTRY: httpx.AsyncClient(base_url=settings.registry_url, timeout=None),
-            ROUTER: httpx.AsyncClient(base_url=settings.router_url, timeout=None),
+            REGISTRY: httpx.AsyncClient(base_url=settings.registry_url, timeout=settings.client.attempt_timeout),
+            ROUTER: httpx.AsyncClient(base_url=settings.router_url, timeout=settings.client.attempt_timeout),
         }
         self.registry, self.router = self._client(REGISTRY), self._client(ROUTER)
         self.agents = AgentCache()
@@ -69,7 +69,7 @@ class Orchestrator:
             if self.registry.breaker.state is State.CLOSED:
                 try:
                     async with asyncio.timeout(2):
-                        answer = await self._http[REGISTRY].get("/v1/agents", headers={"X-Service-Name": "snapshot"})
+                        answer = await self._http[REGISTRY].get("/v1/snapshot", timeout=2)
                     self.agents.learn(answer.raise_for_status().json()["agents"])
                 except (httpx.HTTPError, TimeoutError, ValueError, KeyError) as error:
                     log.warning("no list of agents", extra={"data": {"why": repr(error)}})
@@ -133,7 +133,7 @@ def build(settings: Settings) -> Service:
     service = Service(settings, lifespan=lifespan, ready=orchestrator.ready)
 
     async def execute(agent_id: str, request: Request, response: Response) -> dict[str, Any]:
-        received(settings.name, "/v1/agents/{agent_id}/execute")
+        received(settings.name)
         outcome = "failed"
         with metrics.QUEUE.track_inprogress():
             try:
@@ -146,7 +146,7 @@ def build(settings: Settings) -> Service:
         return {"execution_id": str(uuid.uuid4()), "agent_id": agent_id, "status": outcome, "tool": chosen["tool"]}
 
     async def list_agents(request: Request, response: Response) -> dict[str, Any]:
-        received(settings.name, "/v1/agents")
+        received(settings.name)
         try:
             answer = await orchestrator.registry.call("GET", "/v1/agents", request_id=request.state.request_id)
         except (CircuitOpen, DependencyFailed) as error:
@@ -159,16 +159,18 @@ def build(settings: Settings) -> Service:
         return listed
 
     async def get_agent(agent_id: str, request: Request, response: Response) -> Agent:
-        received(settings.name, "/v1/agents/{agent_id}")
+        received(settings.name)
         return await orchestrator.agent(agent_id, request.state.request_id, response)
 
     async def route_tool(request: Request) -> dict[str, Any]:
-        received(settings.name, "/v1/route")
+        received(settings.name)
         return await orchestrator.route(await request.json(), request.state.request_id)
 
     for prefix in ("/api/v1", "/v1"):
-        service.app.add_api_route(f"{prefix}/agents/{{agent_id}}/execute", execute, methods=["GET", "POST"])
-        service.app.add_api_route(f"{prefix}/agents/{{agent_id}}", get_agent, methods=["GET"])
-        service.app.add_api_route(f"{prefix}/agents", list_agents, methods=["GET"])
-        service.app.add_api_route(f"{prefix}/route", route_tool, methods=["POST"])
+        service.app.add_api_route(
+            f"{prefix}/agents/{{agent_id}}/execute", execute, methods=["GET", "POST"], response_model=None
+        )
+        service.app.add_api_route(f"{prefix}/agents/{{agent_id}}", get_agent, methods=["GET"], response_model=None)
+        service.app.add_api_route(f"{prefix}/agents", list_agents, methods=["GET"], response_model=None)
+        service.app.add_api_route(f"{prefix}/route", route_tool, methods=["POST"], response_model=None)
     return service

@@ -15,9 +15,9 @@ def build(settings: Settings) -> Service:
     """Return the router."""
     service = Service(settings)
 
-    @service.app.post("/v1/route")
+    @service.app.post("/v1/route", response_model=None)
     async def route(request: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
-        received(settings.name, "/v1/route")
+        received(settings.name)
         category = request.get("category", "")
         if category not in TOOLS:
             raise HTTPException(422, f"no tool for category {category!r}")

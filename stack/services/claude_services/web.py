@@ -52,7 +52,7 @@ class Instrument:
             return
         started = time.perf_counter()
         request_id = Headers(scope=scope).get("x-request-id") or str(uuid.uuid4())
-        scope["state"]["request_id"] = request_id
+        scope.setdefault("state", {})["request_id"] = request_id
         code = 500
 
         async def answer(message: Message) -> None:
@@ -124,7 +124,6 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def received(service: str, path: str) -> None:
+def received(service: str) -> None:
     """Count a request before anything is done for it."""
-    metrics.RECEIVED.labels(service, path).inc()
-
+    metrics.RECEIVED.labels(service).inc()

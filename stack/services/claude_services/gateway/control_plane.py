@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -54,7 +55,7 @@ class ControlPlane:
         """Watch and write until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for path, target in self.collections().items():
-                tasks.create_task(watch.follow(api, path, target, lambda path=path: self._note(path)))
+                tasks.create_task(watch.follow(api, path, target, partial(self._note, path)))
             tasks.create_task(self._write_forever())
 
     def _note(self, path: str) -> None:

@@ -41,7 +41,7 @@ class Mesh:
 
     def addresses(self, host: str, port_name: str, labels: Mapping[str, str]) -> list[tuple[str, int]]:
         """Return address and port of each ready pod of a Service that carries all `labels`."""
-        found = set()
+        found: set[tuple[str, int]] = set()
         for piece in self.endpoint_slices.values():
             if piece["metadata"].get("labels", {}).get(SERVICE_LABEL) != host:
                 continue
