@@ -1,0 +1,186 @@
+"""Whatever dies during a fault, of whichever hand, the cluster is afterwards as it was found."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import HARNESS, ROOT, docker, harness, kubectl
+
+from harness.cluster.local import LocalCluster
+
+pytestmark = pytest.mark.e2e
+LEASE_SECONDS = 15
+DOCUMENTS = Path(__file__).parent / "documents"
+HANDS = ("cordon", "freeze", "pod_freeze")
+
+
+class Run:
+    """A run that holds one fault until something dies."""
+
+    def __init__(self, hand: str, folder: Path) -> None:
+        self.folder = folder
+        argv = [*HARNESS, "run", str(DOCUMENTS / f"{hand}.yaml"), "--runs", str(folder), "--seed", "1"]
+        self.process = subprocess.Popen(
+            argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+
+    def lines(self) -> list[dict[str, object]]:
+        """Read the journal so far."""
+        found = sorted(self.folder.glob("*/journal.jsonl"))
+        text = found[0].read_text() if found else ""
+        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+    def wait_for(self, kind: str) -> dict[str, object]:
+        """Return the first event of a kind as soon as it is there."""
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            for event in self.lines():
+                if event["type"] == kind:
+                    return event
+            assert self.process.poll() is None, self.process.communicate()[0]
+            time.sleep(0.02)
+        raise AssertionError(f"no {kind} within 90 s")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the engine alone."""
+        os.kill(self.process.pid, number)
+
+    def end(self) -> int:
+        """Wait for the engine's end and return its exit code."""
+        self.process.communicate(timeout=120)
+        return self.process.returncode
+
+
+@pytest.fixture
+def broken(request: pytest.FixtureRequest, as_found: None, tmp_path: Path) -> Iterator[tuple[str, Run]]:
+    """A run with a fault of the asked hand injected right now."""
+    run = Run(request.param, tmp_path)
+    run.wait_for("fault.injected")
+    yield request.param, run
+    if run.process.poll() is None:
+        os.kill(run.process.pid, signal.SIGCONT)
+        run.process.kill()
+    run.process.communicate(timeout=30)
+
+
+def broken_now(cluster: LocalCluster, hand: str) -> bool:
+    """Look at the target itself, not at what the harness says of it."""
+    if hand == "cordon":
+        return "true" in kubectl(cluster, "get", "nodes", "-o", "jsonpath={.items[*].spec.unschedulable}")
+    if hand == "freeze":
+        names = list(cluster.nodes.values())
+        return "paused" in docker(cluster, "inspect", "-f", "{{.State.Status}}", *names)
+    look = (
+        "cat $(find /sys/fs/cgroup -name freezer.state 2>/dev/null) /dev/null;"
+        " cat $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null) /dev/null"
+    )
+    states = [docker(cluster, "exec", node, "sh", "-c", look).split() for node in cluster.nodes.values()]
+    return any(word in ("FROZEN", "FREEZING", "1") for words in states for word in words)
+
+
+def seconds_until(healed: Callable[[], bool], limit: float) -> float:
+    """Return how long it took; the limit is the promise under test."""
+    began = time.monotonic()
+    while not healed():
+        assert time.monotonic() - began < limit, f"still broken after {limit:g} s"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def tell(capsys: pytest.CaptureFixture[str], what: str, seconds: float) -> None:
+    """Print a heal time where a person sees it."""
+    with capsys.disabled():
+        print(f"\n    healed {seconds:6.2f} s after {what}", end="", flush=True)
+
+
+@pytest.mark.parametrize("broken", HANDS, indirect=True)
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_killed_engine_leaves_nothing(
+    cluster: LocalCluster, broken: tuple[str, Run], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand, run = broken
+    assert broken_now(cluster, hand)
+    run.signal(getattr(signal, name))
+    seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=10)
+    tell(capsys, f"{name}, {hand}", seconds)
+    code = run.end()
+    assert code == (-signal.SIGKILL if name == "SIGKILL" else 130)
+
+
+@pytest.mark.parametrize("broken", HANDS, indirect=True)
+def test_a_second_interrupt_leaves_at_once_and_the_keeper_heals(
+    cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand, run = broken
+    assert broken_now(cluster, hand)
+    run.signal(signal.SIGINT)
+    run.signal(signal.SIGINT)
+    tell(capsys, f"Ctrl-C twice, {hand}", seconds_until(lambda: not broken_now(cluster, hand), limit=10))
+    assert run.end() == 130
+
+
+@pytest.mark.parametrize("broken", HANDS, indirect=True)
+def test_a_suspended_engine_is_healed_within_its_lease_and_wakes_up_harmless(
+    cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand, run = broken
+    run.signal(signal.SIGSTOP)
+    seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=LEASE_SECONDS + 10)
+    tell(capsys, f"SIGSTOP, {hand}", seconds)
+    run.signal(signal.SIGCONT)
+    assert run.end() == 3
+    assert not broken_now(cluster, hand)
+    assert any(event["type"] == "abort" for event in run.lines())
+
+
+@pytest.mark.parametrize("broken", HANDS, indirect=True)
+def test_a_killed_keeper_comes_back_and_leaves_nothing(
+    cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand, run = broken
+    os.kill(int(docker(cluster, "inspect", "-f", "{{.State.Pid}}", "chaos-keeper")), signal.SIGKILL)
+    tell(capsys, f"the keeper's death, {hand}", seconds_until(lambda: not broken_now(cluster, hand), limit=20))
+    assert run.end() == 3
+
+
+@pytest.mark.parametrize("broken", HANDS, indirect=True)
+def test_engine_and_keeper_killed_together_leave_nothing(
+    cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand, run = broken
+    keeper = int(docker(cluster, "inspect", "-f", "{{.State.Pid}}", "chaos-keeper"))
+    run.signal(signal.SIGKILL)
+    os.kill(keeper, signal.SIGKILL)
+    seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=LEASE_SECONDS + 10)
+    tell(capsys, f"both deaths, {hand}", seconds)
+
+
+@pytest.mark.parametrize("broken", ["cordon"], indirect=True)
+def test_the_lever_stops_a_run_and_refuses_the_next(
+    broken: tuple[str, Run], tmp_path: Path, cluster: LocalCluster
+) -> None:
+    hand, run = broken
+    harness("lever", "on", "--reason", "drill")
+    try:
+        assert run.end() == 3
+        assert not broken_now(cluster, hand)
+        refused = harness("run", str(DOCUMENTS / "cordon.yaml"), "--runs", str(tmp_path / "refused"), check=False)
+        assert refused.returncode == 4
+        assert "the lever is on" in refused.stderr
+    finally:
+        harness("lever", "off")
+
+
+@pytest.mark.parametrize("broken", ["cordon"], indirect=True)
+def test_a_second_run_is_refused_while_one_is_going_on(broken: tuple[str, Run], tmp_path: Path) -> None:
+    refused = harness("run", str(DOCUMENTS / "cordon.yaml"), "--runs", str(tmp_path / "second"), check=False)
+    assert refused.returncode == 4
+    assert "Traceback" not in refused.stderr
+    assert broken[1].process.poll() is None
