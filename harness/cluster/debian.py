@@ -18,14 +18,15 @@ KEY_LABEL = "harness.local/key"
 
 def ensure(host: str, progress: Progress) -> str:
     """Return the tag of the base image, made when the daemon does not have this very one."""
-    key = digest([_folder()], SUITE, architecture())
+    if _has(host):
+        return TAG
     with locked("debian", progress):
-        if _has(host, key):
+        if _has(host):
             return TAG
-        archive = cache_dir() / "images" / f"debian-{key}.tar"
+        archive = cache_dir() / "images" / f"debian-{key()}.tar"
         if not archive.exists():
             _bootstrap(archive, progress)
-        changes = ["--change", f"LABEL {KEY_LABEL}={key}", "--change", f"LABEL {docker.LABEL}"]
+        changes = ["--change", f"LABEL {KEY_LABEL}={key()}", "--change", f"LABEL {docker.LABEL}"]
         changes += ["--change", 'CMD ["/bin/sh"]', "--change", "ENV LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive"]
         docker.long(
             host, ["import", *changes, str(archive), TAG], "importing the Debian base image", progress, estimate=5
@@ -37,9 +38,14 @@ def _folder() -> Path:
     return project_root() / "images" / "debian"
 
 
-def _has(host: str, key: str) -> bool:
+def key() -> str:
+    """Return the hash of what the base image is made from."""
+    return digest([_folder()], SUITE, architecture())
+
+
+def _has(host: str) -> bool:
     template = '{{index .Config.Labels "' + KEY_LABEL + '"}}'
-    return docker.result(host, "image", "inspect", "--format", template, TAG).stdout.strip() == key
+    return docker.result(host, "image", "inspect", "--format", template, TAG).stdout.strip() == key()
 
 
 def _bootstrap(archive: Path, progress: Progress) -> None:

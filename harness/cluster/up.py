@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -189,12 +190,9 @@ def clean(progress: Progress) -> list[str]:
     return removed
 
 
-def _remove_tree(folder: Any) -> None:
+def _remove_tree(folder: Path) -> None:
     # Go keeps its module cache read-only.
-    def allow(function: Any, path: str, _: Any) -> None:
-        import os
-
-        os.chmod(os.path.dirname(path), 0o700)
-        function(path)
-
-    shutil.rmtree(folder, onerror=allow)
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+    shutil.rmtree(folder)

@@ -1,0 +1,134 @@
+"""Build the project's images and put them on every node, once per content."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from harness.cluster import debian, docker, nodeimage
+from harness.cluster.cache import Progress, cache_dir, digest, locked
+from harness.cluster.command import duration
+from harness.cluster.local import LocalCluster
+from harness.errors import PreconditionFailed
+
+LOAD_SECONDS = 300.0
+BYTES_PER_SECOND = 50e6
+
+
+def ensure(
+    progress: Progress,
+    cluster: LocalCluster,
+    name: str,
+    context: Path,
+    *,
+    base: str | None = None,
+    arguments: Mapping[str, str] | None = None,
+    also: Sequence[Path] = (),
+    estimate: float = 60,
+) -> str:
+    """Return an image's content-hashed tag, built and present on every node.
+
+    `base` is passed as the build argument BASE (default: the Debian base image); `also` names further files whose
+    contents decide the tag.
+    """
+    tag = build(progress, cluster, name, context, base=base, arguments=arguments, also=also, estimate=estimate)
+    load(progress, cluster, [tag])
+    return tag
+
+
+def build(
+    progress: Progress,
+    cluster: LocalCluster,
+    name: str,
+    context: Path,
+    *,
+    base: str | None = None,
+    arguments: Mapping[str, str] | None = None,
+    also: Sequence[Path] = (),
+    estimate: float = 60,
+) -> str:
+    """Return an image's content-hashed tag, built but not loaded."""
+    chosen = dict(arguments or {})
+    uses_debian = base in (None, debian.TAG)
+    recipe = debian.key() if uses_debian else str(base)
+    tag = f"harness.local/{name}:{digest([context, *also], recipe, json.dumps(chosen, sort_keys=True))}"
+    if docker.has_image(cluster.docker_host, tag):
+        return tag
+    with locked(f"image-{name.replace('/', '-')}", progress):
+        if not docker.has_image(cluster.docker_host, tag):
+            parent = debian.ensure(cluster.docker_host, progress) if uses_debian else str(base)
+            words = [
+                word for key, value in {"BASE": parent, **chosen}.items() for word in ("--build-arg", f"{key}={value}")
+            ]
+            what = f"building the image {name}"
+            nodeimage.build(cluster.docker_host, context, tag, words, what, progress, estimate=estimate)
+    return tag
+
+
+def load(progress: Progress, cluster: LocalCluster, tags: Sequence[str]) -> None:
+    """Put images on every node that does not have them yet."""
+    if not tags:
+        return
+    identities = _identities(cluster)
+    missing = {node: [tag for tag in tags if tag not in _loaded(identity)] for node, identity in identities.items()}
+    wanted = sorted({tag for absent in missing.values() for tag in absent})
+    if not wanted:
+        return
+    with locked("image-load", progress), tempfile.TemporaryDirectory(dir=_folder()) as folder:
+        archive = Path(folder) / "images.tar"
+        docker.docker(cluster.docker_host, "save", "--output", str(archive), *wanted, deadline=LOAD_SECONDS)
+        targets = sorted(node for node, absent in missing.items() if absent)
+        short = ", ".join(tag.removeprefix("harness.local/").partition(":")[0] for tag in wanted)
+        seconds = 2 + archive.stat().st_size * len(targets) / BYTES_PER_SECOND
+        progress(f"loading {short} into {len(targets)} nodes: about {duration(seconds)}")
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(lambda node: _import(cluster.docker_host, node, archive), targets))
+    for node in targets:
+        _remember(identities[node], wanted)
+
+
+def _import(host: str, node: str, archive: Path) -> None:
+    argv = ["docker", "exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "-"]
+    environment = {**os.environ, **docker.environment(host)}
+    with archive.open("rb") as source:
+        try:
+            done = subprocess.run(
+                argv, stdin=source, capture_output=True, timeout=LOAD_SECONDS, check=False, env=environment
+            )
+        except subprocess.TimeoutExpired:
+            raise PreconditionFailed("an image could not be loaded", where=node, why="no end after 5 min") from None
+    if done.returncode != 0:
+        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        hint = "run `harness up`: it repairs the local cluster"
+        raise PreconditionFailed("an image could not be loaded", where=node, why="".join(why), hint=hint)
+
+
+def _identities(cluster: LocalCluster) -> dict[str, str]:
+    # A node that was made anew has another container id, and none of the images.
+    containers = list(cluster.nodes.values())
+    return {
+        str(found["Name"]).lstrip("/"): str(found["Id"]) for found in docker.inspect(cluster.docker_host, *containers)
+    }
+
+
+def _folder() -> Path:
+    path = cache_dir() / "loaded"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _loaded(identity: str) -> set[str]:
+    try:
+        return set((_folder() / identity[:12]).read_text().split())
+    except FileNotFoundError:
+        return set()
+
+
+def _remember(identity: str, tags: Sequence[str]) -> None:
+    with (_folder() / identity[:12]).open("a") as file:
+        file.write("".join(f"{tag}\n" for tag in tags))
