@@ -1,0 +1,75 @@
+"""Collect experiments as pytest items and give Python tests a `chaos` fixture.
+
+Everything heavy is imported when an experiment is collected or the fixture is asked for, never when pytest starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.pytest_plugin.fixture import Chaos
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+MARKER = "chaos(namespaces, pods, nodes): what the test's `chaos` fixture may touch"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the `--chaos-*` options."""
+    group = parser.getgroup("chaos", "chaos experiments")
+    group.addoption(
+        "--chaos-context", metavar="NAME", help="cluster context to run against (default: the local cluster)"
+    )
+    group.addoption("--chaos-kubeconfig", metavar="FILE", type=Path, help="kubeconfig that holds the context")
+    group.addoption("--chaos-set", metavar="SET", help="run only the experiments of this set, such as local or nightly")
+    group.addoption("--chaos-seed", metavar="N", type=int, help="seed of target choice and load, to replay a run")
+    group.addoption(
+        "--chaos-runs", metavar="DIR", type=Path, default=Path("runs"), help="where runs are written (default: runs)"
+    )
+    group.addoption("--chaos-dry-run", action="store_true", help="show what would be touched, and touch nothing")
+    group.addoption(
+        "--chaos-inconclusive",
+        choices=("fail", "xfail"),
+        default="fail",
+        help="what an INCONCLUSIVE run is (default: fail)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and refuse to spread experiments over several workers."""
+    config.addinivalue_line("markers", MARKER)
+    if getattr(config.option, "dist", "no") != "no" and len(getattr(config.option, "tx", None) or ()) != 1:
+        from harness.pytest_plugin.spread import refuse_experiments
+
+        refuse_experiments(config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a document that has an extension named `harness`."""
+    if file_path.suffix not in SUFFIXES or b"harness" not in file_path.read_bytes():
+        return None
+    from harness.model.document import is_experiment
+    from harness.pytest_plugin.items import ExperimentFile
+
+    if not is_experiment(file_path):
+        return None
+    from harness.pytest_plugin.session import of
+
+    of(parent.config)
+    collected: pytest.Collector = ExperimentFile.from_parent(parent, path=file_path)
+    return collected
+
+
+@pytest.fixture
+def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
+    """Break something on purpose inside a Python test: `with chaos.fault("pod_kill", ...)`, `chaos.load(...)`."""
+    from harness.pytest_plugin.fixture import serve
+
+    yield from serve(request)
+
+
+__all__: list[Any] = ["chaos", "pytest_addoption", "pytest_collect_file", "pytest_configure"]

@@ -1,0 +1,99 @@
+"""Experiments as pytest items.
+
+The run is the item's set-up and the judgement its call: a run that was cut short or left something behind is an error,
+a run whose verdict is not the declared one is a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.engine.options import Outcome
+from harness.errors import HarnessError, UsageError
+from harness.model import document
+from harness.model.experiment import Experiment
+from harness.model.verdict import Verdict
+from harness.pytest_plugin import session, spread
+
+
+class NotAsDeclared(Exception):
+    """Carry a finished run whose verdict is not the declared one."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.verdict}: {outcome.reason}" if outcome.reason else str(outcome.verdict))
+        self.outcome = outcome
+
+
+class ExperimentFile(pytest.File):
+    """One document: one experiment."""
+
+    def collect(self) -> Iterable[ExperimentItem]:
+        """Read the document; what is wrong in it is a collection error without a traceback."""
+        state = session.of(self.config)
+        try:
+            spread.refuse_worker(self.config)
+            experiment = document.load(self.path, _slo(self.config.rootpath))
+        except UsageError as error:
+            state.note(error)
+            raise self.CollectError(str(error)) from None
+        item: ExperimentItem = ExperimentItem.from_parent(self, name=self.path.stem, experiment=experiment)
+        state.sets[item.nodeid] = experiment.sets
+        yield item
+
+
+class ExperimentItem(pytest.Item):
+    """One experiment, run on the cluster that the options name."""
+
+    def __init__(self, *, experiment: Experiment, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.experiment = experiment
+        self.outcome: Outcome | None = None
+        self.add_marker("chaos")
+        self.extra_keyword_matches.update(experiment.tags)
+
+    def setup(self) -> None:
+        """Run the experiment."""
+        from harness.engine import run
+
+        state = session.of(self.config)
+        with state.following(self) as options:
+            if options.dry_run:
+                state.plans.append(run.dry_run(self.experiment, options))
+            else:
+                self.outcome = run.run(self.experiment, options)
+        if self.outcome is None:
+            pytest.skip("dry run: nothing was touched")
+        state.finished(self, self.experiment.name, self.experiment.expect.verdict, self.outcome)
+        if self.outcome.verdict in (Verdict.ABORTED, Verdict.DIRTY) and not self.outcome.right:
+            raise NotAsDeclared(self.outcome)
+
+    def runtest(self) -> None:
+        """Compare the verdict with the declared one."""
+        outcome = self.outcome
+        if outcome is None or outcome.right:
+            return
+        if outcome.verdict is Verdict.INCONCLUSIVE and self.config.getoption("chaos_inconclusive") == "xfail":
+            pytest.xfail(f"INCONCLUSIVE: {outcome.reason}")
+        raise NotAsDeclared(outcome)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the end-of-run block; an error of the harness shows what, where, why and fix."""
+        if isinstance(excinfo.value, NotAsDeclared):
+            return excinfo.value.outcome.text
+        if isinstance(excinfo.value, HarnessError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Name the experiment in headings."""
+        return self.path, 0, f"{self.experiment.name}: {self.experiment.title}"
+
+
+def _slo(root: Path) -> dict[str, dict[str, Any]] | None:
+    """Give the default objectives of the stack, where the project has some."""
+    path = root / document.SLO_FILE
+    return document.defaults(path) if path.exists() else None

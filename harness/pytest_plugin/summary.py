@@ -1,0 +1,79 @@
+"""The terminal section: each run's verdict, the evidence of its faults, and where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from harness.engine.options import Outcome
+from harness.errors import Exit, HarnessError
+from harness.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One experiment that was run to its verdict."""
+
+    name: str
+    expected: Verdict
+    outcome: Outcome
+
+    @property
+    def code(self) -> int:
+        """Give the exit code; a weakness that was declared and did not show is a deviation too."""
+        return self.outcome.exit or int(Exit.PASS if self.outcome.right else Exit.DEVIATED)
+
+
+def write(reporter: pytest.TerminalReporter, ran: Sequence[Ran], plans: Sequence[str], chosen: str | None) -> None:
+    """Write the section; nothing when no experiment ran."""
+    if not ran and not plans:
+        return
+    reporter.section("chaos", sep="=")
+    for plan in plans:
+        reporter.write_line(plan)
+    for one in ran:
+        if len(ran) == 1 or reporter.config.get_verbosity() > 0:
+            reporter.write_line(one.outcome.text.rstrip())
+    if not ran:
+        return
+    width = max(len(one.name) for one in ran)
+    for one in ran:
+        good = one.outcome.right
+        reporter.write_line(_line(one, width), green=good, red=not good)
+        for evidence in _evidence(one.outcome):
+            reporter.write_line(f"    {evidence}")
+    phases = sum(one.outcome.seconds - one.outcome.overhead for one in ran)
+    overhead = sum(one.outcome.overhead for one in ran)
+    name = f"set {chosen}" if chosen else f"{len(ran)} experiment{'s' * (len(ran) != 1)}"
+    reporter.write_line(f"{name} took {phases:.1f} s of phases + {overhead:.1f} s overhead")
+
+
+def _line(one: Ran, width: int) -> str:
+    outcome = one.outcome
+    mark = "v" if outcome.right else "x"
+    declared = "" if one.expected is Verdict.PASS else f" (declared {one.expected})"
+    why = "" if outcome.right and outcome.verdict is Verdict.PASS else f"  {outcome.reason}"
+    return f"{mark} {one.name:<{width}}  {outcome.verdict}{declared}  {outcome.seconds:.1f} s  run {outcome.run}{why}"
+
+
+def _evidence(outcome: Outcome) -> list[str]:
+    """List each fault with what proves it, from the run's journal alone."""
+    from harness.journal.reader import read
+
+    try:
+        events = read(outcome.dir)
+    except HarnessError as error:
+        return [f"? no evidence: {error.what}"]
+    felt = {event.data["id"]: event for event in events if event.type == "fault.felt"}
+    healed = {event.data["id"]: event for event in events if event.type == "fault.healed"}
+    lines = []
+    for event in events:
+        if event.type != "fault.injected":
+            continue
+        proof, end = felt.get(event.data["id"]), healed.get(event.data["id"])
+        shown = f"felt after {proof.data['after']:.1f} s" if proof else "NOT FELT"
+        ended = f"healed after {end.data['after']:.1f} s" if end else "not seen healed"
+        lines.append(f"{'v' if proof else '?'} {event.data['kind']} on {event.data['victim']}: {shown}, {ended}")
+    return lines
