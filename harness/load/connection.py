@@ -1,0 +1,149 @@
+"""Keep-alive HTTP/1.1 connections to one address, as small and as fast as an open loop needs."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import h11
+
+from harness.load.workloads import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status, when its last byte came, who served it and how often the gateway tried."""
+
+    status: int
+    finished_ns: int
+    served_by: str
+    attempts: int
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    def __init__(self, free: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
+        self._http = h11.Connection(h11.CLIENT)
+        self._free, self._lost = free, lost
+        self._transport: asyncio.Transport | None = None
+        self._response: h11.Response | None = None
+        self._waiting: asyncio.Future[Answer] | None = None
+        self.used = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def send(self, request: h11.Request, body: bytes) -> asyncio.Future[Answer]:
+        """Send one request; the future gets its answer, or a ConnectionError."""
+        assert self._transport is not None
+        self._waiting = asyncio.get_running_loop().create_future()
+        head = self._http.send(request) or b""
+        content = self._http.send(h11.Data(body)) or b"" if body else b""
+        self._transport.write(head + content + (self._http.send(h11.EndOfMessage()) or b""))
+        return self._waiting
+
+    def data_received(self, data: bytes) -> None:
+        self._take(data)
+
+    def eof_received(self) -> bool:
+        self._take(b"")
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(error or ConnectionResetError("the connection was closed before the answer ended"))
+        self._lost(self)
+
+    def abort(self) -> None:
+        """Drop the connection with whatever is on it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _take(self, data: bytes) -> None:
+        try:
+            self._http.receive_data(data)
+            while not isinstance(event := self._http.next_event(), type) and not isinstance(
+                event, h11.ConnectionClosed
+            ):
+                if isinstance(event, h11.Response):
+                    self._response = event
+                elif isinstance(event, h11.EndOfMessage):
+                    self._answered()
+                    return
+        except h11.RemoteProtocolError as error:
+            self._fail(ConnectionError(f"no HTTP: {error}"))
+            self.abort()
+
+    def _answered(self) -> None:
+        response, waiting = self._response, self._waiting
+        if response is None or waiting is None:
+            self.abort()
+            return
+        if not waiting.done():
+            waiting.set_result(_answer(response))
+        self._response = self._waiting = None
+        self.used = True
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            self._free(self)
+        elif self._transport is not None:
+            self._transport.close()
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(error)
+        self._waiting = None
+
+
+def _answer(response: h11.Response) -> Answer:
+    finished = time.monotonic_ns()
+    served_by, attempts = "", 1
+    for name, value in response.headers:
+        if name == b"x-served-by":
+            served_by = value.decode("latin-1")
+        elif name == b"x-envoy-attempt-count" and value.isdigit():
+            attempts = min(255, int(value))
+    return Answer(response.status_code, finished, served_by, attempts)
+
+
+class Pool:
+    """The connections to one address; the one used last is used next, so that idle ones stay idle."""
+
+    def __init__(self, host: str, port: int, *, secure: bool, name: str) -> None:
+        self._host, self._port = host, port
+        self._tls = ssl.create_default_context() if secure else None
+        self._name = name or host
+        self._idle: list[Connection] = []
+
+    def request(self, wanted: Request) -> h11.Request:
+        """Put a request into HTTP's words."""
+        headers = [("host", self._name), ("user-agent", "chaos-load"), ("accept", "*/*"), ("x-user-id", wanted.user)]
+        if wanted.method != "GET":
+            headers += [("content-type", "application/json"), ("content-length", str(len(wanted.body)))]
+        return h11.Request(method=wanted.method, target=wanted.path, headers=headers)
+
+    async def take(self) -> Connection:
+        """Return an idle connection or a new one; raises OSError when none can be made."""
+        if self._idle:
+            return self._idle.pop()
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._idle.append, self._forget),
+            self._host,
+            self._port,
+            ssl=self._tls,
+            server_hostname=self._name if self._tls else None,
+        )
+        return connection
+
+    def close(self) -> None:
+        """Drop every idle connection."""
+        for connection in self._idle:
+            connection.abort()
+
+    def _forget(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)

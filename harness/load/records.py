@@ -1,0 +1,50 @@
+"""Write what became of each operation, one fixed-width record at a time."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.journal.operations import RECORD
+
+_NAME_BYTES = 64
+
+
+class Flag(enum.IntFlag):
+    """What else is known of an operation."""
+
+    LATE = 1  # the generator itself began it more than 50 ms after it was due
+    NOT_SENT = 2  # too many operations were under way
+    REFUSED = 4  # no connection could be made
+    CUT = 8  # the connection ended before the answer did
+    TIMED_OUT = 16
+    REUSED = 32  # it went out on a connection that had served before
+
+
+class Writer:
+    """The record file; a record is in the kernel's hands before `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def write(
+        self, intended_ns: int, sent_ns: int, finished_ns: int, status: int, attempts: int, flags: int, served_by: str
+    ) -> None:
+        """Append one record; of a long name the end is kept, where a pod's own part is."""
+        name = served_by.encode()[-_NAME_BYTES:]
+        os.write(self._file, RECORD.pack(intended_ns, sent_ns, finished_ns, status, attempts, flags, name))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
