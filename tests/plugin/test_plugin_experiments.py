@@ -16,6 +16,7 @@ from harness.errors import PreconditionFailed
 from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
 from harness.model.verdict import Verdict
+from harness.pytest_plugin import items  # noqa: F401 - loaded once here, not again in every inner session
 
 pytest_plugins = ["pytester"]
 
@@ -170,7 +171,7 @@ def test_a_wrong_document_is_a_collection_error_with_its_line_and_exit_code_4(py
     result.assert_outcomes(errors=1)
     assert result.ret == 4
     assert calls == []
-    result.stdout.fnmatch_lines(["*wrong.yaml:19*bast-radius*"])
+    result.stdout.fnmatch_lines(["*wrong.yaml:18*bast-radius*"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

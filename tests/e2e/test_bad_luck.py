@@ -1,0 +1,126 @@
+"""Bad input and bad luck end in one clear error or in INCONCLUSIVE with the reason, with the documented exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import HARNESS, ROOT, events, harness, kubectl
+
+from harness.cluster.local import LocalCluster
+
+pytestmark = pytest.mark.e2e
+NS = "claude-ecosystem-prod"
+
+DOCUMENT = """\
+title: Bad luck
+description: A pod is killed, or would be.
+method:
+  - type: action
+    name: kill
+    pauses: {{before: {pause}}}
+    provider: {{type: python, module: harness.chaostoolkit.actions, func: pod_kill,
+      arguments: {{target: {{namespace: {namespace}, selector: "{selector}", pods: {pods}}}}}}}
+extensions:
+  - {{name: harness, {more} phases: {{baseline: {baseline}, hold: 1s, recovery: 30s}},
+     blast-radius: {{namespaces: [{namespace}], pods: 20}}}}
+"""
+
+
+def write(folder: Path, **values: object) -> str:
+    """Write a document with one thing wrong and return its path."""
+    defaults = {
+        "namespace": NS,
+        "selector": "app=claude-tool-router",
+        "pods": 1,
+        "pause": 0,
+        "baseline": "0s",
+        "more": "",
+    }
+    path = folder / "bad_luck.yaml"
+    path.write_text(DOCUMENT.format(**(defaults | values)))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"selector": "app=nobody"}, "no pod matches"),
+        ({"pods": 19}, "19 pods wanted"),
+        ({"namespace": "no-such-namespace"}, "does not exist"),
+    ],
+)
+def test_a_target_that_cannot_be_resolved_is_refused_before_anything_is_touched(
+    values: dict[str, object], said: str, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    done = harness("run", write(tmp_path, **values), "--runs", str(tmp_path / "runs"), check=False)
+    assert done.returncode == 4
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_context_that_is_not_allowed_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:
+    copy = tmp_path / "kubeconfig"
+    copy.write_text(cluster.kubeconfig.read_text().replace(cluster.context, "somewhere-else"))
+    done = harness(
+        "run", write(tmp_path), "--context", "somewhere-else", "--kubeconfig", str(copy), check=False
+    )
+    assert done.returncode == 4
+    assert "not allowed" in done.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_one_clear_error(cluster: LocalCluster, tmp_path: Path) -> None:
+    copy = tmp_path / "kubeconfig"
+    lines = cluster.kubeconfig.read_text().splitlines()
+    copy.write_text("\n".join("    server: https://127.0.0.1:9" if "server:" in line else line for line in lines))
+    environment = {**os.environ, "HARNESS_CONTEXTS": cluster.context}
+    argv = [*HARNESS, "plan", write(tmp_path), "--context", cluster.context, "--kubeconfig", str(copy)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 4
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_target_deleted_between_plan_and_inject_is_inconclusive(
+    cluster: LocalCluster, as_found: None, tmp_path: Path
+) -> None:
+    argv = [*HARNESS, "run", write(tmp_path, pause=6), "--runs", str(tmp_path / "runs")]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    victim = ""
+    deadline = time.monotonic() + 30
+    while not victim and time.monotonic() < deadline:
+        for directory in (tmp_path / "runs").glob("*"):
+            for event in events(directory):
+                if event["type"] == "plan":
+                    victim = event["data"]["faults"][0]["victim"]["name"]  # type: ignore[index]
+    kubectl(cluster, "-n", NS, "delete", "pod", victim, "--wait=false")
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 2, output
+    assert "target deleted between plan and inject" in output
+
+
+def test_prometheus_down_is_inconclusive_never_a_pass(
+    cluster: LocalCluster, as_found: None, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "HARNESS_PROMETHEUS": "http://127.0.0.1:9"}
+    path = write(
+        tmp_path,
+        baseline="2s",
+        more="load: {workload: execute-agent, rate: 30/s}, objectives: {breaker: {dependency: agent-registry, opens: true}},",
+    )
+    argv = [*HARNESS, "run", path, "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "breaker" in done.stdout
+
+
+def test_load_that_reaches_nobody_never_passes(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
+    environment = {**os.environ, "HARNESS_GATEWAY": "http://127.0.0.1:9"}
+    path = write(tmp_path, baseline="2s", more="load: {workload: execute-agent, rate: 30/s},")
+    argv = [*HARNESS, "run", path, "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode in (1, 2), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,129 @@
+"""One residue of each kind is planted, and the fingerprint names it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import docker, harness, kubectl
+
+from harness.cluster.local import LocalCluster
+
+pytestmark = pytest.mark.e2e
+NS = "claude-ecosystem-prod"
+Plant = Callable[[LocalCluster], object]
+
+
+def worker(cluster: LocalCluster) -> str:
+    """Name one worker; its container has the same name."""
+    return next(name for name in sorted(cluster.nodes) if "worker" in name)
+
+
+def kube(*words: str) -> Plant:
+    """Plant or remove through the API."""
+    return lambda cluster: kubectl(cluster, *(word.replace("NODE", worker(cluster)) for word in words))
+
+
+def inside(script: str) -> Plant:
+    """Plant or remove inside a node container."""
+    return lambda cluster: docker(cluster, "exec", worker(cluster), "sh", "-c", script)
+
+
+def host(*words: str) -> Plant:
+    """Plant or remove through Docker."""
+    return lambda cluster: docker(cluster, *words, worker(cluster))
+
+
+CGROUP = (
+    "d=/sys/fs/cgroup/freezer/chaos-planted; mkdir -p $d 2>/dev/null"
+    " || { mount -o remount,rw /sys/fs/cgroup/freezer && mkdir -p $d; }; echo FROZEN > $d/freezer.state"
+)
+
+RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
+    "cordon": (kube("cordon", "NODE"), kube("uncordon", "NODE"), "/cordoned"),
+    "taint": (kube("taint", "node", "NODE", "planted=x:PreferNoSchedule"), kube("taint", "node", "NODE", "planted-"), "/taints"),
+    "node label": (kube("label", "node", "NODE", "planted=x"), kube("label", "node", "NODE", "planted-"), "/labels"),
+    "replicas": (
+        kube("-n", NS, "scale", "deployment/claude-orchestrator", "--replicas=6"),
+        kube("-n", NS, "scale", "deployment/claude-orchestrator", "--replicas=5"),
+        "claude-orchestrator/replicas",
+    ),
+    "service": (
+        kube("-n", NS, "create", "service", "clusterip", "planted", "--tcp=80:80"),
+        kube("-n", NS, "delete", "service", "planted"),
+        "services/",
+    ),
+    "budget": (
+        kube("-n", NS, "create", "poddisruptionbudget", "planted", "--selector=app=planted", "--min-available=1"),
+        kube("-n", NS, "delete", "poddisruptionbudget", "planted"),
+        "poddisruptionbudgets/",
+    ),
+    "paused node": (host("pause"), host("unpause"), "/state"),
+    "frozen cgroup": (
+        inside(CGROUP),
+        inside("d=/sys/fs/cgroup/freezer/chaos-planted; echo THAWED > $d/freezer.state; rmdir $d"),
+        "cgroup frozen",
+    ),
+    "packet filter chain": (inside("iptables -N CHAOS-PLANTED"), inside("iptables -X CHAOS-PLANTED"), "CHAOS-PLANTED"),
+    "qdisc": (
+        inside("tc qdisc add dev lo root tbf rate 10gbit burst 1mb latency 1ms"),
+        inside("tc qdisc del dev lo root"),
+        "qdisc",
+    ),
+    "process": (
+        inside("cp /bin/sleep /tmp/planted; (exec -a 'chaos-stress ' /bin/bash -c 'exec -a chaos-stress sleep 120') >/dev/null 2>&1 &"),
+        inside("kill $(grep -al '^chaos-stress' /proc/[0-9]*/cmdline | cut -d/ -f3) 2>/dev/null; rm -f /tmp/planted; true"),
+        "process",
+    ),
+    "file": (inside("touch /run/chaos-planted"), inside("rm /run/chaos-planted"), "/run/chaos-planted"),
+    "lever": (lambda _: harness("lever", "on"), lambda _: harness("lever", "off"), "lever"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("residue", RESIDUES)
+def test_a_residue_is_caught(residue: str, cluster: LocalCluster, tmp_path: Path) -> None:
+    plant, remove, named = RESIDUES[residue]
+    before = tmp_path / "before.json"
+    harness("fingerprint", "--save", str(before))
+    plant(cluster)
+    try:
+        caught = harness("fingerprint", "--compare", str(before), check=False)
+    finally:
+        remove(cluster)
+    assert caught.returncode == 6
+    assert named in caught.stdout
+    clean = harness("fingerprint", "--compare", str(before), check=False)
+    lines = [line for line in clean.stdout.splitlines() if "/ready" not in line]
+    assert clean.returncode == 0 or lines == ["1 differences"], clean.stdout
+
+
+def test_a_fault_resource_left_behind_is_caught_and_undone(cluster: LocalCluster, tmp_path: Path) -> None:
+    before = tmp_path / "before.json"
+    harness("fingerprint", "--save", str(before))
+    node = worker(cluster)
+    kubectl(cluster, "cordon", node)
+    uid = kubectl(cluster, "get", "node", node, "-o", "jsonpath={.metadata.uid}")
+    from harness.cluster.kube import Kube
+    from harness.faults import REGISTRY, resource
+    from harness.faults.reach import Reach
+    from harness.model.fault import Hand
+    from harness.model.plan import PlannedFault, Victim
+
+    async def leave() -> None:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            victim = Victim(kind="node", name=node, uid=uid, node=node)
+            fault = PlannedFault("planted-1", "node_cordon", "cordon", Hand.API, victim)
+            undo = REGISTRY["node_cordon"].undo(fault, Reach(kube=kube, cluster=cluster))
+            await resource.create(kube, fault, "planted", undo)
+
+    import anyio
+
+    anyio.run(leave)
+    assert harness("fingerprint", "--compare", str(before), check=False).returncode == 6
+    assert "node_cordon" in harness("faults").stdout
+    assert "1 healed" in harness("undo").stdout
+    assert json.loads(before.read_text())
+    after = harness("fingerprint", "--compare", str(before), check=False)
+    assert after.returncode == 0, after.stdout
