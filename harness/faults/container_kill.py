@@ -1,0 +1,114 @@
+"""Kill one container of a pod: the pod stays, the kubelet starts the container again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.cluster import kube as api
+from harness.errors import InjectionFailed
+from harness.faults import inside, observe, pods
+from harness.faults.observe import Objects
+from harness.faults.reach import Facts, Reach, Undo
+from harness.model.fault import Hand
+from harness.model.plan import PlannedFault
+
+
+def container_id(status: Mapping[str, Any]) -> str:
+    """Return a container's id without the name of its runtime."""
+    return str(status.get("containerID") or "").rpartition("/")[2]
+
+
+def choose(pod: pods.Pod, name: str) -> Mapping[str, Any]:
+    """Return the status of the named container, of the first one when none is named."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    first = name or pod["spec"]["containers"][0]["name"]
+    status = next((item for item in statuses if item["name"] == first), None)
+    if status is None or not status.get("state", {}).get("running"):
+        known = ", ".join(item["name"] for item in pod["spec"]["containers"])
+        raise InjectionFailed(
+            f"container {first} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
+        )
+    found: Mapping[str, Any] = status
+    return found
+
+
+class ContainerKill:
+    """Send a signal (KILL by default) to the container's main process, from the node.
+
+    Felt when the kubelet reports another container id or a higher restart count (one to two seconds). Healed when the
+    container runs anew and the pod is Ready; after several kills the kubelet's back-off adds 10 s, 20 s and so on.
+    """
+
+    kind = "container_kill"
+    hand = Hand.HOST
+
+    def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
+        """Nothing to do: the kubelet starts the container again."""
+        return [{"op": "nothing", "container": fault.victim.node, "why": "the kubelet starts the container again"}]
+
+    async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
+        """Signal the container's main process."""
+        keeper = reach.need_keeper()
+        pod = await pods.prepare(fault, reach)
+        status = choose(pod, str(fault.parameters.get("container") or fault.victim.container or ""))
+        name, old = str(status["name"]), container_id(status)
+        restarts = int(status.get("restartCount", 0))
+        reach.note(fault).update(container=name, id=old, restarts=restarts)
+        await reach.guard()
+        signal = str(fault.parameters.get("signal") or "KILL").removeprefix("SIG")
+        results = await keeper.apply(fault.id, [inside.kill(fault.victim.node, old, signal)])
+        pid = str(results["results"][0]["output"]).strip()
+        return {"container": name, "id": old, "restarts": restarts, "signal": signal, "pid": pid}
+
+    async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
+        """Wait until the kubelet reports the container dead or started again."""
+        note = reach.note(fault)
+
+        async def judge(found: Objects) -> Facts | None:
+            pod = found.get(fault.victim.uid)
+            if pod is None:
+                return {"pod": "gone"}
+            now = self._status(pod, note)
+            if now is None:
+                return None
+            dead = now.get("state", {}).get("terminated") or now.get("lastState", {}).get("terminated") or {}
+            if container_id(dead) != note["id"] and container_id(now) == note["id"]:
+                return None
+            restarts = int(now.get("restartCount", 0))
+            return {"id": container_id(now), "restarts": restarts, "exit_code": dead.get("exitCode")}
+
+        return await self._watch(fault, reach, judge)
+
+    async def heal(self, fault: PlannedFault, reach: Reach) -> None:
+        """Strike the fault off the keeper's ledger; the kubelet is at it already."""
+        await reach.need_keeper().heal(fault.id)
+
+    async def healed(self, fault: PlannedFault, reach: Reach) -> Facts:
+        """Wait until the container runs anew and the pod is Ready, or the workload is complete without it."""
+        note = reach.note(fault)
+
+        async def judge(found: Objects) -> Facts | None:
+            pod = found.get(fault.victim.uid)
+            if pod is None or pod["metadata"].get("deletionTimestamp"):
+                return {"pod": "replaced"}
+            now = self._status(pod, note)
+            anew = now is not None and now.get("ready") and container_id(now) != note.get("id")
+            return {"id": container_id(now), "ready": True} if now and anew and pods.is_ready(pod) else None
+
+        facts = await self._watch(fault, reach, judge)
+        return facts | await pods.replaced(fault, reach) if "pod" in facts else facts
+
+    @staticmethod
+    def _status(pod: pods.Pod, note: Facts) -> Mapping[str, Any] | None:
+        statuses = pod.get("status", {}).get("containerStatuses") or []
+        return next((item for item in statuses if item["name"] == note.get("container")), None)
+
+    @staticmethod
+    async def _watch(fault: PlannedFault, reach: Reach, judge: Any) -> Facts:
+        name = f"metadata.name={fault.victim.name}"
+        found: Facts = await observe.until(reach.kube, api.pods(fault.victim.namespace), judge, fields=name)
+        return found
+
+
+FAULT = ContainerKill()

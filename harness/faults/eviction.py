@@ -1,0 +1,65 @@
+"""Ask the eviction API to remove a pod, and tell its answers apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from harness.cluster import kube as api
+from harness.cluster.kube import Kube
+from harness.errors import ApiError
+from harness.faults import pods
+from harness.faults.reach import Facts, Reach
+
+CREATED, REFUSED = 201, 429
+RETRY_SECONDS = 1.0
+
+
+def budget_of(budgets: list[dict[str, Any]], labels: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the first disruption budget that covers a pod with these labels, or None."""
+    return next((item for item in budgets if pods.selects(item.get("spec", {}).get("selector"), labels)), None)
+
+
+async def arithmetic(kube: Kube, namespace: str, labels: Mapping[str, str]) -> Facts:
+    """Read what the pod's disruption budget allows now (Nones when no budget covers it)."""
+    item = budget_of(await kube.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"), labels)
+    status = (item or {}).get("status") or {}
+    return {
+        "budget": item["metadata"]["name"] if item else None,
+        "allowed": status.get("disruptionsAllowed"),
+        "healthy": status.get("currentHealthy"),
+        "desired": status.get("desiredHealthy"),
+    }
+
+
+async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
+    """Ask once, or until `deadline` seconds have passed while a budget refuses.
+
+    Every answer is emitted as an `eviction` event with the budget's arithmetic as read right before. Returns
+    {status, attempts, message}; 404 and 409 (another pod by that name, or gone) are returned as they are.
+    Raises ApiError for any other refusal.
+    """
+    metadata = pod["metadata"]
+    name, namespace = metadata["name"], metadata["namespace"]
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": namespace},
+        "deleteOptions": {"preconditions": {"uid": metadata["uid"]}},
+    }
+    until, attempts = anyio.current_time() + deadline, 0
+    while True:
+        before = await arithmetic(reach.kube, namespace, metadata.get("labels") or {})
+        await reach.guard()
+        status, answer = await reach.kube.post(f"{api.pods(namespace, name)}/eviction", body)
+        attempts += 1
+        message = str(answer.get("message") or "")
+        reach.emit("eviction", {"pod": f"{namespace}/{name}", "status": status, "message": message, **before})
+        if status == REFUSED and anyio.current_time() + RETRY_SECONDS <= until:
+            await anyio.sleep(RETRY_SECONDS)
+            continue
+        if status in (200, CREATED, REFUSED, 404, 409, 500):
+            return {"status": status, "attempts": attempts, "message": message, **before}
+        raise ApiError(status, str(answer.get("reason") or "Error"), message, where=f"{namespace}/{name}")

@@ -1,0 +1,73 @@
+"""Shell programs that run in a node container and find a pod there by the UID in its cgroup path.
+
+They are plain sh with what every node image has, and take what they are about as arguments: an undo that holds one of
+them needs nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# $1 pod UID, $2 freeze or thaw. A pod whose cgroup is gone is thawed. cgroup v1 has freezer.state, v2 cgroup.freeze.
+_FREEZER = r"""
+uid=$1 do=$2 flat=$(echo "$1" | tr - _)
+root=/sys/fs/cgroup; [ -d $root/freezer ] && root=$root/freezer
+dirs=$(find $root -type d \( -name "*pod$uid" -o -name "*pod$uid.slice" -o -name "*pod$flat.slice" \) 2>/dev/null)
+[ -n "$dirs" ] || { echo gone; [ "$do" = thaw ]; exit; }
+for dir in $dirs; do
+  if [ -e $dir/freezer.state ]; then file=freezer.state see=freezer.state on=FROZEN off=THAWED
+  elif [ -e $dir/cgroup.freeze ]; then file=cgroup.freeze see=cgroup.events on=1 off=0
+  else continue; fi
+  if [ "$do" = thaw ]; then want=$off; else want=$on; fi
+  echo $want > $dir/$file || { [ -d $dir ] || continue; exit 1; }
+  tries=0
+  while :; do
+    [ -d $dir ] || break
+    if [ $file = freezer.state ]; then now=$(cat $dir/$see)
+    else now=$(sed -n 's/^frozen //p' $dir/$see); fi
+    [ "$now" = "$want" ] && { echo $now; break; }
+    tries=$((tries + 1)); [ $tries -lt 40 ] || { echo "still $now"; exit 1; }
+    sleep 0.05
+  done
+done
+exit 0
+"""
+
+# $1 container id, $2 signal. The main process is the one whose parent is outside the container's cgroup.
+_KILL = r"""
+id=$1 signal=$2 pids=
+for dir in /proc/[0-9]*; do
+  grep -qs "$id" $dir/cgroup && pids="$pids ${dir#/proc/}"
+done
+[ -n "$pids" ] || { echo "no process of container $id"; exit 3; }
+for pid in $pids; do
+  parent=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$pid/status 2>/dev/null)
+  case " $pids " in *" $parent "*) ;; *) kill -s $signal $pid && echo "$pid" || exit 4 ;; esac
+done
+exit 0
+"""
+
+# $1 URL. Prints `silent` when nothing at all came back within a second, `answers` otherwise.
+_PROBE = r"""
+curl -s -o /dev/null --http0.9 --noproxy '*' -m 1 "$1"
+[ $? -eq 28 ] && echo silent || echo answers
+"""
+
+
+def freezer(container: str, uid: str, do: str) -> dict[str, Any]:
+    """Freeze or thaw every process of a pod on the node whose container is named."""
+    return _shell(container, _FREEZER, uid, do)
+
+
+def kill(container: str, container_id: str, signal: str) -> dict[str, Any]:
+    """Send a signal to the main process of a pod's container."""
+    return _shell(container, _KILL, container_id, signal)
+
+
+def probe(container: str, url: str) -> dict[str, Any]:
+    """Ask a pod for anything at all, from its node."""
+    return _shell(container, _PROBE, url)
+
+
+def _shell(container: str, program: str, *arguments: str) -> dict[str, Any]:
+    return {"op": "exec", "container": container, "argv": ["sh", "-c", program.strip(), "sh", *arguments]}

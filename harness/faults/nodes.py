@@ -1,0 +1,207 @@
+"""Nodes as faults see them: cordoned, answering, ready, and the pods on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from harness.cluster import kube as api
+from harness.cluster.kube import Kube
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
+from harness.faults import observe, pods
+from harness.faults.observe import Objects
+from harness.faults.reach import Facts, Reach, Undo
+from harness.model.plan import PlannedFault
+
+KUBECTL = ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s"]
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+ANSWER_SECONDS = 1.5
+PAUSE_SECONDS = 0.25
+MIRROR = "kubernetes.io/config.mirror"
+
+
+async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
+    """Read the fault's node; raises InjectionFailed when it is gone, replaced or part of the control plane."""
+    victim = fault.victim
+    try:
+        node = await kube.get(api.nodes(victim.name))
+    except ApiError as error:
+        if error.status == 404:
+            raise InjectionFailed("the node is gone", where=victim.name) from error
+        raise
+    if victim.uid and node["metadata"]["uid"] != victim.uid:
+        raise InjectionFailed("the node was replaced between plan and inject", where=victim.name)
+    if CONTROL_PLANE in (node["metadata"].get("labels") or {}):
+        raise InjectionFailed("this fault does not touch the control plane", where=victim.name)
+    return node
+
+
+def is_ready(node: dict[str, Any]) -> bool:
+    """Say whether the node's Ready condition is True."""
+    conditions = node.get("status", {}).get("conditions") or []
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def address(node: dict[str, Any]) -> str:
+    """Return the node's InternalIP."""
+    addresses = node.get("status", {}).get("addresses") or []
+    return next((str(item["address"]) for item in addresses if item["type"] == "InternalIP"), "")
+
+
+def containers(pod: Mapping[str, Any]) -> set[str]:
+    """Return the ids of a pod's containers."""
+    return {str(item.get("containerID")) for item in pod.get("status", {}).get("containerStatuses") or []}
+
+
+async def on(kube: Kube, node: str) -> list[dict[str, Any]]:
+    """List the pods of a node."""
+    return await kube.list("/api/v1/pods", fields=f"spec.nodeName={node}")
+
+
+# -- cordon ---------------------------------------------------------------------------------------------------------
+
+
+def uncordon(fault: PlannedFault, reach: Reach) -> Undo:
+    """Return the undo of a cordon: kubectl in the control-plane container, which needs nothing from this process."""
+    container = reach.need_cluster().control_plane
+    return [{"op": "exec", "container": container, "argv": [*KUBECTL, "uncordon", fault.victim.name]}]
+
+
+async def cordon(fault: PlannedFault, reach: Reach) -> None:
+    """Cordon the node; one that is cordoned already is refused, because the undo would change what was found."""
+    node = await read(reach.kube, fault)
+    if node.get("spec", {}).get("unschedulable"):
+        raise InjectionFailed(
+            "the node is cordoned already",
+            where=fault.victim.name,
+            why="healing this fault would uncordon it, which is not how it was found",
+            hint=f"kubectl uncordon {fault.victim.name}, or aim at another node",
+        )
+    await reach.guard()
+    version = node["metadata"]["resourceVersion"]
+    body = {"metadata": {"resourceVersion": version}, "spec": {"unschedulable": True}}
+    for _ in range(5):
+        try:
+            await reach.kube.patch(api.nodes(fault.victim.name), body)
+            return
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        # Only a status update may come between: whoever cordons meanwhile must win.
+        node = await read(reach.kube, fault)
+        if node.get("spec", {}).get("unschedulable"):
+            raise InjectionFailed("someone else cordoned the node at this moment", where=fault.victim.name)
+        await reach.guard()
+        body["metadata"]["resourceVersion"] = node["metadata"]["resourceVersion"]
+    raise InjectionFailed("the node changes too fast to be cordoned safely", where=fault.victim.name)
+
+
+async def cordoned(fault: PlannedFault, reach: Reach, *, want: bool) -> Facts:
+    """Wait until the node is (or is no longer) unschedulable and tainted so."""
+
+    async def judge(objects: Objects) -> Facts | None:
+        for node in objects.values():
+            spec = node.get("spec", {})
+            tainted = any(taint["key"] == "node.kubernetes.io/unschedulable" for taint in spec.get("taints") or [])
+            if bool(spec.get("unschedulable")) == want and tainted == want:
+                return {"unschedulable": want, "tainted": tainted}
+        return None if objects else {"node": "gone"}
+
+    return await observe.until(reach.kube, api.nodes(), judge, fields=f"metadata.name={fault.victim.name}")
+
+
+async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
+    """Uncordon through the API, and through the keeper where there is one: it strikes the fault off its ledger."""
+    try:
+        await reach.kube.patch(api.nodes(fault.victim.name), {"spec": {"unschedulable": None}})
+    except ApiError as error:
+        if error.status != 404:
+            raise
+    if reach.keeper is not None:
+        await reach.keeper.heal(fault.id)
+
+
+# -- is anyone at home ----------------------------------------------------------------------------------------------
+
+
+async def answers(kube: Kube, node: str) -> bool:
+    """Ask the node's kubelet for its health through the API server, which must answer itself."""
+    with anyio.move_on_after(ANSWER_SECONDS):
+        try:
+            await kube.get_text(f"/api/v1/nodes/{node}/proxy/healthz")
+            return True
+        except ApiError as error:
+            if error.status in (401, 403, 404):
+                raise
+    # A silent API server says nothing about the node.
+    await kube.get_text("/readyz")
+    return False
+
+
+async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
+    """Read the node, and note its address and its ready pods, before anything is done to it."""
+    node = await read(reach.kube, fault)
+    if not is_ready(node) or not await answers(reach.kube, fault.victim.name):
+        raise InjectionFailed("the node is not ready to begin with", where=fault.victim.name)
+    ready = {
+        pod["metadata"]["uid"]: containers(pod) for pod in await on(reach.kube, fault.victim.name) if pods.is_ready(pod)
+    }
+    reach.note(fault).update(address=address(node), ready=ready)
+    return node
+
+
+async def silent(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until the kubelet twice leaves the API server without an answer, or the node is not Ready any more."""
+    name, misses = fault.victim.name, 0
+    while True:
+        try:
+            misses = 0 if await answers(reach.kube, name) else misses + 1
+            node = await reach.kube.get(api.nodes(name))
+        except (ClusterUnreachable, ApiError) as error:
+            if isinstance(error, ApiError) and error.status < 500:
+                raise
+            misses = 0
+        else:
+            if misses >= 2 or not is_ready(node):
+                return {"kubelet": "silent" if misses else "answers", "ready": is_ready(node)}
+        await anyio.sleep(PAUSE_SECONDS)
+
+
+async def back(fault: PlannedFault, reach: Reach, *, restarted: bool = False) -> Facts:
+    """Wait until the kubelet answers, the node is Ready and the pods that were ready on it are, or have left it.
+
+    With `restarted` a pod counts only when its containers are new ones: what the API shows at first is stale.
+    """
+    while not await _answers_now(reach.kube, fault.victim.name):
+        await anyio.sleep(PAUSE_SECONDS)
+
+    async def node_ready(objects: Objects) -> Facts | None:
+        return next(({"address": address(node)} for node in objects.values() if is_ready(node)), None)
+
+    facts = await observe.until(reach.kube, api.nodes(), node_ready, fields=f"metadata.name={fault.victim.name}")
+    wanted: dict[str, set[str]] = reach.note(fault).get("ready", {})
+
+    def late(uid: str, pod: Mapping[str, Any]) -> bool:
+        if pods.is_done(pod) or pod["metadata"].get("deletionTimestamp"):
+            return False
+        return not pods.is_ready(pod) or (restarted and bool(wanted[uid] & containers(pod)))
+
+    async def pods_ready(objects: Objects) -> Facts | None:
+        stayed = wanted.keys() & objects.keys()
+        return None if any(late(uid, objects[uid]) for uid in stayed) else {"pods_ready": len(stayed)}
+
+    facts |= await observe.until(reach.kube, "/api/v1/pods", pods_ready, fields=f"spec.nodeName={fault.victim.name}")
+    return {"ready": True, **facts}
+
+
+async def _answers_now(kube: Kube, name: str) -> bool:
+    try:
+        return await answers(kube, name)
+    except ClusterUnreachable:
+        return False
+    except ApiError as error:
+        if error.status < 500:
+            raise
+        return False

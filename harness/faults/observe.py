@@ -1,0 +1,69 @@
+"""Watch a few objects until a question about them is answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
+
+import anyio
+
+from harness.cluster.kube import Kube
+from harness.errors import ApiError, ClusterUnreachable
+
+Objects = dict[str, dict[str, Any]]
+Answer = TypeVar("Answer")
+RELIST_SECONDS = 0.5
+
+
+async def until(
+    kube: Kube,
+    path: str,
+    judge: Callable[[Objects], Awaitable[Answer | None]],
+    *,
+    labels: str | None = None,
+    fields: str | None = None,
+) -> Answer:
+    """Return the first answer that `judge` gives about the objects by UID, now or after any change.
+
+    An API server that cannot be reached is asked again: the caller sets the deadline by cancelling.
+    """
+    async with aclosing(_states(kube, path, labels, fields)) as states:
+        async for objects in states:
+            answer = await _ask(judge, objects)
+            if answer is not None:
+                return answer
+    raise AssertionError("the states of a watch do not end")
+
+
+async def _ask(judge: Callable[[Objects], Awaitable[Answer | None]], objects: Objects) -> Answer | None:
+    try:
+        return await judge(objects)
+    except ClusterUnreachable:
+        return None
+    except ApiError as error:
+        if error.status < 500 and error.status != 429:
+            raise
+        return None
+
+
+async def _states(kube: Kube, path: str, labels: str | None, fields: str | None) -> AsyncGenerator[Objects, None]:
+    while True:
+        try:
+            items, version = await kube.list_at(path, labels=labels, fields=fields)
+            objects = {item["metadata"]["uid"]: item for item in items}
+            yield objects
+            watch = kube.watch(path, labels=labels, fields=fields, since=version)
+            async with aclosing(cast(AsyncGenerator[tuple[str, dict[str, Any]], None], watch)) as changes:
+                async for kind, item in changes:
+                    if kind == "DELETED":
+                        objects.pop(item["metadata"]["uid"], None)
+                    else:
+                        objects[item["metadata"]["uid"]] = item
+                    yield objects
+        except ClusterUnreachable:
+            await anyio.sleep(RELIST_SECONDS)
+        except ApiError as error:
+            if error.status < 500 and error.status not in (410, 429):
+                raise
+            await anyio.sleep(RELIST_SECONDS)

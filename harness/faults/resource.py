@@ -1,0 +1,126 @@
+"""Write a fault down in the cluster before its effect, and strike it out after its healing."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.cluster.kube import Kube
+from harness.errors import ApiError
+from harness.faults.crds import GROUP, VERSION
+from harness.faults.reach import Undo
+from harness.model.fault import Hand, Phase
+from harness.model.plan import PlannedFault, Victim
+
+ROOT = f"/apis/{GROUP}/{VERSION}"
+RUN_LABEL, NODE_LABEL = f"{GROUP}/run", f"{GROUP}/node"
+Value = str | float | dict[str, Any] | datetime | None
+
+
+def collection(fault: PlannedFault) -> str:
+    """Return the API path where this fault is written down."""
+    if fault.victim.kind == "node":
+        return f"{ROOT}/nodefaults"
+    return f"{ROOT}/namespaces/{fault.victim.namespace}/faults"
+
+
+def name(fault: PlannedFault) -> str:
+    """Return the name of this fault's resource: its id, as the API server takes it."""
+    plain = re.sub(r"[^a-z0-9.-]+", "-", fault.id.lower())
+    return plain.strip("-.")[:253]
+
+
+def body(fault: PlannedFault, run: str, undo: Undo) -> dict[str, Any]:
+    """Return the resource that says all a healer needs."""
+    victim = fault.victim
+    node = victim.name if victim.kind == "node" else victim.node
+    fields = ("kind", "namespace", "name", "uid", "node", "zone", "owner", "container")
+    target = {field: value for field in fields if (value := getattr(victim, field))}
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "NodeFault" if victim.kind == "node" else "Fault",
+        "metadata": {"name": name(fault), "labels": {RUN_LABEL: run} | ({NODE_LABEL: node} if node else {})},
+        "spec": {
+            "run": run,
+            "id": fault.id,
+            "kind": fault.kind,
+            "hand": str(fault.hand),
+            "activity": fault.activity,
+            "target": target,
+            "parameters": dict(fault.parameters),
+            "undo": undo,
+        },
+    }
+
+
+async def create(kube: Kube, fault: PlannedFault, run: str, undo_ops: Undo) -> dict[str, Any]:
+    """Write the fault down; one of that name that a dead run left is replaced."""
+    wanted = body(fault, run, undo_ops)
+    try:
+        return await kube.create(collection(fault), wanted)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+    await delete(kube, fault)
+    return await kube.create(collection(fault), wanted)
+
+
+async def status(kube: Kube, fault: PlannedFault, phase: Phase | str, **times: Value) -> None:
+    """Write the fault's phase, and any of injected_at, applied_at, felt_at, healed_at, evidence, message.
+
+    Times are datetimes, RFC 3339 texts or epoch seconds. A resource that someone deleted is left deleted.
+    """
+    values = {_camel(key): _plain(key, value) for key, value in times.items() if value is not None}
+    try:
+        path = f"{collection(fault)}/{name(fault)}/status"
+        await kube.patch(path, {"status": {"phase": str(phase), **values}})
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+async def delete(kube: Kube, fault: PlannedFault) -> None:
+    """Strike the fault out; one that is gone already is fine."""
+    try:
+        await kube.delete(f"{collection(fault)}/{name(fault)}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+async def list_all(kube: Kube) -> list[dict[str, Any]]:
+    """List every fault that is written down; a cluster without the definitions has none."""
+    found: list[dict[str, Any]] = []
+    for plural in ("faults", "nodefaults"):
+        try:
+            found += await kube.list(f"{ROOT}/{plural}")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+    return found
+
+
+def planned(item: dict[str, Any]) -> PlannedFault:
+    """Rebuild a fault from its resource, as a process that did not make it needs it."""
+    spec = item["spec"]
+    victim = Victim(**{"kind": "", "name": "", "uid": "", **spec["target"]})
+    return PlannedFault(
+        id=spec["id"],
+        kind=spec["kind"],
+        activity=spec.get("activity", ""),
+        hand=Hand(spec["hand"]),
+        victim=victim,
+        parameters=spec.get("parameters") or {},
+    )
+
+
+def _camel(key: str) -> str:
+    head, *rest = key.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def _plain(key: str, value: Value) -> Any:
+    if isinstance(value, int | float) and key.endswith(("_at", "At")):
+        value = datetime.fromtimestamp(value, UTC)
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
