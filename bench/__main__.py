@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from harness.cluster import local
 from harness.cluster.kube import Kube, deployments, pods
@@ -53,8 +54,7 @@ async def watch(cluster: LocalCluster, deletes: Deletes, stop: threading.Event) 
                     deletes.seen.set()
 
         group.start_soon(follow)
-        while not stop.is_set():
-            await anyio.sleep(0.1)
+        await anyio.to_thread.run_sync(stop.wait)
         group.cancel_scope.cancel()
 
 
@@ -63,7 +63,11 @@ async def whole(cluster: LocalCluster) -> None:
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
         while True:
             item = await kube.get(deployments(NAMESPACE, DEPLOYMENT))
-            going = [pod for pod in await kube.list(pods(NAMESPACE), labels=SELECTOR) if "deletionTimestamp" in pod["metadata"]]
+            going = [
+                pod
+                for pod in await kube.list(pods(NAMESPACE), labels=SELECTOR)
+                if "deletionTimestamp" in pod["metadata"]
+            ]
             if item["status"].get("readyReplicas", 0) == item["spec"]["replicas"] and not going:
                 return
             await anyio.sleep(0.2)
@@ -104,7 +108,9 @@ def once(argv: Sequence[str], environment: dict[str, str], folder: Path, deletes
         raise SystemExit(f"no pod was deleted by {' '.join(argv)}:\n{(folder / 'output').read_text()}")
     waited = 0.0
     for journal in folder.glob("runs/*/journal.jsonl"):
-        verdict = next(json.loads(line)["data"] for line in journal.read_text().splitlines() if '"type":"verdict"' in line)
+        verdict = next(
+            json.loads(line)["data"] for line in journal.read_text().splitlines() if '"type":"verdict"' in line
+        )
         waited = verdict["seconds"] - verdict["overhead"]
     return {
         "start to delete, s": deletes.at - began,
@@ -124,7 +130,12 @@ def main() -> None:
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PYTHONPATH": str(ROOT)}
     commands = {
         "this harness": [str(binaries / "harness"), "run", "-q", str(HERE / "pod_kill.yaml")],
-        "chaostoolkit": [str(binaries / "chaos"), "--no-version-check", "run", str(HERE / "chaostoolkit_pod_kill.json")],
+        "chaostoolkit": [
+            str(binaries / "chaos"),
+            "--no-version-check",
+            "run",
+            str(HERE / "chaostoolkit_pod_kill.json"),
+        ],
     }
     deletes, stop = Deletes(threading.Event()), threading.Event()
     watcher = threading.Thread(target=anyio.run, args=(watch, cluster, deletes, stop), daemon=True)
@@ -156,9 +167,16 @@ def table(rows: dict[str, list[Row]]) -> str:
             lines.append(f"| exit codes | {codes(mine)} | {codes(other)} | | |")
             continue
         ratio = statistics.median(mine) / statistics.median(other)
-        goal = f"<= {GOALS[name]:g}: {'kept' if statistics.median(mine) <= GOALS[name] else 'MISSED'}" if name in GOALS else ""
+        goal = verdict(name, statistics.median(mine))
         lines.append(f"| {name} | {spread(mine)} | {spread(other)} | {ratio:.2f} | {goal} |")
     return "\n".join(lines)
+
+
+def verdict(name: str, value: float) -> str:
+    """Say whether a figure keeps its goal, if it has one."""
+    if name not in GOALS:
+        return ""
+    return f"<= {GOALS[name]:g}: {'kept' if value <= GOALS[name] else 'MISSED'}"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -174,9 +192,12 @@ def codes(values: Sequence[float]) -> str:
 def keep(text: str) -> None:
     """Put the dated table on top of docs/bench.md."""
     path = ROOT / "docs" / "bench.md"
-    title, method = "# Bench\n", (
-        "Medians (smallest-largest) of 10 turns on one cluster, one turn each after the other; the first turn is not"
-        " counted. `make bench` writes this.\n"
+    title, method = (
+        "# Bench\n",
+        (
+            "Medians (smallest-largest) of 10 turns on one cluster, one turn each after the other; the first turn is not"
+            " counted. `make bench` writes this.\n"
+        ),
     )
     older = path.read_text().split(method, 1)[-1] if path.exists() else ""
     path.parent.mkdir(exist_ok=True)

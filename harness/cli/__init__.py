@@ -66,7 +66,9 @@ class Lazy(click.Group):
             raise
 
 
-@click.group(cls=Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="kube-chaos-harness", prog_name="harness")
 def group() -> None:
     """Chaos and resilience tests for Kubernetes: every fault undone, every verdict from the whole fault window."""

@@ -23,4 +23,6 @@ def command(files: tuple[Path, ...], only: str | None) -> None:
     for experiment in experiments:
         kinds = ", ".join(sorted({fault.kind for fault in experiment.faults})) or "-"
         sets = ",".join(sorted(experiment.sets)) or "-"
-        click.echo(f"{experiment.name:<{width}}  {experiment.expect.verdict:<8}  {sets:<14}  {kinds:<14}  {experiment.title}")
+        click.echo(
+            f"{experiment.name:<{width}}  {experiment.expect.verdict:<8}  {sets:<14}  {kinds:<14}  {experiment.title}"
+        )

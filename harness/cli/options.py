@@ -22,6 +22,6 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def runs(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --runs: the folder that holds one folder per run."""
-    return click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept.")(
-        function
-    )
+    return click.option(
+        "--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept."
+    )(function)

@@ -14,7 +14,9 @@ from harness.cli import options
 @click.option("--seed", type=int, help="Seed that picks the targets.")
 @click.option("--role", is_flag=True, help="Also print the least Role that the plan needs.")
 @options.cluster
-def command(files: tuple[Path, ...], seed: int | None, role: bool, context: str | None, kubeconfig: Path | None) -> None:
+def command(
+    files: tuple[Path, ...], seed: int | None, role: bool, context: str | None, kubeconfig: Path | None
+) -> None:
     """Name every target by name and UID, check every cap, touch nothing."""
     from harness.cli import documents
     from harness.engine import run

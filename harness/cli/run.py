@@ -36,7 +36,9 @@ def command(
 
     experiments = documents.load(files, only=only)
     if not experiments:
-        raise documents.NothingRan("no experiment to run", where=", ".join(map(str, files)), why=f"set {only!r}" if only else "")
+        raise documents.NothingRan(
+            "no experiment to run", where=", ".join(map(str, files)), why=f"set {only!r}" if only else ""
+        )
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)
     codes: list[int] = []

@@ -61,7 +61,9 @@ async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
 def _machine() -> Iterable[Check]:
     free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
     yield Check("machine", "Python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 to 3.13")
-    yield Check("machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches")
+    yield Check(
+        "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
+    )
 
 
 def _existing(path: Path) -> Path:
@@ -120,14 +122,16 @@ async def _keeper(cluster: LocalCluster) -> Check:
         debts = await owed(cluster.keeper_socket)
     except HarnessError as error:
         return Check("cluster", "keeper", False, error.what, "harness up")
-    return Check("cluster", "keeper", not debts, f"owes {', '.join(debts)}" if debts else "alive, owes nothing", "harness undo")
+    return Check(
+        "cluster", "keeper", not debts, f"owes {', '.join(debts)}" if debts else "alive, owes nothing", "harness undo"
+    )
 
 
 async def _ways_in() -> list[Check]:
     checks = []
     async with httpx.AsyncClient(timeout=3) as client:
         for name, url, host in (
-            ("gateway", f"{traffic.GATEWAY}/v1/agents/a1", traffic.HOST),
+            ("gateway", f"{traffic.GATEWAY}/v1/agents/agent-1", traffic.HOST),
             ("Prometheus", f"{metrics.PROMETHEUS}/-/ready", "127.0.0.1"),
         ):
             try:

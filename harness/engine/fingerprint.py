@@ -33,10 +33,11 @@ for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
   read -r s < "$f" && [ "$s" != THAWED ] && echo "cgroup frozen $(dirname "${f#/sys/fs/cgroup/freezer}")"; done
 for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
   read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
-for t in iptables ip6tables; do command -v $t-save >/dev/null && $t-save 2>/dev/null | grep -i chaos | sed "s/^/$t /"; done
-command -v ipset >/dev/null && ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
-command -v tc >/dev/null && tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
-for p in /proc/[0-9]*/cmdline; do tr '\0' ' ' < "$p" 2>/dev/null | grep -aE '(^|/)(stress-ng|chaos-[a-z]+) ' | sed 's/^/process /'; done
+for t in iptables ip6tables; do $t-save 2>/dev/null | grep -i chaos | sed "s/^/$t /"; done
+ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
+tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
+for p in /proc/[0-9]*/cmdline; do
+  tr '\0' ' ' < "$p" 2>/dev/null | grep -aE '^([^ ]*/)?(stress-ng|chaos-[a-z]+) ' | sed 's/^/process /'; done
 ls -d /run/chaos* /tmp/chaos* 2>/dev/null | sed 's/^/file /'
 systemctl is-active kubelet containerd 2>/dev/null | grep -v '^active$' | sed 's/^/unit /'
 true
@@ -98,7 +99,9 @@ async def _workloads(kube: Kube, lines: dict[str, str]) -> None:
             if metadata.get("namespace") in SKIPPED_NAMESPACES:
                 continue
             name = f"{kind}/{metadata.get('namespace', '')}/{metadata['name']}"
-            content = {key: value for key, value in item.items() if key not in ("metadata", "status", "kind", "apiVersion")}
+            content = {
+                key: value for key, value in item.items() if key not in ("metadata", "status", "kind", "apiVersion")
+            }
             if kind in OWNERS:
                 lines[f"{name}/replicas"] = str(item["spec"].get("replicas", ""))
             lines[f"{name}/spec"] = _brief(content)
@@ -112,9 +115,7 @@ async def _workloads(kube: Kube, lines: dict[str, str]) -> None:
         together.start_soon(specs, "resourcequotas", "/api/v1/resourcequotas")
         together.start_soon(specs, "virtualservices", "/apis/networking.istio.io/v1/virtualservices")
         together.start_soon(specs, "destinationrules", "/apis/networking.istio.io/v1/destinationrules")
-        together.start_soon(
-            specs, "webhooks", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-        )
+        together.start_soon(specs, "webhooks", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations")
 
 
 async def _ours(kube: Kube, lines: dict[str, str]) -> None:

@@ -27,8 +27,12 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
         operations=operations,
         faults=faults,
         samples=[
-            Sample(event.t if "time" not in event.data else event.data["time"], event.data["series"],
-                   event.data["value"], event.data.get("labels", {}))
+            Sample(
+                event.data.get("time", event.t),
+                event.data["series"],
+                event.data["value"],
+                event.data.get("labels", {}),
+            )
             for event in events
             if event.type == "sample"
         ],

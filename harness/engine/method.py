@@ -63,8 +63,10 @@ async def inject(session: Session, fault: PlannedFault) -> None:
         raise
     except HarnessError as error:
         session.write("fault.failed", id=fault.id, error=str(error))
-        raise error if isinstance(error, InjectionFailed) else InjectionFailed(
-            f"{fault.kind} could not be injected", where=str(fault.victim), why=str(error)
+        raise (
+            error
+            if isinstance(error, InjectionFailed)
+            else InjectionFailed(f"{fault.kind} could not be injected", where=str(fault.victim), why=str(error))
         ) from error
     session.write("fault.injected", id=fault.id, kind=fault.kind, victim=str(fault.victim), facts=facts, at=at)
     session.say(f"INJECT     {fault.kind} on {fault.victim}")

@@ -40,7 +40,9 @@ class Readiness:
     def short(self) -> list[str]:
         """Name the Deployments with fewer ready replicas than they want."""
         return [
-            f"{key} {ready} of {desired} ready" for key, (ready, desired) in sorted(self._seen.items()) if ready < desired
+            f"{key} {ready} of {desired} ready"
+            for key, (ready, desired) in sorted(self._seen.items())
+            if ready < desired
         ]
 
     async def complete(self) -> None:

@@ -76,7 +76,9 @@ async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
             if error.status != 404:
                 raise
             raise UsageError(
-                f"namespace {namespace!r} does not exist", where=str(experiment.path), hint="`harness up` brings the stack"
+                f"namespace {namespace!r} does not exist",
+                where=str(experiment.path),
+                hint="`harness up` brings the stack",
             ) from error
 
 
@@ -86,7 +88,9 @@ def _require_caps(experiment: Experiment, faults: list[PlannedFault]) -> None:
     nodes = len({fault.victim.name for fault in faults if fault.victim.kind == "node"})
     outside = {fault.victim.namespace for fault in faults if fault.victim.namespace} - set(caps.namespaces)
     if outside:
-        raise UsageError(f"namespaces outside the blast radius: {', '.join(sorted(outside))}", where=str(experiment.path))
+        raise UsageError(
+            f"namespaces outside the blast radius: {', '.join(sorted(outside))}", where=str(experiment.path)
+        )
     if pods > caps.pods or nodes > caps.nodes:
         raise UsageError(
             f"the plan touches {pods} pods and {nodes} nodes, the blast radius allows {caps.pods} and {caps.nodes}",

@@ -1,4 +1,4 @@
-"""Make it clean again, from any process: what the keeper's ledger and the Fault resources name is healed and looked at."""
+"""Make it clean again, from any process: heal what the keeper's ledger and the Fault resources name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ async def undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], No
         if keeper:
             await keeper.end()
     if failed:
-        raise UndoFailed("something is still broken", why="; ".join(failed), hint="mend what is named, then `harness undo`")
+        raise UndoFailed(
+            "something is still broken", why="; ".join(failed), hint="mend what is named, then `harness undo`"
+        )
     return len(found)
 
 

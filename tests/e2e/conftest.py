@@ -21,7 +21,9 @@ HARNESS = [sys.executable, "-m", "harness.cli"]
 def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does."""
     done = subprocess.run([*HARNESS, *words], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
-    assert not check or done.returncode == 0, f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert not check or done.returncode == 0, (
+        f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done
 
 

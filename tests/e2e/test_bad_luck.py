@@ -65,9 +65,7 @@ def test_a_target_that_cannot_be_resolved_is_refused_before_anything_is_touched(
 def test_a_context_that_is_not_allowed_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:
     copy = tmp_path / "kubeconfig"
     copy.write_text(cluster.kubeconfig.read_text().replace(cluster.context, "somewhere-else"))
-    done = harness(
-        "run", write(tmp_path), "--context", "somewhere-else", "--kubeconfig", str(copy), check=False
-    )
+    done = harness("run", write(tmp_path), "--context", "somewhere-else", "--kubeconfig", str(copy), check=False)
     assert done.returncode == 4
     assert "not allowed" in done.stderr
 
@@ -102,14 +100,13 @@ def test_a_target_deleted_between_plan_and_inject_is_inconclusive(
     assert "target deleted between plan and inject" in output
 
 
-def test_prometheus_down_is_inconclusive_never_a_pass(
-    cluster: LocalCluster, as_found: None, tmp_path: Path
-) -> None:
+def test_prometheus_down_is_inconclusive_never_a_pass(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
     environment = {**os.environ, "HARNESS_PROMETHEUS": "http://127.0.0.1:9"}
     path = write(
         tmp_path,
         baseline="2s",
-        more="load: {workload: execute-agent, rate: 30/s}, objectives: {breaker: {dependency: agent-registry, opens: true}},",
+        more="load: {workload: execute-agent, rate: 30/s},"
+        " objectives: {breaker: {dependency: agent-registry, opens: true}},",
     )
     argv = [*HARNESS, "run", path, "--runs", str(tmp_path / "runs")]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)

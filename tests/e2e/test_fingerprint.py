@@ -43,7 +43,11 @@ CGROUP = (
 
 RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
     "cordon": (kube("cordon", "NODE"), kube("uncordon", "NODE"), "/cordoned"),
-    "taint": (kube("taint", "node", "NODE", "planted=x:PreferNoSchedule"), kube("taint", "node", "NODE", "planted-"), "/taints"),
+    "taint": (
+        kube("taint", "node", "NODE", "planted=x:PreferNoSchedule"),
+        kube("taint", "node", "NODE", "planted-"),
+        "/taints",
+    ),
     "node label": (kube("label", "node", "NODE", "planted=x"), kube("label", "node", "NODE", "planted-"), "/labels"),
     "replicas": (
         kube("-n", NS, "scale", "deployment/claude-orchestrator", "--replicas=6"),
@@ -73,8 +77,8 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
         "qdisc",
     ),
     "process": (
-        inside("cp /bin/sleep /tmp/planted; (exec -a 'chaos-stress ' /bin/bash -c 'exec -a chaos-stress sleep 120') >/dev/null 2>&1 &"),
-        inside("kill $(grep -al '^chaos-stress' /proc/[0-9]*/cmdline | cut -d/ -f3) 2>/dev/null; rm -f /tmp/planted; true"),
+        inside("cp /bin/sleep /usr/local/bin/chaos-stress; chaos-stress 120 >/dev/null 2>&1 &"),
+        inside("kill $(pidof chaos-stress); rm /usr/local/bin/chaos-stress"),
         "process",
     ),
     "file": (inside("touch /run/chaos-planted"), inside("rm /run/chaos-planted"), "/run/chaos-planted"),

@@ -19,7 +19,11 @@ def audit(cluster: LocalCluster, since: int) -> list[dict[str, object]]:
     """Return what the harness asked of the API server after the log had `since` bytes."""
     text = docker(cluster, "exec", cluster.control_plane, "tail", "-c", f"+{since + 1}", AUDIT)
     entries = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
-    return [entry for entry in entries if "harness" in str(entry.get("userAgent", "")) or "httpx" in str(entry.get("userAgent", ""))]
+    return [
+        entry
+        for entry in entries
+        if "harness" in str(entry.get("userAgent", "")) or "httpx" in str(entry.get("userAgent", ""))
+    ]
 
 
 @pytest.mark.parametrize("name", ["orchestrator/pod_kill", "orchestrator/pod_evict", "nodes/cordon"])

@@ -53,7 +53,9 @@ def test_a_weakening_is_caught(
     assert objective in broken, done.stdout
 
 
-@pytest.mark.parametrize(("name", "objective"), [(pair[1], pair[2]) for pair in PAIRS if pair[1] != "one_replica/pod_kill"])
+@pytest.mark.parametrize(
+    ("name", "objective"), [(pair[1], pair[2]) for pair in PAIRS if pair[1] != "one_replica/pod_kill"]
+)
 def test_the_same_experiment_passes_on_the_healthy_stack(
     cluster: LocalCluster, name: str, objective: str, tmp_path: Path
 ) -> None:

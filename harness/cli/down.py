@@ -1,0 +1,13 @@
+"""`harness down`: remove the local cluster."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("down")
+def command() -> None:
+    """Remove the local cluster, the keeper and what they started; caches stay."""
+    from harness.cluster import up
+
+    up.down(lambda line: click.echo(line, err=True))

@@ -1,0 +1,49 @@
+"""`harness up`: bring up the local cluster and the reference stack."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+OVERLAYS = (
+    "kind",
+    "weak-no-pdb",
+    "weak-one-replica",
+    "weak-retries-off",
+    "weak-breaker-never-opens",
+    "weak-no-readiness",
+)
+
+
+@click.command("up")
+@click.option("--cluster-only", is_flag=True, help="Only the cluster and the keeper, no stack.")
+@click.option(
+    "--overlay", type=click.Choice(OVERLAYS), default="kind", show_default=True, help="Which variant of the stack."
+)
+def command(cluster_only: bool, overlay: str) -> None:
+    """Bring up or repair the local kind cluster, the keeper and the reference stack; seconds when all is well."""
+    import anyio
+
+    from harness.cluster import up
+    from harness.cluster.kube import Kube
+    from harness.cluster.local import LocalCluster
+    from harness.faults import crds
+    from harness.keeper import container
+    from harness.stack import deploy
+
+    began = time.monotonic()
+
+    def progress(line: str) -> None:
+        click.echo(f"{time.monotonic() - began:6.0f} s  {line}", err=True)
+
+    async def resources(cluster: LocalCluster) -> None:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            await crds.install(kube)
+        if not cluster_only:
+            await deploy.up(cluster, progress, overlay)
+
+    cluster = up.up(progress)
+    container.ensure(cluster, progress)
+    anyio.run(resources, cluster)
+    click.echo(f"up after {time.monotonic() - began:.1f} s: context {cluster.context}, kubeconfig {cluster.kubeconfig}")

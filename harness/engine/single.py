@@ -1,0 +1,57 @@
+"""Perform one action of a plain `chaos run`: same ledger, lease and keeper, no objective judged.
+
+The fault ends with its action. What the action names is also its whole blast radius.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.engine.options import Options
+from harness.engine.run import run
+from harness.errors import InjectionFailed
+from harness.model import document
+from harness.model.catalogue import ACTIONS
+from harness.model.experiment import Experiment
+from harness.model.verdict import Verdict
+
+
+def perform(kind: str, arguments: Mapping[str, Any], options: Options | None = None) -> dict[str, Any]:
+    """Inject one fault, see it felt, undo it, see it healed; return the run and what was touched.
+
+    Raises UsageError for wrong arguments, InjectionFailed when the fault was not felt or not undone.
+    """
+    outcome = run(_experiment(kind, arguments), options or Options())
+    if outcome.verdict is not Verdict.PASS:
+        raise InjectionFailed(f"{kind} ended {outcome.verdict}", where=outcome.run, why=outcome.reason)
+    return {"run": outcome.run, "verdict": str(outcome.verdict), "objectives": "none was judged"}
+
+
+def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
+    target = arguments.get("target") or {}
+    namespace = target.get("namespace") or str(target.get("hosting", "")).partition("/")[0]
+    radius = {
+        "namespaces": [namespace] if namespace else [],
+        "pods": target.get("pods", 0),
+        "nodes": target.get("nodes", 0),
+    }
+    provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": dict(arguments)}
+    text = yaml.safe_dump(
+        {
+            "title": f"{kind}, called by itself",
+            "description": "One action of a document that has no harness control.",
+            "method": [{"type": "action", "name": kind, "provider": provider}],
+            "extensions": [
+                {
+                    "name": "harness",
+                    "phases": {"baseline": "0s"},
+                    "blast-radius": {k: v for k, v in radius.items() if v},
+                }
+            ],
+        }
+    )
+    return document.loads(text, Path(f"{kind}.yaml"))
