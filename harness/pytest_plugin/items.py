@@ -13,19 +13,11 @@ from typing import Any
 import pytest
 
 from harness.engine.options import Outcome
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.model import document
 from harness.model.experiment import Experiment
 from harness.model.verdict import Verdict
 from harness.pytest_plugin import session, spread
-
-
-class NotAsDeclared(Exception):
-    """Carry a finished run whose verdict is not the declared one."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(f"{outcome.verdict}: {outcome.reason}" if outcome.reason else str(outcome.verdict))
-        self.outcome = outcome
 
 
 class ExperimentFile(pytest.File):
@@ -69,7 +61,7 @@ class ExperimentItem(pytest.Item):
             pytest.skip("dry run: nothing was touched")
         state.finished(self, self.experiment.name, self.experiment.expect.verdict, self.outcome)
         if self.outcome.verdict in (Verdict.ABORTED, Verdict.DIRTY) and not self.outcome.right:
-            raise NotAsDeclared(self.outcome)
+            pytest.fail(self.outcome.text, pytrace=False)
 
     def runtest(self) -> None:
         """Compare the verdict with the declared one."""
@@ -78,15 +70,7 @@ class ExperimentItem(pytest.Item):
             return
         if outcome.verdict is Verdict.INCONCLUSIVE and self.config.getoption("chaos_inconclusive") == "xfail":
             pytest.xfail(f"INCONCLUSIVE: {outcome.reason}")
-        raise NotAsDeclared(outcome)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show the end-of-run block; an error of the harness shows what, where, why and fix."""
-        if isinstance(excinfo.value, NotAsDeclared):
-            return excinfo.value.outcome.text
-        if isinstance(excinfo.value, HarnessError):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        pytest.fail(outcome.text, pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the experiment in headings."""

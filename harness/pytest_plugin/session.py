@@ -67,7 +67,7 @@ class Session:
             yield replace(self.options, say=say)
         except HarnessError as error:
             self.note(error)
-            raise
+            pytest.fail(str(error), pytrace=False)
         except Exception:
             self.codes.append(int(Exit.INTERNAL))
             raise

@@ -42,6 +42,12 @@ extensions:
 """
 
 
+@pytest.fixture(autouse=True)
+def _light(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other plugins are not under test, and one of them takes half a second to import in every inner session.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+
+
 def write(pytester: pytest.Pytester, name: str, *, sets: str = "local", more: str = "") -> Path:
     path = pytester.path / "experiments" / "cart" / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
