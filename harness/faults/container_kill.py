@@ -45,7 +45,13 @@ class ContainerKill:
 
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Nothing to do: the kubelet starts the container again."""
-        return [{"op": "nothing", "container": fault.victim.node, "why": "the kubelet starts the container again"}]
+        return [
+            {
+                "op": "nothing",
+                "container": reach.container(fault.victim.node),
+                "why": "the kubelet starts the container again",
+            }
+        ]
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Signal the container's main process."""
@@ -57,7 +63,7 @@ class ContainerKill:
         reach.note(fault).update(container=name, id=old, restarts=restarts)
         await reach.guard()
         signal = str(fault.parameters.get("signal") or "KILL").removeprefix("SIG")
-        results = await keeper.apply(fault.id, [inside.kill(fault.victim.node, old, signal)])
+        results = await keeper.apply(fault.id, [inside.kill(reach.container(fault.victim.node), old, signal)])
         pid = str(results["results"][0]["output"]).strip()
         return {"container": name, "id": old, "restarts": restarts, "signal": signal, "pid": pid}
 

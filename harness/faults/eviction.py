@@ -49,11 +49,14 @@ async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
         "metadata": {"name": name, "namespace": namespace},
         "deleteOptions": {"preconditions": {"uid": metadata["uid"]}},
     }
+    # The arithmetic is true of an answer only when no other eviction of ours comes between.
+    one_by_one: anyio.Lock = reach.notes.setdefault("eviction", {}).setdefault("lock", anyio.Lock())
     until, attempts = anyio.current_time() + deadline, 0
     while True:
-        before = await arithmetic(reach.kube, namespace, metadata.get("labels") or {})
-        await reach.guard()
-        status, answer = await reach.kube.post(f"{api.pods(namespace, name)}/eviction", body)
+        async with one_by_one:
+            before = await arithmetic(reach.kube, namespace, metadata.get("labels") or {})
+            await reach.guard()
+            status, answer = await reach.kube.post(f"{api.pods(namespace, name)}/eviction", body)
         attempts += 1
         message = str(answer.get("message") or "")
         reach.emit("eviction", {"pod": f"{namespace}/{name}", "status": status, "message": message, **before})

@@ -55,8 +55,9 @@ curl -s -o /dev/null --http0.9 --noproxy '*' -m 1 "$1"
 
 
 def freezer(container: str, uid: str, do: str) -> dict[str, Any]:
-    """Freeze or thaw every process of a pod on the node whose container is named."""
-    return _shell(container, _FREEZER, uid, do)
+    """Freeze or thaw every process of a pod on the node whose container is named; a stopped node thawed them all."""
+    op = _shell(container, _FREEZER, uid, do)
+    return op | {"stopped": "healed"} if do == "thaw" else op
 
 
 def kill(container: str, container_id: str, signal: str) -> dict[str, Any]:

@@ -22,18 +22,18 @@ class NodeFreeze:
 
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Unpause the node's container."""
-        return [{"op": "unpause", "container": fault.victim.name}]
+        return [{"op": "unpause", "container": reach.container(fault.victim.name)}]
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Pause the node's container; one that is paused already is refused."""
         keeper = reach.need_keeper()
         await nodes.prepare(fault, reach)
-        state = await keeper.inspect(fault.victim.name)
+        state = await keeper.inspect(reach.container(fault.victim.name))
         if state["paused"] or not state["running"]:
             raise InjectionFailed("the node's container is not running to begin with", where=fault.victim.name)
         await reach.guard()
-        await keeper.apply(fault.id, [{"op": "pause", "container": fault.victim.name}])
-        return {"container": fault.victim.name}
+        await keeper.apply(fault.id, [{"op": "pause", "container": reach.container(fault.victim.name)}])
+        return {"container": reach.container(fault.victim.name)}
 
     async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
         """Wait until the kubelet is silent or the node NotReady."""

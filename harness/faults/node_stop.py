@@ -21,18 +21,18 @@ class NodeStop:
 
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Start the node's container."""
-        return [{"op": "start", "container": fault.victim.name}]
+        return [{"op": "start", "container": reach.container(fault.victim.name)}]
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Stop the node's container; one that does not run is refused."""
         keeper = reach.need_keeper()
         await nodes.prepare(fault, reach)
-        state = await keeper.inspect(fault.victim.name)
+        state = await keeper.inspect(reach.container(fault.victim.name))
         if state["paused"] or not state["running"]:
             raise InjectionFailed("the node's container is not running to begin with", where=fault.victim.name)
         reach.note(fault)["addresses"] = state["addresses"]
         await reach.guard()
-        await keeper.apply(fault.id, [{"op": "stop", "container": fault.victim.name}])
+        await keeper.apply(fault.id, [{"op": "stop", "container": reach.container(fault.victim.name)}])
         return {"container": fault.victim.name, "addresses": state["addresses"]}
 
     async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
@@ -46,7 +46,7 @@ class NodeStop:
     async def healed(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Wait until node and pods are back, at the old address; raises UndoFailed when it is another."""
         before = reach.note(fault).get("addresses")
-        now = (await reach.need_keeper().inspect(fault.victim.name))["addresses"]
+        now = (await reach.need_keeper().inspect(reach.container(fault.victim.name)))["addresses"]
         if before and now != before:
             raise UndoFailed(
                 "the node came back with another address",

@@ -15,11 +15,21 @@ from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.plan import PlannedFault
 
-KUBECTL = ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s"]
+CORDONED_BY = "chaos.harness.dev/cordoned-by"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 ANSWER_SECONDS = 1.5
 PAUSE_SECONDS = 0.25
 MIRROR = "kubernetes.io/config.mirror"
+
+# $1 node, $2 fault. A node that is gone, or that this fault did not cordon, is as it was found.
+_UNCORDON = r"""
+k='kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s'
+path='{.metadata.annotations.chaos\.harness\.dev/cordoned-by}'
+by=$($k get node "$1" --ignore-not-found -o "jsonpath=$path") || exit 1
+[ "$by" = "$2" ] || exit 0
+$k patch node "$1" --type=merge \
+  -p '{"metadata":{"annotations":{"chaos.harness.dev/cordoned-by":null}},"spec":{"unschedulable":null}}'
+"""
 
 
 async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
@@ -44,12 +54,6 @@ def is_ready(node: dict[str, Any]) -> bool:
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
-def address(node: dict[str, Any]) -> str:
-    """Return the node's InternalIP."""
-    addresses = node.get("status", {}).get("addresses") or []
-    return next((str(item["address"]) for item in addresses if item["type"] == "InternalIP"), "")
-
-
 def containers(pod: Mapping[str, Any]) -> set[str]:
     """Return the ids of a pod's containers."""
     return {str(item.get("containerID")) for item in pod.get("status", {}).get("containerStatuses") or []}
@@ -64,38 +68,54 @@ async def on(kube: Kube, node: str) -> list[dict[str, Any]]:
 
 
 def uncordon(fault: PlannedFault, reach: Reach) -> Undo:
-    """Return the undo of a cordon: kubectl in the control-plane container, which needs nothing from this process."""
-    container = reach.need_cluster().control_plane
-    return [{"op": "exec", "container": container, "argv": [*KUBECTL, "uncordon", fault.victim.name]}]
+    """Return the undo of a cordon, for kubectl in the control-plane container; [] on a cluster that is not ours.
+
+    It uncordons only a node that this very fault cordoned, so it is safe before, after and instead of the effect.
+    """
+    if reach.cluster is None:
+        return []
+    argv = ["sh", "-c", _UNCORDON.strip(), "sh", fault.victim.name, fault.id]
+    return [{"op": "exec", "container": reach.cluster.control_plane, "argv": argv}]
 
 
 async def cordon(fault: PlannedFault, reach: Reach) -> None:
-    """Cordon the node; one that is cordoned already is refused, because the undo would change what was found."""
-    node = await read(reach.kube, fault)
-    if node.get("spec", {}).get("unschedulable"):
-        raise InjectionFailed(
-            "the node is cordoned already",
-            where=fault.victim.name,
-            why="healing this fault would uncordon it, which is not how it was found",
-            hint=f"kubectl uncordon {fault.victim.name}, or aim at another node",
-        )
-    await reach.guard()
-    version = node["metadata"]["resourceVersion"]
-    body = {"metadata": {"resourceVersion": version}, "spec": {"unschedulable": True}}
+    """Cordon the node and sign it; one that is cordoned already is refused: the undo would change what was found."""
     for _ in range(5):
-        try:
-            await reach.kube.patch(api.nodes(fault.victim.name), body)
-            return
-        except ApiError as error:
-            if error.status != 409:
-                raise
-        # Only a status update may come between: whoever cordons meanwhile must win.
         node = await read(reach.kube, fault)
         if node.get("spec", {}).get("unschedulable"):
-            raise InjectionFailed("someone else cordoned the node at this moment", where=fault.victim.name)
+            raise InjectionFailed(
+                "the node is cordoned already",
+                where=fault.victim.name,
+                why="healing this fault would uncordon it, which is not how it was found",
+                hint=f"kubectl uncordon {fault.victim.name}, or aim at another node",
+            )
         await reach.guard()
-        body["metadata"]["resourceVersion"] = node["metadata"]["resourceVersion"]
+        metadata = {"resourceVersion": node["metadata"]["resourceVersion"], "annotations": {CORDONED_BY: fault.id}}
+        try:
+            await reach.kube.patch(
+                api.nodes(fault.victim.name), {"metadata": metadata, "spec": {"unschedulable": True}}
+            )
+            return
+        except ApiError as error:
+            # A kubelet's status update in between is read again: whoever cordons meanwhile must win.
+            if error.status != 409:
+                raise
     raise InjectionFailed("the node changes too fast to be cordoned safely", where=fault.victim.name)
+
+
+async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
+    """Uncordon the node if this fault cordoned it; the keeper does it when the API server does not answer us."""
+    try:
+        node = await reach.kube.get(api.nodes(fault.victim.name))
+        if (node["metadata"].get("annotations") or {}).get(CORDONED_BY) == fault.id:
+            body = {"metadata": {"annotations": {CORDONED_BY: None}}, "spec": {"unschedulable": None}}
+            await reach.kube.patch(api.nodes(fault.victim.name), body)
+    except (ApiError, ClusterUnreachable) as error:
+        if isinstance(error, ApiError) and error.status == 404:
+            return
+        if reach.keeper is None:
+            raise
+        await reach.keeper.heal(fault.id)
 
 
 async def cordoned(fault: PlannedFault, reach: Reach, *, want: bool) -> Facts:
@@ -110,17 +130,6 @@ async def cordoned(fault: PlannedFault, reach: Reach, *, want: bool) -> Facts:
         return None if objects else {"node": "gone"}
 
     return await observe.until(reach.kube, api.nodes(), judge, fields=f"metadata.name={fault.victim.name}")
-
-
-async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
-    """Uncordon through the API, and through the keeper where there is one: it strikes the fault off its ledger."""
-    try:
-        await reach.kube.patch(api.nodes(fault.victim.name), {"spec": {"unschedulable": None}})
-    except ApiError as error:
-        if error.status != 404:
-            raise
-    if reach.keeper is not None:
-        await reach.keeper.heal(fault.id)
 
 
 # -- is anyone at home ----------------------------------------------------------------------------------------------
@@ -145,10 +154,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
     node = await read(reach.kube, fault)
     if not is_ready(node) or not await answers(reach.kube, fault.victim.name):
         raise InjectionFailed("the node is not ready to begin with", where=fault.victim.name)
-    ready = {
-        pod["metadata"]["uid"]: containers(pod) for pod in await on(reach.kube, fault.victim.name) if pods.is_ready(pod)
-    }
-    reach.note(fault).update(address=address(node), ready=ready)
+    ready = [pod for pod in await on(reach.kube, fault.victim.name) if pods.is_ready(pod)]
+    reach.note(fault)["ready"] = {pod["metadata"]["uid"]: containers(pod) for pod in ready}
     return node
 
 
@@ -178,7 +185,7 @@ async def back(fault: PlannedFault, reach: Reach, *, restarted: bool = False) ->
         await anyio.sleep(PAUSE_SECONDS)
 
     async def node_ready(objects: Objects) -> Facts | None:
-        return next(({"address": address(node)} for node in objects.values() if is_ready(node)), None)
+        return {"ready": True} if any(is_ready(node) for node in objects.values()) else None
 
     facts = await observe.until(reach.kube, api.nodes(), node_ready, fields=f"metadata.name={fault.victim.name}")
     wanted: dict[str, set[str]] = reach.note(fault).get("ready", {})
@@ -193,7 +200,7 @@ async def back(fault: PlannedFault, reach: Reach, *, restarted: bool = False) ->
         return None if any(late(uid, objects[uid]) for uid in stayed) else {"pods_ready": len(stayed)}
 
     facts |= await observe.until(reach.kube, "/api/v1/pods", pods_ready, fields=f"spec.nodeName={fault.victim.name}")
-    return {"ready": True, **facts}
+    return facts
 
 
 async def _answers_now(kube: Kube, name: str) -> bool:

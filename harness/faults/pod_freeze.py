@@ -40,7 +40,7 @@ class PodFreeze:
 
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Thaw the pod's cgroup; one that is gone is thawed."""
-        return [inside.freezer(fault.victim.node, fault.victim.uid, "thaw")]
+        return [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "thaw")]
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Freeze every process of the pod."""
@@ -51,7 +51,7 @@ class PodFreeze:
             note["url"] = url
         note["ready"] = pods.is_ready(pod)
         await reach.guard()
-        await keeper.apply(fault.id, [inside.freezer(fault.victim.node, fault.victim.uid, "freeze")])
+        await keeper.apply(fault.id, [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "freeze")])
         return {"uid": fault.victim.uid, "node": fault.victim.node, "url": note.get("url", "")}
 
     async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
@@ -92,7 +92,9 @@ class PodFreeze:
         return facts | ({"request": "answered"} if url else {})
 
     async def _probe(self, fault: PlannedFault, reach: Reach, url: str) -> str:
-        results: list[dict[str, Any]] = await reach.need_keeper().look([inside.probe(fault.victim.node, url)])
+        results: list[dict[str, Any]] = await reach.need_keeper().look(
+            [inside.probe(reach.container(fault.victim.node), url)]
+        )
         return str(results[0]["output"]).strip()
 
 

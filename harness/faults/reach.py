@@ -54,13 +54,9 @@ class Reach:
             )
         return self.keeper
 
-    def need_cluster(self) -> LocalCluster:
-        """Return the local cluster; raises PreconditionFailed on any other."""
-        if self.cluster is None:
-            raise PreconditionFailed(
-                "this fault needs the local cluster", why="its undo runs in a node container", hint="run `harness up`"
-            )
-        return self.cluster
+    def container(self, node: str) -> str:
+        """Return the name of a node's container."""
+        return self.cluster.nodes.get(node, node) if self.cluster else node
 
 
 class Fault(Protocol):

@@ -26,12 +26,17 @@ class Refused(Exception):
 
 def check(ops: Any) -> list[Op]:
     """Return the operations when every one has the shape the keeper knows; raises Refused."""
-    for op in ops if isinstance(ops, list) else [None]:
-        argv = op.get("argv") if isinstance(op, dict) else None
-        known = isinstance(op, dict) and op.get("op") in OPS and isinstance(op.get("container"), str)
-        if not known or (op["op"] == "exec") != bool(isinstance(argv, list) and argv):
+    for op in ops if isinstance(ops, list) else [ops]:
+        if not _known(op):
             raise Refused("refused", "not an operation the keeper knows", json.dumps(op)[:200])
     return list(ops)
+
+
+def _known(op: Any) -> bool:
+    if not isinstance(op, dict) or op.get("op") not in OPS or not isinstance(op.get("container"), str):
+        return False
+    argv = op.get("argv")
+    return op["op"] != "exec" or (isinstance(argv, list) and bool(argv) and all(isinstance(word, str) for word in argv))
 
 
 class Docker:
@@ -95,9 +100,8 @@ class Docker:
         status, data = self.ask("POST", path + ("?t=0" if kind == "stop" else ""))
         state = self.inspect(container)
         if state is None or state[flag] != want:
-            raise Refused(
-                "failed", f"{kind} {container}", f"Docker answered {status} {data[:300].decode(errors='replace')}"
-            )
+            why = f"Docker answered {status} {data[:300].decode(errors='replace')}"
+            raise Refused("failed", f"{kind} of {container} had no effect", why)
         return {}
 
     def execute(self, container: str, argv: list[str]) -> dict[str, Any]:
@@ -119,9 +123,8 @@ class Docker:
         except ValueError:
             found = {"message": data[:300].decode(errors="replace")}
         if status >= 300:
-            raise Refused(
-                "gone" if status == 404 else "failed", f"{what}: Docker answered {status}", found.get("message", "")
-            )
+            code = "gone" if status == 404 else "failed"
+            raise Refused(code, f"{what}: Docker answered {status}", str(found.get("message", "")))
         return found
 
 

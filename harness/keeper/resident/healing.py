@@ -176,7 +176,7 @@ class Keeper:
         threading.Thread(target=self._settle, args=(run, faults), daemon=True).start()
 
     def _settle(self, run: str, faults: dict[str, list[Op]]) -> None:
-        # What frees a node comes first: whatever runs inside one waits for it. The disk comes after the healing has begun.
+        # What frees a node comes first: whatever runs inside one waits for it.
         host = [fault for fault, undo in faults.items() if any(op["op"] in HOST_LEVEL for op in undo)]
         first = self._start(run, host)
         with self.ledger.lock:
