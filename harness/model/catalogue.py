@@ -35,6 +35,7 @@ class FaultKind:
     exercises: frozenset[str]
     parameters: tuple[Parameter, ...] = ()
     container: bool = False
+    instant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def _faults(*kinds: FaultKind) -> Mapping[str, FaultKind]:
 FAULTS: Mapping[str, FaultKind] = _faults(
     FaultKind(
         name="pod_kill",
+        instant=True,
         hand=Hand.API,
         target="pod",
         summary="Delete pods; with `grace: 0` at once, as a crash would.",
@@ -71,6 +73,7 @@ FAULTS: Mapping[str, FaultKind] = _faults(
     ),
     FaultKind(
         name="pod_evict",
+        instant=True,
         hand=Hand.API,
         target="pod",
         summary="Ask the eviction API to remove pods, as a drain or an autoscaler does; a budget may refuse.",
@@ -83,6 +86,7 @@ FAULTS: Mapping[str, FaultKind] = _faults(
     ),
     FaultKind(
         name="container_kill",
+        instant=True,
         hand=Hand.HOST,
         target="pod",
         summary="Send a signal to the main process of one container; the kubelet restarts it in the same pod.",
@@ -178,15 +182,13 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
     ),
     ObjectiveKind(
         name="recovery",
-        summary="Time from the last healing until the system is steady again: every operation good, and every Deployment"
-        " at its desired count of ready pods. An instantaneous fault heals nothing: time runs from its injection.",
+        summary="Time from the last undo (of an instantaneous fault: from its injection) until the system is steady"
+        " again: every operation good, and every Deployment at its desired count of ready pods.",
         broken="it was not steady within the limit",
         unknown="the run ended before the limit, or neither load nor readiness was seen",
         parameters=(
             Parameter("within", Type.DURATION, "The longest time.", required=True, minimum=0.1),
-            Parameter(
-                "steady", Type.DURATION, "How long it must stay good to count as steady.", default=2.0, minimum=1
-            ),
+            Parameter("steady", Type.DURATION, "How long it must stay good to be steady.", default=1.0, minimum=0.5),
         ),
         needs_load=False,
     ),

@@ -1,4 +1,4 @@
-"""Load an experiment: a Chaos Toolkit document with a `harness` extension; a wrong one is refused with file and line."""
+"""Load an experiment: a Chaos Toolkit document with a `harness` extension; a wrong one is refused by file and line."""
 
 from __future__ import annotations
 

@@ -34,7 +34,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
-    """One fault as observed: when it was injected, felt and healed (None: never seen), its evidence."""
+    """One fault as observed: when it was injected, felt and healed (None: never seen), its evidence.
+
+    `undone` is when its undo was done, `healed` when the system had what the fault took.
+    """
 
     id: str
     kind: str
@@ -43,6 +46,7 @@ class FaultRecord:
     felt: float | None
     healed: float | None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    undone: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class History:
 
     `start`..`end` is the run, `window` the fault window (first injection to last healing, as observed; None when
     nothing was injected), `samples` by probes, the breaker and Prometheus, `evictions` the eviction API's answers
-    (dicts: time, pod, status 201|429|500, healthy, desired_healthy, allowed before the call), `load_rate` the intended rate.
+    (dicts: time, pod, status 201|429|500, and the budget, allowed, healthy, desired read before the
+    call), `load_rate` the intended rate.
     """
 
     start: float

@@ -149,7 +149,7 @@ def _time(extension: Extension, written: Mapping[str, Objective]) -> None:
     if within > extension.phases.recovery:
         extension.section.problems.add(
             (*extension.section.at("objectives"), "recovery", "within"),
-            f"recovery within {seconds(within)} is longer than the recovery phase of {seconds(extension.phases.recovery)}",
+            f"recovery within {seconds(within)} exceeds the recovery phase of {seconds(extension.phases.recovery)}",
             why="the run would end before it could be judged",
             hint=f"phases: {{recovery: {within:g}s}}",
         )

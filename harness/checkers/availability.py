@@ -1,0 +1,72 @@
+"""Judge the share of operations that were served, over the whole fault window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.checkers import census
+from harness.checkers.census import MINIMUM
+from harness.model.history import History, Operation
+from harness.model.units import percent, seconds
+from harness.model.verdict import Finding, State
+
+
+def check(history: History, parameters: Mapping[str, Any]) -> Finding:
+    """Compare the share of good operations in the window with `ratio`.
+
+    Broken means that the promise failed even if every operation the load failed to make had been good.
+    """
+    ratio = float(parameters["ratio"])
+    target = f">= {percent(ratio)}"
+    counted = census.take(history)
+    why = census.doubt(counted, int(parameters.get("minimum-operations", MINIMUM)))
+    if counted is None or not counted.inside:
+        return Finding("availability", State.UNKNOWN, why or "no load was seen", target, in_fault="no data")
+    seen, bad = len(counted.inside), sum(not operation.ok for operation in counted.inside)
+    worst, at = worst_second(counted.inside, counted.window[0])
+    enough = seen >= int(parameters.get("minimum-operations", MINIMUM))
+    detail = {
+        "operations": seen,
+        "expected": counted.expected,
+        "bad": bad,
+        "ratio": 1 - bad / seen,
+        "worst_second": worst,
+        "worst_second_at": at,
+        "budget_spent": bad / ((1 - ratio) * seen) if ratio < 1 else None,
+    }
+    # The tolerance is of binary fractions (0.005 * 1000 is 5.000000000000004), not of the promise.
+    if enough and bad > (1 - ratio) * counted.expected + 1e-6:
+        when = seconds(max(at, 0.0))
+        state, summary = State.BROKEN, f"{bad} of {seen} failed; worst second {percent(worst)}, {when} after injection"
+    elif why:
+        state, summary = State.UNKNOWN, why
+    else:
+        state, summary = State.HELD, f"{bad} of {seen} failed" if bad else f"all {seen} served"
+    return Finding(
+        "availability",
+        state,
+        summary,
+        target,
+        baseline=_shown(counted.baseline),
+        in_fault=percent(1 - bad / seen),
+        recovery=_shown(counted.after),
+        detail=detail,
+    )
+
+
+def worst_second(operations: Sequence[Operation], start: float) -> tuple[float, float]:
+    """Give the lowest share of good operations of any second, and when that second began, counted from `start`."""
+    slots: dict[int, list[int]] = {}
+    for operation in operations:
+        slot = slots.setdefault(int((operation.intended - start) // 1), [0, 0])
+        slot[0] += operation.ok
+        slot[1] += 1
+    ratios = {number: good / seen for number, (good, seen) in slots.items()}
+    worst = min(ratios, key=lambda number: (ratios[number], number))
+    return ratios[worst], float(worst)
+
+
+def _shown(operations: Sequence[Operation]) -> str:
+    ratio = census.share(operations)
+    return "no data" if ratio is None else percent(ratio)

@@ -1,0 +1,101 @@
+"""Count the operations of a run before, during and after the fault window, and say when they are too few to judge.
+
+The window is a census, not a sample: what is missing from it counts as unknown, never as good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.model.history import History, Operation
+from harness.model.units import seconds
+
+LEAST_SHARE = 0.9
+# A second holds this many operations before an empty one means anything.
+GAP_OPERATIONS = 5.0
+MINIMUM = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The operations of a run by the fault window they fell in.
+
+    An operation belongs to the window when it overlaps it: one in flight at the injection was exposed to the fault.
+    """
+
+    window: tuple[float, float]
+    baseline: Sequence[Operation]
+    inside: Sequence[Operation]
+    after: Sequence[Operation]
+    rate: float | None
+
+    @property
+    def expected(self) -> int:
+        """Give how many operations the window should hold at the intended rate; what was seen when no rate is known."""
+        length = self.window[1] - self.window[0]
+        return max(len(self.inside), math.floor((self.rate or 0.0) * length))
+
+
+def take(history: History) -> Census | None:
+    """Count a run; None when no fault was injected although some were planned, so that there is no window."""
+    window = history.window
+    if window is None:
+        if history.faults or not history.operations:
+            return None
+        # Nothing was planned: the whole load is what there is to judge.
+        window = (min(op.intended for op in history.operations), max(op.intended for op in history.operations))
+    start, end = window
+    baseline, inside, after = [], [], []
+    for operation in history.operations:
+        if operation.finished < start:
+            baseline.append(operation)
+        elif operation.intended > end:
+            after.append(operation)
+        else:
+            inside.append(operation)
+    return Census(window, baseline, inside, after, history.load_rate)
+
+
+def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
+    """Say why nothing can be concluded from the window; empty when it is whole."""
+    if census is None:
+        return "no fault was injected, so there is no window to judge"
+    seen = len(census.inside)
+    if seen < minimum:
+        return f"{seen} operations in the window, fewer than the {minimum} needed"
+    if seen < LEAST_SHARE * census.expected - 2:
+        return f"{seen} operations in the window, the load should have made {census.expected}"
+    empty = gaps(census.inside, census.window, census.rate)
+    if empty:
+        first = seconds(empty[0][0] - census.window[0])
+        missing = seconds(sum(end - start for start, end in empty))
+        return f"no operation for {missing} of the window, first {first} after the injection"
+    return ""
+
+
+def gaps(operations: Sequence[Operation], span: tuple[float, float], rate: float | None) -> list[tuple[float, float]]:
+    """Find the stretches of a span, a second each, in which no operation was due although the load should run."""
+    if not rate:
+        return []
+    width = max(1.0, GAP_OPERATIONS / rate)
+    slots = int((span[1] - span[0]) / width)
+    filled = {int((operation.intended - span[0]) // width) for operation in operations}
+    return [(span[0] + slot * width, span[0] + (slot + 1) * width) for slot in range(slots) if slot not in filled]
+
+
+def share(operations: Sequence[Operation]) -> float | None:
+    """Give the share of good operations; None of none."""
+    return sum(operation.ok for operation in operations) / len(operations) if operations else None
+
+
+def quantile(ordered: Sequence[float], q: float) -> float:
+    """Give the nearest-rank quantile of sorted values: the smallest that at least the share `q` does not exceed."""
+    return ordered[rank(len(ordered), q) - 1]
+
+
+def rank(count: int, q: float) -> int:
+    """Give the rank, from 1, of the `q` quantile among `count` values."""
+    # 0.95 * 100 is 95.00000000000001 in binary; a whole rank must not become the next one.
+    return min(count, max(1, math.ceil(q * count - 1e-9)))

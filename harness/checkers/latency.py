@@ -1,0 +1,62 @@
+"""Judge the quantiles of the time that callers waited, over the whole fault window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.checkers import census
+from harness.checkers.census import MINIMUM
+from harness.model.history import History, Operation
+from harness.model.units import seconds
+from harness.model.verdict import Finding, State
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def check(history: History, parameters: Mapping[str, Any]) -> Finding:
+    """Compare each promised quantile with its limit; a failed operation counts with the time its caller waited."""
+    limits = {name: float(parameters[name]) for name in QUANTILES if parameters.get(name) is not None}
+    target = ", ".join(f"{name} <= {seconds(limit)}" for name, limit in limits.items())
+    minimum = int(parameters.get("minimum-operations", MINIMUM))
+    counted = census.take(history)
+    why = census.doubt(counted, minimum)
+    if counted is None or not counted.inside:
+        return Finding("latency", State.UNKNOWN, why or "no load was seen", target, in_fault="no data")
+    ordered = sorted(operation.latency for operation in counted.inside)
+    found = {name: census.quantile(ordered, q) for name, q in QUANTILES.items()}
+    over = [
+        name
+        for name, limit in limits.items()
+        if _certainly_above(ordered, limit, QUANTILES[name], expected=counted.expected)
+    ]
+    if over and len(ordered) >= minimum:
+        state = State.BROKEN
+        summary = ", ".join(f"{name} {seconds(found[name])} above {seconds(limits[name])}" for name in over)
+    elif why:
+        state, summary = State.UNKNOWN, why
+    else:
+        state, summary = State.HELD, f"slowest of {len(ordered)} took {seconds(ordered[-1])}"
+    return Finding(
+        "latency",
+        state,
+        summary,
+        target,
+        baseline=_shown(counted.baseline, limits),
+        in_fault=_shown(counted.inside, limits),
+        recovery=_shown(counted.after, limits),
+        detail={"operations": len(ordered), "expected": counted.expected, "slowest": ordered[-1], **found},
+    )
+
+
+def _certainly_above(ordered: Sequence[float], limit: float, q: float, *, expected: int) -> bool:
+    """Say whether the quantile is above its limit even if all operations that are missing had been fast."""
+    above = sum(value > limit for value in ordered)
+    return above > expected - census.rank(expected, q)
+
+
+def _shown(operations: Sequence[Operation], limits: Mapping[str, float]) -> str:
+    if not operations:
+        return "no data"
+    ordered = sorted(operation.latency for operation in operations)
+    return ", ".join(seconds(census.quantile(ordered, QUANTILES[name])) for name in limits)
