@@ -59,7 +59,7 @@ def _fault(name: str) -> str:
     lines = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
     lines += [f"  evidence   {kind.evidence}", f"  healed     {kind.healed}"]
     lines += [f"  exercises  {', '.join(sorted(kind.exercises))}"]
-    lines += [f"  {item.name:<10} {item.text} (default {item.default})" for item in kind.parameters]
+    lines += [f"  {item.name:<10} {item.summary} (default {item.default})" for item in kind.parameters]
     policy = inspect.getdoc(type(REGISTRY[name])) or ""
     return "\n".join([*lines, *(f"  {line}" for line in policy.splitlines()[1:])])
 
@@ -69,4 +69,4 @@ def _objective(name: str) -> str:
 
     kind = OBJECTIVES[name]
     lines = [f"{name}", f"  {kind.summary}", f"  broken     {kind.broken}", f"  unknown    {kind.unknown}"]
-    return "\n".join(lines + [f"  {item.name:<14} {item.text} (default {item.default})" for item in kind.parameters])
+    return "\n".join(lines + [f"  {item.name:<14} {item.summary} (default {item.default})" for item in kind.parameters])

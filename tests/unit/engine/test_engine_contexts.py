@@ -1,0 +1,43 @@
+"""The cluster is named, never ambient."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.engine import contexts
+from harness.errors import PreconditionFailed, UsageError
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: production
+contexts: [{name: production, context: {cluster: production, user: me}}]
+clusters: [{name: production, cluster: {server: "https://127.0.0.1:9"}}]
+users: [{name: me, user: {token: none}}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_local_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at an empty cache, not at this machine's."""
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HARNESS_CONTEXTS", raising=False)
+
+
+def test_without_a_cluster_and_a_context_nothing_is_guessed() -> None:
+    with pytest.raises(PreconditionFailed, match="no local cluster"):
+        contexts.connect(None, None)
+
+
+def test_a_context_is_refused_until_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    with pytest.raises(UsageError, match="not allowed") as refused:
+        contexts.connect(path, "production")
+    assert "HARNESS_CONTEXTS=production" in refused.value.hint
+    monkeypatch.setenv("HARNESS_CONTEXTS", "staging, production")
+    kube, cluster = contexts.connect(path, "production")
+    assert kube.context == "production"
+    assert cluster is None
