@@ -182,13 +182,12 @@ def running_pid() -> int | None:
 
 
 def _forget_dead_pid(path: Path) -> None:
-    # A daemon refuses to start over a pid file whose number some other process has since been given.
+    # A daemon refuses to start over a pid file whose number is still in use, if only by its own dead predecessor.
     try:
-        pid = int(path.read_text())
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        words = Path(f"/proc/{int(path.read_text())}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
-        name = ""
-    if name not in ("dockerd", "containerd"):
+        words = []
+    if not words or Path(words[0].decode(errors="replace")).name not in ("dockerd", "containerd"):
         path.unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import anyio
 
 from harness.cluster import daemon, docker, kind, local, nodeimage
 from harness.cluster.cache import Progress, cache_dir, locked
-from harness.cluster.kube import Kube, deployments, nodes
+from harness.cluster.kube import Kube, deployments, nodes, pods
 from harness.cluster.local import LocalCluster
 from harness.errors import HarnessError, PreconditionFailed
 
 READY_SECONDS = 180.0
 REPAIR_SECONDS = 120.0
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 DISK_NEEDED = 8 * 2**30
 
 
@@ -51,34 +53,47 @@ def healthy() -> LocalCluster | None:
     return None
 
 
-def not_ready(cluster: LocalCluster) -> list[str]:
-    """Name what of the cluster is not ready now."""
-    return anyio.run(_not_ready, cluster)
+def not_ready(cluster: LocalCluster, since: float | None = None) -> list[str]:
+    """Name what of the cluster is not ready now; what a node said before `since` (wall time) does not count."""
+    return anyio.run(_not_ready, cluster, since)
 
 
-async def _not_ready(cluster: LocalCluster) -> list[str]:
+async def _not_ready(cluster: LocalCluster, since: float | None) -> list[str]:
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-        waiting = [f"node {n['metadata']['name']}" for n in await kube.list(nodes()) if not is_ready(n)]
+        found = await kube.list(nodes())
+        waiting = [f"node {n['metadata']['name']}" for n in found if not is_ready(n)]
+        waiting += ["a node that has not joined"] * (len(cluster.nodes) - len(found))
         dns = await kube.get(deployments("kube-system", "coredns"))
         if not dns.get("status", {}).get("availableReplicas"):
             waiting.append("cluster DNS")
+        if since is not None:
+            leases = await kube.list(LEASES)
+            waiting += [f"node {x['metadata']['name']}" for x in leases if renewed(x) < since]
+            system = await kube.list(pods("kube-system"))
+            waiting += [f"pod {p['metadata']['name']}" for p in system if not is_ready(p)]
         return waiting
 
 
-def is_ready(node: dict[str, Any]) -> bool:
-    """Say whether a node reports itself ready."""
-    conditions: Sequence[dict[str, Any]] = node.get("status", {}).get("conditions") or []
+def is_ready(thing: dict[str, Any]) -> bool:
+    """Say whether a node or a pod reports itself ready."""
+    conditions: Sequence[dict[str, Any]] = thing.get("status", {}).get("conditions") or []
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
+def renewed(lease: dict[str, Any]) -> float:
+    """Return when a node last renewed its lease, as wall time."""
+    text = str(lease.get("spec", {}).get("renewTime") or "1970-01-01T00:00:00Z")
+    return datetime.fromisoformat(text).timestamp()
+
+
 def wait_ready(cluster: LocalCluster, progress: Progress, *, seconds: float) -> None:
-    """Wait until every node and the cluster's DNS are ready."""
+    """Wait until every node, what runs in kube-system and the cluster's DNS are ready, as said from now on."""
     progress("waiting for the nodes and the cluster's DNS: about 20 s")
-    until = time.monotonic() + seconds
+    since, until = time.time(), time.monotonic() + seconds
     waiting = ["the API server"]
     while time.monotonic() < until:
         try:
-            waiting = not_ready(cluster)
+            waiting = not_ready(cluster, since)
             if not waiting:
                 return
         except HarnessError:
@@ -165,6 +180,8 @@ def down(progress: Progress) -> list[str]:
         if file.exists():
             file.unlink()
             removed.append(str(file))
+    # Whatever the keeper's ledger names is gone with the nodes.
+    shutil.rmtree(cache_dir() / "keeper", ignore_errors=True)
     if daemon.stop():
         removed.append("the private Docker daemon")
     for name in removed:
