@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.checkers import availability, latency, recovery
+from harness.checkers import availability, breaker, burn_rate, disruption_budget, latency, recovery, retries
 from harness.model.history import History
 from harness.model.verdict import Finding
 
@@ -11,4 +11,8 @@ REGISTRY: Mapping[str, Callable[[History, Mapping[str, Any]], Finding]] = {
     "availability": availability.check,
     "latency": latency.check,
     "recovery": recovery.check,
+    "disruption-budget": disruption_budget.check,
+    "retries": retries.check,
+    "breaker": breaker.check,
+    "burn-rate": burn_rate.check,
 }

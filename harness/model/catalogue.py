@@ -241,6 +241,7 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
             Parameter(
                 "opens", Type.BOOLEAN, "Whether it must open; false promises that it stays closed.", default=True
             ),
+            Parameter("closes-within", Type.DURATION, "Longest time from healing until closed.", default=30.0),
             Parameter("closes", Type.BOOLEAN, "Whether it must be closed again by the end of the run.", default=True),
             Parameter(
                 "fast-failures", Type.BOOLEAN, "Whether calls must have been rejected while open.", default=False

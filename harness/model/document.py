@@ -25,6 +25,8 @@ TOP = (
 UNREAD = ("configuration", "secrets")
 MENTIONS = re.compile(r"extensions.*harness", re.DOTALL)
 SLO_FILE = "stack/slo.yaml"
+# As the catalogue lists them, so that the same promises stand in the same order in every report.
+ORDER = tuple(OBJECTIVES)
 
 
 def is_experiment(path: Path) -> bool:
@@ -96,7 +98,7 @@ def _experiment(problems: Problems, document: Source, top: Section, slo: Mapping
         sets=ours.sets,
         load=ours.load,
         phases=ours.phases,
-        objectives=(*implied, *ours.objectives),
+        objectives=tuple(sorted((*implied, *ours.objectives), key=lambda objective: ORDER.index(objective.checker))),
         abort_when=ours.abort_when,
         blast_radius=ours.blast_radius or BlastRadius(),
         expect=ours.expect,

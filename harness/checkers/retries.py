@@ -1,0 +1,87 @@
+"""Judge retries: single failures stay hidden from callers, and no failure multiplies the load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.checkers import census
+from harness.checkers.census import MINIMUM
+from harness.model.history import History, Operation
+from harness.model.units import percent
+from harness.model.verdict import Finding, State
+
+# What a gateway can answer when the replica it picked was gone: another try could have been served.
+RETRIABLE = frozenset({502, 503, 504})
+
+
+def check(history: History, parameters: Mapping[str, Any]) -> Finding:
+    """Compare attempts per operation, most tries of one, and the share saved by a retry with their limits."""
+    counted = census.take(history)
+    why = census.doubt(counted, int(parameters.get("minimum-operations", MINIMUM)))
+    target = _target(parameters)
+    if counted is None or not counted.inside:
+        return Finding("retries", State.UNKNOWN, why or "no load was seen", target, in_fault="no data")
+    operations = counted.inside
+    retried = [operation for operation in operations if operation.attempts > 1]
+    alone = [op for op in operations if op.attempts <= 1 and op.status in RETRIABLE]
+    per_operation = _attempts(operations)
+    most = max(operation.attempts for operation in operations)
+    saved = sum(operation.ok for operation in retried)
+    needed = int(parameters.get("min-retried", 1))
+    detail = {
+        "operations": len(operations),
+        "retried": len(retried),
+        "saved": saved,
+        "not_retried": len(alone),
+        "attempts": per_operation,
+        "most": most,
+    }
+    broken = _broken(parameters, per_operation, most, saved=saved, in_need=len(retried) + len(alone))
+    if len(retried) < needed <= len(alone):
+        broken.append(f"{len(alone)} operations failed after a single try")
+    if broken and not (why and len(operations) < int(parameters.get("minimum-operations", MINIMUM))):
+        state, summary = State.BROKEN, "; ".join(broken)
+    elif why:
+        state, summary = State.UNKNOWN, why
+    elif len(retried) < needed:
+        state = State.UNKNOWN
+        summary = f"{len(retried)} operations needed a retry, fewer than the {needed} that would show anything"
+    else:
+        state, summary = State.HELD, f"{saved} of {len(retried)} retried operations ended well"
+    return Finding(
+        "retries",
+        state,
+        summary,
+        target,
+        baseline=_shown(counted.baseline),
+        in_fault=_shown(operations),
+        recovery=_shown(counted.after),
+        detail=detail,
+    )
+
+
+def _broken(parameters: Mapping[str, Any], attempts: float, most: int, *, saved: int, in_need: int) -> list[str]:
+    found = []
+    limit, tries, share = (parameters.get(key) for key in ("max-attempts", "max-tries", "saved"))
+    if limit is not None and attempts > limit + 1e-9:
+        found.append(f"{attempts:.2f} attempts per operation, more than {limit:g}")
+    if tries is not None and most > tries:
+        found.append(f"one operation took {most} tries, more than {tries}")
+    if share is not None and in_need and saved < share * in_need - 1e-9:
+        found.append(f"{saved} of {in_need} operations were saved by a retry, less than {percent(share)}")
+    return found
+
+
+def _target(parameters: Mapping[str, Any]) -> str:
+    limits = {"max-attempts": "<= {} attempts", "max-tries": "<= {} tries", "saved": ">= {} saved"}
+    shown = {**parameters, "saved": percent(parameters["saved"])} if "saved" in parameters else parameters
+    return ", ".join(text.format(shown[key]) for key, text in limits.items() if shown.get(key) is not None)
+
+
+def _attempts(operations: Sequence[Operation]) -> float:
+    return sum(max(1, operation.attempts) for operation in operations) / len(operations)
+
+
+def _shown(operations: Sequence[Operation]) -> str:
+    return f"{_attempts(operations):.2f} attempts" if operations else "no data"
