@@ -1,0 +1,122 @@
+"""Server-side apply a set of objects, remember them, and remove what is no longer among them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import anyio
+
+from harness.cluster.kube import Kube
+from harness.errors import ApiError, PreconditionFailed
+
+Object = Mapping[str, Any]
+MANAGER = "harness-stack"
+PLURALS = {
+    "NetworkPolicy": "networkpolicies",
+    "PriorityClass": "priorityclasses",
+    "Ingress": "ingresses",
+}
+CLUSTER_SCOPED = frozenset(
+    {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass"}
+)
+FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount")
+"""Kinds that others need; each is complete before what follows. The rest goes in one sweep."""
+PARALLEL = 8
+INVENTORY = "/api/v1/namespaces/monitoring/configmaps/harness-stack"
+
+
+def path(item: Object) -> str:
+    """Return the API path of an object."""
+    version, kind, metadata = item["apiVersion"], item["kind"], item["metadata"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    inside = "" if kind in CLUSTER_SCOPED else f"/namespaces/{metadata['namespace']}"
+    plural = PLURALS.get(kind, f"{kind.lower()}s")
+    return f"{root}{inside}/{plural}/{metadata['name']}"
+
+
+async def apply(kube: Kube, items: Iterable[Object]) -> list[str]:
+    """Apply every object, those that others need first; return their paths in that order."""
+    left = list(items)
+    done: list[str] = []
+    for kind in FIRST:
+        stage = [item for item in left if item["kind"] == kind]
+        left = [item for item in left if item["kind"] != kind]
+        done += await _stage(kube, stage)
+        if kind == "CustomResourceDefinition":
+            for item in stage:
+                await _established(kube, item)
+    return done + await _stage(kube, left)
+
+
+async def _stage(kube: Kube, items: list[Object]) -> list[str]:
+    limit = anyio.CapacityLimiter(PARALLEL)
+
+    async def one(item: Object) -> None:
+        async with limit:
+            await _one(kube, item)
+
+    async with anyio.create_task_group() as tasks:
+        for item in items:
+            tasks.start_soon(one, item)
+    return [path(item) for item in items]
+
+
+async def _one(kube: Kube, item: Object) -> None:
+    try:
+        await kube.patch(path(item), item, kind="apply", fieldManager=MANAGER, force="true", fieldValidation="Strict")
+    except ApiError as error:
+        metadata = item["metadata"]
+        raise PreconditionFailed(
+            f"the API server refused {item['kind']} {metadata['name']}",
+            where=metadata.get("namespace", "cluster"),
+            why=str(error),
+            hint="see `kubectl explain` for what this server knows of that kind",
+        ) from error
+
+
+async def _established(kube: Kube, item: Object, seconds: float = 30) -> None:
+    name = item["metadata"]["name"]
+    with anyio.move_on_after(seconds):
+        async for _, seen in kube.watch(path(item).rpartition("/")[0], fields=f"metadata.name={name}"):
+            conditions = seen.get("status", {}).get("conditions") or []
+            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                return
+    raise PreconditionFailed(f"the resource definition {name} is not served after {seconds:.0f} s")
+
+
+async def inventory(kube: Kube) -> dict[str, str]:
+    """Return what was remembered of the last deployment; nothing when there was none."""
+    try:
+        found = await kube.get(INVENTORY)
+    except ApiError as error:
+        if error.status == 404:
+            return {}
+        raise
+    return dict(found.get("data") or {})
+
+
+async def remember(kube: Kube, paths: list[str], key: str, overlay: str) -> None:
+    """Write down what is deployed; an empty key says that a deployment is under way."""
+    namespace, _, name = INVENTORY.removeprefix("/api/v1/namespaces/").partition("/configmaps/")
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {"key": key, "overlay": overlay, "paths": json.dumps(paths)},
+    }
+    await kube.patch(INVENTORY, body, kind="apply", fieldManager=MANAGER, force="true")
+
+
+def paths(remembered: Mapping[str, str]) -> list[str]:
+    """Return the paths of a remembered deployment."""
+    return list(json.loads(remembered.get("paths", "[]")))
+
+
+async def prune(kube: Kube, gone: Iterable[str]) -> None:
+    """Delete objects that are no longer part of the stack, last applied first."""
+    for item in reversed(list(gone)):
+        with suppress(ApiError):
+            await kube.delete(item, propagation="Background")

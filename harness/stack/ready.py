@@ -1,0 +1,103 @@
+"""Wait until the stack is up, as its objects and its gateway say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import anyio
+import httpx
+
+from harness.cluster.kube import Kube, deployments, pods
+from harness.errors import PreconditionFailed
+
+GATEWAY = "http://127.0.0.1:18080/v1/agents/agent-1/execute"
+HOST = "api.claude-ecosystem.com"
+PROMETHEUS = "http://127.0.0.1:19090/-/ready"
+NAMESPACES = ("claude-ecosystem-prod", "istio-system", "monitoring")
+ROLLOUT_SECONDS = 240.0
+ANSWER_SECONDS = 60.0
+LOOK_SECONDS = 0.5
+
+
+def rolled_out(deployment: dict[str, Any]) -> bool:
+    """Say whether every replica is of the newest template and available, and none is left over."""
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    return status.get("observedGeneration", 0) >= deployment["metadata"]["generation"] and counts == [wanted] * 3
+
+
+async def well(kube: Kube, names: Iterable[str]) -> bool:
+    """Say whether the stack is up at this moment; ask once and wait for nothing."""
+    try:
+        found = [item for namespace in NAMESPACES for item in await kube.list(deployments(namespace))]
+        present = {f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in found}
+        if set(names) - present or not all(rolled_out(item) for item in found):
+            return False
+        async with httpx.AsyncClient(timeout=3) as client:
+            return await _answers(client, GATEWAY) and await _answers(client, PROMETHEUS)
+    except httpx.HTTPError:
+        return False
+
+
+async def wait(kube: Kube) -> None:
+    """Wait for every Deployment, then for gateway and Prometheus; raise PreconditionFailed with what is missing."""
+    for namespace in NAMESPACES:
+        await _deployments(kube, namespace)
+    async with httpx.AsyncClient(timeout=5) as client:
+        for url in (GATEWAY, PROMETHEUS):
+            await _answer(client, url)
+
+
+async def _deployments(kube: Kube, namespace: str) -> None:
+    items, version = await kube.list_at(deployments(namespace))
+    waiting = {item["metadata"]["name"] for item in items if not rolled_out(item)}
+    with anyio.move_on_after(ROLLOUT_SECONDS):
+        if waiting:
+            async for kind, seen in kube.watch(deployments(namespace), since=version):
+                if kind == "DELETED" or rolled_out(seen):
+                    waiting.discard(seen["metadata"]["name"])
+                else:
+                    waiting.add(seen["metadata"]["name"])
+                if not waiting:
+                    break
+    if waiting:
+        raise PreconditionFailed(
+            f"not ready after {ROLLOUT_SECONDS:.0f} s: {', '.join(sorted(waiting))}",
+            where=namespace,
+            why="; ".join(await _complaints(kube, namespace)) or "its pods say nothing",
+            hint=f"kubectl --namespace {namespace} describe pods",
+        )
+
+
+async def _complaints(kube: Kube, namespace: str) -> list[str]:
+    said = []
+    for pod in await kube.list(pods(namespace)):
+        status = pod.get("status", {})
+        for condition in status.get("conditions") or []:
+            if condition["type"] == "PodScheduled" and condition["status"] != "True":
+                said.append(f"{pod['metadata']['name']}: {condition.get('message', condition.get('reason'))}")
+        for container in status.get("containerStatuses") or []:
+            waiting = container.get("state", {}).get("waiting")
+            if waiting:
+                said.append(f"{pod['metadata']['name']}: {waiting.get('reason')} {waiting.get('message', '')}".strip())
+    return said
+
+
+async def _answer(client: httpx.AsyncClient, url: str) -> None:
+    why = "no answer"
+    with anyio.move_on_after(ANSWER_SECONDS):
+        while True:
+            try:
+                answer = await client.get(url, headers={"Host": HOST})
+                if answer.status_code == 200:
+                    return
+                why = f"{answer.status_code} {answer.text[:200]}"
+            except httpx.HTTPError as error:
+                why = f"{type(error).__name__} {error}".strip()
+            await anyio.sleep(LOOK_SECONDS)
+    raise PreconditionFailed(f"no 200 within {ANSWER_SECONDS:.0f} s", where=url, why=why)
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    return (await client.get(url, headers={"Host": HOST})).status_code == 200

@@ -1,0 +1,68 @@
+"""Where the stack's files are, what its images are made of, and the key that all of it has."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.cluster.cache import Progress, digest, project_root
+from harness.errors import UsageError
+from harness.stack import istio, wheels
+
+IMAGES = {
+    "claude-ecosystem/service": "service",
+    "claude-ecosystem/gateway": "gateway",
+    "claude-ecosystem/prometheus": "prometheus",
+}
+"""Image names of the manifests, and the folders under images/ that they are built from."""
+
+
+def manifests() -> Path:
+    """Return the folder of the stack's manifests."""
+    return project_root() / "stack" / "manifests"
+
+
+def overlays() -> list[str]:
+    """Return the names of the stack's variants."""
+    return sorted(path.parent.name for path in (manifests() / "overlays").glob("*/kustomization.yaml"))
+
+
+def check_overlay(overlay: str) -> None:
+    """Raise UsageError for a variant that does not exist."""
+    known = overlays()
+    if overlay not in known:
+        raise UsageError(f"no overlay {overlay!r}", where="stack/manifests/overlays", hint=f"one of {', '.join(known)}")
+
+
+def key(overlay: str) -> str:
+    """Return a short hash of everything that decides what is deployed."""
+    return digest([manifests(), *_parts()], overlay, istio.VERSION)
+
+
+def _parts() -> list[Path]:
+    images = [project_root() / "images" / folder for folder in IMAGES.values()]
+    return [*images, project_root() / "images" / "debian", _services()]
+
+
+def _services() -> Path:
+    return project_root() / "stack" / "services" / "claude_services"
+
+
+@contextmanager
+def context(folder: str, progress: Progress) -> Iterator[Path]:
+    """Yield the build context of one image: its recipe, its Python packages, and the services' code if they run it."""
+    recipe = project_root() / "images" / folder
+    requirements = recipe / "requirements.txt"
+    if not requirements.exists():
+        yield recipe
+        return
+    with TemporaryDirectory(prefix="stack-image-") as scratch:
+        made = Path(scratch) / folder
+        shutil.copytree(recipe, made)
+        shutil.copytree(wheels.packages(requirements, progress), made / "packages")
+        if folder == "service":
+            shutil.copytree(_services(), made / "claude_services", ignore=shutil.ignore_patterns("__pycache__"))
+        yield made
