@@ -172,7 +172,7 @@ def _target(problems: Problems, section: Section, kind: FaultKind) -> Target:
         pods=section.get("pods", _count, 0, required="say how many pods" if counted == "pods" else ""),
         nodes=section.get("nodes", _count, 0, required="say how many nodes" if counted == "nodes" else ""),
         at_once=section.get("at-once", _count, 1),
-        container=section.get("container", units.text, "", required="say which container" if kind.container else ""),
+        container=section.get("container", units.text, ""),
         hosting=section.get("hosting", _hosting, ""),
     )
     total = target.nodes if counted == "nodes" else target.pods

@@ -25,6 +25,10 @@ TOP = (
 UNREAD = ("configuration", "secrets")
 MENTIONS = re.compile(r"extensions.*harness", re.DOTALL)
 SLO_FILE = "stack/slo.yaml"
+# What every load is judged by without asking; the other defaults only fill in what an experiment leaves out.
+IMPLIED = ("availability", "latency")
+# Every experiment with load makes these promises, stated or not.
+IMPLIED = ("availability", "latency")
 # As the catalogue lists them, so that the same promises stand in the same order in every report.
 ORDER = tuple(OBJECTIVES)
 
@@ -54,11 +58,16 @@ def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) ->
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("cannot read the experiment", where=str(path), why=str(error)) from error
-    return loads(text, path, defaults)
+    return loads(text, path, defaults, promised=True)
 
 
-def loads(text: str, path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Experiment:
-    """Load an experiment from text; `path` is where it says it comes from."""
+def loads(
+    text: str, path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None, *, promised: bool = False
+) -> Experiment:
+    """Load an experiment from text; `path` is where it says it comes from.
+
+    A file must promise something (`promised`); what a program writes may also perform a fault and nothing more.
+    """
     document = source.read(text, path)
     problems = Problems(document)
     if not isinstance(document.data, dict):
@@ -72,7 +81,14 @@ def loads(text: str, path: Path, defaults: Mapping[str, Mapping[str, Any]] | Non
             hint="write values out",
         )
     top = Section(problems, document.data, (), "the experiment", (*TOP, *unread))
-    found = _experiment(problems, document, top, slo_objectives(defaults or {}))
+    found = _experiment(problems, document, top, _slo(Source(Path(SLO_FILE), dict(defaults or {}), {})))
+    if promised and found.faults and not found.objectives and not found.probes:
+        problems.add(
+            ("extensions",),
+            "this experiment promises nothing",
+            why="without an objective or a hypothesis no verdict can be given",
+            hint="add objectives, or a steady-state-hypothesis with a probe",
+        )
     problems.refuse()
     return found
 
@@ -82,10 +98,10 @@ def _experiment(problems: Problems, document: Source, top: Section, slo: Mapping
         problems.add((), "the experiment needs 'method'", why="it lists the faults")
     hypothesis, probes = _hypothesis(problems, top)
     method = activities(problems, top.items("method"), "method")
-    ours = _extension(problems, top)
+    ours = _extension(problems, top, slo)
     written = {objective.checker: objective for objective in ours.objectives}
     meaning.check(ours, method, probes, written, slo)
-    implied = tuple(slo[name] for name in slo if name not in written) if ours.load else ()
+    implied = tuple(slo[name] for name in IMPLIED if name in slo and name not in written) if ours.load else ()
     return Experiment(
         path=document.path,
         title=top.get("title", units.text, "", required="one line a person can read"),
@@ -122,28 +138,37 @@ def _texts(problems: Problems, listed: list[tuple[Place, Any]]) -> list[str]:
     return [value for _, value in listed if isinstance(value, str)]
 
 
-def _extension(problems: Problems, top: Section) -> Extension:
+def _extension(problems: Problems, top: Section, slo: Mapping[str, Objective]) -> Extension:
     listed = top.items("extensions")
     ours = [(place, value) for place, value in listed if isinstance(value, dict) and value.get("name") == "harness"]
     if not ours:
         hint = "extensions: [{name: harness, blast-radius: {...}}]"
         problems.add(top.at("extensions"), "the document has no extension named harness", hint=hint)
-        return extension(Section(problems, {}, (), "the harness extension", KEYS))
+        return extension(Section(problems, {}, (), "the harness extension", KEYS), slo)
     if len(ours) > 1:
         problems.add(ours[1][0], "the harness extension is here twice")
     place, value = ours[0]
-    return extension(Section(problems, value, place, "the harness extension", KEYS))
+    return extension(Section(problems, value, place, "the harness extension", KEYS), slo)
 
 
-def slo_objectives(defaults: Mapping[str, Mapping[str, Any]], path: Path = Path(SLO_FILE)) -> dict[str, Objective]:
-    """Read default objectives as an experiment would state them; raises UsageError when one is wrong."""
-    problems = Problems(Source(path, defaults, {}))
-    listed = Section(problems, dict(defaults), (), "the default objectives", tuple(OBJECTIVES))
+def defaults(path: Path) -> dict[str, dict[str, Any]]:
+    """Read the stack's own objectives, as `load` takes them; raises UsageError by file and line."""
+    try:
+        document = source.read(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("cannot read the objectives", where=str(path), why=str(error)) from error
+    _slo(document)
+    return {name: dict(stated) for name, stated in document.data.items()}
+
+
+def _slo(document: Source) -> dict[str, Objective]:
+    problems = Problems(document)
+    listed = Section(problems, document.data, (), "the stack's objectives", ORDER)
     found = {}
     for name in listed.data:
         if name in OBJECTIVES:
             keys = tuple(parameter.name for parameter in OBJECTIVES[name].parameters)
-            section = Section(problems, dict(defaults[name]), (name,), f"'{name}'", keys)
+            section = Section(problems, listed.data[name], (name,), f"'{name}'", keys)
             found[name] = Objective(name, objective_parameters(section, name))
     problems.refuse()
     return found

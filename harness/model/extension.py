@@ -19,6 +19,8 @@ T = TypeVar("T")
 KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect")
 LONGEST = {"baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
 FASTEST = 5000.0
+# What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
+INHERITED = ("objective",)
 # An expectation of these would make a broken run right.
 EXPECTABLE = (Verdict.PASS, Verdict.DEVIATED, Verdict.INCONCLUSIVE, Verdict.ABORTED)
 
@@ -37,14 +39,14 @@ class Extension:
     expect: Expectation = field(default_factory=Expectation)
 
 
-def extension(section: Section) -> Extension:
-    """Read the extension from its section; problems are noted, not raised."""
+def extension(section: Section, slo: Mapping[str, Objective]) -> Extension:
+    """Read the extension from its section; problems are noted, not raised. `slo` are the stack's own objectives."""
     return Extension(
         section=section,
         sets=_sets(section),
         load=_inside(section, "load", ("workload", "rate", "ramp"), _load),
         phases=_inside(section, "phases", tuple(LONGEST), _phases) or Phases(),
-        objectives=_objectives(section),
+        objectives=_objectives(section, slo),
         abort_when=_inside(section, "abort-when", ("availability-below", "for"), _abort_when),
         blast_radius=_inside(section, "blast-radius", ("namespaces", "pods", "nodes"), _blast_radius),
         expect=_inside(section, "expect", ("verdict", "reason"), _expect) or Expectation(),
@@ -97,48 +99,48 @@ def _load(section: Section) -> LoadSpec:
 def _phases(section: Section) -> Phases:
     default = Phases()
     return Phases(
-        baseline=section.get("baseline", _phase("baseline", 1.0), default.baseline),
+        baseline=section.get("baseline", _phase("baseline"), default.baseline),
         hold=section.get("hold", _phase("hold"), default.hold),
-        recovery=section.get("recovery", _phase("recovery", 1.0), default.recovery),
+        recovery=section.get("recovery", _phase("recovery"), default.recovery),
     )
 
 
-def _phase(name: str, least: float = 0.0) -> Callable[[Any], float]:
+def _phase(name: str) -> Callable[[Any], float]:
     def read(value: Any) -> float:
         found = units.duration(value)
-        if not least <= found <= LONGEST[name]:
-            raise ValueError(f"{value} is outside {units.seconds(least)} to {units.seconds(LONGEST[name])}")
+        if found > LONGEST[name]:
+            raise ValueError(f"{value} is longer than {units.seconds(LONGEST[name])}")
         return found
 
     return read
 
 
-def _objectives(section: Section) -> tuple[Objective, ...]:
+def _objectives(section: Section, slo: Mapping[str, Objective]) -> tuple[Objective, ...]:
     if "objectives" not in section:
         return ()
     listed = Section(
         section.problems, section.data["objectives"], section.at("objectives"), "'objectives'", tuple(OBJECTIVES)
     )
-    return tuple(_objective(listed, name) for name in listed.data if name in OBJECTIVES)
+    return tuple(_objective(listed, name, slo) for name in listed.data if name in OBJECTIVES)
 
 
-def _objective(listed: Section, name: str) -> Objective:
+def _objective(listed: Section, name: str, slo: Mapping[str, Objective]) -> Objective:
     keys = (*(parameter.name for parameter in OBJECTIVES[name].parameters), "why")
     section = Section(listed.problems, listed.data[name], listed.at(name), f"'{name}'", keys)
     why = section.get("why", units.text, "")
-    parameters = objective_parameters(section, name)
+    promised = slo[name].parameters if name in slo else {}
+    inherited = {key: promised[key] for key in INHERITED if key in promised}
+    parameters = objective_parameters(section, name, inherited)
     return Objective(name, parameters, why)
 
 
-def objective_parameters(section: Section, name: str) -> Mapping[str, Any]:
+def objective_parameters(section: Section, name: str, inherited: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """Read one objective's parameters with their defaults; what is neither written nor has a default is left out."""
-    kind = OBJECTIVES[name]
-    read = {
-        each.name: section.get(
-            each.name, each.read, each.default, required="a promise has a number" if each.required else ""
-        )
-        for each in kind.parameters
-    }
+    kind, known = OBJECTIVES[name], inherited or {}
+    read = {}
+    for each in kind.parameters:
+        needed = "a promise has a number" if each.required and each.name not in known else ""
+        read[each.name] = section.get(each.name, each.read, known.get(each.name, each.default), required=needed)
     if kind.one_of and not any(key in section for key in kind.one_of):
         section.problems.add(
             section.place, f"'{name}' needs one of {', '.join(kind.one_of)}", why="a promise has a number"

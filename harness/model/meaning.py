@@ -35,16 +35,10 @@ def check(
     _exercised(extension, written, [fault for fault, _ in faults])
     _time(extension, written)
     _relaxed(extension, written, slo)
-    problems = extension.section.problems
-    if faults and not extension.objectives and not hypothesis and not (extension.load and slo):
-        problems.add(
-            extension.section.place,
-            "this experiment promises nothing",
-            why="without an objective or a hypothesis no verdict can be given",
-            hint="add objectives, or a steady-state-hypothesis with a probe",
-        )
     if not faults and not hypothesis and not extension.objectives:
-        problems.add((), "this experiment has neither fault nor promise", hint="add a fault to the method")
+        extension.section.problems.add(
+            (), "this experiment has neither fault nor promise", hint="add a fault to the method"
+        )
 
 
 def _blast_radius(extension: Extension, faults: list[Named]) -> None:
@@ -160,16 +154,21 @@ def _relaxed(extension: Extension, written: Mapping[str, Objective], slo: Mappin
         promised = slo.get(name)
         if promised is None or objective.why:
             continue
-        for key, value in objective.parameters.items():
-            limit = promised.parameters.get(key)
-            if limit is None or key == "minimum-operations":
+        place = (*extension.section.at("objectives"), name)
+        show = percent if name == "availability" else seconds
+        for key, limit in promised.parameters.items():
+            if key == "minimum-operations" or name not in ("availability", "latency"):
                 continue
-            weaker = value < limit if name == "availability" else value > limit
-            if weaker:
-                show = percent if name == "availability" else seconds
-                extension.section.problems.add(
-                    (*extension.section.at("objectives"), name, key),
-                    f"'{name}' {key} {show(value)} is weaker than the stack's {show(limit)}",
-                    why="an objective that is relaxed says why",
-                    hint="add 'why: ...' beside it",
+            value = objective.parameters.get(key)
+            if value is None:
+                _weaker(extension, place, f"'{name}' leaves out the stack's {key} of {show(limit)}")
+            elif value < limit if name == "availability" else value > limit:
+                _weaker(
+                    extension, (*place, key), f"'{name}' {key} {show(value)} is weaker than the stack's {show(limit)}"
                 )
+
+
+def _weaker(extension: Extension, place: Place, what: str) -> None:
+    extension.section.problems.add(
+        place, what, why="an objective that is relaxed says why", hint="add 'why: ...' beside it"
+    )

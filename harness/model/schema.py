@@ -1,0 +1,161 @@
+"""Build the JSON Schema for editors from the catalogue: `python -m harness.model.schema > harness/schema.json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model import extension
+from harness.model.activity import KEYS, NEEDED, PROVIDERS, TARGET_KEYS
+from harness.model.catalogue import ACTIONS, FAULTS, OBJECTIVES, SETS, WORKLOADS, FaultKind
+from harness.model.document import TOP
+from harness.model.parameter import Parameter, Type
+
+Schema = dict[str, Any]
+
+DURATION: Schema = {"type": ["string", "integer"], "pattern": r"^(\d+(\.\d+)?(ms|s|m|h))+$", "maximum": 0}
+RATIO: Schema = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"},
+        {"type": "number", "minimum": 0, "maximum": 1},
+    ]
+}
+TEXT: Schema = {"type": "string", "minLength": 1}
+TYPES: Mapping[Type, Schema] = {
+    Type.DURATION: DURATION,
+    Type.RATIO: RATIO,
+    Type.TEXT: TEXT,
+    Type.INTEGER: {"type": "integer"},
+    Type.NUMBER: {"type": "number"},
+    Type.BOOLEAN: {"type": "boolean"},
+    Type.SIGNAL: {"type": "string", "pattern": "^(SIG)?[A-Z][A-Z0-9+]*$"},
+}
+COUNT: Schema = {"type": "integer", "minimum": 1}
+
+
+def build() -> Schema:
+    """Give the schema of an experiment; what needs two places of the document to judge is left to the loader."""
+    top: Mapping[str, Schema] = {
+        "title": TEXT,
+        "description": TEXT,
+        "tags": {"type": "array", "items": TEXT},
+        "steady-state-hypothesis": _closed(
+            {"title": TEXT, "probes": _list(_activity(fault=None)), "controls": {"type": "array"}}, "title"
+        ),
+        "method": _list({"anyOf": [_activity(fault=None), *(_activity(fault=kind) for kind in FAULTS.values())]}),
+        "rollbacks": _list(_activity(fault=None)),
+        "extensions": {"type": "array", "items": {"anyOf": [_extension(), _foreign()]}, "contains": _named()},
+    }
+    schema = _closed({key: top.get(key, {}) for key in TOP}, "title", "description", "method", "extensions")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "harness experiment", **schema}
+
+
+def _closed(properties: Mapping[str, Schema], *required: str, about: str = "") -> Schema:
+    found: Schema = {"type": "object", "properties": dict(properties), "additionalProperties": False}
+    if required:
+        found["required"] = list(required)
+    return {"description": about, **found} if about else found
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _parameter(parameter: Parameter) -> Schema:
+    found = {"description": parameter.summary, **TYPES[parameter.type]}
+    if parameter.type in (Type.INTEGER, Type.NUMBER):
+        limits = {"minimum": parameter.minimum, "maximum": parameter.maximum}
+        found |= {key: value for key, value in limits.items() if value is not None}
+    if parameter.default is not None and parameter.type is not Type.DURATION:
+        found["default"] = parameter.default
+    return found
+
+
+def _activity(fault: FaultKind | None) -> Schema:
+    provider: Schema = {"anyOf": [_provider(kind) for kind in PROVIDERS]}
+    if fault:
+        provider = _closed(
+            {
+                "type": {"const": "python"},
+                "module": {"const": ACTIONS},
+                "func": {"const": fault.name},
+                "arguments": _arguments(fault),
+            },
+            "type",
+            "module",
+            "func",
+            "arguments",
+        )
+    pauses = _closed({key: {"type": "number", "minimum": 0, "maximum": 3600} for key in ("before", "after")})
+    properties: dict[str, Schema] = {
+        "type": {"const": "action"} if fault else {"enum": ["probe", "action"]},
+        "name": TEXT,
+        "provider": provider,
+        "pauses": pauses,
+        "timeout": {"type": "number"},
+        "controls": {"type": "array"},
+    }
+    about = fault.summary if fault else ""
+    return _closed({key: properties.get(key, {}) for key in KEYS}, "type", "name", "provider", about=about)
+
+
+def _provider(kind: str) -> Schema:
+    properties: dict[str, Schema] = {key: {} for key in PROVIDERS[kind]}
+    properties |= dict.fromkeys(NEEDED[kind], TEXT) | {"type": {"const": kind}}
+    if kind == "python":
+        # Ours is described fault by fault; here it would accept any argument.
+        properties["module"] = {**TEXT, "not": {"const": ACTIONS}}
+    return _closed(properties, "type", *NEEDED[kind])
+
+
+def _arguments(fault: FaultKind) -> Schema:
+    parameters = {parameter.name: _parameter(parameter) for parameter in fault.parameters}
+    counted = f"{fault.target}s"
+    known: dict[str, Schema] = {"namespace": TEXT, "selector": TEXT, counted: COUNT, "at-once": COUNT}
+    if fault.target == "node":
+        known = {"selector": TEXT, "hosting": TEXT, counted: COUNT, "at-once": COUNT}
+    if fault.container:
+        known["container"] = TEXT
+    required = (counted,) if fault.target == "node" else ("namespace", "selector", counted)
+    target = _closed({key: known[key] for key in TARGET_KEYS if key in known}, *required)
+    return _closed({"target": target, **parameters}, "target")
+
+
+def _extension() -> Schema:
+    objectives = {
+        kind.name: _closed(
+            {**{each.name: _parameter(each) for each in kind.parameters}, "why": TEXT},
+            *(each.name for each in kind.parameters if each.required and each.name not in extension.INHERITED),
+            about=kind.summary,
+        )
+        for kind in OBJECTIVES.values()
+    }
+    rate = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|m)$"}
+    workload = {"enum": list(WORKLOADS)}
+    number = {"type": "integer", "minimum": 0}
+    names = [verdict.value for verdict in extension.EXPECTABLE]
+    properties: dict[str, Schema] = {
+        "name": {"const": "harness"},
+        "sets": _list({"enum": list(SETS)}),
+        "load": _closed({"workload": workload, "rate": rate, "ramp": DURATION}, "workload", "rate"),
+        "phases": _closed(dict.fromkeys(extension.LONGEST, DURATION)),
+        "objectives": _closed(objectives),
+        "abort-when": _closed({"availability-below": RATIO, "for": DURATION}, "availability-below"),
+        "blast-radius": _closed({"namespaces": _list(TEXT), "pods": number, "nodes": number}, "namespaces"),
+        "expect": _closed({"verdict": {"enum": names}, "reason": TEXT}, "verdict"),
+    }
+    return _closed({key: properties[key] for key in extension.KEYS}, "name")
+
+
+def _foreign() -> Schema:
+    return {"type": "object", "properties": {"name": {"not": {"const": "harness"}}}}
+
+
+def _named() -> Schema:
+    return {"type": "object", "properties": {"name": {"const": "harness"}}, "required": ["name"]}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(build(), indent=1) + "\n")
