@@ -73,6 +73,7 @@ def _build(host: str, tag: str, progress: Progress) -> None:
         build(host, context, empty, arguments, "building the node image", progress, estimate=20)
         _preload(host, empty, tag, archive, progress)
         docker.result(host, "image", "rm", empty)
+        _drop_older(host, tag)
 
 
 def _system_images(
@@ -104,7 +105,18 @@ def _system_images(
         tags.append(names[name])
     archive = folder / "system.tar"
     docker.long(host, ["save", "-o", str(archive), *tags], "saving the control plane's images", progress, estimate=5)
+    # On a daemon that others use too, nothing of ours keeps a published image's name.
+    docker.result(host, "image", "rm", *tags)
     return archive, names["pause"]
+
+
+def _drop_older(host: str, tag: str) -> None:
+    # Each is more than a gigabyte; one that a cluster still uses refuses to go.
+    repository = tag.partition(":")[0]
+    listed = docker.docker(host, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split()
+    older = [name for name in listed if name != tag]
+    if older:
+        docker.result(host, "image", "rm", *older)
 
 
 def _preload(host: str, empty: str, tag: str, archive: Path, progress: Progress) -> None:

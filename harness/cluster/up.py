@@ -169,8 +169,8 @@ def down(progress: Progress) -> list[str]:
     host = daemon.find()
     removed: list[str] = []
     if host:
-        ours = sorted(docker.states(host, dict([docker.LABEL.split("=")])))
         removed += kind.delete(host)
+        ours = sorted(docker.states(host, dict([docker.LABEL.split("=")])))
         if ours:
             docker.docker(host, "rm", "--force", "--volumes", *ours, deadline=120)
             removed += ours

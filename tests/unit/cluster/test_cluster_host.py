@@ -1,0 +1,180 @@
+"""What is fitted to the host: the kind config, the runtime shim, the private daemon, the Go toolchain."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.cluster import cache, command, daemon, gobuild, kind, shim
+from harness.errors import PreconditionFailed
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def patches(config: dict[str, Any]) -> dict[str, Any]:
+    return {(patch := yaml.safe_load(text))["kind"]: patch for text in config["kubeadmConfigPatches"]}
+
+
+def fitted(*, capability: bool = True, v1: bool = False) -> dict[str, Any]:
+    return kind.patched(kind.read_config(), Path("/project"), no_resource_capability=not capability, cgroup_v1=v1)
+
+
+def test_a_host_that_lacks_nothing_gets_no_patch() -> None:
+    assert set(patches(fitted())) == {"ClusterConfiguration"}
+
+
+def test_a_host_without_the_capability_gets_a_kubelet_that_does_without() -> None:
+    found = patches(fitted(capability=False))
+    assert found["KubeletConfiguration"]["featureGates"] == {"KubeletInUserNamespace": True}
+    assert found["KubeProxyConfiguration"]["conntrack"] == {"maxPerCore": 0, "min": 0}
+
+
+def test_cgroup_v1_is_tolerated_where_it_is_all_there_is() -> None:
+    assert patches(fitted(v1=True))["KubeletConfiguration"]["failCgroupV1"] is False
+
+
+def test_mounts_become_absolute_and_the_original_stays_as_it_was() -> None:
+    original = kind.read_config()
+    mounts = [m["hostPath"] for node in fitted()["nodes"] for m in node.get("extraMounts", [])]
+    assert mounts == ["/project/images/audit"]
+    assert kind.read_config() == original
+
+
+def test_the_config_has_a_zone_per_worker_and_publishes_on_the_loopback_alone() -> None:
+    config = kind.read_config()
+    workers = [node for node in config["nodes"] if node["role"] == "worker"]
+    assert sorted(worker["labels"]["topology.kubernetes.io/zone"] for worker in workers) == ["a", "b", "c"]
+    addresses = {m["listenAddress"] for node in config["nodes"] for m in node.get("extraPortMappings", [])}
+    assert addresses == {"127.0.0.1"}
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        mapping = {"hostPort": port, "containerPort": 1, "listenAddress": "127.0.0.1"}
+        with pytest.raises(PreconditionFailed, match=f"port {port} is taken"):
+            kind.check_ports({"nodes": [{"extraPortMappings": [mapping]}]})
+
+
+@pytest.mark.parametrize(("bounding", "expected"), [("000001fffeffffff", True), ("000001ffffffffff", False)])
+def test_the_shim_is_needed_where_the_bounding_set_lacks_the_capability(
+    tmp_path: Path, bounding: str, expected: bool
+) -> None:
+    status = tmp_path / "status"
+    status.write_text(f"Name:\tx\nCapBnd:\t{bounding}\n")
+    assert shim.needed(str(status)) is expected
+
+
+def test_the_shim_strips_the_capability_and_the_wish_to_be_spared() -> None:
+    process: dict[str, Any] = {
+        "capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"], "ambient": None},
+        "oomScoreAdj": -999,
+    }
+    shim.strip(process)
+    assert process == {"capabilities": {"bounding": ["CAP_CHOWN"], "ambient": None}}
+
+
+def test_the_shim_leaves_everything_else_alone() -> None:
+    process = {"capabilities": {"bounding": ["CAP_CHOWN"]}, "oomScoreAdj": 100}
+    shim.strip(process)
+    assert process == {"capabilities": {"bounding": ["CAP_CHOWN"]}, "oomScoreAdj": 100}
+
+
+@pytest.mark.parametrize(
+    ("argv", "file"),
+    [
+        (["--root", "/r", "create", "--bundle", "/b", "id"], Path("/b/config.json")),
+        (["run", "--bundle=/b", "id"], Path("/b/config.json")),
+        (["exec", "--process", "/p.json", "id"], Path("/p.json")),
+        (["state", "id"], None),
+    ],
+)
+def test_the_shim_finds_what_a_command_is_about_to_start(argv: list[str], file: Path | None) -> None:
+    assert shim.document(argv) == file
+
+
+def test_an_installed_shim_hands_over_to_the_real_runtime(tmp_path: Path) -> None:
+    runtime = tmp_path / "runc"
+    runtime.write_text('#!/bin/sh\necho "real $*"\n')
+    runtime.chmod(0o755)
+    (tmp_path / "config.json").write_text(json.dumps({"process": {"capabilities": {"bounding": ["CAP_SYS_RESOURCE"]}}}))
+    installed = shim.install(tmp_path / "shim", str(runtime))
+    said = subprocess.run([installed, "create", "--bundle", tmp_path, "x"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"real create --bundle {tmp_path} x\n"
+    assert json.loads((tmp_path / "config.json").read_text()) == {"process": {"capabilities": {"bounding": []}}}
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("write /x: no space left on device", "disk space"),
+        ("listen unix: address already in use", "address"),
+        ("something else", "read the log"),
+    ],
+)
+def test_a_daemon_that_does_not_start_gets_a_hint(said: str, advice: str) -> None:
+    assert advice in daemon.hint(said)
+
+
+def test_the_private_daemon_keeps_everything_in_its_own_folder(own_cache: Path) -> None:
+    settings = daemon.configuration()
+    assert str(settings["data-root"]).startswith(str(own_cache))
+    assert settings["bridge"] == "none"
+
+
+def test_a_long_cache_path_does_not_lengthen_the_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / ("long" * 30)))
+    assert len(daemon.private_host()) < 100
+
+
+def test_a_foreign_process_is_not_taken_for_the_private_daemon(own_cache: Path) -> None:
+    daemon.folder().mkdir(parents=True)
+    daemon.pid_file().write_text("1")
+    assert daemon.running_pid() is None
+    assert daemon.stop() is False
+
+
+def test_a_changed_source_is_another_binary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(gobuild, "project_root", lambda: tmp_path)
+    folder = gobuild.sources("pause")
+    folder.mkdir(parents=True)
+    (folder / "main.go").write_text("package main\n")
+    before = gobuild.cached("pause")
+    (folder / "main.go").write_text("package main // changed\n")
+    assert gobuild.cached("pause") != before
+    assert before.parent == cache.cache_dir() / "bin"
+
+
+def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
+    assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
+
+
+def test_a_failing_command_shows_its_last_words_and_its_log(own_cache: Path) -> None:
+    lines: list[str] = []
+    with pytest.raises(PreconditionFailed, match="making a mess failed") as caught:
+        command.run(["sh", "-c", "echo oh no; exit 3"], "making a mess", lines.append, estimate=1)
+    assert "exit status 3\noh no" in caught.value.why
+    assert Path(caught.value.where).is_file()
+    assert lines == ["making a mess: about 1 s"]
+
+
+def test_a_command_that_is_not_there_is_a_precondition() -> None:
+    with pytest.raises(PreconditionFailed):
+        command.ask(["/nowhere/docker", "ps"])
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3, "3 s"), (99, "99 s"), (370, "6 min")])
+def test_durations_read_as_a_person_would_say_them(seconds: float, text: str) -> None:
+    assert command.duration(seconds) == text

@@ -1,0 +1,149 @@
+"""The Kubernetes client: pages, refusals, watches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from harness.cluster.kube import Kube, deployments, nodes, pods
+from harness.cluster.kubeconfig import Access
+from harness.errors import ApiError, ClusterUnreachable
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def kube(answer: Answer) -> Kube:
+    client = Kube(Access(context="kind-test", server="http://api", namespace="default"))
+    client._client = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://api")
+    return client
+
+
+def refusal(code: int, reason: str, message: str) -> dict[str, Any]:
+    return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+
+
+def test_paths_name_a_collection_or_one_object() -> None:
+    assert pods("shop") == "/api/v1/namespaces/shop/pods"
+    assert pods("shop", "cart") == "/api/v1/namespaces/shop/pods/cart"
+    assert nodes("n1") == "/api/v1/nodes/n1"
+    assert deployments("shop", "cart") == "/apis/apps/v1/namespaces/shop/deployments/cart"
+
+
+def test_a_list_reads_every_page_with_its_selectors() -> None:
+    asked: list[dict[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(dict(request.url.params))
+        last = "continue" in request.url.params
+        metadata = {"resourceVersion": "7"} if last else {"continue": "next", "resourceVersion": "7"}
+        return httpx.Response(200, json={"items": [{"page": len(asked)}], "metadata": metadata})
+
+    found, version = anyio.run(lambda: kube(answer).list_at(nodes(), labels="zone=a"))
+    assert (found, version) == ([{"page": 1}, {"page": 2}], "7")
+    assert [question["labelSelector"] for question in asked] == ["zone=a", "zone=a"]
+    assert all("fieldSelector" not in question for question in asked)
+
+
+def test_a_refusal_keeps_status_reason_and_message() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(404, json=refusal(404, "NotFound", "pods cart not found"))
+
+    with pytest.raises(ApiError, match="pods cart not found") as caught:
+        anyio.run(lambda: kube(answer).get(pods("shop", "cart")))
+    assert (caught.value.status, caught.value.reason) == (404, "NotFound")
+    assert caught.value.where == "GET /api/v1/namespaces/shop/pods/cart"
+
+
+def test_a_refusal_that_is_not_json_is_still_one() -> None:
+    with pytest.raises(ApiError, match="bad gateway"):
+        anyio.run(lambda: kube(lambda _: httpx.Response(502, text="bad gateway")).get(nodes()))
+
+
+def test_a_post_returns_refusals_instead_of_raising() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, json=refusal(429, "TooManyRequests", "budget"))
+
+    status, body = anyio.run(lambda: kube(answer).post("/evict", {}))
+    assert (status, body["message"]) == (429, "budget")
+
+
+def test_a_server_that_is_gone_is_unreachable_with_a_hint() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    with pytest.raises(ClusterUnreachable, match="kind-test") as caught:
+        anyio.run(lambda: kube(answer).get(nodes()))
+    assert "harness up" in caught.value.hint
+
+
+def test_a_delete_carries_its_grace_and_precondition() -> None:
+    bodies: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        return httpx.Response(200, json={})
+
+    anyio.run(lambda: kube(answer).delete(pods("shop", "cart"), grace=0, uid="u1", propagation="Foreground"))
+    assert bodies[0]["gracePeriodSeconds"] == 0
+    assert bodies[0]["preconditions"] == {"uid": "u1"}
+    assert bodies[0]["propagationPolicy"] == "Foreground"
+
+
+@pytest.mark.parametrize(
+    ("kind", "media"),
+    [("merge", "application/merge-patch+json"), ("json", "application/json-patch+json")],
+)
+def test_a_patch_says_what_kind_it_is(kind: Any, media: str) -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    anyio.run(lambda: kube(answer).patch(nodes("n1"), {}, kind=kind))
+    assert seen[0].headers["content-type"] == media
+
+
+def test_an_apply_names_its_field_manager() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    anyio.run(lambda: kube(answer).patch(nodes("n1"), {}, kind="apply"))
+    assert dict(seen[0].url.params) == {"fieldManager": "harness", "force": "true"}
+
+
+def event(kind: str, version: str) -> str:
+    return json.dumps({"type": kind, "object": {"metadata": {"name": "n1", "resourceVersion": version}}})
+
+
+def expired() -> str:
+    return json.dumps({"type": "ERROR", "object": refusal(410, "Expired", "too old")})
+
+
+def test_a_watch_goes_on_from_where_it_was_and_says_when_that_is_too_old() -> None:
+    since: list[str | None] = []
+    answers = ["\n".join([event("ADDED", "5"), event("BOOKMARK", "9")]), expired()]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        since.append(request.url.params.get("resourceVersion"))
+        return httpx.Response(200, text=answers[len(since) - 1] + "\n")
+
+    kinds: list[str] = []
+
+    async def collect() -> None:
+        async for kind, _ in kube(answer).watch(nodes(), since="3"):
+            kinds.append(kind)
+
+    with pytest.raises(ApiError) as caught:
+        anyio.run(collect)
+    assert caught.value.status == 410
+    assert kinds == ["ADDED"]
+    assert since == ["3", "9"]
