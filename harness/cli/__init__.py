@@ -88,3 +88,9 @@ def main() -> None:
         sys.exit(error.exit)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        click.echo("error: this is a bug in the harness; `harness undo` makes sure that nothing is left behind", err=True)
+        sys.exit(Exit.INTERNAL)

@@ -60,6 +60,8 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
         elif event.type == "fault.felt":
             records[data["id"]]["felt"] = event.t
             records[data["id"]]["evidence"] |= data.get("evidence") or {}
+        elif event.type == "undo" and data["ok"]:
+            records[data["id"]]["undone"] = event.t
         elif event.type == "fault.healed":
             records[data["id"]]["healed"] = event.t
     return [
@@ -71,6 +73,7 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
             felt=record.get("felt"),
             healed=record.get("healed"),
             evidence=record["evidence"],
+            undone=record.get("undone"),
         )
         for identity, record in records.items()
     ]

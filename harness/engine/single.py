@@ -35,7 +35,7 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
     target = arguments.get("target") or {}
     namespace = target.get("namespace") or str(target.get("hosting", "")).partition("/")[0]
     radius = {
-        "namespaces": [namespace] if namespace else [],
+        "namespaces": [namespace or "default"],
         "pods": target.get("pods", 0),
         "nodes": target.get("nodes", 0),
     }
