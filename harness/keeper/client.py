@@ -126,7 +126,7 @@ class Keeper:
             self._waiting.pop(identity, None)
         if not found.get("ok"):
             raise _error(do, found)
-        return found
+        return {key: value for key, value in found.items() if key not in ("id", "ok")}
 
     async def _listen(self) -> None:
         try:

@@ -36,7 +36,7 @@ def ensure(cluster: LocalCluster, progress: Progress) -> None:
         progress("the keeper is an older one and has work to do: it is replaced another time")
         return
     progress("starting the keeper")
-    _start(cluster, version)
+    _start(cluster, version, progress)
     _await(cluster, version)
 
 
@@ -65,8 +65,9 @@ def _status(path: Path) -> dict[str, Any] | None:
     return answer
 
 
-def _start(cluster: LocalCluster, version: str) -> None:
+def _start(cluster: LocalCluster, version: str, progress: Progress) -> None:
     host, folder = cluster.docker_host, cluster.keeper_socket.parent
+    image = debian.ensure(host, progress)
     folder.mkdir(parents=True, exist_ok=True)
     docker.docker(host, "rm", "--force", NAME, check=False)
     # The ledger outlives the container: a new keeper heals what an old one left on it.
@@ -93,7 +94,7 @@ def _start(cluster: LocalCluster, version: str) -> None:
         f"--volume={folder}:/run/keeper",
         f"--volume={VOLUME}:/ledger",
         *(f"--env={key}={value}" for key, value in environment.items()),
-        debian.TAG,
+        image,
         "python3",
         "-m",
         PACKAGE.replace("/", "."),

@@ -16,7 +16,8 @@ from harness.keeper.resident.ledger import Ledger
 RUN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 MENDING = "undo"  # the run name of `harness undo`: it may come again after it expired
 HEAL_SECONDS = 25.0
-SETTLE_SECONDS = 8.0
+BUSY_SECONDS = 0.5
+PATIENCE_SECONDS = 8.0
 FIRST_GROUP_SECONDS = 3.0
 LOOK_SECONDS = 0.1
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -30,8 +31,9 @@ def say(text: str) -> None:
 class Keeper:
     """The ledger, who is connected, and the healing."""
 
-    def __init__(self, docker: Docker, ledger: Ledger, control_plane: str, version: str) -> None:
+    def __init__(self, docker: Docker, ledger: Ledger, control_plane: str, version: str, patience: float) -> None:
         self.docker, self.ledger, self.control_plane, self.version = docker, ledger, control_plane, version
+        self.patience = patience
         self.live = ""
         self.errors: dict[str, str] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
@@ -47,19 +49,20 @@ class Keeper:
         """Begin a run; waits a little while an earlier one is still being healed."""
         if not isinstance(run, str) or not RUN_NAME.fullmatch(run):
             raise Refused("refused", "a run needs a name that is a label value", repr(run))
-        until = time.monotonic() + SETTLE_SECONDS
+        began = time.monotonic()
         while True:
             with self.ledger.lock:
-                if self.live:
+                # A run that was killed this moment is still thought alive: its end arrives within milliseconds.
+                if self.live and time.monotonic() - began > BUSY_SECONDS:
                     raise Refused("busy", f"run {self.live} is going on", run=self.live)
                 if run in self.ledger.expired and run != MENDING:
                     raise Refused("expired", f"run {run} has expired")
-                if not self.ledger.runs:
+                if not self.ledger.runs and not self.live:
                     self.live = run
                     self.ledger.runs[run] = {}
                     self.ledger.save()
                     return {"version": self.version}
-                if time.monotonic() >= until:
+                if not self.live and time.monotonic() - began > self.patience:
                     left = [fault for faults in self.ledger.runs.values() for fault in faults]
                     why = "; ".join(f"{name}: {error}" for name, error in self.errors.items()) or "still at it"
                     what = f"run {', '.join(self.ledger.runs)} is not healed yet"
