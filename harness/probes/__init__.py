@@ -1,0 +1,1 @@
+"""Read-only questions to Kubernetes, Prometheus and HTTP servers, asked synchronously: what probes are made of."""

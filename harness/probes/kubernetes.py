@@ -1,0 +1,68 @@
+"""Ask the API server, through the official client."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ClusterUnreachable, ObservationFailed
+from harness.probes import settings
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+TIMEOUT = (3.0, 10.0)
+
+
+def deployment(namespace: str, name: str, secrets: settings.Settings = None) -> Any:
+    """Return one Deployment; raises ObservationFailed when there is none."""
+    from kubernetes.client import AppsV1Api
+
+    return _ask(AppsV1Api(client(secrets)).read_namespaced_deployment, name, namespace)
+
+
+def budget(namespace: str, name: str, secrets: settings.Settings = None) -> Any:
+    """Return one PodDisruptionBudget; raises ObservationFailed when there is none."""
+    from kubernetes.client import PolicyV1Api
+
+    return _ask(PolicyV1Api(client(secrets)).read_namespaced_pod_disruption_budget, name, namespace)
+
+
+def nodes(selector: str = "", secrets: settings.Settings = None) -> list[Any]:
+    """Return the nodes a label selector picks."""
+    from kubernetes.client import CoreV1Api
+
+    return list(_ask(CoreV1Api(client(secrets)).list_node, label_selector=selector).items)
+
+
+def client(secrets: settings.Settings = None) -> ApiClient:
+    """Return the client of the run's cluster; a worker keeps it from probe to probe."""
+    return _client(*settings.cluster(secrets))
+
+
+@functools.lru_cache(maxsize=4)
+def _client(kubeconfig: str | None, context: str | None) -> ApiClient:
+    from kubernetes.config import ConfigException, new_client_from_config
+
+    try:
+        return new_client_from_config(kubeconfig, context, persist_config=False)
+    except ConfigException as error:
+        raise ObservationFailed(
+            "no cluster to ask",
+            where=kubeconfig or "the default kubeconfig",
+            why=str(error),
+            hint="`harness up`, or set HARNESS_KUBECONFIG and HARNESS_CONTEXT",
+        ) from error
+
+
+def _ask(call: Any, *arguments: str, **options: Any) -> Any:
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    where = "/".join(reversed(arguments))
+    try:
+        return call(*arguments, **options, _request_timeout=TIMEOUT)
+    except ApiException as error:
+        raise ObservationFailed(f"the API server refused: {error.status} {error.reason}", where=where) from error
+    except HTTPError as error:
+        raise ClusterUnreachable("the API server does not answer", where=where, why=str(error)) from error
