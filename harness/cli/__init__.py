@@ -62,7 +62,7 @@ class Lazy(click.Group):
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             if near:
-                error.message += f" Did you mean {near[0]!r}?"
+                raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
             raise
 
 
@@ -92,5 +92,7 @@ def main() -> None:
         import traceback
 
         traceback.print_exc()
-        click.echo("error: this is a bug in the harness; `harness undo` makes sure that nothing is left behind", err=True)
+        click.echo(
+            "error: this is a bug in the harness; `harness undo` makes sure that nothing is left behind", err=True
+        )
         sys.exit(Exit.INTERNAL)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.checkers import REGISTRY, evidence, hypothesis
-from harness.journal.reader import Event
+from harness.journal.event import Event
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, Sample
 from harness.model.verdict import Finding

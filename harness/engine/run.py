@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from harness.model.plan import Plan, PlannedFault
 from harness.model.verdict import Finding, State, Verdict, fold
 from harness.steps import Worker
 
+Walk = Callable[[Session], Awaitable[None]]
 WAITING = ("baseline", "inject", "hold", "heal", "recovery")
 
 
@@ -56,8 +57,8 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     return anyio.run(show)
 
 
-async def execute(experiment: Experiment, options: Options) -> Outcome:
-    """Run one experiment inside an event loop; see `run`."""
+async def execute(experiment: Experiment, options: Options, walk: Walk = method.walk) -> Outcome:
+    """Run one experiment inside an event loop; see `run`. `walk` drives the method, from the document by default."""
     began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     kube, cluster = contexts.connect(options.kubeconfig, options.context)
@@ -83,7 +84,7 @@ async def execute(experiment: Experiment, options: Options) -> Outcome:
                 say=_plain(options.say, journal),
             )
             _announce(session, planned)
-            failure = await _live(session)
+            failure = await _live(session, walk)
             session.enter("judge")
             verdict, reason = await _judge(session, failure)
             _close(session, verdict, reason, began)
@@ -122,14 +123,14 @@ async def _permission(
                 await keeper.end()
 
 
-async def _live(session: Session) -> HarnessError | None:
+async def _live(session: Session, walk: Walk) -> HarnessError | None:
     """Walk the phases under observation, then undo what is owed; return the error that cut the walk short."""
     failure: HarnessError | None = None
     async with anyio.create_task_group() as watchers:
         _watch(session, watchers.start_soon)
         try:
             with session.abort.scope:
-                await _walk(session)
+                await _phases(session, walk)
         except HarnessError as error:
             failure = error
         except BaseExceptionGroup as group:
@@ -155,7 +156,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> HarnessError:
     return error
 
 
-def _watch(session: Session, start: Callable[..., None]) -> None:
+def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, session.say)
     start(abort.on_lost_lease, session.abort, session.lease, session.keeper, session.say)
     start(abort.on_lever, session.abort, session.kube)
@@ -170,7 +171,7 @@ def _watch(session: Session, start: Callable[..., None]) -> None:
         start(abort.on_breach, session.abort, rule, lambda seconds: traffic.recent(session, seconds))
 
 
-async def _walk(session: Session) -> None:
+async def _phases(session: Session, walk: Walk) -> None:
     phases = session.experiment.phases
     session.enter("baseline")
     await traffic.start(session)
@@ -182,7 +183,7 @@ async def _walk(session: Session) -> None:
         )
     await anyio.sleep(phases.baseline)
     session.enter("inject")
-    await method.walk(session)
+    await walk(session)
     session.enter("hold")
     async with anyio.create_task_group() as together:
         together.start_soon(anyio.sleep, phases.hold)

@@ -21,8 +21,9 @@ async def start(session: Session) -> None:
     wanted = session.experiment.load
     if wanted is None:
         return
+    url = os.environ.get("HARNESS_GATEWAY", GATEWAY)
     spec = {
-        "url": os.environ.get("HARNESS_GATEWAY", GATEWAY),
+        "url": url,
         "host": HOST,
         "workload": wanted.workload,
         "rate": wanted.rate,
@@ -42,7 +43,7 @@ async def start(session: Session) -> None:
     try:
         await session.load.ready()
     except OSError as error:
-        raise ObservationFailed("the load did not start", where=spec["url"], why=str(error)) from error
+        raise ObservationFailed("the load did not start", where=url, why=str(error)) from error
 
 
 async def stop(session: Session) -> None:
