@@ -12,7 +12,7 @@ from harness.model.history import Operation
 FILE = "operations.bin"
 # intended, sent, finished (CLOCK_MONOTONIC, ns), status, attempts, flags, served by (UTF-8, NUL padded)
 RECORD = struct.Struct("<QQQHBB64s")
-_BLOCK = 4096
+_BLOCK = 256
 _DISORDER = 1.0
 
 
