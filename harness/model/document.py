@@ -25,8 +25,6 @@ TOP = (
 UNREAD = ("configuration", "secrets")
 MENTIONS = re.compile(r"extensions.*harness", re.DOTALL)
 SLO_FILE = "stack/slo.yaml"
-# What every load is judged by without asking; the other defaults only fill in what an experiment leaves out.
-IMPLIED = ("availability", "latency")
 # Every experiment with load makes these promises, stated or not.
 IMPLIED = ("availability", "latency")
 # As the catalogue lists them, so that the same promises stand in the same order in every report.
