@@ -1,0 +1,93 @@
+"""Bring engine, load and objectives to a plain `chaos run` of our documents.
+
+The engine's run begins before the hypothesis and is judged when the method is over; Chaos Toolkit's journal then holds
+the verdict. Whatever ends the experiment otherwise cuts the run short, which undoes at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.chaostoolkit.live import Live
+    from harness.model.experiment import Experiment
+
+_live: Live | None = None
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def before_experiment_control(context: dict[str, Any]) -> None:
+    """Begin the run: lease, plan, load, baseline; what prevents it interrupts the experiment."""
+    global _live
+    from chaoslib.exceptions import InterruptExecution
+
+    from harness.chaostoolkit.live import Live
+    from harness.engine.options import Options
+    from harness.errors import HarnessError
+
+    try:
+        begun = Live(_experiment(context), Options(say=_say))
+        begun.start()
+    except HarnessError as error:
+        raise InterruptExecution(str(error)) from error
+    _live = begun
+
+
+def before_activity_control(context: Mapping[str, Any]) -> None:
+    """Tell the run which activity its next fault belongs to."""
+    if _live:
+        _live.activity = context.get("name", "")
+
+
+def after_method_control(context: Mapping[str, Any]) -> None:  # noqa: ARG001 - called by name
+    """Hold, heal, recover and judge."""
+    if _live:
+        _live.finish()
+
+
+def after_experiment_control(context: Mapping[str, Any], state: dict[str, Any]) -> None:  # noqa: ARG001
+    """Put the verdict into Chaos Toolkit's journal; an experiment that never got through its method is cut short."""
+    if _live is None:
+        return
+    outcome = _live.outcome or _live.finish(abort=f"chaos run ended: {state.get('status')}")
+    _say(outcome.text)
+    state["harness"] = {
+        "verdict": str(outcome.verdict),
+        "right": outcome.right,
+        "run": outcome.run,
+        "dir": str(outcome.dir),
+        "reason": outcome.reason,
+    }
+    if outcome.verdict == "DEVIATED":
+        state["deviated"] = True
+    if not outcome.right and outcome.verdict != "DEVIATED":
+        state["status"] = "aborted" if outcome.verdict == "ABORTED" else "failed"
+
+
+def cleanup_control() -> None:
+    """Leave nothing behind, whatever happened before."""
+    global _live
+    if _live and _live.outcome is None:
+        _live.finish(abort="chaos run ended")
+    _live = None
+
+
+def _experiment(context: Mapping[str, Any]) -> Experiment:
+    """Load the document that is being run; Chaos Toolkit tells a control its content, not its file."""
+    from harness.model import document
+
+    slo = Path(document.SLO_FILE)
+    defaults = document.defaults(slo) if slo.exists() else None
+    for path in (Path(word) for word in sys.argv[1:] if word.endswith(SUFFIXES)):
+        if path.is_file() and document.is_experiment(path):
+            return document.load(path, defaults)
+    known = {key: value for key, value in context.items() if key in document.TOP}
+    return document.loads(json.dumps(known), Path("experiment.yaml"), defaults)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
