@@ -85,8 +85,9 @@ def test_of_a_long_name_the_pods_own_part_is_kept(tmp_path: Path, server: Any) -
 def test_connections_are_kept_and_used_again(tmp_path: Path, server: Any, chunked: bool) -> None:
     server.chunked = chunked
     _, records = _send(tmp_path, server.url, rate=50, seconds=0.4)
-    assert server.connections < len(records) / 2
-    assert records[-1][5] & Flag.REUSED
+    reused = sum(1 for record in records if record[5] & Flag.REUSED)
+    assert reused > 0
+    assert server.connections == len(records) - reused
 
 
 def test_a_server_that_closes_is_connected_to_again(tmp_path: Path, server: Any) -> None:
