@@ -7,12 +7,13 @@ import tempfile
 from pathlib import Path
 
 from harness.cluster import command, docker
-from harness.cluster.cache import Progress, cache_dir, digest, locked, project_root
+from harness.cluster.cache import Progress, cache_dir, digest, locked, offline, project_root
 from harness.cluster.daemon import apt_install
 from harness.cluster.gobuild import architecture
 
 SUITE = "bookworm"
 TAG = "harness.local/debian:12"
+PUBLISHED = f"debian:{SUITE}-slim"
 KEY_LABEL = "harness.local/key"
 
 
@@ -22,6 +23,9 @@ def ensure(host: str, progress: Progress) -> str:
         return TAG
     with locked("debian", progress):
         if _has(host):
+            return TAG
+        if not offline() and docker.registry_answers(host, PUBLISHED):
+            _extend_published(host, progress)
             return TAG
         archive = cache_dir() / "images" / f"debian-{key()}.tar"
         if not archive.exists():
@@ -46,6 +50,17 @@ def key() -> str:
 def _has(host: str) -> bool:
     template = '{{index .Config.Labels "' + KEY_LABEL + '"}}'
     return docker.result(host, "image", "inspect", "--format", template, TAG).stdout.strip() == key()
+
+
+def _extend_published(host: str, progress: Progress) -> None:
+    packages = " ".join((_folder() / "packages").read_text().split())
+    clean = "find /var/lib/apt/lists -type f -delete"
+    lines = [f"FROM {PUBLISHED}", "ENV LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive"]
+    lines += [f"RUN apt-get update -q && apt-get install -q -y --no-install-recommends {packages} && {clean}"]
+    with tempfile.TemporaryDirectory() as context:
+        (Path(context) / "Dockerfile").write_text("\n".join(lines) + "\n")
+        argv = ["build", "--network=host", "--label", f"{KEY_LABEL}={key()}", "--label", docker.LABEL, "--tag", TAG]
+        docker.long(host, [*argv, context], "making the Debian base image", progress, estimate=30)
 
 
 def _bootstrap(archive: Path, progress: Progress) -> None:

@@ -7,14 +7,17 @@ import os
 import socket
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness.cluster import command
 from harness.cluster.cache import Progress
+from harness.errors import PreconditionFailed
 
 LABEL = "harness.local/project=kube-chaos-harness"
 PING_SECONDS = 3.0
+REGISTRY_SECONDS = 5.0
 
 
 def environment(host: str) -> dict[str, str]:
@@ -79,3 +82,10 @@ def states(host: str, labels: Mapping[str, str]) -> dict[str, str]:
 def has_image(host: str, tag: str) -> bool:
     """Say whether the daemon has an image."""
     return result(host, "image", "inspect", "--format", "{{.Id}}", tag).returncode == 0
+
+
+def registry_answers(host: str, image: str) -> bool:
+    """Ask once, briefly, whether an image can be had from its registry."""
+    with suppress(PreconditionFailed):
+        return result(host, "manifest", "inspect", image, deadline=REGISTRY_SECONDS).returncode == 0
+    return False

