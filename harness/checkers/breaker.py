@@ -57,7 +57,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         return Finding("breaker", State.BROKEN, "; ".join(broken), target, **columns, detail=detail)
     if unknown:
         return Finding("breaker", State.UNKNOWN, "; ".join(unknown), target, **columns, detail=detail)
-    summary = "stayed closed" if not parameters.get("opens", True) else f"{_opened(callers)}, closed again"
+    again = ", closed again" if parameters.get("closes", True) else ""
+    summary = f"{_opened(callers)}{again}" if parameters.get("opens", True) else "stayed closed"
     return Finding("breaker", State.HELD, summary, target, **columns, detail=detail)
 
 

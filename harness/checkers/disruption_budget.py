@@ -36,7 +36,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     ready = _ready(history, granted)
     lowest = min(ready, default=None)
     columns: dict[str, Any] = {
-        "baseline": _column(numbers, min(answer["time"] for answer in asked)),
+        "baseline": _column(numbers, min(answer["time"] for answer in asked) - ASTRIDE),
         "in_fault": _told(ours + others) + (f", least ready {lowest:g}" if lowest is not None else ""),
         "recovery": _column(numbers, history.end),
     }

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.checkers import REGISTRY, availability, census
+from harness.model.catalogue import OBJECTIVES
+from harness.model.history import History, Operation
+from harness.model.verdict import State
+
+PROMISE = {"ratio": 0.95}
+
+
+def test_every_objective_of_the_catalogue_has_its_checker():
+    assert set(REGISTRY) == set(OBJECTIVES)
+
+
+def test_a_window_without_failures_holds(run):
+    found = availability.check(run(), PROMISE)
+    assert (found.state, found.in_fault) == (State.HELD, "100 %")
+    assert found.summary == "all 101 served"
+
+
+def test_failures_within_the_promise_hold_and_are_counted(run, ops):
+    found = availability.check(run(operations=ops(lambda at: {"status": 503 if at == 12 else 200})), PROMISE)
+    assert (found.state, found.summary) == (State.HELD, "1 of 101 failed")
+
+
+def test_failures_beyond_the_promise_break_it(run, ops):
+    found = availability.check(run(operations=ops(lambda at: {"status": 0 if 12 <= at < 13 else 200})), PROMISE)
+    assert found.state is State.BROKEN
+    assert found.summary == "10 of 101 failed; worst second 0 %, 2 s after injection"
+    assert (found.baseline, found.in_fault, found.recovery) == ("100 %", "90.09 %", "100 %")
+
+
+@pytest.mark.parametrize(("status", "state"), [(429, State.BROKEN), (500, State.BROKEN), (404, State.HELD)])
+def test_refusals_for_load_are_failures_and_answers_are_not(run, ops, status, state):
+    found = availability.check(run(operations=ops(lambda at: {"status": status if 12 <= at < 14 else 200})), PROMISE)
+    assert found.state is state
+
+
+def test_a_promise_met_exactly_is_kept(run, ops):
+    history = run(operations=ops(lambda at: {"status": 0 if at in (12, 13) else 200} if 10 < at <= 14 else None))
+    history = run(window=(10.05, 14.05), operations=history.operations)
+    assert len(census.take(history).inside) == 40
+    assert availability.check(history, PROMISE).state is State.HELD
+
+
+def test_failures_outside_the_window_are_shown_but_not_judged(run, ops):
+    found = availability.check(run(operations=ops(lambda at: {"status": 503 if at < 8 or at > 28 else 200})), PROMISE)
+    assert found.state is State.HELD
+    assert found.recovery != "100 %"
+    assert found.baseline != "100 %"
+
+
+def test_what_was_in_flight_at_the_injection_belongs_to_the_window(run, ops):
+    found = availability.check(
+        run(operations=ops(lambda at: {"status": 0, "took": 3.0} if 8 <= at < 10 else {})), PROMISE
+    )
+    assert found.state is State.BROKEN
+
+
+def test_too_few_operations_are_unknown_however_bad(run, ops):
+    few = ops(lambda at: {"status": 0} if 12 <= at < 13 else None)
+    found = availability.check(run(operations=few, load_rate=None), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "10 operations in the window, fewer than the 30 needed")
+
+
+def test_a_second_without_operations_is_unknown_not_good(run, ops):
+    found = availability.check(run(operations=ops(lambda at: None if 15 <= at < 16 else {})), PROMISE)
+    assert found.state is State.UNKNOWN
+    assert "no operation for 1 s of the window, first 5 s after the injection" in found.summary
+
+
+def test_a_load_far_below_its_rate_is_unknown(run, ops):
+    found = availability.check(run(operations=ops(lambda at: None if int(at * 10) % 5 == 0 else {})), PROMISE)
+    assert found.state is State.UNKNOWN
+    assert "the load should have made 100" in found.summary
+
+
+def test_a_gap_does_not_hide_a_breach(run, ops):
+    def change(at):
+        return None if 15 <= at < 16 else {"status": 0 if 12 <= at < 14 else 200}
+
+    assert availability.check(run(operations=ops(change)), PROMISE).state is State.BROKEN
+
+
+def test_without_a_window_or_load_nothing_is_concluded(run):
+    assert availability.check(run(window=None), PROMISE).state is State.UNKNOWN
+    found = availability.check(run(operations=[], load_rate=None), PROMISE)
+    assert (found.state, found.in_fault) == (State.UNKNOWN, "no data")
+
+
+def test_an_experiment_without_faults_is_judged_over_its_whole_load(run, ops):
+    broken = run(window=None, faults=[], operations=ops(lambda at: {"status": 0 if at < 5 else 200}))
+    assert availability.check(broken, PROMISE).state is State.BROKEN
+
+
+def test_nothing_may_fail_when_everything_is_promised(run, ops):
+    found = availability.check(run(operations=ops(lambda at: {"status": 0 if at == 12 else 200})), {"ratio": 1.0})
+    assert found.state is State.BROKEN
+    assert found.detail["budget_spent"] is None
+
+
+@given(st.lists(st.booleans(), min_size=30, max_size=300), st.integers(0, 1000))
+def test_the_verdict_is_the_exact_comparison_of_counts(good, promille):
+    made = [Operation(index, index, index, 200 if ok else 503) for index, ok in enumerate(good)]
+    history = History(0, len(good), (0.0, float(len(good))), made, load_rate=None)
+    found = availability.check(history, {"ratio": promille / 1000})
+    kept = sum(good) * 1000 >= promille * len(good)
+    assert found.state is (State.HELD if kept else State.BROKEN)

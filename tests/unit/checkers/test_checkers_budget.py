@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.checkers import disruption_budget
+from harness.model.verdict import State
+
+PROMISE = {"name": "cart"}
+BUDGET = "pdb/shop/cart"
+
+
+def answer(status, allowed=2, *, time=10.0, pod="shop/cart-7d9f-a", budget="cart", **more):
+    numbers = (
+        {"allowed": allowed, "healthy": 5, "desired": 3} if budget else dict.fromkeys(("allowed", "healthy", "desired"))
+    )
+    return {"time": time, "pod": pod, "status": status, "message": "", "budget": budget, **numbers, **more}
+
+
+@pytest.fixture
+def evicted(run, struck, sampled):
+    """Build a history of evictions under a budget of five pods that wants three healthy."""
+
+    def build(*answers, healthy=((0, 5), (10.1, 4), (10.2, 3), (15, 5)), ready=(), kind="pod_evict", pdb=True, **more):
+        samples = sampled("ready/shop/cart", ready, desired="5")
+        if pdb:
+            samples += sampled(f"{BUDGET}/healthy", healthy)
+            samples += sampled(f"{BUDGET}/desired", [(0, 3)])
+        faults = [struck(kind, id=f"f-{n}", victim=each["pod"]) for n, each in enumerate(answers)]
+        return run(evictions=list(answers), samples=samples, faults=faults or [struck(kind)], **more)
+
+    return build
+
+
+def test_answers_that_agree_with_the_arithmetic_hold(evicted):
+    found = disruption_budget.check(
+        evicted(answer(201, time=10.1), answer(201, time=10.2), answer(429, time=10.3), ready=[(0, 5), (11, 3)]),
+        PROMISE,
+    )
+    assert (found.state, found.summary) == (State.HELD, "2 granted, 1 refused")
+    assert found.baseline == "5 healthy, 3 wanted"
+    assert found.in_fault == "2 granted, 1 refused, least ready 3"
+
+
+def test_more_grants_than_the_budget_allows_break_it(evicted):
+    found = disruption_budget.check(evicted(*(answer(201, 1, time=10 + n / 10) for n in range(3))), PROMISE)
+    assert found.state is State.BROKEN
+    assert "2 evictions were granted where the budget allowed 1" in found.summary
+
+
+def test_a_grant_without_anything_allowed_breaks_it(evicted):
+    assert disruption_budget.check(evicted(answer(201, 0)), PROMISE).state is State.BROKEN
+
+
+def test_a_refusal_of_what_the_budget_allows_breaks_it(evicted):
+    found = disruption_budget.check(evicted(answer(429, 2)), PROMISE)
+    assert (found.state, found.summary) == (State.BROKEN, "shop/cart-7d9f-a was refused although the budget allowed 2")
+
+
+def test_a_refusal_while_the_budget_is_still_being_read_is_no_breach(evicted):
+    still = answer(429, 2, message="The disruption budget cart is still being processed by the server.")
+    assert disruption_budget.check(evicted(still), PROMISE).state is State.HELD
+
+
+def test_a_refusal_is_right_when_the_budget_was_exhausted_around_it(evicted, sampled):
+    history = evicted(answer(429, 1))
+    spent = sampled(f"{BUDGET}/allowed", [(0, 1), (9.8, 0)])
+    assert disruption_budget.check(evicted(answer(429, 1)), PROMISE).state is State.BROKEN
+    assert disruption_budget.check(_with(history, spent), PROMISE).state is State.HELD
+
+
+def test_a_budget_that_refilled_between_two_grants_is_not_overdrawn(evicted, sampled):
+    history = evicted(answer(201, 1, time=10.0), answer(201, 1, time=10.6))
+    refilled = sampled(f"{BUDGET}/allowed", [(0, 1), (10.1, 0), (10.5, 1), (10.6, 0)])
+    assert disruption_budget.check(history, PROMISE).state is State.BROKEN
+    assert disruption_budget.check(_with(history, refilled), PROMISE).state is State.HELD
+
+
+def _with(history, samples):
+    import dataclasses
+
+    return dataclasses.replace(history, samples=[*history.samples, *samples])
+
+
+def test_healthy_pods_below_the_desired_number_break_it(evicted):
+    found = disruption_budget.check(evicted(answer(201, 2), healthy=[(0, 5), (10.1, 2)]), PROMISE)
+    assert (found.state, found.summary) == (State.BROKEN, "healthy pods fell to 2, the budget wants 3")
+
+
+def test_pods_lost_to_another_fault_do_not_blame_the_evictions(evicted, struck):
+    history = evicted(answer(201, 2), healthy=[(0, 5), (10.1, 2)])
+    both = type(history)(**{**_fields(history), "faults": [*history.faults, struck("node_stop")]})
+    assert disruption_budget.check(both, PROMISE).state is State.HELD
+
+
+def _fields(history):
+    return {name: getattr(history, name) for name in history.__slots__}
+
+
+def test_a_budget_that_was_short_before_is_not_blamed_on_evictions(evicted):
+    assert disruption_budget.check(evicted(answer(201, 2), healthy=[(0, 2), (10.1, 2)]), PROMISE).state is State.HELD
+
+
+def test_without_the_budget_every_grant_breaks_the_promise(evicted):
+    three = [answer(201, budget=None, pod=f"shop/cart-7d9f-{n}") for n in "abc"]
+    found = disruption_budget.check(
+        evicted(*three, pdb=False, ready=[(0, 5), (10.5, 2)]), {**PROMISE, "min-available": 3}
+    )
+    assert found.state is State.BROKEN
+    assert found.summary == (
+        "ready pods fell to 2, the promise is 3; there is no budget cart in shop: 3 evictions were granted without it"
+    )
+
+
+def test_a_budget_that_covers_other_pods_breaks_the_promise(evicted):
+    found = disruption_budget.check(evicted(answer(201, budget="other")), PROMISE)
+    assert found.summary == "cart does not cover the evicted pods: 1 evictions were granted without it"
+
+
+def test_a_weaker_budget_breaks_the_promised_minimum(evicted):
+    weak = evicted(answer(201, 2), ready=[(0, 5), (11, 2)])
+    assert disruption_budget.check(weak, {**PROMISE, "min-available": 3}).state is State.BROKEN
+    assert disruption_budget.check(weak, {**PROMISE, "min-available": 2}).state is State.HELD
+
+
+def test_two_budgets_for_one_pod_are_unknown(evicted):
+    found = disruption_budget.check(evicted(answer(500)), PROMISE)
+    assert (found.state, found.in_fault) == (State.UNKNOWN, "0 granted, 0 refused, 1 failed")
+
+
+def test_a_drain_is_judged_by_the_evictions_that_asked_the_budget(evicted):
+    other = answer(201, budget="other", pod="shop/mail-5c5c-a")
+    ours = answer(201, time=10.5)
+    assert disruption_budget.check(evicted(other, ours, kind="node_drain"), PROMISE).state is State.HELD
+    found = disruption_budget.check(evicted(other, kind="node_drain"), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "no eviction asked cart")
+
+
+@pytest.mark.parametrize("answers", [[], [answer(404)], [answer(201, pod="mail/x-1-a")]])
+def test_no_answer_is_unknown(evicted, answers):
+    found = disruption_budget.check(evicted(*answers), {**PROMISE, "namespace": "shop"})
+    assert (found.state, found.summary) == (State.UNKNOWN, "no eviction was answered")
+
+
+def test_without_any_watch_a_missing_budget_is_unknown(evicted):
+    found = disruption_budget.check(evicted(answer(201, budget=None), pdb=False, kind="node_drain"), PROMISE)
+    assert found.state is State.UNKNOWN
+
+
+def test_without_a_window_the_whole_run_is_looked_at(evicted):
+    found = disruption_budget.check(evicted(answer(201, 2), window=None, ready=[(0, 5), (29, 1)]), PROMISE)
+    assert found.in_fault == "1 granted, 0 refused, least ready 1"
+
+
+def test_an_eviction_whose_budget_could_not_be_read_is_not_held_against_it(evicted):
+    unread = answer(201, None)
+    assert disruption_budget.check(evicted(unread), PROMISE).state is State.HELD
+
+
+def test_only_refusals_need_no_readiness(evicted):
+    found = disruption_budget.check(evicted(answer(429, 0)), PROMISE)
+    assert (found.state, found.in_fault) == (State.HELD, "0 granted, 1 refused")
