@@ -43,10 +43,11 @@ def before_activity_control(context: Mapping[str, Any]) -> None:
         _live.activity = context.get("name", "")
 
 
-def after_method_control(context: Mapping[str, Any]) -> None:  # noqa: ARG001 - called by name
-    """Hold, heal, recover and judge."""
+def after_method_control(context: Mapping[str, Any], state: list[Mapping[str, Any]]) -> None:
+    """Hold, heal, recover and judge; a method that did not get to its end cuts the run short instead."""
     if _live:
-        _live.finish()
+        ended = [run for run in state if run.get("status") in ("succeeded", "failed")]
+        _live.finish(abort="" if len(ended) == len(context["method"]) else "chaos run was interrupted")
 
 
 def after_experiment_control(context: Mapping[str, Any], state: dict[str, Any]) -> None:  # noqa: ARG001
