@@ -43,7 +43,29 @@ def command(cluster_only: bool, overlay: str) -> None:
         if not cluster_only:
             await deploy.up(cluster, progress, overlay)
 
+    refuse_during_a_run()
     cluster = up.up(progress)
     container.ensure(cluster, progress)
     anyio.run(resources, cluster)
     click.echo(f"up after {time.monotonic() - began:.1f} s: context {cluster.context}, kubeconfig {cluster.kubeconfig}")
+
+
+def refuse_during_a_run() -> None:
+    """Leave a cluster alone while a run breaks it on purpose; raises RunInProgress."""
+    import anyio
+
+    from harness.cluster import local
+    from harness.errors import HarnessError, RunInProgress
+    from harness.keeper import client
+
+    cluster = local.current()
+    if cluster is None:
+        return
+    try:
+        live = anyio.run(client.status, cluster.keeper_socket).get("live")
+    except HarnessError:
+        return
+    if live:
+        raise RunInProgress(
+            f"run {live} is going on", why="`up` would mend what it breaks", hint="wait, or `harness lever on`"
+        )

@@ -10,6 +10,7 @@ import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from harness.model.plan import Plan, PlannedFault
 from harness.model.verdict import Finding, State, Verdict, fold
 from harness.steps import Worker
 
+KEEPER_SECONDS = 25.0
+KEEPER_RETRY_SECONDS = 0.1
 Walk = Callable[[Session], Awaitable[None]]
 WAITING = ("baseline", "inject", "hold", "heal", "recovery")
 
@@ -206,10 +209,28 @@ async def _undo(session: Session) -> None:
         session.say(f"ABORT      {why}; undo began after {latency * 1000:.0f} ms")
     if session.owed:
         session.enter("heal")
+        lost = session.keeper if session.keeper and session.keeper.lost.is_set() else None
+        if lost:
+            await _find_keeper(session, lost)
         async with anyio.create_task_group() as together:
             for fault in list(session.owed.values()):
                 together.start_soon(_undo_one, session, fault)
+        if lost and session.keeper and session.keeper is not lost:
+            await session.keeper.end()
     await traffic.stop(session)
+
+
+async def _find_keeper(session: Session, lost: Keeper) -> None:
+    """Connect anew to a keeper that gave this run up or came back from the dead: it says what it has healed."""
+    assert session.cluster
+    with anyio.move_on_after(KEEPER_SECONDS):
+        while session.keeper is lost:
+            try:
+                keeper = await Keeper.connect(session.cluster.keeper_socket, f"{session.plan.run}-undo", LEASE_SECONDS)
+            except HarnessError:
+                await anyio.sleep(KEEPER_RETRY_SECONDS)
+            else:
+                session.keeper, session.reach = keeper, replace(session.reach, keeper=keeper)
 
 
 async def _undo_one(session: Session, fault: PlannedFault) -> None:
