@@ -20,7 +20,7 @@ def caller(sampled):
             return 2 if at < half else 1 if at < closes else 0
 
         during = range(31)
-        failing = [at for at in during if 10 <= at < 20]
+        failing = [at for at in during if 10 <= at <= 20]
         made = {at: calls * (at + 1) for at in during}
         good = {at: sum(answered if n in failing else calls for n in during if n <= at) for at in during}
         lost = {at: sum(calls - answered if tried is None else tried for n in failing if n <= at) for at in during}
@@ -43,7 +43,7 @@ def test_a_breaker_that_opens_in_time_and_closes_holds(run, caller):
 
 def test_a_breaker_that_never_opens_breaks_it_when_enough_calls_failed(run, caller):
     found = breaker.check(run(samples=caller(opens=None)), PROMISE)
-    assert (found.state, found.summary) == (State.BROKEN, "a never opened although 45 calls failed")
+    assert (found.state, found.summary) == (State.BROKEN, "a never opened although 50 calls failed")
 
 
 def test_a_breaker_that_had_no_reason_to_open_is_unknown(run, caller):
