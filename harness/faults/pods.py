@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
+
 from harness.cluster import kube as api
 from harness.cluster.kube import Kube
 from harness.errors import ApiError, InjectionFailed
@@ -15,6 +17,7 @@ from harness.faults.reach import Facts, Reach
 from harness.model.plan import PlannedFault
 
 Pod = Mapping[str, Any]
+REPLACEMENT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +152,34 @@ async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
 
 
 async def removed(fault: PlannedFault, reach: Reach) -> Facts:
-    """Wait until the pod is gone, or is going while a replacement with a new UID exists."""
+    """Wait until the pod is gone, or is going while a replacement with a new UID exists.
+
+    A pod that is gone is evidence enough; its replacement is waited for a little, to be named.
+    """
     note, victim = reach.note(fault), fault.victim
     before: set[str] = note.get("before", {victim.uid})
     owner: Owner | None = note.get("owner")
+    facts: Facts = {}
 
     async def judge(pods: Objects) -> Facts | None:
         old = pods.get(victim.uid)
         new = next((pod["metadata"] for uid, pod in pods.items() if uid not in before), None)
-        if old is not None and (not old["metadata"].get("deletionTimestamp") or new is None):
+        if old is None:
+            facts.update(uid=victim.uid, state="gone")
+        if new is None or (old is not None and not old["metadata"].get("deletionTimestamp")):
             return None
-        facts: Facts = {"uid": victim.uid, "state": "gone" if old is None else "terminating"}
-        return facts | ({"replacement": new["name"], "replacement_uid": new["uid"]} if new else {})
+        state = "gone" if old is None else "terminating"
+        return {"uid": victim.uid, "state": state, "replacement": new["name"], "replacement_uid": new["uid"]}
 
-    labels = owner.selector if owner else None
-    return await observe.until(reach.kube, api.pods(victim.namespace), judge, labels=labels)
+    async def gone(pods: Objects) -> Facts | None:
+        return await judge(pods) or facts or None
+
+    labels, path = owner.selector if owner else None, api.pods(victim.namespace)
+    facts.update(await observe.until(reach.kube, path, gone, labels=labels))
+    if "replacement" not in facts:
+        with anyio.move_on_after(REPLACEMENT_SECONDS):
+            facts.update(await observe.until(reach.kube, path, judge, labels=labels))
+    return facts
 
 
 async def replaced(fault: PlannedFault, reach: Reach) -> Facts:
