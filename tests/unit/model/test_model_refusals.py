@@ -1,0 +1,249 @@
+"""What the loader refuses, each with the line and the words a person reads."""
+
+from __future__ import annotations
+
+import pytest
+
+TARGET = "{namespace: shop, selector: app=cart, pods: 3, at-once: 3}"
+FUNC = "func: pod_evict\n"
+DEADLINE = "        deadline: 0s\n"
+RECOVERY = "recovery: {within: 30s}"
+BUDGET = "      disruption-budget: {name: cart}\n"
+LOAD = "    load: {workload: mixed, rate: 50/s}\n"
+ABORT = "    abort-when: {availability-below: 80%, for: 10s}\n"
+RADIUS = "blast-radius: {namespaces: [shop], pods: 3}"
+HTTP = "  - {type: probe, name: a, provider: {type: http, url: x}}\n"
+PROBE = "provider: {type: python, module: probes.workload, func: ready_replicas, arguments: {deployment: cart}}"
+TOLERANCE = "      tolerance: {type: range, range: [3, 20]}\n"
+
+KILL = (
+    "provider: {type: python, module: harness.chaostoolkit.actions, func: pod_kill,"
+    " arguments: {target: {namespace: shop, selector: a=b, pods: 1}}}"
+)
+
+
+def target(text: str) -> tuple[str, str]:
+    return TARGET, text
+
+
+CASES = {
+    # keys and shapes
+    "unknown top key": (("tags:", "tag:"), 3, "unknown key 'tag' in the experiment"),
+    "configuration": (("tags:", "configuration: {a: 1}\ntags:"), 3, "'configuration' is not read"),
+    "no title": (("title: Evictions stop at the budget\n", ""), 1, "the experiment needs 'title'"),
+    "no method": (("method:", "extensio:"), 1, "the experiment needs 'method'"),
+    "tag not text": (("tags: [cart", "tags: [1"), 3, "1 is not a text"),
+    "not a list": (("tags: [cart, pod]", "tags: cart"), 3, "'tags' must be a list, not 'cart'"),
+    "no extension": (("name: harness\n", "name: other\n"), 23, "the document has no extension named harness"),
+    "extension twice": (
+        ("extensions:\n", "extensions:\n  - {name: harness}\n"),
+        25,
+        "the harness extension is here twice",
+    ),
+    "unknown set": (("sets: [local", "sets: [lokal"), 25, "there is no set 'lokal'"),
+    "load not a mapping": (("load: {workload: mixed, rate: 50/s}", "load: 50"), 26, "'load' must be a mapping, not 50"),
+    "unknown workload": (("workload: mixed", "workload: mixd"), 26, "did you mean 'mixed'?"),
+    "rate too high": (("50/s", "50000/s"), 26, "'50000/s' is not between 0 and 5000"),
+    "unknown objective": (("recovery: {", "recovry: {"), 30, "unknown key 'recovry' in 'objectives'"),
+    "objective parameter": (("within: 30s", "whithin: 30s"), 30, "unknown key 'whithin' in 'recovery'"),
+    "objective without number": ((RECOVERY, "latency: {why: slow}"), 30, "'latency' needs one of p50, p95, p99"),
+    "duration without unit": (("within: 30s", "within: 30"), 30, "30 is not a duration; write a number with its unit"),
+    "below minimum": (("within: 30s", "within: 0s"), 30, "'0s' is below 0.1"),
+    "above maximum": ((RECOVERY, "burn-rate: {objective: 100%}"), 30, "'100%' is above 0.999999"),
+    "phase too long": (("hold: 10s", "hold: 10h"), 27, "10h is longer than 1800 s"),
+    "abort ratio": (("80%", "80"), 31, "for per cent write 80%"),
+    "abort for": (("for: 10s", "for: 0s"), 31, "'0s' is not between 1 and 600"),
+    # expectation
+    "expect without reason": (
+        ("sets:", "expect: {verdict: DEVIATED}\n    sets:"),
+        25,
+        "expecting DEVIATED needs a 'reason'",
+    ),
+    "expect dirty": (("sets:", "expect: {verdict: DIRTY, reason: x}\n    sets:"), 25, "'DIRTY' is not known"),
+    # activities
+    "activity kind": (("  - type: action", "  - type: akction"), 13, "'akction' is neither probe nor action"),
+    "activity without name": (("    name: evict three at once\n", ""), 13, "an activity needs 'name'"),
+    "activity without provider": ((f"      {PROBE}\n", ""), 8, "an activity needs 'provider'"),
+    "activity reference": (
+        ("  - type: action", "  - ref: other\n  - type: action"),
+        13,
+        "references to other activities are not read",
+    ),
+    "activity not a mapping": (("rollbacks: []", "rollbacks: [undo]"), 22, "an activity must be a mapping, not 'undo'"),
+    "two of one name": (("rollbacks: []", "rollbacks:\n" + HTTP * 2), 24, "two activities are named 'a'"),
+    "background": (
+        ("    name: evict", "    background: true\n    name: evict"),
+        14,
+        "activities do not run in the background here",
+    ),
+    "pauses": (
+        ("    name: evict", "    pauses: {before: -1}\n    name: evict"),
+        14,
+        "-1 is not between 0 and 3600 seconds",
+    ),
+    "action as hypothesis": (
+        ("    - type: probe", "    - type: action"),
+        8,
+        "a hypothesis only looks: this must be a probe",
+    ),
+    "probe without tolerance": ((TOLERANCE, ""), 8, "the probe 'ready carts' needs a 'tolerance'"),
+    "tolerance kind": (("{type: range, range", "{type: rang, range"), 10, "did you mean 'range'?"),
+    "tolerance empty": (("{type: range, range: [3, 20]}", "{}"), 10, "{} is not a tolerance"),
+    "tolerance range": (("[3, 20]", "[20, 3]"), 10, "a range tolerance needs 'range' with its lower and upper end"),
+    "provider kind": ((PROBE, "provider: {type: pyton}"), 11, "the provider's type is pyton"),
+    "provider not a mapping": ((PROBE, "provider: python"), 11, "the provider's type is nothing"),
+    "provider key": (
+        ("module: probes.workload", "modul: probes.workload"),
+        11,
+        "unknown key 'modul' in a python provider",
+    ),
+    "provider incomplete": ((", func: ready_replicas", ""), 11, "a python provider needs 'func'"),
+    # faults
+    "unknown fault": (("func: pod_evict", "func: pod_evikt"), 18, "did you mean 'pod_evict'?"),
+    "fault as probe": (("  - type: action", "  - type: probe"), 13, "the fault 'pod_evict' is an action, not a probe"),
+    "fault parameter": (("deadline: 0s", "deadlin: 0s"), 20, "unknown key 'deadlin' in the arguments of pod_evict"),
+    "fault in rollbacks": (
+        ("rollbacks: []", f"rollbacks:\n  - {{type: action, name: a, {KILL}}}"),
+        23,
+        "a fault does not belong to the rollbacks",
+    ),
+    "no target": ((f"        target: {TARGET}\n", ""), 19, "pod_evict needs 'target'"),
+    "no namespace": (target("{selector: app=cart, pods: 3}"), 21, "a target needs 'namespace'"),
+    "no selector": (target("{namespace: shop, pods: 3}"), 21, "a target needs 'selector'"),
+    "no count": (target("{namespace: shop, selector: app=cart}"), 21, "a target needs 'pods'"),
+    "zero pods": (("pods: 3, at", "pods: 0, at"), 21, "0 is not a count of at least 1"),
+    "negative pods": (("pods: 3, at", "pods: -1, at"), 21, "-1 is not a count of at least 1"),
+    "true pods": (("pods: 3, at", "pods: true, at"), 21, "true is not a whole number"),
+    "at-once above": (("at-once: 3", "at-once: 4"), 21, "at-once 4 is more than the 3 pods of the target"),
+    "bad namespace": (("namespace: shop,", "namespace: Shop,"), 21, "'Shop' is not the name of a namespace"),
+    "bad selector": (("selector: app=cart", "selector: app=*"), 21, "'app=*' is not a label selector"),
+    "container": (("pods: 3, at", "container: x, pods: 3, at"), 21, "pod_evict acts on whole pods"),
+    "nodes for pods": (("pods: 3, at", "nodes: 1, pods: 3, at"), 21, "pod_evict is aimed at pods, not nodes"),
+    "hosting for pods": (("pods: 3, at", "hosting: shop/app=cart, pods: 3, at"), 21, "'hosting' picks nodes, not pods"),
+    # caps
+    "no blast radius": ((f"    {RADIUS}\n", ""), 24, "an experiment with faults needs 'blast-radius'"),
+    "no namespaces": (("namespaces: [shop], pods: 3", "pods: 3"), 32, "'blast-radius' needs 'namespaces'"),
+    "wrong cap namespace": (("namespaces: [shop]", "namespaces: [Shop]"), 32, "'Shop' is not the name of a namespace"),
+    "negative cap": (("[shop], pods: 3", "[shop], pods: -3"), 32, "-3 is not a count"),
+    "outside": (("namespaces: [shop]", "namespaces: [mail]"), 21, "namespace 'shop' is outside the blast radius"),
+    "above the cap": (
+        ("[shop], pods: 3", "[shop], pods: 2"),
+        21,
+        "the faults ask for 3 pods, the blast radius allows 2",
+    ),
+    # meaning
+    "budget not exercised": ((FUNC, "func: pod_kill\n"), 29, "'disruption-budget' is not exercised by pod_kill"),
+    "budget elsewhere": (
+        ("{name: cart}", "{name: cart, namespace: mail}"),
+        29,
+        "no fault evicts pods of this namespace",
+    ),
+    "breaker not exercised": ((RECOVERY, "breaker: {dependency: cart}"), 30, "'breaker' is not exercised by pod_evict"),
+    "recovery too long": (
+        ("within: 30s", "within: 90s"),
+        30,
+        "recovery within 90 s exceeds the recovery phase of 60 s",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_wrong_experiment_is_refused_by_line_and_word(refused, case):
+    change, line, words = CASES[case]
+    told = "\n".join(refused(change))
+    assert f"evict.yaml:{line}: " in told
+    assert words in told
+
+
+def test_promises_about_operations_need_load(refused):
+    told = "\n".join(refused((LOAD, ""), (RECOVERY, "availability: {ratio: 99%}")))
+    assert "evict.yaml:29: 'availability' needs 'load'" in told
+    assert "evict.yaml:30: 'abort-when' needs 'load'" in told
+
+
+def test_a_breaker_needs_a_fault_that_touches_its_dependency(refused, loaded):
+    kill = ((FUNC, "func: pod_kill\n"), (DEADLINE, ""), (BUDGET, "      breaker: {dependency: registry}\n"))
+    assert "no fault touches the dependency 'registry'" in refused(*kill)[0]
+    assert loaded(*kill, ("dependency: registry", "dependency: cart"))
+
+
+def test_an_eviction_beside_a_kill_does_not_touch_the_dependency(refused):
+    both = (
+        "        target: " + TARGET,
+        "        target: "
+        + TARGET
+        + "\n  - {type: action, name: kill, provider: {type: python, module: harness.chaostoolkit.actions,"
+        "\n     func: pod_kill, arguments: {target: {namespace: shop, selector: app=mail, pods: 1}}}}",
+    )
+    cap = ("[shop], pods: 3", "[shop], pods: 4")
+    assert "no fault touches" in refused(both, cap, (BUDGET, "      breaker: {dependency: cart}\n"))[0]
+
+
+NODE = (TARGET, "{nodes: 1, hosting: shop/app=cart}")
+STOP = (FUNC, "func: node_stop\n")
+
+
+def node(*more):
+    return (NODE, STOP, (DEADLINE, ""), (BUDGET, ""), *more)
+
+
+def test_node_faults_need_a_cap_for_nodes(refused, loaded):
+    assert "the faults ask for 1 nodes, the blast radius allows 0" in refused(*node())[0]
+    assert loaded(*node(("[shop], pods: 3", "[shop], nodes: 1"))).faults[0].target.kind == "node"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{nodes: 1}", "a node target needs 'selector' or 'hosting'"),
+        ("{nodes: 1, hosting: shop}", "'shop' is not namespace/selector"),
+        ("{nodes: 1, hosting: shop/a=*}", "'a=*' is not a label selector"),
+        ("{nodes: 1, hosting: mail/app=cart}", "namespace 'mail' is outside the blast radius"),
+        ("{nodes: 1, namespace: shop, selector: a=b}", "nodes have no namespace"),
+        ("{pods: 1, selector: a=b}", "node_stop is aimed at nodes, not pods"),
+    ],
+)
+def test_wrong_node_targets_are_refused(refused, written, words):
+    told = refused((TARGET, written), STOP, (DEADLINE, ""), (BUDGET, ""), ("[shop], pods: 3", "[shop], nodes: 1"))
+    assert words in "\n".join(told)
+
+
+def test_nodes_picked_by_label_may_carry_any_dependency(loaded):
+    cap = ("[shop], pods: 3", "[shop], nodes: 1")
+    breaker = (RECOVERY, "breaker: {dependency: registry}")
+    assert loaded((TARGET, "{nodes: 1, selector: zone=a}"), STOP, (DEADLINE, ""), (BUDGET, ""), cap, breaker)
+
+
+def test_a_drain_exercises_the_budget_of_any_namespace(loaded):
+    cap = ("[shop], pods: 3", "[shop], nodes: 1")
+    named = ("{name: cart}", "{name: cart, namespace: mail}")
+    drain = (FUNC, "func: node_drain\n")
+    assert loaded((TARGET, "{nodes: 1, selector: zone=a}"), drain, (DEADLINE, ""), cap, named)
+
+
+def test_a_relaxed_objective_says_why(refused, loaded, slo):
+    weaker = (RECOVERY, "availability: {ratio: 90%}")
+    told = refused(weaker, defaults=slo)
+    assert told[0] == "evict.yaml:30: 'availability' ratio 90 % is weaker than the stack's 99.50 %"
+    assert loaded((RECOVERY, "availability: {ratio: 90%, why: one is gone}"), defaults=slo)
+    assert loaded((RECOVERY, "availability: {ratio: 99.9%}"), defaults=slo)
+    assert loaded(weaker)
+
+
+def test_a_quantile_that_is_left_out_is_relaxed_too(refused, loaded, slo):
+    told = refused((RECOVERY, "latency: {p99: 3s}"), defaults=slo)
+    assert told[0] == "evict.yaml:30: 'latency' leaves out the stack's p95 of 1 s"
+    assert "'latency' p99 3 s is weaker than the stack's 2 s" in "\n".join(told)
+    assert loaded((RECOVERY, "latency: {p95: 1s, p99: 1s}"), defaults=slo)
+
+
+def test_an_experiment_without_fault_or_promise_is_refused(refused):
+    told = refused(
+        ("method:\n", "method: []\nrollbacks:\n"),
+        ("rollbacks: []\n", ""),
+        ("harness.chaostoolkit.actions", "shop.actions"),
+        (BUDGET, ""),
+        ("    objectives:\n      recovery: {within: 30s}\n", ""),
+        ("  probes:", "  controls:"),
+    )
+    assert told[0] == "evict.yaml:1: this experiment has neither fault nor promise"
