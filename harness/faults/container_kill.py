@@ -24,7 +24,7 @@ def choose(pod: pods.Pod, name: str) -> Mapping[str, Any]:
     statuses = pod.get("status", {}).get("containerStatuses") or []
     first = name or pod["spec"]["containers"][0]["name"]
     status = next((item for item in statuses if item["name"] == first), None)
-    if status is None or not status.get("state", {}).get("running"):
+    if status is None or "running" not in status.get("state", {}):
         known = ", ".join(item["name"] for item in pod["spec"]["containers"])
         raise InjectionFailed(
             f"container {first} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
