@@ -67,7 +67,7 @@ class Session:
             yield replace(self.options, say=say)
         except HarnessError as error:
             self.note(error)
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         except Exception:
             self.codes.append(int(Exit.INTERNAL))
             raise

@@ -188,6 +188,7 @@ def test_a_missing_cluster_is_an_error_that_says_how_to_mend_it(pytester, door):
     result.assert_outcomes(errors=1)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["no local cluster", "*fix   run `make up`"])
+    result.stdout.no_fnmatch_line("*During handling*")
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
