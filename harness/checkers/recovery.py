@@ -26,16 +26,19 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     if begin is None:
         return Finding("recovery", State.UNKNOWN, "no fault was injected", target)
     short = _shortfalls(history, begin)
-    operations = [operation for operation in history.operations if operation.intended >= begin]
+    operations = [operation for operation in history.operations if operation.finished >= begin]
     if not operations and (history.load_rate or short is None):
         missing = "no operation was seen" if history.load_rate else "neither load nor readiness was seen"
         return Finding("recovery", State.UNKNOWN, f"{missing} after the fault", target, recovery="no data")
-    bad = [operation.intended for operation in operations if not operation.ok]
+    failures = [operation.intended for operation in history.operations if not operation.ok]
+    bad = [time for time in failures if time >= begin]
     # Without load only readiness tells, and it is watched to the end of the run.
     end = max((operation.intended for operation in operations), default=history.end)
     last = max([begin, *bad, *(until for _, until in short or [])])
     blind = census.gaps(operations, (begin, end), history.load_rate)
-    seen_steady = end - max([begin, *bad]) >= steady and all(until < history.end for _, until in short or [])
+    # Traffic that was good throughout is steady from the start; readiness is a state, it needs no stretch of time.
+    since = max(failures, default=history.start)
+    seen_steady = (not operations or end - since >= steady) and all(until < history.end for _, until in short or [])
     detail = {"from": begin, "failed": len(bad), "last_bad": last, "unseen": len(blind), "steady": seen_steady}
     took = seconds(last - begin) if seen_steady else f"> {seconds(last - begin)}"
     if last - begin > within:

@@ -14,6 +14,17 @@ def test_a_system_that_never_faltered_recovered_at_once(run):
     assert (found.state, found.recovery) == (State.HELD, "0 ms")
 
 
+def test_a_run_that_ends_right_after_the_undo_is_steady_when_nothing_ever_failed(run, ops, sampled):
+    assert recovery.check(run(operations=ops(until=19.2)), PROMISE).state is State.HELD
+    ready = sampled(READY, [(0, 3)], desired="3")
+    assert recovery.check(run(operations=[], load_rate=None, samples=ready, end=19.0), PROMISE).state is State.HELD
+
+
+def test_a_run_that_ends_right_after_the_undo_is_unknown_when_something_just_failed(run, ops):
+    just = ops(lambda at: {"status": 0} if 18 <= at < 19 else {}, until=19.2)
+    assert recovery.check(run(operations=just), PROMISE).state is State.UNKNOWN
+
+
 def test_the_last_failure_after_the_undo_ends_the_recovery(run, ops):
     found = recovery.check(run(operations=ops(lambda at: {"status": 503 if 12 <= at <= 22.5 else 200})), PROMISE)
     assert (found.state, found.recovery) == (State.HELD, "3.5 s")
