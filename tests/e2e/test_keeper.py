@@ -61,6 +61,7 @@ def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
         "command": ["python3", "-u", "-c", SERVER],
         "ports": [{"containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 2},
+        "livenessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 2, "failureThreshold": 5},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
     }
     spread = {
@@ -268,6 +269,25 @@ async def test_a_frozen_pod_answers_nothing_until_it_thaws(reach: Reach, kube: K
     assert seen["healed"] == {"ready": True, "request": "answered"}
 
 
+async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(reach: Reach, kube: Kube) -> None:
+    fault = planned("pod_freeze", await pod_of(kube))
+    kind = REGISTRY["pod_freeze"]
+    assert reach.keeper
+    await reach.keeper.register(fault.id, kind.undo(fault, reach))
+    await kind.inject(fault, reach)
+
+    async def given_up() -> bool:
+        events = await kube.list(
+            f"/api/v1/namespaces/{NAMESPACE}/events", fields=f"involvedObject.uid={fault.victim.uid}"
+        )
+        return any(item["reason"] == "Killing" for item in events)
+
+    await until(given_up)
+    await kind.heal(fault, reach)
+    with anyio.fail_after(120):
+        print(await kind.healed(fault, reach))
+
+
 async def test_a_cordoned_node_is_uncordoned(reach: Reach, kube: Kube) -> None:
     victim = await node_of(kube)
     seen = await walk(reach, planned("node_cordon", victim))
@@ -425,13 +445,16 @@ async def test_a_suspended_run_is_healed_and_harmless_when_it_wakes(workload: Lo
     await until(lambda: nodes.answers(kube, victim.name))
 
 
-async def test_a_keeper_that_is_killed_with_the_run_heals_when_it_starts_again(
-    workload: LocalCluster, kube: Kube
-) -> None:
+async def test_a_keeper_that_died_before_the_run_heals_when_it_starts_again(workload: LocalCluster, kube: Kube) -> None:
     victim = await node_of(kube)
     with child("node_freeze", victim) as (run, process):
+        docker(workload, "kill", container.NAME)
         process.kill()
-        docker(workload, "restart", "--time=0", container.NAME)
+        process.wait()
+        try:
+            assert docker(workload, "inspect", "--format", "{{.State.Paused}}", victim.name) == "true\n"
+        finally:
+            docker(workload, "start", container.NAME)
         await clean(kube, workload, run)
     await until(lambda: nodes.answers(kube, victim.name))
 
