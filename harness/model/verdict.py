@@ -17,7 +17,7 @@ class Verdict(enum.StrEnum):
     DEVIATED = "DEVIATED"
     ABORTED = "ABORTED"
     INCONCLUSIVE = "INCONCLUSIVE"
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105
 
     @property
     def exit(self) -> Exit:
@@ -47,7 +47,16 @@ class Finding:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-WORST_FIRST = (Exit.DIRTY, Exit.INTERNAL, Exit.USAGE, Exit.DEVIATED, Exit.ABORTED, Exit.INCONCLUSIVE, Exit.NOTHING_RAN, Exit.PASS)
+WORST_FIRST = (
+    Exit.DIRTY,
+    Exit.INTERNAL,
+    Exit.USAGE,
+    Exit.DEVIATED,
+    Exit.ABORTED,
+    Exit.INCONCLUSIVE,
+    Exit.NOTHING_RAN,
+    Exit.PASS,
+)
 
 
 def fold(findings: Iterable[Finding], *, undone: bool, aborted: bool) -> Verdict:
