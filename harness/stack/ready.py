@@ -15,7 +15,7 @@ GATEWAY = "http://127.0.0.1:18080/v1/agents/agent-1/execute"
 HOST = "api.claude-ecosystem.com"
 PROMETHEUS = "http://127.0.0.1:19090/-/ready"
 NAMESPACES = ("claude-ecosystem-prod", "istio-system", "monitoring")
-ROLLOUT_SECONDS = 240.0
+ROLLOUT_SECONDS = 150.0
 ANSWER_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 

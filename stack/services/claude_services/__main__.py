@@ -1,11 +1,11 @@
-"""Run one service: `python -m claude_services orchestrator|registry|router|gateway`."""
+"""Run one service: `python -m claude_services orchestrator|registry|router|gateway|discovery`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from claude_services import orchestrator, registry, router, settings
+from claude_services import discovery, orchestrator, registry, router, settings
 from claude_services.gateway import control_plane
 from claude_services.web import Service
 
@@ -14,6 +14,7 @@ SERVICES: dict[str, tuple[str, Callable[[settings.Settings], Service]]] = {
     "registry": ("claude-agent-registry", registry.build),
     "router": ("claude-tool-router", router.build),
     "gateway": ("claude-ecosystem-gateway", control_plane.build),
+    "discovery": ("claude-prometheus", discovery.build),
 }
 
 

@@ -13,7 +13,8 @@ import yaml
 
 from claude_services.gateway import translate
 from claude_services.gateway.fields import Refused, duration
-from claude_services.gateway.mesh import Mesh, by_name
+from claude_services.gateway.mesh import Mesh
+from claude_services.json_objects import by_name
 
 STACK = Path(__file__).parents[3] / "stack"
 STABLE, CANARY = {"version": "v1.2.0"}, {"version": "v1.3.0-rc1"}

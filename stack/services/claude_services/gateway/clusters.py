@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from claude_services.gateway.fields import Json, Refused, duration, only
+from claude_services.gateway.fields import Refused, duration, only
 from claude_services.gateway.mesh import Mesh
+from claude_services.json_objects import Json
 
 TYPE = "type.googleapis.com/envoy"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

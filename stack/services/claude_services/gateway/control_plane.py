@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,9 +14,12 @@ import httpx
 from fastapi import FastAPI, HTTPException
 from prometheus_client import Counter, Gauge
 
-from claude_services.gateway import translate, watch
-from claude_services.gateway.fields import Json, Refused
+from claude_services import watch
+from claude_services.files import AtomicFiles
+from claude_services.gateway import translate
+from claude_services.gateway.fields import Refused
 from claude_services.gateway.mesh import Mesh
+from claude_services.json_objects import Json
 from claude_services.settings import Settings
 from claude_services.web import Service
 
@@ -33,7 +35,7 @@ class ControlPlane:
     def __init__(self, folder: Path, gateway: str, namespace: str) -> None:
         self._folder, self._gateway, self._namespace = folder, gateway, namespace
         self.mesh = Mesh()
-        self._on_disk: dict[str, str] = {}
+        self._files = AtomicFiles(folder)
         self._changed = asyncio.Event()
         self._listed: set[str] = set()
         self.delivered = False
@@ -51,9 +53,9 @@ class ControlPlane:
             f"/api/v1/{inside}/pods": self.mesh.pods,
         }
 
-    async def run(self, api: httpx.AsyncClient) -> None:
+    async def run(self) -> None:
         """Watch and write until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
+        async with watch.api_client() as api, asyncio.TaskGroup() as tasks:
             for path, target in self.collections().items():
                 tasks.create_task(watch.follow(api, path, target, partial(self._note, path)))
             tasks.create_task(self._write_forever())
@@ -78,31 +80,17 @@ class ControlPlane:
             log.error("configuration refused", extra={"data": {"where": refusal.where, "why": refusal.why}})
             return
         for name, text in wanted.items():
-            if self._on_disk.get(name) != text:
-                self._replace(name, text)
+            if self._files.replace(name, text):
+                WRITTEN.inc()
             if name.startswith("eds-"):
                 count = translate.addresses(text)
                 ADDRESSES.labels(name).set(count)
                 self.delivered = self.delivered or count > 0
 
-    def _replace(self, name: str, text: str) -> None:
-        draft = self._folder / f".{name}"
-        draft.write_text(text)
-        draft.replace(self._folder / name)
-        self._on_disk[name] = text
-        WRITTEN.inc()
-
     @property
     def started(self) -> bool:
         """Whether Envoy has something to start from."""
-        return "lds.json" in self._on_disk
-
-
-def _end_with(running: asyncio.Task[None]) -> None:
-    # A control plane that no longer follows the mesh must not look alive; the kubelet starts it again.
-    if not running.cancelled():
-        log.critical("stopped following the mesh", exc_info=running.exception())
-        os.kill(os.getpid(), signal.SIGTERM)
+        return self._files.count > 0
 
 
 def build(settings: Settings) -> Service:
@@ -116,11 +104,8 @@ def build(settings: Settings) -> Service:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with watch.api_client() as api:
-            running = asyncio.create_task(plane.run(api))
-            running.add_done_callback(_end_with)
+        async with watch.kept(plane.run()):
             yield
-            running.cancel()
         await admin.aclose()
 
     async def ready() -> str:

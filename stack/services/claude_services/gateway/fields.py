@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-Json = dict[str, Any]
+from claude_services.json_objects import Json
 
 
 class Refused(Exception):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from claude_services.gateway.fields import Json, Refused
+from claude_services.gateway.fields import Refused
+from claude_services.json_objects import Json
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -57,8 +58,3 @@ class Mesh:
         pod = self.pods.get((endpoint.get("targetRef") or {}).get("name", ""), {})
         carried = pod.get("metadata", {}).get("labels", {})
         return all(carried.get(key) == value for key, value in labels.items())
-
-
-def by_name(objects: Iterable[Json]) -> dict[str, Json]:
-    """Index objects by their name."""
-    return {item["metadata"]["name"]: item for item in objects}

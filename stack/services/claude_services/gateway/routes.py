@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from claude_services.gateway import clusters
-from claude_services.gateway.fields import Json, Refused, duration, only
+from claude_services.gateway.fields import Refused, duration, only
 from claude_services.gateway.mesh import Mesh
+from claude_services.json_objects import Json
 
 FAULT = "envoy.filters.http.fault"
 

@@ -6,8 +6,8 @@ import json
 
 from claude_services.gateway import clusters, routes
 from claude_services.gateway.clusters import TYPE
-from claude_services.gateway.fields import Json
 from claude_services.gateway.mesh import Mesh
+from claude_services.json_objects import Json
 
 LISTEN_PORT = 8080
 RDS = "rds.json"

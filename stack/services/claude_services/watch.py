@@ -6,14 +6,15 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 
-from claude_services.gateway.fields import Json
-from claude_services.gateway.mesh import by_name
+from claude_services.json_objects import Json, by_name
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 WATCH_SECONDS = 50
@@ -35,6 +36,21 @@ def _token(request: httpx.Request) -> httpx.Request:
     # Read at every request: the kubelet renews the file.
     request.headers["Authorization"] = f"Bearer {(ACCOUNT / 'token').read_text().strip()}"
     return request
+
+
+@asynccontextmanager
+async def kept(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` beside the body; when it ends by itself the process ends too, so that the kubelet starts it again."""
+    running = asyncio.create_task(work)
+    running.add_done_callback(_end_with)
+    yield
+    running.cancel()
+
+
+def _end_with(running: asyncio.Task[None]) -> None:
+    if not running.cancelled():
+        log.critical("stopped following", exc_info=running.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def follow(api: httpx.AsyncClient, path: str, target: dict[str, Json], changed: Callable[[], None]) -> None:
