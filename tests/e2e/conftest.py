@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,18 +9,7 @@ import pytest
 
 from harness.cluster import local
 from harness.cluster.local import LocalCluster
-
-ROOT = Path(__file__).parents[2]
-HARNESS = [sys.executable, "-m", "harness.cli"]
-
-
-def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
-    done = subprocess.run([*HARNESS, *words], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
-    assert not check or done.returncode == 0, (
-        f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    )
-    return done
+from tests.e2e.live import harness
 
 
 @pytest.fixture(scope="session")
@@ -45,25 +30,3 @@ def as_found(cluster: LocalCluster, tmp_path: Path) -> Iterator[None]:
     yield
     after = harness("fingerprint", "--compare", str(before), check=False)
     assert after.returncode == 0, after.stdout
-
-
-def kubectl(cluster: LocalCluster, *words: str, check: bool = True) -> str:
-    """Ask the cluster beside the harness, through kubectl in the control plane."""
-    argv = ["docker", "exec", cluster.control_plane, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words]
-    environment = {**os.environ, "DOCKER_HOST": cluster.docker_host}
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=environment)
-    assert not check or done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def docker(cluster: LocalCluster, *words: str, check: bool = True) -> str:
-    """Ask the Docker daemon beside the harness."""
-    environment = {**os.environ, "DOCKER_HOST": cluster.docker_host}
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60, env=environment)
-    assert not check or done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def events(directory: Path) -> list[dict[str, object]]:
-    """Read a run's journal as plain lines."""
-    return [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines() if line.endswith("}")]

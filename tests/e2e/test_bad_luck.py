@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import HARNESS, ROOT, events, harness, kubectl
 
 from harness.cluster.local import LocalCluster
+from tests.e2e.live import HARNESS, ROOT, events, harness, kubectl
 
 pytestmark = pytest.mark.e2e
 NS = "claude-ecosystem-prod"

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import HARNESS, ROOT, docker, harness, kubectl
 
 from harness.cluster.local import LocalCluster
+from tests.e2e.live import HARNESS, ROOT, docker, harness, kubectl
 
 pytestmark = pytest.mark.e2e
 LEASE_SECONDS = 15

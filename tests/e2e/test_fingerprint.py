@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import docker, harness, kubectl
 
 from harness.cluster.local import LocalCluster
+from tests.e2e.live import docker, harness, kubectl
 
 pytestmark = pytest.mark.e2e
 NS = "claude-ecosystem-prod"

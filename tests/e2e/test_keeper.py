@@ -23,7 +23,7 @@ from harness.keeper import client, container
 from harness.keeper.client import Keeper
 from harness.model.plan import PlannedFault, Victim
 
-from .conftest import docker
+from tests.e2e.live import docker
 
 NAMESPACE = "chaos-keeper-test"
 APP = "victim"

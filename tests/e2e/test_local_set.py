@@ -9,9 +9,9 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, events
 
 from harness.cluster.local import LocalCluster
+from tests.e2e.live import ROOT, events
 
 pytestmark = pytest.mark.e2e
 

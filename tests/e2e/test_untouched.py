@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, docker, events, harness
 
 from harness.cluster.local import LocalCluster
+from tests.e2e.live import ROOT, docker, events, harness
 
 pytestmark = pytest.mark.e2e
 AUDIT = "/var/log/kubernetes/audit.log"

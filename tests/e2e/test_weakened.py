@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, events, harness
 
 from harness.cluster.local import LocalCluster
+from tests.e2e.live import ROOT, events, harness
 
 pytestmark = pytest.mark.e2e
 

@@ -1,0 +1,45 @@
+"""Drive the harness as a user does, and look at the cluster beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.cluster.local import LocalCluster
+
+ROOT = Path(__file__).parents[2]
+HARNESS = [sys.executable, "-m", "harness.cli"]
+
+
+def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    done = subprocess.run([*HARNESS, *words], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    assert not check or done.returncode == 0, (
+        f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
+    return done
+
+
+def kubectl(cluster: LocalCluster, *words: str, check: bool = True) -> str:
+    """Ask the cluster beside the harness, through kubectl in the control plane."""
+    argv = ["docker", "exec", cluster.control_plane, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words]
+    environment = {**os.environ, "DOCKER_HOST": cluster.docker_host}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=environment)
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def docker(cluster: LocalCluster, *words: str, check: bool = True) -> str:
+    """Ask the Docker daemon beside the harness."""
+    environment = {**os.environ, "DOCKER_HOST": cluster.docker_host}
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60, env=environment)
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def events(directory: Path) -> list[dict[str, object]]:
+    """Read a run's journal as plain lines."""
+    return [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines() if line.endswith("}")]
