@@ -9,7 +9,9 @@ from harness.checkers import REGISTRY, evidence, hypothesis
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, Sample
-from harness.model.verdict import Finding
+from harness.model.verdict import Finding, State
+
+LATE_SHARE = 0.02
 
 
 def history(events: Sequence[Event], operations: Sequence[Operation]) -> History:
@@ -79,11 +81,28 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
     ]
 
 
-def findings(experiment: Experiment, seen: History) -> list[Finding]:
-    """Ask the checker of every objective, then whether the faults were felt and the hypothesis held."""
+def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> list[Finding]:
+    """Ask the checker of every objective, then whether load and faults were real and the hypothesis held."""
     asked = [REGISTRY[objective.checker](seen, objective.parameters) for objective in experiment.objectives]
+    if experiment.load:
+        asked.append(load(events))
     if experiment.faults:
         asked.append(evidence.check(seen))
     if experiment.probes:
         asked.append(hypothesis.check(seen))
     return asked
+
+
+def load(events: Sequence[Event]) -> Finding:
+    """Say whether the load kept its own schedule; one that died or fell behind proves nothing."""
+    target = f"<= {LATE_SHARE:.0%} sent late"
+    ended = next((event.data for event in events if event.type == "load.ended"), None)
+    if ended is None or "lost" in ended:
+        why = str(ended["lost"]) if ended else "it never ended"
+        return Finding("load", State.UNKNOWN, f"the load did not account for itself: {why}", target)
+    sent, late = int(ended["operations"]), int(ended["late"])
+    seen = f"{late} of {sent}"
+    if late > LATE_SHARE * sent:
+        why = f"the load fell behind its schedule, by {ended['max_lateness']:.2f} s at most"
+        return Finding("load", State.UNKNOWN, why, target, in_fault=seen)
+    return Finding("load", State.HELD, f"{sent} operations", target, in_fault=seen)

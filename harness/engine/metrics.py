@@ -1,9 +1,11 @@
-"""Fetch the run's own stretch of Prometheus' memory once, when the run is over: breakers, attempts, fast failures."""
+"""Fetch the run's own stretch of Prometheus' memory once, when the run is over: breakers, attempts, error ratio."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
@@ -11,46 +13,48 @@ from harness.engine.session import Session
 
 PROMETHEUS = "http://127.0.0.1:19090"
 STEP_SECONDS = 1
-SERIES = {
+NAMES = {
     "breaker_state": ("breaker", "dependency"),
     "breaker_fast_failures_total": ("breaker_fast_failures", "dependency"),
     "client_attempts_total": ("client_attempts", "dependency"),
     "client_calls_total": ("client_calls", "dependency"),
     "upstream_received_total": ("upstream_received", "service"),
 }
-NEEDED_BY = frozenset({"breaker", "retries", "burn-rate"})
+CLIENTS = f'{{__name__=~"{"|".join(NAMES)}"}}'
+# Five scrapes wide: long enough for a rate, short enough to show one fault.
+_INGRESS = 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="ingress"'
+ERROR_RATIO = (
+    f'(sum(rate({_INGRESS},envoy_response_code_class="5"}}[10s])) or vector(0)) / sum(rate({_INGRESS}}}[10s]))'
+)
+QUERIES = {"breaker": CLIENTS, "retries": CLIENTS, "burn-rate": ERROR_RATIO}
 
 
 async def collect(session: Session) -> None:
-    """Write every sample of the run's metrics into the journal; no answer is written down as no data."""
-    if not NEEDED_BY & {objective.checker for objective in session.experiment.objectives}:
+    """Write every sample that an objective needs into the journal; no answer is written down as no data."""
+    asked = {QUERIES[one.checker] for one in session.experiment.objectives if one.checker in QUERIES}
+    if not asked:
         return
-    url = os.environ.get("HARNESS_PROMETHEUS", PROMETHEUS)
     end = time.time()
     start = end - session.journal.now()
-    params: dict[str, str | float] = {
-        "query": f'{{__name__=~"{"|".join(SERIES)}"}}',
-        "start": start,
-        "end": end,
-        "step": STEP_SECONDS,
-    }
-    try:
-        async with httpx.AsyncClient(timeout=10) as client:
-            answer = await client.get(f"{url}/api/v1/query_range", params=params)
-            answer.raise_for_status()
-            result = answer.json()["data"]["result"]
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        session.write("sample", series="prometheus", value=None, labels={"error": f"{type(error).__name__}: {error}"})
-        return
-    for found in result:
-        metric = found["metric"]
-        prefix, label = SERIES[metric["__name__"]]
-        labels = {key: metric[key] for key in ("pod", "outcome") if key in metric}
-        for at, value in found["values"]:
-            session.write(
-                "sample",
-                series=f"{prefix}/{metric.get(label, '')}",
-                value=float(value),
-                labels=labels,
-                time=at - start,
-            )
+    async with httpx.AsyncClient(base_url=os.environ.get("HARNESS_PROMETHEUS", PROMETHEUS), timeout=10) as client:
+        for query in sorted(asked):
+            parameters: dict[str, str | float] = {"query": query, "start": start, "end": end, "step": STEP_SECONDS}
+            try:
+                answer = await client.get("/api/v1/query_range", params=parameters)
+                answer.raise_for_status()
+                found = answer.json()["data"]["result"]
+            except (httpx.HTTPError, ValueError, KeyError) as error:
+                why = f"{type(error).__name__}: {error}"
+                session.write("sample", series="prometheus", value=None, labels={"error": why})
+                continue
+            for series in found:
+                _write(session, series, start)
+
+
+def _write(session: Session, series: Mapping[str, Any], start: float) -> None:
+    metric: Mapping[str, str] = series["metric"]
+    labels = {key: metric[key] for key in ("pod", "outcome") if key in metric}
+    prefix, label = NAMES.get(metric.get("__name__", ""), ("prometheus", ""))
+    name = f"{prefix}/{metric.get(label, '')}" if label else f"{prefix}/error-ratio"
+    for at, value in series["values"]:
+        session.write("sample", series=name, value=float(value), labels=labels, time=at - start)

@@ -241,8 +241,9 @@ async def _undo_one(session: Session, fault: PlannedFault) -> None:
 
 async def _judge(session: Session, failure: HarnessError | None) -> tuple[Verdict, str]:
     await metrics.collect(session)
-    seen = judge.history(reader.read(session.directory), operations.read(session.directory))
-    findings = judge.findings(session.experiment, seen)
+    events = reader.read(session.directory)
+    seen = judge.history(events, operations.read(session.directory))
+    findings = judge.findings(session.experiment, seen, events)
     if failure and not session.abort:
         findings.append(Finding("run", State.UNKNOWN, failure.what + (f": {failure.why}" if failure.why else "")))
     for finding in findings:
