@@ -22,7 +22,6 @@ from harness.faults import REGISTRY, Reach, crds, nodes, resource
 from harness.keeper import client, container
 from harness.keeper.client import Keeper
 from harness.model.plan import PlannedFault, Victim
-
 from tests.e2e.live import docker
 
 NAMESPACE = "chaos-keeper-test"
@@ -102,6 +101,11 @@ def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             await kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
+
+            async def gone() -> bool:
+                return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={NAMESPACE}")
+
+            await until(gone)
 
     anyio.run(make)
     yield cluster

@@ -154,7 +154,7 @@ anyio.run(main)
 
 
 async def test_a_run_without_a_beat_is_healed_and_stays_expired(keeper, docker):
-    run = await frozen(keeper, lease=0.3)
+    run = await frozen(keeper, lease=1.0)
     with anyio.fail_after(10):
         await run.lost.wait()
     await anyio.to_thread.run_sync(docker.wait, lambda: not docker.state("node-a")["Paused"])
@@ -169,9 +169,9 @@ async def test_a_run_without_a_beat_is_healed_and_stays_expired(keeper, docker):
 
 
 async def test_a_beat_keeps_the_run_alive(keeper):
-    run = await Keeper.connect(keeper.socket, "run-1", 1.0)
-    for _ in range(6):
-        await anyio.sleep(0.3)
+    run = await Keeper.connect(keeper.socket, "run-1", 1.5)
+    for _ in range(5):
+        await anyio.sleep(0.4)
         await run.beat()
     assert not run.lost.is_set()
     await run.end()
