@@ -1,17 +1,41 @@
-"""Every view of a run, drawn from its journal alone."""
+"""Every view of a run, drawn from its journal alone; a run that died has them too."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness.journal import reader
-from harness.report.terminal import text
+from harness.journal import operations, reader
+from harness.journal.event import Event
+from harness.report import terminal
+from harness.report.view import build
 
 __all__ = ["text", "write"]
 
 
+def text(events: Sequence[Event], *, color: bool = False, width: int = 100) -> str:
+    """Return the block that ends a run, from its events."""
+    return terminal.draw(build(events), color=color, width=width)
+
+
 def write(dir: Path) -> str:
-    """Rebuild every view beside the journal and return the end-of-run block."""
-    block = text(reader.read(dir))
-    (dir / "result.txt").write_text(block + "\n")
+    """Rebuild index.html, junit.xml, summary.md and result.txt beside the journal; return the end-of-run block.
+
+    A disk that takes no file cannot hide the verdict: the block then says what could not be written.
+    """
+    from harness.report import html, junit, markdown
+
+    view = build(reader.read(dir), operations.read(dir))
+    block = terminal.draw(view, report=str(dir / "index.html"))
+    views = {
+        "result.txt": lambda: block + "\n",
+        "junit.xml": lambda: junit.draw([(view, dir)]),
+        "summary.md": lambda: markdown.draw(view, dir),
+        "index.html": lambda: html.draw(view),
+    }
+    for name, draw in views.items():
+        try:
+            (dir / name).write_text(draw(), encoding="utf-8")
+        except OSError as error:
+            block += f"\nerror  {name} was not written: {error}"
     return block

@@ -1,79 +1,119 @@
-"""The end of a run as a person reads it in a terminal: limit beside actual, words and glyphs, not colour alone."""
+"""Draw the end-of-run block: the limit beside what was seen, words and signs before colour."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import textwrap
+from collections.abc import Callable, Sequence
 
-from harness.journal.event import Event
+from harness.model.verdict import Finding, State
+from harness.report import words
+from harness.report.values import View
 
-GLYPHS = {"held": "v", "broken": "x", "unknown": "?"}
-COLOURS = {"PASS": "32", "DEVIATED": "31", "INCONCLUSIVE": "33", "ABORTED": "33", "DIRTY": "35"}
-COLUMNS = ("", "target", "baseline", "in fault", "recovery")
+Paint = Callable[[str, str], str]
+COLORS = {"v": "32", "x": "31", "?": "33", "!": "35"}
+HEADERS = ("target", "baseline", "in fault", "recovery")
+SUMMARY_LEAST = 28
+CELL_MOST = 34
 
 
-def text(events: Sequence[Event], *, color: bool = False, width: int = 100) -> str:
-    """Draw the block that ends a run; a run that died is drawn as far as it got."""
-    start = _first(events, "run.start")
-    verdict = _first(events, "verdict")
-    findings = [event.data for event in events if event.type == "finding"]
-    lines = [_headline(start, verdict, findings, events, color)]
-    if findings:
-        lines += _table(findings, width)
-    reason = str(verdict.get("reason") or "")
-    if reason:
-        lines.append(_clip(f"why    {reason}", width))
-    for event in events:
-        if event.type == "abort":
-            lines.append(
-                _clip(f"abort  {event.data['why']}; undo began after {event.data['latency'] * 1000:.0f} ms", width)
-            )
-        elif event.type == "error":
-            lines.append(_clip(f"error  {event.data['what']} {event.data['why']}".rstrip(), width))
-    if start:
-        lines.append(f"next   harness show {start['run']} | harness run {start['path']} --seed {start['seed']}")
+def draw(view: View, *, color: bool = False, width: int = 100, report: str = "") -> str:
+    """Return the block, lines at most `width` wide where words allow; `report` is where the page lies."""
+    paint = _paint if color else _plain
+    lines = [_head(view, paint, width), *_table(view, paint, width)]
+    lines += _labelled("why", _why(view), width)
+    for fault in view.faults:
+        state = words.fault_state(fault)
+        sign = "v" if fault.healed is not None and fault.felt is not None else "?"
+        sign = "x" if fault in view.owed else sign
+        lines += _labelled("fault", f"{sign} {fault.kind} on {fault.victim}: {state}", width)
+    for abort in view.aborts:
+        lines += _labelled("abort", f"{abort.title.removeprefix('abort: ')}: {abort.text}", width)
+    for error in view.errors:
+        text = ": ".join(str(error[key]) for key in ("where", "what", "why") if error.get(key))
+        lines += _labelled("error", text + (f" (fix: {error['hint']})" if error.get("hint") else ""), width)
+    lines += [f"{'' if number else 'next':<7}{line}" for number, line in enumerate(_packed(_next(view, report), width - 7))]
     return "\n".join(lines)
 
 
-def _headline(
-    start: dict[str, Any], verdict: dict[str, Any], findings: Sequence[Any], events: Sequence[Event], color: bool
-) -> str:
-    word = str(verdict.get("verdict") or "UNFINISHED")
-    shown = f"\x1b[1;{COLOURS.get(word, '1')}m{word}\x1b[0m" if color else word
-    broken = sum(finding["state"] == "broken" for finding in findings)
-    count = f"{broken} of {len(findings)} promises broken" if broken else f"{len(findings)} promises judged"
-    evidence = (
-        "evidence complete" if not any(finding["state"] == "unknown" for finding in findings) else "evidence missing"
-    )
-    undone = [event.data["ok"] for event in events if event.type == "undo"]
-    undo = "undo verified" if all(undone) else "NOT UNDONE"
-    parts = [f"VERDICT  {shown}", str(start.get("experiment", "")), count, evidence, undo]
-    if verdict:
-        parts.append(f"{verdict['seconds']:.1f} s")
-        if not verdict["right"]:
-            parts.append(f"declared {verdict['expected']}")
-        elif verdict["expected"] != "PASS":
-            parts.append("as declared")
-    return "   ".join(part for part in parts if part)
+def _head(view: View, paint: Paint, width: int) -> str:
+    verdict = f"{words.glyph(view)} {words.verdict(view)}"
+    middle = "  ".join(part for part in (words.score(view), words.declared(view)) if part)
+    left = f"VERDICT  {verdict}  {middle}"
+    right = f"{words.evidence(view)}   {words.undo(view)}"
+    space = " " * max(3, width - len(left) - len(right))
+    return f"VERDICT  {paint(words.glyph(view), verdict)}  {middle}{space}{right}"
 
 
-def _table(findings: Sequence[Any], width: int) -> list[str]:
-    rows: list[tuple[str, ...]] = [COLUMNS]
-    for finding in findings:
-        name = f"{GLYPHS[finding['state']]} {finding['checker']}"
-        rows.append((name, *(finding[key] or "-" for key in ("target", "baseline", "in_fault", "recovery"))))
-    widths = [min(26, max(len(row[column]) for row in rows)) for column in range(len(COLUMNS))]
-    drawn = []
-    for row, finding in zip(rows, [None, *findings], strict=True):
-        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        note = finding["summary"] if finding and finding["state"] != "held" else ""
-        drawn.append(_clip(f"  {cells}  {note}".rstrip(), max(width, 140)))
-    return drawn
+def _table(view: View, paint: Paint, width: int) -> list[str]:
+    findings = [item for item in view.findings if item.checker != "evidence" or item.state is not State.HELD]
+    if not findings:
+        return []
+    names = [words.name(item) for item in findings]
+    cells = [_cells(item) for item in findings]
+    first = max(map(len, names))
+    widths = [min(CELL_MOST, max(map(len, column))) for column in zip(HEADERS, *cells, strict=True)]
+    lines = ["  " + _row("", first, HEADERS, widths).rstrip()]
+    indent = 2 + first + 2 + sum(widths) + 2 * len(widths)
+    for item, title, row in zip(findings, names, cells, strict=True):
+        sign = words.GLYPHS[item.state]
+        line = f"{sign} {_row(title, first, row, widths)}"
+        fits = max(map(len, (f"{cell}" for cell in row))) <= CELL_MOST and width - indent >= SUMMARY_LEAST
+        rest = textwrap.wrap(item.summary, max(SUMMARY_LEAST, width - (indent if fits else 6)))
+        if fits and len(rest) <= 2:
+            line, rest = line + (rest[0] if rest else ""), [" " * indent + text for text in rest[1:]]
+        else:
+            # A kept promise needs no line of its own to say so.
+            held = item.state is State.HELD
+            rest = [] if held else [" " * 6 + text for text in textwrap.wrap(item.summary, width - 6)]
+        lines += [paint(sign, line[0]) + line[1:].rstrip(), *rest]
+    return lines
 
 
-def _first(events: Sequence[Event], kind: str) -> dict[str, Any]:
-    return next((dict(event.data) for event in events if event.type == kind), {})
+def _cells(item: Finding) -> tuple[str, ...]:
+    return tuple(text or "-" for text in (item.target, item.baseline, item.in_fault, item.recovery))
 
 
-def _clip(line: str, width: int) -> str:
-    return line if len(line) <= width * 2 else line[: width * 2 - 3] + "..."
+def _row(title: str, first: int, cells: Sequence[str], widths: Sequence[int]) -> str:
+    shown = "  ".join(f"{cell:<{size}}" for cell, size in zip(cells, widths, strict=True))
+    return f"{title:<{first}}  {shown}  "
+
+
+def _why(view: View) -> str:
+    # What a row of the table says already is not said again.
+    told = "\n".join([*(f"{item.checker}: {item.summary}" for item in view.findings), *(mark.text for mark in view.aborts)])
+    return "; ".join(part for part in view.reason.split("; ") if part not in told)
+
+
+def _next(view: View, report: str) -> list[str]:
+    undo = ["harness undo"] if view.owed else []
+    show = f"report {report}" if report else f"harness report {view.run}"
+    again = words.rerun(view)
+    return [*undo, f"harness show {view.run} --log", show, *([f"rerun: {again}"] if again else [])]
+
+
+def _packed(parts: Sequence[str], width: int) -> list[str]:
+    """Put as many parts on a line as fit, none cut in two: they are there to be copied."""
+    lines: list[str] = []
+    for part in parts:
+        joined = f"{lines[-1]} | {part}" if lines else part
+        if lines and len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return lines
+
+
+def _labelled(label: str, text: str, width: int) -> list[str]:
+    if not text:
+        return []
+    wrapped = textwrap.wrap(text, width - 7, break_long_words=False, break_on_hyphens=False)
+    return [f"{label if not number else '':<7}{line}" for number, line in enumerate(wrapped)]
+
+
+def _plain(sign: str, text: str) -> str:
+    return text
+
+
+def _paint(sign: str, text: str) -> str:
+    return f"\033[1;{COLORS[sign]}m{text}\033[0m"
+

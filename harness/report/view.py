@@ -1,0 +1,202 @@
+"""Build the view of a run from its journal and operations; a run that died has one too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from harness.journal.event import Event
+from harness.model.history import Operation
+from harness.model.verdict import Finding, State
+from harness.report import series
+from harness.report.inert import brief, inert
+from harness.report.values import UNFINISHED, Data, Fault, Line, Mark, Span, Undo, View
+
+QUIET = frozenset({"sample", "run.end"})
+
+
+def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View:
+    """Return everything the views show, with all text made inert."""
+    events = [dataclasses.replace(event, data=inert(event.data)) for event in events]
+    start, plan, verdict = (_first(events, kind) for kind in ("run.start", "plan", "verdict"))
+    loaded = _first(events, "load.started")
+    end = events[-1].t if events else 0.0
+    faults = _faults(events, plan)
+    samples = [(float(event.data.get("time", event.t)), event.data) for event in events if event.type == "sample"]
+    seconds, span = series.width(end, loaded.get("rate")), _load_span(events, end)
+    buckets = series.buckets(operations, seconds, span)
+    return View(
+        run=str(start.get("run", "")),
+        experiment=str(start.get("experiment", "")),
+        title=str(start.get("title", "")) or str(start.get("experiment", "")) or "run",
+        hypothesis=str(start.get("hypothesis") or ""),
+        path=str(start.get("path", "")),
+        seed=str(start.get("seed", "")),
+        context=str(start.get("context", "")),
+        version=str(start.get("version", "")),
+        started=events[0].wall if events else 0.0,
+        verdict=str(verdict.get("verdict", UNFINISHED)),
+        expected=str(verdict.get("expected") or start.get("expect") or ""),
+        right=bool(verdict.get("right", False)),
+        reason=str(verdict.get("reason", "")) if verdict else _last_words(events),
+        exit=verdict.get("exit"),
+        duration=float(verdict.get("seconds", end)),
+        end=end,
+        intent=str(plan.get("intent", "")),
+        resolved=str(plan.get("resolved", "")),
+        caps=plan.get("caps") or {},
+        load={key: value for key, value in loaded.items() if key in ("workload", "rate", "ramp")},
+        limits=_limits(plan.get("objectives") or ()),
+        argv=tuple(str(word) for word in start.get("argv") or ()),
+        phases=_phases(events, end),
+        window=_window(faults, end),
+        faults=faults,
+        findings=tuple(_finding(event.data) for event in events if event.type == "finding"),
+        undo=_undo(events, faults),
+        buckets=buckets,
+        bucket_seconds=seconds,
+        gaps=series.gaps(buckets, seconds, span),
+        ready=tuple(track for track in series.tracks(samples, "ready/") if _eventful(track.points, track.wanted)),
+        breakers=series.tracks(samples, "breaker/"),
+        evictions=tuple({"time": event.t, **event.data} for event in events if event.type == "eviction"),
+        kubernetes=tuple(
+            Mark(event.t, f"{event.data.get('kind')} {event.data.get('name')}: {event.data.get('reason')}",
+                 str(event.data.get("message") or ""))
+            for event in events if event.type == "k8s.event"
+        ),
+        aborts=tuple(_abort(event) for event in events if event.type == "abort"),
+        errors=tuple(event.data for event in events if event.type == "error"),
+        log=tuple(
+            Line(event.t, event.phase, event.type, brief(event.data, 400)) for event in events if event.type not in QUIET
+        ),
+    )  # fmt: skip
+
+
+def _first(events: Iterable[Event], kind: str) -> Data:
+    return next((event.data for event in events if event.type == kind), {})
+
+
+def _last_words(events: Sequence[Event]) -> str:
+    if not events:
+        return "the journal holds no event"
+    last = events[-1]
+    return f"the journal ends in phase {last.phase} after {last.t:.1f} s, before a verdict"
+
+
+def _phases(events: Sequence[Event], end: float) -> tuple[Span, ...]:
+    starts = [(str(event.data.get("name", event.phase)), event.t) for event in events if event.type == "phase.start"]
+    merged = [item for number, item in enumerate(starts) if not number or starts[number - 1][0] != item[0]]
+    ends = [*(time for _, time in merged[1:]), end]
+    return tuple(Span(name, start, until) for (name, start), until in zip(merged, ends, strict=False))
+
+
+def _faults(events: Iterable[Event], plan: Data) -> tuple[Fault, ...]:
+    found = {fault.id: fault for fault in map(_planned, plan.get("faults") or ())}
+
+    def note(identity: Any, **changes: Any) -> None:
+        found[str(identity)] = dataclasses.replace(found.get(str(identity)) or Fault(str(identity)), **changes)
+
+    for event in events:
+        data = event.data
+        match event.type:
+            case "fault.injected":
+                known = found.get(str(data.get("id")))
+                note(data.get("id"), injected=float(data.get("at", event.t)), facts=data.get("facts") or {},
+                     kind=str(data.get("kind") or (known.kind if known else "")),
+                     victim=str(data.get("victim") or (known.victim if known else "")))  # fmt: skip
+            case "fault.felt":
+                note(data.get("id"), felt=event.t, evidence=data.get("evidence") or {})
+            case "fault.not_felt":
+                note(data.get("id"), trouble=f"not felt: {data.get('why', '')}")
+            case "fault.failed":
+                note(data.get("id"), trouble=f"not injected: {data.get('error', '')}")
+            case "fault.heal_requested":
+                note(data.get("id"), heal_requested=event.t)
+            case "fault.healed":
+                note(data.get("id"), healed=event.t)
+            case "undo" if data.get("ok"):
+                note(data.get("id"), undone=event.t)
+    return tuple(found.values())
+
+
+def _planned(item: Data) -> Fault:
+    victim = item.get("victim") or {}
+    name = "/".join(str(part) for part in (victim.get("namespace"), victim.get("name")) if part)
+    place = " ".join(str(part) for part in (victim.get("node"), victim.get("zone") and f"zone {victim['zone']}") if part)
+    return Fault(
+        str(item.get("id", "")),
+        kind=str(item.get("kind", "")),
+        activity=str(item.get("activity", "")),
+        hand=str(item.get("hand", "")),
+        victim=name,
+        uid=str(victim.get("uid", "")),
+        place=place,
+        parameters=item.get("parameters") or {},
+    )
+
+
+def _window(faults: Iterable[Fault], end: float) -> tuple[float, float] | None:
+    injected = [fault for fault in faults if fault.injected is not None]
+    if not injected:
+        return None
+    return (
+        min(fault.injected for fault in injected if fault.injected is not None),
+        max(end if fault.healed is None else fault.healed for fault in injected),
+    )
+
+
+def _undo(events: Iterable[Event], faults: Sequence[Fault]) -> tuple[Undo, ...]:
+    names = {fault.id: f"{fault.kind} on {fault.victim}" for fault in faults}
+    return tuple(
+        Undo(
+            fault=str(event.data.get("id", "")),
+            what=names.get(str(event.data.get("id", "")), str(event.data.get("id", ""))),
+            operations=tuple(_operation(item) for item in event.data.get("ops") or ()),
+            ok=bool(event.data.get("ok")),
+            how=str(event.data.get("how", "")),
+            seconds=float(event.data.get("seconds") or 0.0),
+        )
+        for event in events
+        if event.type == "undo"
+    )
+
+
+def _operation(item: Data) -> str:
+    argv = " ".join(str(word) for word in item.get("argv") or ())
+    return brief(f"{item.get('op', '')} {item.get('container', '')} {argv}".strip(), 300)
+
+
+def _finding(data: Data) -> Finding:
+    states = {str(state): state for state in State}
+    texts = {key: str(data.get(key) or "") for key in ("summary", "target", "baseline", "in_fault", "recovery")}
+    state = states.get(str(data.get("state")), State.UNKNOWN)
+    return Finding(str(data.get("checker", "")), state, **texts, detail=data.get("detail") or {})
+
+
+def _limits(objectives: Iterable[Data]) -> dict[str, float]:
+    """Pick the numbers a chart can draw a line at."""
+    wanted = {"availability": ("ratio",), "latency": ("p50", "p95", "p99")}
+    return {
+        name: float(parameters[name])
+        for objective in objectives
+        for parameters in [objective.get("parameters") or {}]
+        for name in wanted.get(str(objective.get("checker")), ())
+        if isinstance(parameters.get(name), int | float)
+    }
+
+
+def _abort(event: Event) -> Mark:
+    latency = event.data.get("latency")
+    took = f"; undo began after {latency * 1000:.0f} ms" if isinstance(latency, int | float) else ""
+    who = f" by {event.data['who']}" if event.data.get("who") else ""
+    return Mark(event.t, f"abort: {event.data.get('trigger', '')}{who}", f"{event.data.get('why', '')}{took}")
+
+
+def _load_span(events: Iterable[Event], end: float) -> tuple[float, float]:
+    times = {event.type: event.t for event in events if event.type in ("load.started", "load.ended")}
+    return times.get("load.started", 0.0), times.get("load.ended", end)
+
+
+def _eventful(points: Sequence[tuple[float, float | None]], wanted: float | None) -> bool:
+    return len(points) > 1 or any(value is None or (wanted is not None and value < wanted) for _, value in points)

@@ -1,0 +1,112 @@
+"""The words all views share, so that terminal, page and summary say the same."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+
+from harness.model.units import seconds
+from harness.model.verdict import Finding, State, Verdict
+from harness.report.values import Fault, View
+
+GLYPHS = {State.HELD: "v", State.BROKEN: "x", State.UNKNOWN: "?"}
+VERDICT_GLYPHS = {
+    Verdict.PASS: "v", Verdict.DEVIATED: "x", Verdict.DIRTY: "x", Verdict.ABORTED: "!", Verdict.INCONCLUSIVE: "?",
+}  # fmt: skip
+SIGNS = {"v": "✓", "x": "✗", "?": "?", "!": "!"}
+STATE_SIGNS = {state: SIGNS[letter] for state, letter in GLYPHS.items()}
+
+
+def verdict(view: View) -> str:
+    """Give the verdict as one word in capitals."""
+    return view.verdict.upper()
+
+
+def glyph(view: View) -> str:
+    """Give the verdict's sign."""
+    return VERDICT_GLYPHS.get(view.verdict, "?")  # type: ignore[call-overload, no-any-return]
+
+
+def sign(view: View) -> str:
+    """Give the verdict's sign as a page can show it."""
+    return SIGNS[glyph(view)]
+
+
+def tone(view: View) -> str:
+    """Name the page's colours."""
+    return view.verdict.lower()
+
+
+def budget(finding: Finding) -> str:
+    """Say how much of the objective's error budget the fault window spent."""
+    spent = finding.detail.get("budget_spent")
+    return f"{spent:.0%}" if isinstance(spent, int | float) else "-"
+
+
+def score(view: View) -> str:
+    """Say how many promises were broken, unknown or held."""
+    total = len(view.objectives)
+    if not total:
+        return "no objective judged"
+    if view.broken:
+        return f"{view.broken} of {total} broken"
+    return f"{view.unknown} of {total} unknown" if view.unknown else f"{total} of {total} held"
+
+
+def declared(view: View) -> str:
+    """Say whether the verdict is the declared one; empty for a plain pass."""
+    if not view.finished or (view.right and view.expected in ("", Verdict.PASS)):
+        return ""
+    return "as declared" if view.right else f"{view.expected or Verdict.PASS} was expected"
+
+
+def evidence(view: View) -> str:
+    """Say whether every planned fault was felt."""
+    if not view.faults:
+        return "no fault planned"
+    felt = sum(fault.felt is not None for fault in view.faults)
+    return "evidence complete" if felt == len(view.faults) else f"evidence {felt} of {len(view.faults)}"
+
+
+def undo(view: View) -> str:
+    """Say whether everything that was broken on purpose was seen undone."""
+    if view.owed:
+        return f"NOT UNDONE: {len(view.owed)}"
+    if view.verdict == Verdict.DIRTY:
+        return "NOT UNDONE"
+    return "undo verified" if view.undo else "nothing to undo"
+
+
+def fault_state(fault: Fault) -> str:
+    """Say in a few words what became of a fault."""
+    if fault.trouble:
+        return fault.trouble
+    if fault.injected is None:
+        return "never injected"
+    felt = "not felt" if fault.felt is None else f"felt after {seconds(max(0.0, fault.felt - fault.injected))}"
+    if fault.healed is None:
+        return f"{felt}, {'not seen healed' if fault.undone is not None else 'not undone'}"
+    return f"{felt}, healed {seconds(max(0.0, fault.healed - fault.injected))} after injection"
+
+
+def name(finding: Finding) -> str:
+    """Give an objective's name as people say it."""
+    return finding.checker.replace("-", " ").replace("_", " ")
+
+
+def rerun(view: View) -> str:
+    """Give the command that runs the same again."""
+    seed = f"seed {view.seed}" if view.seed else ""
+    if view.path.partition("::")[0].endswith(".py"):
+        return f"pytest {shlex.quote(view.path)}" + (f" --chaos-{seed}" if seed else "")
+    return f"harness run {shlex.quote(view.path)}" + (f" --{seed}" if seed else "") if view.path else ""
+
+
+def clock(view: View, time: float = 0.0) -> str:
+    """Give the wall time (UTC) of a moment of the run."""
+    return datetime.fromtimestamp(view.started + time, UTC).strftime("%H:%M:%S")
+
+
+def date(view: View) -> str:
+    """Give the day and time (UTC) the run began."""
+    return datetime.fromtimestamp(view.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
