@@ -58,9 +58,13 @@ async def _stage(kube: Kube, items: list[Object]) -> list[str]:
         async with limit:
             await _one(kube, item)
 
-    async with anyio.create_task_group() as tasks:
-        for item in items:
-            tasks.start_soon(one, item)
+    try:
+        async with anyio.create_task_group() as tasks:
+            for item in items:
+                tasks.start_soon(one, item)
+    except ExceptionGroup as group:
+        # The first refusal is what the user needs; the others were cut short by it.
+        raise group.exceptions[0] from None
     return [path(item) for item in items]
 
 

@@ -1,0 +1,214 @@
+"""Deploying: what is applied in which order, what is left over is removed, and what counts as up."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import yaml
+
+from harness.cluster.cache import project_root
+from harness.errors import ApiError, PreconditionFailed, UsageError
+from harness.stack import apply, ready, source
+
+BASE = source.manifests() / "base"
+
+
+class FakeKube:
+    """Take requests and remember them."""
+
+    def __init__(self, refuse: str = "") -> None:
+        self.patched: list[str] = []
+        self.deleted: list[str] = []
+        self.objects: dict[str, Any] = {}
+        self._refuse = refuse
+
+    async def patch(self, path: str, body: Mapping[str, Any], **params: Any) -> dict[str, Any]:
+        if self._refuse and self._refuse in path:
+            raise ApiError(422, "Invalid", ".spec.trafficPolicy.circuitBreaker: field not declared in schema")
+        self.patched.append(path)
+        self.objects[path] = dict(body)
+        return dict(body)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        if path not in self.objects:
+            raise ApiError(404, "NotFound", path)
+        found: dict[str, Any] = self.objects[path]
+        return found
+
+    async def delete(self, path: str, **params: Any) -> dict[str, Any]:
+        self.deleted.append(path)
+        return {}
+
+
+def base_objects() -> list[dict[str, Any]]:
+    listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
+    return [item for name in listed for item in yaml.safe_load_all((BASE / name).read_text()) if item]
+
+
+def test_what_others_need_is_applied_first() -> None:
+    kube = FakeKube()
+    anyio.run(apply.apply, kube, list(reversed(base_objects())))
+    kinds = [path.split("/")[-2] for path in kube.patched]
+    order = ["namespaces", "priorityclasses", "limitranges", "resourcequotas", "serviceaccounts", "deployments"]
+    firsts = [kinds.index(kind) for kind in order]
+    assert firsts == sorted(firsts)
+    assert set(kinds[: kinds.count("namespaces")]) == {"namespaces"}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "namespace", "path"),
+    [
+        ("v1", "Service", "prod", "/api/v1/namespaces/prod/services/x"),
+        ("apps/v1", "Deployment", "prod", "/apis/apps/v1/namespaces/prod/deployments/x"),
+        ("v1", "Namespace", "", "/api/v1/namespaces/x"),
+        ("scheduling.k8s.io/v1", "PriorityClass", "", "/apis/scheduling.k8s.io/v1/priorityclasses/x"),
+        (
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "prod",
+            "/apis/networking.k8s.io/v1/namespaces/prod/networkpolicies/x",
+        ),
+    ],
+)
+def test_an_object_s_path_follows_from_its_kind(api_version: str, kind: str, namespace: str, path: str) -> None:
+    metadata = {"name": "x", "namespace": namespace}
+    assert apply.path({"apiVersion": api_version, "kind": kind, "metadata": metadata}) == path
+
+
+def test_a_refusal_names_the_object_and_says_why() -> None:
+    with pytest.raises(PreconditionFailed, match="DestinationRule claude-orchestrator-dr") as caught:
+        anyio.run(apply.apply, FakeKube(refuse="destinationrules"), base_objects())
+    assert "field not declared in schema" in str(caught.value)
+
+
+def test_what_is_gone_is_removed_last_applied_first() -> None:
+    kube = FakeKube()
+    anyio.run(apply.prune, kube, ["/first", "/second"])
+    assert kube.deleted == ["/second", "/first"]
+
+
+def test_what_was_deployed_is_remembered() -> None:
+    async def run() -> dict[str, str]:
+        kube = FakeKube()
+        assert await apply.inventory(kube) == {}  # type: ignore[arg-type]
+        await apply.remember(kube, ["/a", "/b"], "key", "kind")  # type: ignore[arg-type]
+        return await apply.inventory(kube)  # type: ignore[arg-type]
+
+    remembered = anyio.run(run)
+    assert (remembered["key"], remembered["overlay"], apply.paths(remembered)) == ("key", "kind", ["/a", "/b"])
+
+
+UP = {
+    "metadata": {"name": "x", "generation": 3},
+    "spec": {"replicas": 2},
+    "status": {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
+}
+
+
+def test_a_deployment_is_up_when_all_of_the_newest_are_available() -> None:
+    assert ready.rolled_out(UP)
+
+
+@pytest.mark.parametrize(
+    "change", [{"observedGeneration": 2}, {"replicas": 3}, {"updatedReplicas": 1}, {"availableReplicas": 1}]
+)
+def test_a_deployment_under_way_is_not_up(change: dict[str, int]) -> None:
+    deployment = copy.deepcopy(UP)
+    deployment["status"].update(change)  # type: ignore[attr-defined]
+    assert not ready.rolled_out(deployment)
+
+
+def test_a_deployment_scaled_to_nothing_is_up() -> None:
+    assert ready.rolled_out(
+        {"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1}}
+    )
+
+
+def test_every_weakening_stands_on_the_kind_overlay() -> None:
+    for name in source.overlays():
+        text = (source.manifests() / "overlays" / name / "kustomization.yaml").read_text()
+        assert yaml.safe_load(text)["resources"] == (["../../base"] if name == "kind" else ["../kind"])
+    assert {"kind", "weak-no-pdb", "weak-one-replica", "weak-retries-off"} < set(source.overlays())
+
+
+def test_an_unknown_overlay_is_the_user_s_mistake() -> None:
+    with pytest.raises(UsageError, match="weak-no-pdb"):
+        source.check_overlay("weak-nothing")
+
+
+def test_each_overlay_has_its_own_key() -> None:
+    keys = [source.key(name) for name in source.overlays()]
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_image_of_the_manifests_is_built_here() -> None:
+    used = {
+        container["image"].rpartition(":")[0]
+        for item in base_objects()
+        if item["kind"] == "Deployment"
+        for kind in ("containers", "initContainers")
+        for container in item["spec"]["template"]["spec"].get(kind, [])
+    }
+    assert used == set(source.IMAGES)
+    for folder in source.IMAGES.values():
+        assert (project_root() / "images" / folder / "Dockerfile").is_file()
+
+
+def test_every_container_is_locked_down_and_bounded() -> None:
+    for item in base_objects():
+        if item["kind"] != "Deployment":
+            continue
+        pod = item["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_budgets_and_services_select_pods_that_exist() -> None:
+    labels = [item["spec"]["template"]["metadata"]["labels"] for item in base_objects() if item["kind"] == "Deployment"]
+    for item in base_objects():
+        selector = item["spec"]["selector"] if item["kind"] in ("PodDisruptionBudget", "Service") else {}
+        wanted = selector.get("matchLabels", selector)
+        assert any(wanted.items() <= found.items() for found in labels), item["metadata"]["name"]
+
+
+def test_no_patience_outlives_the_one_around_it() -> None:
+    mesh = next(item for item in base_objects() if item["kind"] == "VirtualService")["spec"]["http"][0]
+    orchestrator = next(
+        item
+        for item in base_objects()
+        if item["kind"] == "Deployment" and item["metadata"]["name"] == "claude-orchestrator"
+    )
+    container = orchestrator["spec"]["template"]["spec"]["containers"][0]
+    env = {entry["name"]: entry.get("value", "") for entry in container["env"]}
+    attempt, deadline = float(env["CLIENT_TIMEOUT_SECONDS"]), float(env["CLIENT_DEADLINE_SECONDS"])
+    per_try = float(mesh["retries"]["perTryTimeout"].removesuffix("ms")) / 1000
+    whole = float(mesh["timeout"].removesuffix("s"))
+    dependencies = 2
+    assert attempt < deadline < dependencies * deadline < per_try < per_try * (1 + mesh["retries"]["attempts"]) < whole
+
+
+def test_the_kind_overlay_says_why_for_each_change() -> None:
+    text = (source.manifests() / "overlays" / "kind" / "kustomization.yaml").read_text()
+    patches = text.partition("patches:")[2]
+    blocks = patches.split("\n\n")
+    assert all("#" in block for block in blocks if "- target" in block)
+
+
+def test_errata_rows_say_value_effect_and_correction() -> None:
+    rows = [
+        line for line in (Path(project_root()) / "stack" / "errata.md").read_text().splitlines() if line[:2] == "| "
+    ]
+    assert len(rows) > 30
+    assert all(line.count(" | ") == 2 for line in rows)
+
+
+def test_the_inventory_lives_outside_the_namespace_that_faults_may_touch() -> None:
+    assert "claude-ecosystem-prod" not in apply.INVENTORY
