@@ -19,15 +19,16 @@ for dir in $dirs; do
   elif [ -e $dir/cgroup.freeze ]; then file=cgroup.freeze see=cgroup.events on=1 off=0
   else continue; fi
   if [ "$do" = thaw ]; then want=$off; else want=$on; fi
-  echo $want > $dir/$file || { [ -d $dir ] || continue; exit 1; }
   tries=0
-  while :; do
-    [ -d $dir ] || break
+  while [ -d $dir ]; do
+    # The v1 freezer can hang half frozen while a process forks: a short thaw and another try get it on.
+    [ $((tries % 10)) -eq 9 ] && [ "$do" = freeze ] && { echo $off > $dir/$file; sleep 0.02; }
+    echo $want > $dir/$file || { [ -d $dir ] || break; exit 1; }
     if [ $file = freezer.state ]; then now=$(cat $dir/$see)
     else now=$(sed -n 's/^frozen //p' $dir/$see); fi
     [ "$now" = "$want" ] && { echo $now; break; }
-    tries=$((tries + 1)); [ $tries -lt 40 ] || { echo "still $now"; exit 1; }
-    sleep 0.05
+    tries=$((tries + 1)); [ $tries -lt 100 ] || { echo "still $now"; exit 1; }
+    sleep 0.03
   done
 done
 exit 0
