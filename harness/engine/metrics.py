@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from harness.engine.session import Session
+from harness.errors import ObservationFailed
 
 PROMETHEUS = "http://127.0.0.1:19090"
 STEP_SECONDS = 1
@@ -36,19 +37,37 @@ async def collect(session: Session) -> None:
         return
     end = time.time()
     start = end - session.journal.now()
-    async with httpx.AsyncClient(base_url=os.environ.get("HARNESS_PROMETHEUS", PROMETHEUS), timeout=10) as client:
-        for query in sorted(asked):
-            parameters: dict[str, str | float] = {"query": query, "start": start, "end": end, "step": STEP_SECONDS}
-            try:
-                answer = await client.get("/api/v1/query_range", params=parameters)
-                answer.raise_for_status()
-                found = answer.json()["data"]["result"]
-            except (httpx.HTTPError, ValueError, KeyError) as error:
-                why = f"{type(error).__name__}: {error}"
-                session.write("sample", series="prometheus", value=None, labels={"error": why})
-                continue
-            for series in found:
-                _write(session, series, start)
+    for query in sorted(asked):
+        try:
+            found = await _ask("query_range", {"query": query, "start": start, "end": end, "step": STEP_SECONDS})
+        except ObservationFailed as error:
+            session.write("sample", series="prometheus", value=None, labels={"error": error.why})
+            continue
+        for series in found:
+            _write(session, series, start)
+
+
+async def value(query: str) -> float | None:
+    """Ask for one number as it is now; None when Prometheus is away or has none."""
+    try:
+        found = await _ask("query", {"query": query})
+    except ObservationFailed:
+        return None
+    return float(found[0]["value"][1]) if found else None
+
+
+async def _ask(what: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
+    url = os.environ.get("HARNESS_PROMETHEUS", PROMETHEUS)
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+            answer = await client.get(f"/api/v1/{what}", params=parameters)
+            answer.raise_for_status()
+            found: list[dict[str, Any]] = answer.json()["data"]["result"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise ObservationFailed(
+            "Prometheus gave no answer", where=url, why=f"{type(error).__name__}: {error}", hint="harness doctor"
+        ) from error
+    return found
 
 
 def _write(session: Session, series: Mapping[str, Any], start: float) -> None:

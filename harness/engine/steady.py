@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import anyio
 
-from harness.engine import method, traffic
+from harness.engine import method, metrics, traffic
 from harness.engine.session import Session
 
 PROBE_SECONDS = 20.0
 QUIET_SECONDS = 1.5
 LOOK_EVERY = 0.1
+SCRAPE_SECONDS = 2.0
 
 
 async def hypothesis_holds(session: Session) -> bool:
@@ -26,16 +27,31 @@ async def hypothesis_holds(session: Session) -> bool:
 
 
 async def again(session: Session) -> None:
-    """Return as soon as every Deployment is complete and the last moments of traffic were served."""
+    """Return as soon as every Deployment is complete, traffic was served for a while, and breakers are closed."""
+    since = session.journal.now()
     while True:
         await session.readiness.complete()
-        if _served(session):
+        if _served(session, since) and await _closed(session):
             return
         await anyio.sleep(LOOK_EVERY)
 
 
-def _served(session: Session) -> bool:
+def _served(session: Session, since: float) -> bool:
+    """Say whether all that was due lately was served; what was due before `since` proves nothing."""
     if session.load is None:
         return True
+    if session.journal.now() - since < QUIET_SECONDS:
+        return False
     recent = list(traffic.recent(session, QUIET_SECONDS))
     return bool(recent) and all(operation.ok for operation in recent)
+
+
+async def _closed(session: Session) -> bool:
+    """Say whether the breaker that an objective speaks of is closed everywhere; silence is not a yes."""
+    for objective in session.experiment.objectives:
+        if objective.checker == "breaker" and objective.parameters.get("closes", True):
+            worst = await metrics.value(f'max(breaker_state{{dependency="{objective.parameters["dependency"]}"}})')
+            if worst != 0:
+                await anyio.sleep(SCRAPE_SECONDS / 4)
+                return False
+    return True

@@ -19,13 +19,18 @@ def container_id(status: Mapping[str, Any]) -> str:
     return str(status.get("containerID") or "").rpartition("/")[2]
 
 
+def statuses(pod: pods.Pod) -> list[Mapping[str, Any]]:
+    """List the states of a pod's containers, sidecars that the API calls init containers included."""
+    status = pod.get("status", {})
+    return [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
+
+
 def choose(pod: pods.Pod, name: str) -> Mapping[str, Any]:
     """Return the status of the named container, of the first one when none is named."""
-    statuses = pod.get("status", {}).get("containerStatuses") or []
     first = name or pod["spec"]["containers"][0]["name"]
-    status = next((item for item in statuses if item["name"] == first), None)
+    status = next((item for item in statuses(pod) if item["name"] == first), None)
     if status is None or "running" not in status.get("state", {}):
-        known = ", ".join(item["name"] for item in pod["spec"]["containers"])
+        known = ", ".join(item["name"] for item in statuses(pod))
         raise InjectionFailed(
             f"container {first} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
         )
@@ -107,8 +112,7 @@ class ContainerKill:
 
     @staticmethod
     def _status(pod: pods.Pod, note: Facts) -> Mapping[str, Any] | None:
-        statuses = pod.get("status", {}).get("containerStatuses") or []
-        return next((item for item in statuses if item["name"] == note.get("container")), None)
+        return next((item for item in statuses(pod) if item["name"] == note.get("container")), None)
 
     @staticmethod
     async def _watch(fault: PlannedFault, reach: Reach, judge: Any) -> Facts:
