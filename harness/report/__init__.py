@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.journal import operations, reader
@@ -27,7 +27,7 @@ def write(dir: Path) -> str:
 
     view = build(reader.read(dir), operations.read(dir))
     block = terminal.draw(view, report=str(dir / "index.html"))
-    views = {
+    views: dict[str, Callable[[], str]] = {
         "result.txt": lambda: block + "\n",
         "junit.xml": lambda: junit.draw([(view, dir)]),
         "summary.md": lambda: markdown.draw(view, dir),

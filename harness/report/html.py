@@ -26,7 +26,7 @@ def draw(view: View) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": seconds, "percent": percent, "brief": brief, "moment": _moment}
+    environment.filters |= {"seconds": seconds, "percent": percent, "brief": brief, "moment": _moment, "signs": _signs}
     return environment.get_template("report.html").render(
         view=view,
         words=words,
@@ -64,11 +64,15 @@ def _facts(view: View) -> Iterable[tuple[str, str, str]]:
     """Give the tiles below the banner: a name, a value, a note."""
     judged = words.score(view)
     yield "objectives", judged, "baseline, fault window and recovery" if view.findings else ""
-    yield "evidence", words.evidence(view), f"{len(view.faults)} planned"
+    yield (
+        "evidence",
+        words.evidence(view).removeprefix("evidence "),
+        f"{len(view.faults)} fault{'s' * (len(view.faults) != 1)} planned",
+    )
     yield "undo", words.undo(view), _slowest(view)
     recovery = next((item for item in view.findings if item.checker == "recovery"), None)
     if recovery:
-        yield "recovery", recovery.recovery or "no data", f"limit {recovery.target}"
+        yield "recovery", recovery.recovery or "no data", f"promised {_signs(recovery.target)}"
     if view.load:
         total = sum(bucket.operations for bucket in view.buckets)
         failed = sum(bucket.failed for bucket in view.buckets)
@@ -83,3 +87,7 @@ def _slowest(view: View) -> str:
 
 def _moment(time: Any) -> str:
     return "-" if time is None else f"{float(time):.2f} s"
+
+
+def _signs(text: str) -> str:
+    return text.replace(">=", "≥").replace("<=", "≤")

@@ -53,7 +53,8 @@ def _case(parent: ElementTree.Element, view: View, dir: Path, outcome: str) -> N
     for key, value in values.items():
         ElementTree.SubElement(properties, "property", {"name": f"chaos_{key}", "value": value})
     if outcome:
-        message = f"{words.verdict(view)} {words.declared(view)}: {view.reason or words.score(view)}"
+        told = " ".join(part for part in (words.verdict(view), words.declared(view)) if part)
+        message = f"{told}: {view.reason or words.score(view)}"
         element = ElementTree.SubElement(case, outcome, {"type": words.verdict(view), "message": message})
         element.text = terminal.draw(view)
 

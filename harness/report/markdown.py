@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.journal import reader
 from harness.model.verdict import State
 from harness.report import words
 from harness.report.inert import brief
 from harness.report.values import View
+from harness.report.view import build
 
 MOST_BYTES = 900 * 1024
 STATES = {State.HELD: "✅ held", State.BROKEN: "❌ broken", State.UNKNOWN: "❔ unknown"}
 SIGNS = {"v": "✅", "x": "❌", "?": "❔", "!": "⛔"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@<>&:-])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~$@<>&:])")
 
 
-def draw(view: View, dir: Path | None = None) -> str:
+def draw(view: View, dir: Path | None = None, *, log: bool = True) -> str:
     """Return the summary, cut to what a job may show with a note that says so."""
     parts = [
         f"### {SIGNS[words.glyph(view)]} {words.verdict(view)}: {plain(view.title)}",
@@ -32,14 +34,32 @@ def draw(view: View, dir: Path | None = None) -> str:
         _folded("Faults and undo", _faults(view)),
         _folded("How to reproduce", _again(view)),
         f"Full report: {_code(str(dir / 'index.html'))} (in the job's artifacts)" if dir else "",
-        _folded("Log", _log(view)),
+        _folded("Log", _log(view) if log else ""),
     ]  # fmt: skip
     return _cut([part for part in parts if part])
 
 
+def suite(dirs: Iterable[Path]) -> str:
+    """Return one summary of several runs: a table, what went wrong first, then each run folded."""
+    views = sorted(((build(reader.read(dir)), dir) for dir in dirs), key=lambda item: item[0].right)
+    right = sum(view.right for view, _ in views)
+    table = _table(
+        ("", "experiment", "verdict", "declared", "took", "why"),
+        (("✅ right" if view.right else "❌ wrong", view.experiment or view.run, words.verdict(view), view.expected,
+          f"{view.duration:.1f} s", view.reason) for view, _ in views),
+    )  # fmt: skip
+    heading = f"### {'✅' if right == len(views) and views else '❌'} Chaos: {right} of {len(views)} runs as declared"
+    each = [_folded(plain(view.title), draw(view, dir, log=False)) for view, dir in views]
+    return _cut([part for part in (heading, table, *each) if part])
+
+
 def plain(text: str) -> str:
     """Return text that markdown and HTML show as it is, on one line."""
-    return _SPECIAL.sub(lambda match: f"&#{ord(match[1])};", " ".join(text.split()))
+    return _escaped(" ".join(text.split()))
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(lambda match: f"&#{ord(match[1])};", text)
 
 
 def _code(text: str) -> str:
@@ -71,13 +91,15 @@ def _gantt(view: View) -> str:
     for fault in injected[:40]:
         assert fault.injected is not None
         until = view.end if fault.healed is None else fault.healed
-        lines.append(f"  {_word(f'{fault.kind} {fault.victim}')} : crit, {_times(fault.injected, until)}")
+        lines.append(
+            f"  {_word(f'{fault.kind} ' + fault.victim.rpartition('/')[2])} : crit, {_times(fault.injected, until)}"
+        )
     lines += [f"  {_word(abort.title)} : milestone, {_times(abort.time, abort.time)}" for abort in view.aborts]
     return "\n".join([*lines, "```"])
 
 
 def _word(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9 ./_-]+", " ", text).strip()[:60] or "-"
+    return " ".join(re.sub(r"[^A-Za-z0-9./_-]+", " ", text).split())[:60] or "-"
 
 
 def _times(start: float, end: float) -> str:
@@ -106,17 +128,7 @@ def _again(view: View) -> str:
 
 def _log(view: View) -> str:
     lines = (f"{line.time:9.3f}  {line.phase:<9}  {line.type:<20}  {line.text}" for line in view.log)
-    return "\n".join(["<pre>", *(_pre(line) for line in lines), "</pre>"]) if view.log else ""
-
-
-def _pre(line: str) -> str:
-    # A blank line would end the HTML block, and what follows would be markdown again.
-    return plain(line) if not line.strip() else _SPECIAL.sub(lambda match: f"&#{ord(match[1])};", brief_line(line))
-
-
-def brief_line(line: str) -> str:
-    """Keep a log line on one line with its columns."""
-    return line.replace("\n", " ").rstrip()
+    return "\n".join(["<pre>", *map(_escaped, lines), "</pre>"]) if view.log else ""
 
 
 def _folded(title: str, body: str) -> str:

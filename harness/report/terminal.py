@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from harness.model.verdict import Finding, State
 from harness.report import words
@@ -13,12 +14,12 @@ Paint = Callable[[str, str], str]
 COLORS = {"v": "32", "x": "31", "?": "33", "!": "35"}
 HEADERS = ("target", "baseline", "in fault", "recovery")
 SUMMARY_LEAST = 28
-CELL_MOST = 34
+CELL_LEAST = 12
 
 
 def draw(view: View, *, color: bool = False, width: int = 100, report: str = "") -> str:
     """Return the block, lines at most `width` wide where words allow; `report` is where the page lies."""
-    paint = _paint if color else _plain
+    paint = _paint if color else lambda _, text: text
     lines = [_head(view, paint, width), *_table(view, paint, width)]
     lines += _labelled("why", _why(view), width)
     for fault in view.faults:
@@ -31,7 +32,9 @@ def draw(view: View, *, color: bool = False, width: int = 100, report: str = "")
     for error in view.errors:
         text = ": ".join(str(error[key]) for key in ("where", "what", "why") if error.get(key))
         lines += _labelled("error", text + (f" (fix: {error['hint']})" if error.get("hint") else ""), width)
-    lines += [f"{'' if number else 'next':<7}{line}" for number, line in enumerate(_packed(_next(view, report), width - 7))]
+    lines += [
+        f"{'' if number else 'next':<7}{line}" for number, line in enumerate(_packed(_next(view, report), width - 7))
+    ]
     return "\n".join(lines)
 
 
@@ -48,39 +51,51 @@ def _table(view: View, paint: Paint, width: int) -> list[str]:
     findings = [item for item in view.findings if item.checker != "evidence" or item.state is not State.HELD]
     if not findings:
         return []
-    names = [words.name(item) for item in findings]
-    cells = [_cells(item) for item in findings]
-    first = max(map(len, names))
-    widths = [min(CELL_MOST, max(map(len, column))) for column in zip(HEADERS, *cells, strict=True)]
-    lines = ["  " + _row("", first, HEADERS, widths).rstrip()]
-    indent = 2 + first + 2 + sum(widths) + 2 * len(widths)
-    for item, title, row in zip(findings, names, cells, strict=True):
-        sign = words.GLYPHS[item.state]
-        line = f"{sign} {_row(title, first, row, widths)}"
-        fits = max(map(len, (f"{cell}" for cell in row))) <= CELL_MOST and width - indent >= SUMMARY_LEAST
-        rest = textwrap.wrap(item.summary, max(SUMMARY_LEAST, width - (indent if fits else 6)))
-        if fits and len(rest) <= 2:
-            line, rest = line + (rest[0] if rest else ""), [" " * indent + text for text in rest[1:]]
-        else:
+    first = max(len(words.name(item)) for item in findings)
+    widths = _widths([HEADERS, *map(_cells, findings)], width - first - 4)
+    indent = first + 4 + sum(widths) + 2 * len(widths)
+    beside = width - indent >= SUMMARY_LEAST
+    lines = ["  " + _rows("", first, HEADERS, widths)[0]]
+    for item in findings:
+        rows = _rows(words.name(item), first, _cells(item), widths)
+        if beside:
+            told = textwrap.wrap(item.summary, width - indent)
+            rows += [""] * (len(told) - len(rows))
+            told += [""] * (len(rows) - len(told))
+            rows = [f"{row:<{indent - 2}}{text}".rstrip() for row, text in zip(rows, told, strict=True)]
+        elif item.state is not State.HELD:
             # A kept promise needs no line of its own to say so.
-            held = item.state is State.HELD
-            rest = [] if held else [" " * 6 + text for text in textwrap.wrap(item.summary, width - 6)]
-        lines += [paint(sign, line[0]) + line[1:].rstrip(), *rest]
+            rows += ["    " + text for text in textwrap.wrap(item.summary, width - 6)]
+        sign = words.GLYPHS[item.state]
+        lines += [f"{paint(sign, sign)} {rows[0]}", *("  " + row if row else "" for row in rows[1:])]
     return lines
+
+
+def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Give each column what its longest cell needs; the widest give way when there is too little room."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + 2 * len(widths) > room and max(widths) > CELL_LEAST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def _cells(item: Finding) -> tuple[str, ...]:
     return tuple(text or "-" for text in (item.target, item.baseline, item.in_fault, item.recovery))
 
 
-def _row(title: str, first: int, cells: Sequence[str], widths: Sequence[int]) -> str:
-    shown = "  ".join(f"{cell:<{size}}" for cell, size in zip(cells, widths, strict=True))
-    return f"{title:<{first}}  {shown}  "
+def _rows(title: str, first: int, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Lay cells side by side, each wrapped to its column."""
+    wrapped = [textwrap.wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
+    lines = zip_longest([title], *wrapped, fillvalue="")
+    sizes = [first, *widths]
+    return ["  ".join(f"{cell:<{size}}" for cell, size in zip(line, sizes, strict=True)).rstrip() for line in lines]
 
 
 def _why(view: View) -> str:
     # What a row of the table says already is not said again.
-    told = "\n".join([*(f"{item.checker}: {item.summary}" for item in view.findings), *(mark.text for mark in view.aborts)])
+    told = "\n".join(
+        [*(f"{item.checker}: {item.summary}" for item in view.findings), *(mark.text for mark in view.aborts)]
+    )
     return "; ".join(part for part in view.reason.split("; ") if part not in told)
 
 
@@ -110,10 +125,5 @@ def _labelled(label: str, text: str, width: int) -> list[str]:
     return [f"{label if not number else '':<7}{line}" for number, line in enumerate(wrapped)]
 
 
-def _plain(sign: str, text: str) -> str:
-    return text
-
-
 def _paint(sign: str, text: str) -> str:
     return f"\033[1;{COLORS[sign]}m{text}\033[0m"
-

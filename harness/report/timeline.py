@@ -57,6 +57,7 @@ class Drawing:
     back: list[Rect] = field(default_factory=list)
     rects: list[Rect] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
+    front: list[Rect] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
     width: float = WIDTH
 
@@ -64,6 +65,10 @@ class Drawing:
         """Name a lane at the left."""
         most = int((LEFT - 8) / LETTER)
         self.texts.append(Text(0, y, text if len(text) <= most else text[: most - 1] + "…", style))
+
+    def rail(self, y: float, start: float = LEFT) -> None:
+        """Draw a faint line behind everything."""
+        self.back.append(Rect(start, y, round(RIGHT - start, 1), 1, "rail"))
 
     def span(self, start: float, end: float, y: float, height: float, style: str, title: str) -> Rect:
         """Paint a stretch of time, at least a hair wide."""
@@ -78,6 +83,7 @@ def lay_out(view: View) -> Drawing:
     drawing = Drawing(Scale(0.0, max(view.end, 1.0), LEFT, RIGHT))
     _phases(drawing, view)
     begin = drawing.y
+    _aborts(drawing, view.aborts)
     _faults(drawing, view.faults, view.end)
     _kubernetes(drawing, view.kubernetes)
     for track in view.breakers[:MOST_TRACKS]:
@@ -102,6 +108,18 @@ def _phases(drawing: Drawing, view: View) -> None:
     drawing.y = y + height + 10
 
 
+def _aborts(drawing: Drawing, marks: Sequence[Mark]) -> None:
+    if not marks:
+        return
+    drawing.label(drawing.y + 11, "aborts")
+    for mark in marks:
+        x = drawing.time(mark.time)
+        late = x > (LEFT + RIGHT) / 2
+        style = "abort-text end" if late else "abort-text"
+        drawing.texts.append(Text(x - 5 if late else x + 5, drawing.y + 11, mark.title, style))
+    drawing.y += 20
+
+
 def _faults(drawing: Drawing, faults: Sequence[Fault], end: float) -> None:
     for fault in faults[:MOST_FAULTS]:
         y, told = drawing.y, f"{fault.victim} · {words.fault_state(fault)}"
@@ -114,6 +132,8 @@ def _faults(drawing: Drawing, faults: Sequence[Fault], end: float) -> None:
             until = end if fault.healed is None else fault.healed
             title = f"{fault.kind} on {fault.victim}: requested from {fault.injected:.1f} s to {asked:.1f} s"
             drawing.span(fault.injected, asked, y + 14, 12, "asked", title)
+            if fault.undone is None and fault.healed is None:
+                drawing.span(asked, end, y + 14, 12, "owed", f"{fault.kind} on {fault.victim}: not seen undone")
             if fault.felt is not None:
                 pattern = PATTERNS.get(fault.kind.partition("_")[0], "dots")
                 title = f"{fault.kind} on {fault.victim}: felt at {fault.felt:.1f} s, healed at {until:.1f} s"
@@ -129,7 +149,7 @@ def _kubernetes(drawing: Drawing, marks: Sequence[Mark]) -> None:
         return
     y = drawing.y + 4
     drawing.label(y + 11, "cluster events")
-    drawing.paths.append(Path(f"M{LEFT} {y + 7}H{RIGHT}", "rail"))
+    drawing.rail(y + 7)
     groups: list[list[Mark]] = []
     for mark in marks:
         if groups and drawing.time(mark.time) - drawing.time(groups[-1][0].time) < 4:
@@ -147,7 +167,7 @@ def _kubernetes(drawing: Drawing, marks: Sequence[Mark]) -> None:
 def _breaker(drawing: Drawing, track: Track, end: float) -> None:
     y = drawing.y
     drawing.label(y + 11, f"breaker {track.name}")
-    drawing.paths.append(Path(f"M{drawing.time(track.points[0][0])} {y + 7}H{RIGHT}", "rail"))
+    drawing.rail(y + 7, drawing.time(track.points[0][0]))
     following = [*(time for time, _ in track.points[1:]), end]
     for (time, value), until in zip(track.points, following, strict=True):
         if value in BREAKER:
@@ -196,7 +216,7 @@ def _availability(drawing: Drawing, view: View) -> None:
         if bucket.failed and bucket.availability is not None:
             x, y = drawing.time(bucket.start + view.bucket_seconds / 2), scale(bucket.availability)
             told = f"{bucket.start:g} s: {bucket.failed} of {bucket.operations} failed"
-            drawing.rects.append(Rect(round(x - 3, 1), round(y - 3, 1), 6, 6, "bad", told))
+            drawing.front.append(Rect(round(x - 3.5, 1), round(y - 3.5, 1), 7, 7, "bad", told))
     if limit is not None:
         _limit(drawing, scale(limit), f"at least {percent(limit)}")
     drawing.y = bottom + 12
@@ -208,7 +228,7 @@ def _latency(drawing: Drawing, view: View) -> None:
     values = [value for bucket in view.buckets for value in (bucket.p50, bucket.p99) if value is not None]
     scale, ticks = axis.latency(min([*values, *limits.values()]), max([*values, *limits.values()]), top, bottom)
     drawing.label(top + 9, "latency")
-    drawing.label(top + 23, "each line ×10", "soft")
+    drawing.label(top + 23, "log scale", "soft")
     _frame(drawing, scale, ticks, top, bottom)
     _hatch_gaps(drawing, view, top, bottom)
     getters: dict[str, Callable[[Bucket], float | None]] = {
@@ -221,7 +241,8 @@ def _latency(drawing: Drawing, view: View) -> None:
         runs = _runs(drawing.time, view, get, scale)
         drawing.paths += [Path(_line(run), f"line {name}", f"latency {name}") for run in runs]
     for name, limit in limits.items():
-        _limit(drawing, scale(limit), f"{name} at most {seconds(limit)}")
+        below = limit < max(limits.values())
+        _limit(drawing, scale(limit), f"{name} at most {seconds(limit)}", below=below)
     drawing.y = bottom + 8
 
 
@@ -232,7 +253,7 @@ def _every(view: View) -> str:
 def _frame(drawing: Drawing, scale: Scale, ticks: Sequence[tuple[float, str]], top: float, bottom: float) -> None:
     drawing.back.append(Rect(LEFT, top, RIGHT - LEFT, bottom - top, "plot"))
     for value, label in ticks:
-        drawing.paths.append(Path(f"M{LEFT} {scale(value)}H{RIGHT}", "rail"))
+        drawing.rail(scale(value))
         drawing.texts.append(Text(LEFT - 6, scale(value) + 4, label, "tick end"))
 
 
@@ -243,9 +264,9 @@ def _hatch_gaps(drawing: Drawing, view: View, top: float, bottom: float) -> None
         drawing.texts.append(Text(round(middle, 1), (top + bottom) / 2 + 4, "no data", "middle note"))
 
 
-def _limit(drawing: Drawing, y: float, text: str) -> None:
+def _limit(drawing: Drawing, y: float, text: str, *, below: bool = False) -> None:
     drawing.paths.append(Path(f"M{LEFT} {y}H{RIGHT}", "limit", text))
-    drawing.texts.append(Text(RIGHT - 4, y - 4, text, "end limit-text"))
+    drawing.texts.append(Text(RIGHT - 4, round(y + (12 if below else -4), 1), text, "end limit-text"))
 
 
 def _runs(
@@ -277,10 +298,12 @@ def _grid(drawing: Drawing, view: View, begin: float) -> None:
     if view.window:
         start, end = (drawing.time(time) for time in view.window)
         title = f"fault window: {view.window[0]:.1f} s to {view.window[1]:.1f} s"
-        drawing.back.append(Rect(start, begin - 6, max(2.0, round(end - start, 1)), bottom - begin + 6, "window", title))
+        drawing.back.append(
+            Rect(start, begin - 6, max(2.0, round(end - start, 1)), bottom - begin + 6, "window", title)
+        )
     for mark in view.aborts:
         x = drawing.time(mark.time)
-        drawing.paths.append(Path(f"M{x} {begin - 6}V{bottom}", "abort", f"{mark.time:.1f} s {mark.title}: {mark.text}"))
-        style = "abort-text end" if x > (LEFT + RIGHT) / 2 else "abort-text"
-        drawing.texts.append(Text(x + (-4 if "end" in style else 4), bottom - 4, mark.title, style))
+        drawing.paths.append(
+            Path(f"M{x} {begin - 6}V{bottom}", "abort", f"{mark.time:.1f} s {mark.title}: {mark.text}")
+        )
     drawing.y = bottom + 22

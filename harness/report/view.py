@@ -68,7 +68,8 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         aborts=tuple(_abort(event) for event in events if event.type == "abort"),
         errors=tuple(event.data for event in events if event.type == "error"),
         log=tuple(
-            Line(event.t, event.phase, event.type, brief(event.data, 400)) for event in events if event.type not in QUIET
+            Line(event.t, event.phase, event.type, brief(event.data, 400))
+            for event in events if event.type not in QUIET
         ),
     )  # fmt: skip
 
@@ -123,7 +124,9 @@ def _faults(events: Iterable[Event], plan: Data) -> tuple[Fault, ...]:
 def _planned(item: Data) -> Fault:
     victim = item.get("victim") or {}
     name = "/".join(str(part) for part in (victim.get("namespace"), victim.get("name")) if part)
-    place = " ".join(str(part) for part in (victim.get("node"), victim.get("zone") and f"zone {victim['zone']}") if part)
+    place = " ".join(
+        str(part) for part in (victim.get("node"), victim.get("zone") and f"zone {victim['zone']}") if part
+    )
     return Fault(
         str(item.get("id", "")),
         kind=str(item.get("kind", "")),

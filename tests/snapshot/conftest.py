@@ -41,7 +41,8 @@ class Story:
     def start(self, *, expect: str = "PASS", title: str = "Frozen registries open the breaker", **more: Any) -> None:
         self.write(
             0.0, "run.start", run=self.run, experiment="agent-registry/freeze", title=title,
-            hypothesis="Callers keep their answers while the registry hangs", path="experiments/agent-registry/freeze.yaml",
+            hypothesis="Callers keep their answers while the registry hangs",
+            path="experiments/agent-registry/freeze.yaml",
             seed=4711, context="kind-chaos-local", version="0.1.0", expect=expect,
             argv=["harness", "run", "experiments/agent-registry/freeze.yaml"], **more,
         )  # fmt: skip
@@ -100,7 +101,9 @@ def deviated(dir: Path) -> Path:
     story.ready(8.9, "claude-orchestrator", 4, 5)
     story.write(9.0, "fault.felt", id=f"{run}-2", evidence={"deleted": True, "replaced_by": 1}, after=0.8)
     story.write(9.6, "fault.felt", id=f"{run}-1", evidence={"answers": "none", "silent_for": 1.5}, after=1.4)
-    story.write(9.1, "k8s.event", kind="Pod", name=POD, namespace=NAMESPACE, reason="Killing", message="Stopping container")
+    story.write(
+        9.1, "k8s.event", kind="Pod", name=POD, namespace=NAMESPACE, reason="Killing", message="Stopping container"
+    )
     story.write(10.2, "k8s.event", kind="Pod", name="claude-orchestrator-bb6f5fd96-7tktc", namespace=NAMESPACE,
                 reason="Scheduled", message="Successfully assigned to chaos-local-worker3")  # fmt: skip
     story.write(13.0, "k8s.event", kind="Pod", name=POD, namespace=NAMESPACE, reason="Unhealthy",
@@ -121,15 +124,17 @@ def deviated(dir: Path) -> Path:
         state = 2 if 11 <= t < 20 else 1 if t == 20 else 0
         story.write(27.81, "sample", series="breaker/agent-registry", value=state, labels={"pod": "a"}, time=float(t))
     story.write(27.9, "finding", checker="availability", state="broken", target=">= 99.5 %", baseline="100 %",
-                in_fault="96.41 %", recovery="99.71 %", summary="15 of 418 failed; worst second 75 %, 3 s after injection",
+                in_fault="96.41 %", recovery="99.71 %",
+                summary="15 of 418 failed; worst second 75 %, 3 s after injection",
                 detail={"operations": 418, "bad": 15, "budget_spent": 7.18})  # fmt: skip
     story.write(27.9, "finding", checker="latency", state="held", target="p95 <= 1 s, p99 <= 2 s",
                 baseline="21 ms, 27 ms", in_fault="610 ms, 911 ms", recovery="22 ms, 30 ms",
                 summary="slowest of 418 took 1.1 s", detail={"operations": 418})  # fmt: skip
     story.write(27.9, "finding", checker="recovery", state="held", target="<= 20 s", baseline="", in_fault="",
                 recovery="1.4 s", summary="steady after 1.4 s", detail={"failed": 2})  # fmt: skip
-    story.write(27.9, "finding", checker="breaker", state="unknown", target="open within 10 s, closes", baseline="closed",
-                in_fault="no data", recovery="closed", summary="no data came from the metrics for 6 s of the window")  # fmt: skip
+    story.write(27.9, "finding", checker="breaker", state="unknown", target="open within 10 s, closes",
+                baseline="closed", in_fault="no data", recovery="closed",
+                summary="no data came from the metrics for 6 s of the window")  # fmt: skip
     story.write(27.9, "finding", checker="evidence", state="held", target="every fault felt", baseline="",
                 in_fault="2 of 2", recovery="", summary="2 of 2 felt, the slowest after 1.5 s", detail={})  # fmt: skip
     story.write(28.0, "verdict", verdict="DEVIATED", expected="PASS", right=False, exit=1, seconds=28.4, overhead=0.6,
@@ -162,8 +167,18 @@ def passed(dir: Path) -> Path:
     story.write(3.1, "undo", id=f"{run}-1", ops=[], ok=True, how="nothing to undo", seconds=0.001)
     story.write(3.4, "fault.healed", id=f"{run}-1", after=0.3, evidence={"ready": 5})
     story.enter(3.5, "judge")
-    story.write(3.6, "finding", checker="recovery", state="held", target="<= 20 s", recovery="2.3 s", summary="steady after 2.3 s")
-    story.write(3.7, "verdict", verdict="PASS", expected="PASS", right=True, reason="", exit=0, seconds=3.7, overhead=0.2)
+    story.write(
+        3.6,
+        "finding",
+        checker="recovery",
+        state="held",
+        target="<= 20 s",
+        recovery="2.3 s",
+        summary="steady after 2.3 s",
+    )
+    story.write(
+        3.7, "verdict", verdict="PASS", expected="PASS", right=True, reason="", exit=0, seconds=3.7, overhead=0.2
+    )
     return story.dir
 
 

@@ -1,0 +1,141 @@
+"""The view model: what a run's events and operations say, and what they do not."""
+
+from __future__ import annotations
+
+from harness.journal.event import Event
+from harness.model.history import Operation
+from harness.report.values import UNFINISHED
+from harness.report.view import build
+
+
+class Log(list):
+    """Events in order, numbered as they come."""
+
+    def add(self, t, type, phase="hold", **data):
+        self.append(Event(len(self) + 1, 1_000_000.0 + t, t, phase, type, data))
+        return self
+
+
+def planned(log, *ids, uid="u1"):
+    faults = [
+        {"id": name, "kind": "pod_kill", "victim": {"namespace": "ns", "name": "pod", "uid": uid}} for name in ids
+    ]
+    return log.add(0.0, "plan", faults=faults, objectives=[{"checker": "availability", "parameters": {"ratio": 0.99}}])
+
+
+def served(*times, latency=0.01, status=200):
+    return [Operation(t, t, t + latency, status) for t in times]
+
+
+def loaded(log, start, end, rate=10):
+    return log.add(start, "load.started", rate=rate, workload="w").add(end, "load.ended")
+
+
+def test_a_journal_without_a_verdict_is_unfinished_and_says_where_it_ends():
+    view = build(Log().add(0.0, "run.start", run="r", experiment="e").add(3.0, "phase.start", name="hold"))
+    assert (view.verdict, view.finished, view.right) == (UNFINISHED, False, False)
+    assert view.reason == "the journal ends in phase hold after 3.0 s, before a verdict"
+
+
+def test_no_event_at_all_is_a_view_too():
+    assert build([]).verdict == UNFINISHED
+
+
+def test_a_phase_lasts_until_the_next_one_and_the_last_to_the_end():
+    log = Log().add(1.0, "phase.start", name="baseline").add(4.0, "phase.start", name="hold").add(9.0, "run.end")
+    assert [(span.name, span.start, span.end) for span in build(log).phases] == [
+        ("baseline", 1.0, 4.0),
+        ("hold", 4.0, 9.0),
+    ]
+
+
+def test_a_phase_that_was_entered_twice_in_a_row_is_one():
+    log = Log().add(1.0, "phase.start", name="heal").add(2.0, "phase.start", name="heal").add(5.0, "run.end")
+    assert [(span.start, span.end) for span in build(log).phases] == [(1.0, 5.0)]
+
+
+def test_the_window_runs_from_the_first_injection_to_the_last_healing():
+    log = planned(Log(), "a", "b").add(2.5, "fault.injected", id="a", at=2.0).add(3.0, "fault.injected", id="b")
+    log.add(5.0, "fault.healed", id="b").add(6.0, "fault.healed", id="a").add(9.0, "run.end")
+    assert build(log).window == (2.0, 6.0)
+
+
+def test_a_fault_never_seen_healed_keeps_the_window_open_to_the_end():
+    log = planned(Log(), "a").add(2.0, "fault.injected", id="a").add(9.0, "run.end")
+    view = build(log)
+    assert view.window == (2.0, 9.0)
+    assert [fault.id for fault in view.owed] == ["a"]
+
+
+def test_a_failed_undo_leaves_the_fault_owed_until_one_succeeds():
+    log = planned(Log(), "a").add(2.0, "fault.injected", id="a").add(3.0, "undo", id="a", ok=False, how="no answer")
+    assert build(log).owed
+    assert not build(log.add(4.0, "undo", id="a", ok=True, how="seen undone")).owed
+
+
+def test_an_effect_on_another_uid_than_the_planned_one_is_astray():
+    log = planned(Log(), "a").add(2.0, "fault.injected", id="a", kind="pod_kill", facts={"uid": "u2"})
+    assert build(log).faults[0].astray
+    assert not build(planned(Log(), "a").add(2.0, "fault.injected", id="a", facts={"uid": "u1"})).faults[0].astray
+
+
+def test_each_second_has_its_share_and_its_quantiles():
+    log = loaded(Log(), 0.0, 2.0)
+    operations = served(0.1, 0.2, 0.3, latency=0.1) + served(0.4, status=503) + served(1.5, latency=0.2)
+    first, second = build(log, operations).buckets[:2]
+    assert (first.operations, first.failed, first.availability) == (4, 1, 0.75)
+    assert round(first.p50 or 0, 3) == 0.1
+    assert (second.operations, second.availability) == (1, 1.0)
+
+
+def test_a_second_without_operations_is_a_gap_not_a_number():
+    log = loaded(Log(), 0.0, 5.0)
+    view = build(log, served(0.5, 1.5, 4.5))
+    assert [bucket.availability for bucket in view.buckets[:5]] == [1.0, 1.0, None, None, 1.0]
+    assert view.gaps == ((2.0, 4.0),)
+
+
+def test_a_load_that_died_leaves_a_gap_to_the_end_of_the_run():
+    log = Log().add(0.0, "load.started", rate=10, workload="w").add(6.0, "run.end")
+    assert build(log, served(0.5, 1.5)).gaps == ((2.0, 6.0),)
+
+
+def test_a_slow_load_gets_wider_buckets_so_that_an_empty_one_means_something():
+    view = build(loaded(Log(), 0.0, 20.0, rate=1), served(*range(20)))
+    assert view.bucket_seconds == 5.0
+    assert not view.gaps
+
+
+def test_a_long_run_is_drawn_with_a_bounded_number_of_buckets():
+    view = build(loaded(Log(), 0.0, 36_000.0), served(*range(0, 36_000, 10)))
+    assert len(view.buckets) <= 601
+
+
+def test_limits_that_a_chart_can_draw_come_from_the_plan():
+    assert build(planned(Log(), "a")).limits == {"ratio": 0.99}
+
+
+def test_text_from_outside_loses_what_could_steer_a_terminal():
+    view = build(Log().add(0.0, "run.start", title="a\x1b[2Jb\u202ec", run="r"))
+    assert view.title == "a\ufffd[2Jb\ufffdc"
+
+
+def test_a_deployment_that_never_lacked_a_pod_is_not_drawn():
+    def ready(log, t, name, value):
+        return log.add(t, "sample", series=f"ready/ns/{name}", value=value, labels={"desired": "2"})
+
+    log = ready(ready(ready(Log(), 0.0, "calm", 2), 0.0, "hit", 2), 1.0, "hit", 1)
+    tracks = build(log).ready
+    assert [(track.name, track.points, track.wanted) for track in tracks] == [("ns/hit", ((0.0, 2.0), (1.0, 1.0)), 2.0)]
+
+
+def test_a_breaker_of_many_pods_is_drawn_at_its_worst():
+    log = Log()
+    for t, pod, value in ((1.0, "a", 0), (1.0, "b", 2), (2.0, "a", 0), (2.0, "b", 0)):
+        log.add(t, "sample", series="breaker/redis", value=value, labels={"pod": pod})
+    assert build(log).breakers[0].points == ((1.0, 2.0), (2.0, 0.0))
+
+
+def test_samples_stay_out_of_the_log():
+    log = Log().add(0.0, "sample", series="x", value=1).add(1.0, "step", name="s", status="succeeded")
+    assert [line.type for line in build(log).log] == ["step"]
