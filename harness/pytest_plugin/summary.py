@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 import pytest
 
 from harness.engine.options import Outcome
 from harness.errors import Exit, HarnessError
 from harness.model.verdict import Verdict
+
+WIDEST = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def _line(one: Ran, width: int) -> str:
     outcome = one.outcome
     mark = "v" if outcome.right else "x"
     declared = "" if one.expected is Verdict.PASS else f" (declared {one.expected})"
-    why = "" if outcome.right and outcome.verdict is Verdict.PASS else f"  {outcome.reason}"
+    why = f"  {shorten(outcome.reason, WIDEST, placeholder=' ...')}" if outcome.reason else ""
     return f"{mark} {one.name:<{width}}  {outcome.verdict}{declared}  {outcome.seconds:.1f} s  run {outcome.run}{why}"
 
 
