@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -122,5 +121,8 @@ def paths(remembered: Mapping[str, str]) -> list[str]:
 async def prune(kube: Kube, gone: Iterable[str]) -> None:
     """Delete objects that are no longer part of the stack, last applied first."""
     for item in reversed(list(gone)):
-        with suppress(ApiError):
+        try:
             await kube.delete(item, propagation="Background")
+        except ApiError as error:
+            if error.status != 404:
+                raise
