@@ -195,7 +195,7 @@ def keep(text: str) -> None:
     title, method = (
         "# Bench\n",
         (
-            "Medians (smallest-largest) of 10 turns on one cluster, one turn each after the other; the first turn is not"
+            "Medians (smallest-largest) of 10 turns on one cluster, turn by turn; the first turn is not"
             " counted. `make bench` writes this.\n"
         ),
     )
