@@ -1,15 +1,15 @@
 """Every error a user can meet, each with what happened, where, why, and what to do.
 
-    HarnessError
-    ├── UsageError            an option, a file, a schema: the user can mend it          exit 4
-    ├── PreconditionFailed    cluster, context, image, port: the surroundings lack it    exit 4
-    │   ├── ClusterUnreachable    no answer from the API server
-    │   └── RunInProgress         another run holds the lease
-    ├── InjectionFailed       a fault could not be injected                              exit 2
-    ├── ObservationFailed     evidence or data could not be had                          exit 2
-    ├── AbortTriggered        a person, the lever, a deadline or a lost lease            exit 3
-    ├── UndoFailed            something was left behind                                  exit 6
-    └── ApiError              the API server refused a request (status, reason)          exit 7
+HarnessError
+├── UsageError            an option, a file, a schema: the user can mend it          exit 4
+├── PreconditionFailed    cluster, context, image, port: the surroundings lack it    exit 4
+│   ├── ClusterUnreachable    no answer from the API server
+│   └── RunInProgress         another run holds the lease
+├── InjectionFailed       a fault could not be injected                              exit 2
+├── ObservationFailed     evidence or data could not be had                          exit 2
+├── AbortTriggered        a person, the lever, a deadline or a lost lease            exit 3
+├── UndoFailed            something was left behind                                  exit 6
+└── ApiError              the API server refused a request (status, reason)          exit 7
 """
 
 from __future__ import annotations
