@@ -13,7 +13,7 @@ _FREEZER = r"""
 uid=$1 do=$2 flat=$(echo "$1" | tr - _)
 root=/sys/fs/cgroup; [ -d $root/freezer ] && root=$root/freezer
 dirs=$(find $root -type d \( -name "*pod$uid" -o -name "*pod$uid.slice" -o -name "*pod$flat.slice" \) 2>/dev/null)
-[ -n "$dirs" ] || { echo gone; [ "$do" = thaw ]; exit; }
+[ -n "$dirs" ] || { echo "the pod has no cgroup on this node"; [ "$do" = thaw ]; exit; }
 for dir in $dirs; do
   if [ -e $dir/freezer.state ]; then file=freezer.state see=freezer.state on=FROZEN off=THAWED
   elif [ -e $dir/cgroup.freeze ]; then file=cgroup.freeze see=cgroup.events on=1 off=0

@@ -404,6 +404,8 @@ async def clean(kube: Kube, cluster: LocalCluster, run: str) -> None:
 @pytest.mark.parametrize("kind", ["node_freeze", "node_stop"])
 async def test_a_killed_run_gives_the_node_back(workload: LocalCluster, kube: Kube, kind: str) -> None:
     victim = await node_of(kube)
+    reach, fault = Reach(kube), planned(kind, victim)
+    await nodes.prepare(fault, reach)
     with child(kind, victim) as (run, process):
         killed = time.monotonic()
         process.kill()
@@ -413,7 +415,8 @@ async def test_a_killed_run_gives_the_node_back(workload: LocalCluster, kube: Ku
         state = await keeper.inspect(victim.name)
         await keeper.end()
         assert (state["running"], state["paused"]) == (True, False)
-    await until(lambda: nodes.answers(kube, victim.name))
+    with anyio.fail_after(120):
+        await nodes.back(fault, reach, restarted=kind == "node_stop")
 
 
 async def test_a_killed_run_gives_the_cordon_back(workload: LocalCluster, kube: Kube) -> None:
