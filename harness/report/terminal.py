@@ -13,7 +13,7 @@ from harness.report.values import View
 Paint = Callable[[str, str], str]
 COLORS = {"v": "32", "x": "31", "?": "33", "!": "35"}
 HEADERS = ("target", "baseline", "in fault", "recovery")
-SUMMARY_LEAST = 28
+SUMMARY_LEAST = 36
 CELL_LEAST = 12
 
 
@@ -48,7 +48,9 @@ def _head(view: View, paint: Paint, width: int) -> str:
 
 
 def _table(view: View, paint: Paint, width: int) -> list[str]:
-    findings = [item for item in view.findings if item.checker != "evidence" or item.state is not State.HELD]
+    # The evidence has a line for each fault further down, an error of the run one of its own.
+    told = {"evidence"} if view.faults else set()
+    findings = [item for item in view.findings if item.checker not in told | ({"run"} if view.errors else set())]
     if not findings:
         return []
     first = max(len(words.name(item)) for item in findings)
@@ -59,10 +61,8 @@ def _table(view: View, paint: Paint, width: int) -> list[str]:
     for item in findings:
         rows = _rows(words.name(item), first, _cells(item), widths)
         if beside:
-            told = textwrap.wrap(item.summary, width - indent)
-            rows += [""] * (len(told) - len(rows))
-            told += [""] * (len(rows) - len(told))
-            rows = [f"{row:<{indent - 2}}{text}".rstrip() for row, text in zip(rows, told, strict=True)]
+            beside_it = zip_longest(rows, textwrap.wrap(item.summary, width - indent), fillvalue="")
+            rows = [f"{row:<{indent - 2}}{text}".rstrip() for row, text in beside_it]
         elif item.state is not State.HELD:
             # A kept promise needs no line of its own to say so.
             rows += ["    " + text for text in textwrap.wrap(item.summary, width - 6)]
@@ -121,7 +121,7 @@ def _packed(parts: Sequence[str], width: int) -> list[str]:
 def _labelled(label: str, text: str, width: int) -> list[str]:
     if not text:
         return []
-    wrapped = textwrap.wrap(text, width - 7, break_long_words=False, break_on_hyphens=False)
+    wrapped = textwrap.wrap(" ".join(text.split()), width - 7, break_long_words=False, break_on_hyphens=False)
     return [f"{label if not number else '':<7}{line}" for number, line in enumerate(wrapped)]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.model.units import percent, seconds
 from harness.report import axis, words
 from harness.report.axis import Scale
+from harness.report.inert import brief
 from harness.report.values import Bucket, Fault, Mark, Track, View
 
 WIDTH, LEFT, RIGHT = 1120.0, 168.0, 1104.0
@@ -122,7 +123,7 @@ def _aborts(drawing: Drawing, marks: Sequence[Mark]) -> None:
 
 def _faults(drawing: Drawing, faults: Sequence[Fault], end: float) -> None:
     for fault in faults[:MOST_FAULTS]:
-        y, told = drawing.y, f"{fault.victim} · {words.fault_state(fault)}"
+        y, told = drawing.y, brief(f"{fault.victim} · {words.fault_state(fault)}", int((RIGHT - LEFT) / LETTER))
         drawing.label(y + 19, fault.kind)
         start = fault.injected if fault.injected is not None else fault.heal_requested or 0.0
         room = RIGHT - len(told) * LETTER

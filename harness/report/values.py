@@ -155,8 +155,8 @@ class View:
 
     @property
     def objectives(self) -> tuple[Finding, ...]:
-        """Give the findings on promises; the evidence stands apart from them."""
-        return tuple(finding for finding in self.findings if finding.checker != "evidence")
+        """Give the findings on promises; the evidence and the run's own errors stand apart from them."""
+        return tuple(finding for finding in self.findings if finding.checker not in ("evidence", "run"))
 
     @property
     def broken(self) -> int:

@@ -196,6 +196,15 @@ def test_block_says_only_once_what_a_row_says():
     assert terminal.draw(view).count("3 of 9 failed") == 1
 
 
+def test_an_error_of_the_run_counts_as_no_promise_and_has_its_own_line():
+    findings = (Finding("recovery", State.HELD, ""), Finding("run", State.UNKNOWN, "no answer"))
+    view = View(findings=findings, verdict="INCONCLUSIVE", errors=({"what": "no answer", "hint": "harness up"},))
+    block = terminal.draw(view)
+    assert "1 of 1 held" in block
+    assert block.count("no answer") == 1
+    assert "error  no answer (fix: harness up)" in block
+
+
 def test_undone_is_said_only_when_nothing_is_owed():
     owed = Fault("a", injected=1.0)
     assert words.undo(View(faults=(owed,))) == "NOT UNDONE: 1"
