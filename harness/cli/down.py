@@ -8,6 +8,10 @@ import click
 @click.command("down")
 def command() -> None:
     """Remove the local cluster, the keeper and what they started; caches stay."""
-    from harness.cluster import up
+    from harness.cluster import local, up
+    from harness.keeper import container
 
+    cluster = local.current()
+    if cluster:
+        container.remove(cluster)
     up.down(lambda line: click.echo(line, err=True))
