@@ -1,1 +1,3 @@
 """Chaos and resilience test harness for Kubernetes."""
+
+__version__ = "0.1.0"

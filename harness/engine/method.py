@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import anyio
 
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, ApiError, HarnessError, InjectionFailed
+from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, HarnessError, InjectionFailed
 from harness.faults import REGISTRY, resource
 from harness.model.experiment import Activity
 from harness.model.fault import Phase
@@ -143,6 +143,19 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     except (ApiError, HarnessError) as error:
         session.write("error", what=f"Fault {fault.id} was not deleted", where="", why=str(error), hint="")
     return True
+
+
+async def on_deleted(session: Session, plural: str) -> None:
+    """Heal a fault whose resource somebody deletes: `kubectl delete fault` is an undo."""
+    path, labels = f"{resource.ROOT}/{plural}", f"{resource.RUN_LABEL}={session.plan.run}"
+    while True:
+        try:
+            async for kind, item in session.kube.watch(path, labels=labels):
+                fault = session.owed.get(item["spec"]["id"])
+                if kind == "DELETED" and fault and await undo(session, fault):
+                    await see_healed(session, fault)
+        except (ApiError, ClusterUnreachable):
+            await anyio.sleep(1)
 
 
 async def see_healed(session: Session, fault: PlannedFault) -> None:

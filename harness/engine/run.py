@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anyio
 
-from harness import report
+from harness import __version__, report
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import abort, contexts, judge, lever, method, metrics, observe, plan, steady, traffic
@@ -165,6 +165,8 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_lever, session.abort, session.kube)
     if session.keeper:
         start(abort.on_lost_keeper, session.abort, session.keeper)
+    for plural in ("faults", "nodefaults"):
+        start(method.on_deleted, session, plural)
     for namespace in session.experiment.blast_radius.namespaces:
         start(observe.deployments, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)
@@ -340,6 +342,7 @@ def _announce(session: Session, planned: Plan) -> None:
         path=str(experiment.path),
         seed=planned.seed,
         context=planned.context,
+        version=__version__,
         expect=experiment.expect.verdict,
         argv=[Path(sys.argv[0]).name, *sys.argv[1:]],
     )
