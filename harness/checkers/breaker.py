@@ -19,6 +19,8 @@ from harness.model.verdict import Finding, State
 OPEN = 2.0
 NAMES = {0.0: "closed", 1.0: "half-open", 2.0: "open"}
 ANSWERED = ("ok", "client-error")
+# What happened at the end of the window is only seen by the scrape after it.
+SCRAPE_SECONDS = 2.0
 # Half of the calls failing is where the breaker's own ratio rule begins to apply.
 FAILING = 0.5
 
@@ -64,7 +66,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
 
 def _caller(history: History, dependency: str, pod: str, states: Points, window: tuple[float, float]) -> Caller | None:
     start, end = window
-    inside = [(time, value) for time, value in states if start <= time <= end]
+    inside = [(time, value) for time, value in states if start <= time <= end + SCRAPE_SECONDS]
     if not inside:
         return None
     calls = series.by_pod(history.samples, f"client_calls/{dependency}").get(pod, [])

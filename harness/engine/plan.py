@@ -49,7 +49,9 @@ async def resolve(kube: Kube, experiment: Experiment, *, run: str, seed: int) ->
     faults: list[PlannedFault] = []
     taken: set[str] = set()
     for spec in experiment.faults:
-        for victim in await select.resolve(kube, spec.target, chance, taken=frozenset(taken)):
+        restarts = spec.kind == "container_kill"
+        victims = await select.resolve(kube, spec.target, chance, taken=frozenset(taken), restarted_last=restarts)
+        for victim in victims:
             taken.add(victim.uid)
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim))
     _require_caps(experiment, faults)

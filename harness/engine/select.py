@@ -20,10 +20,13 @@ ZONE = "topology.kubernetes.io/zone"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
-async def resolve(kube: Kube, target: Target, chance: random.Random, *, taken: frozenset[str]) -> tuple[Victim, ...]:
+async def resolve(
+    kube: Kube, target: Target, chance: random.Random, *, taken: frozenset[str], restarted_last: bool = False
+) -> tuple[Victim, ...]:
     """Return the named targets of one rule; raises UsageError when there are too few.
 
-    `taken` holds the UIDs that an earlier fault of the same plan has already.
+    `taken` holds the UIDs that an earlier fault of the same plan has already. `restarted_last` passes over pods that
+    were restarted more often than others: what they would show is the kubelet's back-off.
     """
     nodes = await kube.list(paths.nodes())
     zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
@@ -31,7 +34,7 @@ async def resolve(kube: Kube, target: Target, chance: random.Random, *, taken: f
         found = await _nodes(kube, target, nodes, zones)
         wanted, rule = target.nodes, f"hosting {target.hosting}" if target.hosting else target.selector
     else:
-        found = await _pods(kube, target, zones)
+        found = await _pods(kube, target, zones, restarted_last=restarted_last)
         wanted, rule = target.pods, f"{target.namespace}/{target.selector}"
     free = [victim for victim in found if victim.uid not in taken]
     if not free:
@@ -65,9 +68,12 @@ def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Seq
     return taken
 
 
-async def _pods(kube: Kube, target: Target, zones: Mapping[str, str]) -> list[Victim]:
+async def _pods(kube: Kube, target: Target, zones: Mapping[str, str], *, restarted_last: bool) -> list[Victim]:
     pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
     running = [pod for pod in pods if _ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+    if restarted_last and 0 < target.pods <= len(running):
+        most = sorted(map(_restarts, running))[target.pods - 1]
+        running = [pod for pod in running if _restarts(pod) <= most]
     running.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
     return [
         Victim(
@@ -115,6 +121,10 @@ async def _nodes(
 def _ready(pod: Mapping[str, Any]) -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def _restarts(pod: Mapping[str, Any]) -> int:
+    return sum(status["restartCount"] for status in pod.get("status", {}).get("containerStatuses", []))
 
 
 def _owner(pod: Mapping[str, Any]) -> str:
