@@ -140,7 +140,7 @@ def test_outliers_are_ejected_after_five_errors_for_thirty_seconds(mesh: Mesh) -
 
 def test_connection_pools_become_caps(mesh: Mesh) -> None:
     caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
-    assert (caps["max_connections"], caps["max_pending_requests"], caps["max_retries"]) == (100, 100, 3)
+    assert (caps["max_connections"], caps["max_pending_requests"], caps["max_retries"]) == (100, 100, 100)
 
 
 def test_weights_follow_the_virtual_service(mesh: Mesh) -> None:
