@@ -7,6 +7,7 @@ the verdict. Whatever ends the experiment otherwise cuts the run short, which un
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ def before_experiment_control(context: dict[str, Any]) -> None:
     except HarnessError as error:
         raise InterruptExecution(str(error)) from error
     _live = begun
+    os.environ.update(begun.environment)
 
 
 def before_activity_control(context: Mapping[str, Any]) -> None:

@@ -58,6 +58,16 @@ class Live:
             raise self._why()
         _current = self
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Name the run's cluster to probes that run in the process that drives."""
+        session = self._session
+        if session is None:
+            return {}
+        kubeconfig = session.cluster.kubeconfig if session.cluster else self.options.kubeconfig
+        named = {"HARNESS_CONTEXT": session.kube.context}
+        return named | ({"HARNESS_KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
+
     def perform_named(self) -> dict[str, Any]:
         """Inject the faults of the activity that is being run; raises InjectionFailed."""
         return self._call(self._perform, self.activity)

@@ -16,10 +16,11 @@ import yaml
 
 from harness.chaostoolkit.live import Live
 from harness.engine.options import Options, Outcome
-from harness.errors import Exit, UsageError
+from harness.errors import Exit, HarnessError, UsageError
 from harness.model import document
 from harness.model.catalogue import ACTIONS
 from harness.model.experiment import Experiment
+from harness.model.plan import PlannedFault
 from harness.model.verdict import Verdict
 from harness.pytest_plugin import session, spread
 
@@ -77,19 +78,19 @@ class Chaos:
     @contextmanager
     def fault(self, kind: str, **arguments: Any) -> Iterator[list[str]]:
         """Break something for the length of a block; gives the names of what is touched."""
+        __tracebackhide__ = True
         target = {_dashed(name): value for name, value in arguments.items() if name in TARGET}
         parameters = {_dashed(name): value for name, value in arguments.items() if name not in TARGET}
         provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": {"target": target, **parameters}}
         self._method.append({"type": "action", "name": f"{kind} {len(self._method) + 1}", "provider": provider})
-        experiment = self._experiment()
-        if self._live is None:
-            self._live = Live(replace(experiment, method=()), self._options)
-            self._live.start()
-        faults = self._live.inject(experiment.method[-1])
+        try:
+            live, faults = self._inject()
+        except HarnessError as error:
+            raise error.with_traceback(None) from None
         try:
             yield [str(fault.victim) for fault in faults]
         finally:
-            self._live.heal(faults)
+            live.heal(faults)
 
     def verdict(self) -> Verdict:
         """End the run and judge it."""
@@ -104,6 +105,14 @@ class Chaos:
         if self._live and self._outcome is None:
             self._outcome = self._live.finish()
         return self._outcome
+
+    def _inject(self) -> tuple[Live, tuple[PlannedFault, ...]]:
+        experiment = self._experiment()
+        if self._live is None:
+            begun = Live(replace(experiment, method=()), self._options)
+            begun.start()
+            self._live = begun
+        return self._live, self._live.inject(experiment.method[-1])
 
     def _state(self, key: str, value: dict[str, Any]) -> None:
         if self._live:

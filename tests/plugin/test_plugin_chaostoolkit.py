@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,7 +88,12 @@ class Engine:
         victim = Victim("pod", "cart-0", "uid-0", namespace="shop")
         faults = tuple(PlannedFault("1", spec.kind, spec.activity, Hand.API, victim) for spec in experiment.faults)
         session = SimpleNamespace(
-            experiment=experiment, abort=Abort(), plan=Plan("run-1", 1, "kind", faults, "i", "r"), owed={}
+            experiment=experiment,
+            kube=SimpleNamespace(context="kind-x"),
+            cluster=None,
+            abort=Abort(),
+            plan=Plan("run-1", 1, "kind", faults, "i", "r"),
+            owed={},
         )
         self.did.append("baseline")
         with session.abort.scope:
@@ -113,6 +119,7 @@ class Engine:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Engine], Engine]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_CONTEXT", "another")
     monkeypatch.setattr("sys.argv", ["chaos", "run", "experiment.yaml"])
     (tmp_path / "experiment.yaml").write_text(DOCUMENT)
 
@@ -138,6 +145,7 @@ def test_chaos_run_injects_through_the_run_of_the_control(stand_in):
     assert (journal["status"], journal["deviated"]) == ("completed", False)
     assert journal["harness"]["verdict"] == "PASS"
     assert live.current() is None
+    assert os.environ["HARNESS_CONTEXT"] == "kind-x", "probes of this process ask the run's cluster"
 
 
 def test_a_deviation_of_the_run_is_a_deviation_of_the_experiment(stand_in):
