@@ -39,6 +39,7 @@ class Session:
     ran: list[Ran] = field(default_factory=list)
     plans: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
     interrupted: bool = False
 
     @property
@@ -91,6 +92,7 @@ class Session:
     def finished(self, item: pytest.Item, name: str, expected: Verdict, outcome: Outcome) -> None:
         """Take in one outcome; what was left broken, or an interruption, ends the session."""
         self.ran.append(Ran(name, expected, outcome))
+        self.told.add(item.nodeid)
         item.user_properties += [
             ("chaos_verdict", str(outcome.verdict)),
             ("chaos_run", outcome.run),
@@ -119,7 +121,8 @@ class Session:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count failures of ordinary tests of the same session."""
-        if report.failed and report.nodeid not in self.sets:
+        judged = report.nodeid in self.sets or (report.when == "teardown" and report.nodeid in self.told)
+        if report.failed and not judged:
             self.codes.append(int(Exit.DEVIATED))
 
     @pytest.hookimpl(trylast=True)
