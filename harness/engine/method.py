@@ -134,9 +134,10 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     how = why or ("seen undone" if operations else "nothing to undo")
     session.write("undo", id=fault.id, ops=operations, ok=not why, how=how, seconds=seconds)
     if why:
-        session.dirty.append(f"{fault.kind} on {fault.victim}: {why}")
+        session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {why}"
         return False
     session.owed.pop(fault.id, None)
+    session.dirty.pop(fault.id, None)
     session.say(f"HEAL       {fault.victim}: {how} after {seconds:.2f} s")
     try:
         await resource.delete(session.kube, fault)
@@ -152,6 +153,8 @@ async def on_deleted(session: Session, plural: str) -> None:
         try:
             async for kind, item in session.kube.watch(path, labels=labels):
                 fault = session.owed.get(item["spec"]["id"])
+                if session.abort:
+                    return  # the undo of an aborted run is on its way, and a keeper may be tidying up beside it
                 if kind == "DELETED" and fault and await undo(session, fault):
                     await see_healed(session, fault)
         except (ApiError, ClusterUnreachable):

@@ -269,7 +269,7 @@ async def _judge(session: Session, failure: HarnessError | None) -> tuple[Verdic
 def _reason(session: Session, verdict: Verdict, findings: list[Finding]) -> str:
     match verdict:
         case Verdict.DIRTY:
-            return "; ".join(session.dirty)
+            return "; ".join(session.dirty.values())
         case Verdict.ABORTED:
             return session.abort.reason
         case Verdict.DEVIATED:

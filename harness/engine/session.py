@@ -43,7 +43,7 @@ class Session:
     spans: dict[str, float] = field(default_factory=dict)
     owed: dict[str, PlannedFault] = field(default_factory=dict)
     felt: set[str] = field(default_factory=set)
-    dirty: list[str] = field(default_factory=list)
+    dirty: dict[str, str] = field(default_factory=dict)
     reach: Reach = field(init=False)
     _entered: float = field(default_factory=time.monotonic)
 

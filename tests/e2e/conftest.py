@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +22,18 @@ def cluster() -> LocalCluster:
     return found
 
 
+SETTLED_SECONDS = 10
+
+
 @pytest.fixture
 def as_found(cluster: LocalCluster, tmp_path: Path) -> Iterator[None]:
-    """Compare the fingerprint before with the one after: nothing may be left behind."""
+    """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled."""
     before = tmp_path / "before.json"
     harness("undo")
     harness("fingerprint", "--save", str(before))
     yield
+    deadline = time.monotonic() + SETTLED_SECONDS
     after = harness("fingerprint", "--compare", str(before), check=False)
+    while after.returncode and time.monotonic() < deadline:
+        after = harness("fingerprint", "--compare", str(before), check=False)
     assert after.returncode == 0, after.stdout
