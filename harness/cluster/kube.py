@@ -11,10 +11,13 @@ from typing import Any, Literal, Self
 import anyio.to_thread
 import httpx
 
+from harness import __version__
 from harness.cluster import kubeconfig as kubeconfig_file
 from harness.cluster import local
 from harness.errors import ApiError, ClusterUnreachable
 
+# The API server's audit log tells this project's requests by it.
+AGENT = f"kube-chaos-harness/{__version__}"
 CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 240
@@ -61,7 +64,7 @@ class Kube:
             base_url=access.server,
             verify=access.ssl_context() if access.server.startswith("https") else False,
             auth=httpx.BasicAuth(*access.basic) if access.basic else None,
-            headers={"Authorization": f"Bearer {token}"} if token else None,
+            headers={"User-Agent": AGENT} | ({"Authorization": f"Bearer {token}"} if token else {}),
             timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )

@@ -19,6 +19,7 @@ NAMESPACE = "chaos-system"
 NAME = "chaos-run"
 SECONDS = 15.0
 RENEW_EVERY = 3.0
+RELEASE_TRIES = 3
 EXPIRED = "chaos.harness.dev/expired"
 _LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 
@@ -124,12 +125,19 @@ class Lease:
 
     async def release(self) -> None:
         """Give the lease back; a lease that is no longer ours is left alone."""
-        body = dict(self._body, spec=dict(self._body["spec"], holderIdentity="", renewTime=_now()))
-        try:
-            await self._kube.replace(f"{_LEASES}/{NAME}", body)
-        except ApiError as error:
-            if error.status not in (404, 409):
-                raise
+        for _ in range(RELEASE_TRIES):
+            lease = await current(self._kube)
+            if lease is None or lease["spec"].get("holderIdentity") != self._run:
+                return
+            lease["spec"] |= {"holderIdentity": "", "renewTime": _now()}
+            try:
+                await self._kube.replace(f"{_LEASES}/{NAME}", lease)
+            except ApiError as error:
+                # A renewal that was cut off on this side may still have been answered on the other.
+                if error.status != 409:
+                    raise
+            else:
+                return
 
 
 async def current(kube: Kube) -> dict[str, Any] | None:

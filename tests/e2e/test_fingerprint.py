@@ -107,7 +107,6 @@ def test_a_fault_resource_left_behind_is_caught_and_undone(cluster: LocalCluster
     before = tmp_path / "before.json"
     harness("fingerprint", "--save", str(before))
     node = worker(cluster)
-    kubectl(cluster, "cordon", node)
     uid = kubectl(cluster, "get", "node", node, "-o", "jsonpath={.metadata.uid}")
     from harness.cluster.kube import Kube
     from harness.faults import REGISTRY, resource
@@ -119,8 +118,9 @@ def test_a_fault_resource_left_behind_is_caught_and_undone(cluster: LocalCluster
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             victim = Victim(kind="node", name=node, uid=uid, node=node)
             fault = PlannedFault("planted-1", "node_cordon", "cordon", Hand.API, victim)
-            undo = REGISTRY["node_cordon"].undo(fault, Reach(kube=kube, cluster=cluster))
-            await resource.create(kube, fault, "planted", undo)
+            kind, reach = REGISTRY["node_cordon"], Reach(kube=kube, cluster=cluster)
+            await resource.create(kube, fault, "planted", kind.undo(fault, reach))
+            await kind.inject(fault, reach)
 
     import anyio
 
