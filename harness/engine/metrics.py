@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -35,8 +36,9 @@ async def collect(session: Session) -> None:
     asked = {QUERIES[one.checker] for one in session.experiment.objectives if one.checker in QUERIES}
     if not asked:
         return
-    end = time.time()
-    start = end - session.journal.now()
+    end, ran = time.time(), session.journal.now()
+    # Whole steps back from the end: the last answer is of the last moment, when breakers must be closed again.
+    start = end - math.ceil(ran / STEP_SECONDS) * STEP_SECONDS
     for query in sorted(asked):
         try:
             found = await _ask("query_range", {"query": query, "start": start, "end": end, "step": STEP_SECONDS})
@@ -44,7 +46,7 @@ async def collect(session: Session) -> None:
             session.write("sample", series="prometheus", value=None, labels={"error": error.why})
             continue
         for series in found:
-            _write(session, series, start)
+            _write(session, series, end - ran)
 
 
 async def value(query: str) -> float | None:
@@ -70,10 +72,10 @@ async def _ask(what: str, parameters: dict[str, str | float]) -> list[dict[str, 
     return found
 
 
-def _write(session: Session, series: Mapping[str, Any], start: float) -> None:
+def _write(session: Session, series: Mapping[str, Any], origin: float) -> None:
     metric: Mapping[str, str] = series["metric"]
     labels = {key: metric[key] for key in ("pod", "outcome") if key in metric}
     prefix, label = NAMES.get(metric.get("__name__", ""), ("prometheus", ""))
     name = f"{prefix}/{metric.get(label, '')}" if label else f"{prefix}/error-ratio"
     for at, value in series["values"]:
-        session.write("sample", series=name, value=float(value), labels=labels, time=at - start)
+        session.write("sample", series=name, value=float(value), labels=labels, time=at - origin)

@@ -221,7 +221,11 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
             Parameter("max-tries", Type.INTEGER, "Most tries of any one operation.", minimum=1),
             Parameter("saved", Type.RATIO, "Least share of operations with a failed first try that ended well."),
             Parameter(
-                "min-retried", Type.INTEGER, "Retried operations needed to conclude anything.", default=1, minimum=1
+                "min-retried",
+                Type.INTEGER,
+                "Retried operations needed to conclude anything; 0 promises calm.",
+                default=1,
+                minimum=0,
             ),
             MINIMUM,
         ),

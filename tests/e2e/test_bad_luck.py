@@ -91,8 +91,8 @@ def test_a_target_deleted_between_plan_and_inject_is_inconclusive(
     victim = ""
     deadline = time.monotonic() + 30
     while not victim and time.monotonic() < deadline:
-        for directory in (tmp_path / "runs").glob("*"):
-            for event in events(directory):
+        for journal in (tmp_path / "runs").glob("*/journal.jsonl"):
+            for event in events(journal.parent):
                 if event["type"] == "plan":
                     victim = event["data"]["faults"][0]["victim"]["name"]  # type: ignore[index]
     kubectl(cluster, "-n", NS, "delete", "pod", victim, "--wait=false")

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.e2e
 PAIRS = (
     ("weak-no-pdb", "orchestrator/pod_evict", "disruption-budget"),
     ("weak-one-replica", "one_replica/pod_kill", "availability"),
-    ("weak-retries-off", "orchestrator/pod_force_kill", "availability"),
+    ("weak-retries-off", "orchestrator/container_kill", "availability"),
     ("weak-breaker-never-opens", "agent-registry/pod_freeze", "breaker"),
-    ("weak-no-readiness", "orchestrator/rolling_kill", "availability"),
+    ("weak-no-readiness", "orchestrator/rolling_kill", "retries"),
 )
 
 

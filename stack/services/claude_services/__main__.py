@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 
 from claude_services import discovery, orchestrator, registry, router, settings
@@ -24,7 +25,10 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m claude_services {'|'.join(SERVICES)}", file=sys.stderr)
         return 2
     name, build = SERVICES[arguments[0]]
-    build(settings.from_environment(name)).run()
+    told = settings.from_environment(name)
+    # What a model or a cache costs at a real start; nothing listens until then.
+    time.sleep(told.warm_up_seconds)
+    build(told).run()
     return 0
 
 

@@ -30,6 +30,7 @@ class Settings:
     metrics_port: int
     log_level: str
     drain_seconds: float
+    warm_up_seconds: float
     registry_url: str
     router_url: str
     breaker_mode: str
@@ -50,6 +51,7 @@ def from_environment(name: str, environment: Mapping[str, str] | None = None) ->
         metrics_port=int(env.get("METRICS_PORT", "9090")),
         log_level=env.get("LOG_LEVEL", "info"),
         drain_seconds=float(env.get("DRAIN_SECONDS", "10")),
+        warm_up_seconds=float(env.get("WARM_UP_SECONDS", "0")),
         registry_url=env.get("REGISTRY_URL", "http://claude-agent-registry"),
         router_url=env.get("ROUTER_URL", "http://claude-tool-router"),
         breaker_mode=env.get("BREAKER_MODE", "fixed"),
