@@ -68,6 +68,7 @@ async def inject(session: Session, fault: PlannedFault) -> None:
             if isinstance(error, InjectionFailed)
             else InjectionFailed(f"{fault.kind} could not be injected", where=str(fault.victim), why=str(error))
         ) from error
+    session.injected.add(fault.id)
     session.write("fault.injected", id=fault.id, kind=fault.kind, victim=str(fault.victim), facts=facts, at=at)
     session.say(f"INJECT     {fault.kind} on {fault.victim}")
     await _status(session, fault, Phase.INJECTED)

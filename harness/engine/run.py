@@ -187,6 +187,7 @@ async def _phases(session: Session, walk: Walk) -> None:
             hint="`harness doctor`, then look at the probe that failed",
         )
     await anyio.sleep(phases.baseline)
+    await steady.complete(session)
     session.enter("inject")
     await walk(session)
     session.enter("hold")
@@ -236,7 +237,7 @@ async def _find_keeper(session: Session, lost: Keeper) -> None:
 
 
 async def _undo_one(session: Session, fault: PlannedFault) -> None:
-    if await method.undo(session, fault):
+    if await method.undo(session, fault) and fault.id in session.injected:
         with anyio.move_on_after(method.HEAL_SECONDS):
             await method.see_healed(session, fault)
 
@@ -297,17 +298,12 @@ def _close(session: Session, verdict: Verdict, reason: str, began: float) -> Non
 
 
 def _report(session: Session, verdict: Verdict, reason: str, began: float) -> Outcome:
-    events = reader.read(session.directory)
     text = report.write(session.directory)
     seconds = time.monotonic() - began
     right = verdict is session.experiment.expect.verdict
-    code = _exit(session, verdict)
-    if right and code != Exit.INTERRUPTED:
-        code = Exit.PASS
-    assert events
     return Outcome(
         verdict=verdict,
-        exit=code,
+        exit=_exit(session, verdict),
         right=right,
         run=session.plan.run,
         dir=session.directory,
@@ -323,8 +319,12 @@ def _waited(session: Session) -> float:
 
 
 def _exit(session: Session, verdict: Verdict) -> int:
-    interrupted = session.abort.trigger.startswith("SIG") and verdict is not Verdict.DIRTY
-    return int(Exit.INTERRUPTED if interrupted else verdict.exit)
+    """Give the exit code: a run that ends as declared passes, one that passes although it should not deviates."""
+    if session.abort.trigger.startswith("SIG") and verdict is not Verdict.DIRTY:
+        return int(Exit.INTERRUPTED)
+    if verdict is session.experiment.expect.verdict:
+        return int(Exit.PASS)
+    return int(Exit.DEVIATED if verdict is Verdict.PASS else verdict.exit)
 
 
 def _seed(options: Options) -> int:

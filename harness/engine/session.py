@@ -42,6 +42,7 @@ class Session:
     phase: str = "preflight"
     spans: dict[str, float] = field(default_factory=dict)
     owed: dict[str, PlannedFault] = field(default_factory=dict)
+    injected: set[str] = field(default_factory=set)
     felt: set[str] = field(default_factory=set)
     dirty: dict[str, str] = field(default_factory=dict)
     reach: Reach = field(init=False)

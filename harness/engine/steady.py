@@ -6,8 +6,10 @@ import anyio
 
 from harness.engine import method, metrics, traffic
 from harness.engine.session import Session
+from harness.errors import InjectionFailed
 
 PROBE_SECONDS = 20.0
+COMPLETE_SECONDS = 30.0
 QUIET_SECONDS = 1.5
 LOOK_EVERY = 0.1
 SCRAPE_SECONDS = 2.0
@@ -24,6 +26,18 @@ async def hypothesis_holds(session: Session) -> bool:
             session.say(f"probe      {probe.name}: {result.get('output')} {result.get('error') or ''}".rstrip())
         held = held and ok
     return held
+
+
+async def complete(session: Session) -> None:
+    """Wait until no Deployment misses a pod; raises InjectionFailed when one goes on missing it."""
+    with anyio.move_on_after(COMPLETE_SECONDS):
+        await session.readiness.complete()
+    if session.readiness.short:
+        raise InjectionFailed(
+            "the system was not steady before the first fault",
+            why=", ".join(session.readiness.short),
+            hint="let the last disturbance pass, or `harness up`",
+        )
 
 
 async def again(session: Session) -> None:
