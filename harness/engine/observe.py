@@ -107,8 +107,11 @@ async def _follow(
     """Watch for ever; a watch that breaks (410, API server away) starts over from the present."""
     while True:
         try:
-            items, version = await kube.list_at(path)
-            if not skip_existing:
+            if skip_existing:
+                # One item is enough to learn the present version; there may be thousands of old ones.
+                version = str((await kube.get(path, limit=1))["metadata"]["resourceVersion"])
+            else:
+                items, version = await kube.list_at(path)
                 for item in items:
                     note("ADDED", item)
             async for kind, item in kube.watch(path, since=version):
