@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import daemon, docker, kind, local, nodeimage
+from harness.cluster import command, daemon, docker, kind, local, nodeimage
 from harness.cluster.cache import Progress, cache_dir, locked
 from harness.cluster.kube import Kube, deployments, nodes, pods
 from harness.cluster.local import LocalCluster
@@ -208,6 +208,12 @@ def clean(progress: Progress) -> list[str]:
 
 
 def _remove_tree(folder: Path) -> None:
+    # A daemon mounts its data root onto itself and leaves that behind.
+    mounts = Path("/proc/self/mountinfo")
+    mounted = [line.split()[4] for line in mounts.read_text().splitlines()] if mounts.exists() else []
+    for point in sorted(mounted, reverse=True):
+        if Path(point).is_relative_to(folder):
+            command.ask(["umount", "--lazy", point], check=False)
     # Go keeps its module cache read-only.
     for path in folder.rglob("*"):
         if path.is_dir() and not path.is_symlink():
