@@ -70,10 +70,11 @@ def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Seq
 
 async def _pods(kube: Kube, target: Target, zones: Mapping[str, str], *, restarted_last: bool) -> list[Victim]:
     pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
-    running = [pod for pod in pods if _ready(pod) and not pod["metadata"].get("deletionTimestamp")]
-    if restarted_last and 0 < target.pods <= len(running):
-        most = sorted(map(_restarts, running))[target.pods - 1]
-        running = [pod for pod in running if _restarts(pod) <= most]
+    running: list[Mapping[str, Any]] = [
+        pod for pod in pods if _ready(pod) and not pod["metadata"].get("deletionTimestamp")
+    ]
+    if restarted_last:
+        running = least_restarted(running, target.pods)
     running.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
     return [
         Victim(
@@ -121,6 +122,12 @@ async def _nodes(
 def _ready(pod: Mapping[str, Any]) -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def least_restarted(pods: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
+    """Keep the pods that were restarted no more often than the `count` quietest; all of them when there are fewer."""
+    most = sorted(map(_restarts, pods))[:count]
+    return [pod for pod in pods if not most or len(pods) <= count or _restarts(pod) <= most[-1]]
 
 
 def _restarts(pod: Mapping[str, Any]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.select import pick
+from harness.engine.select import least_restarted, pick
 from harness.model.plan import Victim
 
 
@@ -52,3 +52,10 @@ def test_different_seeds_pick_different_pods() -> None:
 
 def test_no_more_is_picked_than_there_is() -> None:
     assert len(pick(pods(2), 5, random.Random(1))) == 2
+
+
+def test_pods_that_restarted_more_often_than_needed_are_passed_over() -> None:
+    pods = [{"status": {"containerStatuses": [{"restartCount": count}]}} for count in (2, 0, 1, 0)]
+    assert least_restarted(pods, 1) == [pods[1], pods[3]]
+    assert least_restarted(pods, 3) == [pods[1], pods[2], pods[3]]
+    assert least_restarted(pods, 9) == pods
