@@ -21,7 +21,7 @@ from harness.engine import method, plan
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, InjectionFailed, UsageError
+from harness.errors import AbortTriggered, InjectionFailed
 from harness.model.experiment import Activity, Experiment
 from harness.model.plan import PlannedFault
 
@@ -141,11 +141,11 @@ class Live:
         number = len(session.experiment.method) + 1
         added = await plan.resolve(session.kube, alone, run=f"{before.run}-{number}", seed=before.seed)
         faults = (*before.faults, *added.faults)
-        _require_caps(session.experiment, faults)
+        plan.require_caps(session.experiment, faults)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))
         session.plan = replace(before, faults=faults, resolved=added.resolved)
         session.write(
-            "plan", intent=before.intent, resolved=added.resolved, faults=[_record(one) for one in added.faults]
+            "plan", intent=before.intent, resolved=added.resolved, faults=[plan.record(one) for one in added.faults]
         )
         await method.inject_in_groups(session, added.faults, activity.fault.target.at_once)
         return added.faults
@@ -159,26 +159,3 @@ class Live:
         if abort:
             session.abort.pull("driver", abort)
         self._over.set()
-
-
-def _record(fault: PlannedFault) -> dict[str, Any]:
-    victim = {name: getattr(fault.victim, name) for name in fault.victim.__dataclass_fields__}
-    return {
-        "id": fault.id,
-        "kind": fault.kind,
-        "activity": fault.activity,
-        "hand": fault.hand,
-        "victim": victim,
-        "parameters": dict(fault.parameters),
-    }
-
-
-def _require_caps(experiment: Experiment, faults: tuple[PlannedFault, ...]) -> None:
-    caps = experiment.blast_radius
-    pods = len({fault.victim.uid for fault in faults if fault.victim.kind == "pod"})
-    nodes = len({fault.victim.name for fault in faults if fault.victim.kind == "node"})
-    if pods > caps.pods or nodes > caps.nodes:
-        raise UsageError(
-            f"the run would touch {pods} pods and {nodes} nodes, its blast radius allows {caps.pods} and {caps.nodes}",
-            where=str(experiment.path),
-        )

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.cluster.kube import Kube
@@ -54,7 +54,7 @@ async def resolve(kube: Kube, experiment: Experiment, *, run: str, seed: int) ->
         for victim in victims:
             taken.add(victim.uid)
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim))
-    _require_caps(experiment, faults)
+    require_caps(experiment, faults)
     intent = {"document": experiment.digest, "seed": seed, "caps": dataclasses.asdict(experiment.blast_radius)}
     resolved = [[fault.kind, str(fault.victim), fault.victim.uid] for fault in faults]
     return Plan(run, seed, kube.context, tuple(faults), _hash(intent), _hash(resolved), rules_for(experiment))
@@ -84,9 +84,10 @@ async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
             ) from error
 
 
-def _require_caps(experiment: Experiment, faults: list[PlannedFault]) -> None:
+def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
+    """Refuse what exceeds the blast radius; raises UsageError."""
     caps = experiment.blast_radius
-    pods = sum(1 for fault in faults if fault.victim.kind == "pod")
+    pods = len({fault.victim.uid for fault in faults if fault.victim.kind == "pod"})
     nodes = len({fault.victim.name for fault in faults if fault.victim.kind == "node"})
     outside = {fault.victim.namespace for fault in faults if fault.victim.namespace} - set(caps.namespaces)
     if outside:
@@ -102,6 +103,11 @@ def _require_caps(experiment: Experiment, faults: list[PlannedFault]) -> None:
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def record(fault: PlannedFault) -> dict[str, Any]:
+    """Give one planned fault as the journal keeps it."""
+    return dataclasses.asdict(fault)
 
 
 def text(experiment: Experiment, plan: Plan) -> str:

@@ -356,17 +356,7 @@ def _announce(session: Session, planned: Plan) -> None:
             "pods": experiment.blast_radius.pods,
             "nodes": experiment.blast_radius.nodes,
         },
-        faults=[
-            {
-                "id": fault.id,
-                "kind": fault.kind,
-                "activity": fault.activity,
-                "hand": fault.hand,
-                "victim": {name: getattr(fault.victim, name) for name in fault.victim.__dataclass_fields__},
-                "parameters": dict(fault.parameters),
-            }
-            for fault in planned.faults
-        ],
+        faults=[plan.record(fault) for fault in planned.faults],
         objectives=[
             {"checker": objective.checker, "parameters": dict(objective.parameters)}
             for objective in experiment.objectives
