@@ -23,6 +23,8 @@ def cluster() -> LocalCluster:
 
 
 SETTLED_SECONDS = 10
+# The tests run these themselves; as experiments of their own they would only hold their faults for a minute.
+collect_ignore_glob = ["documents/*"]
 
 
 @pytest.fixture
