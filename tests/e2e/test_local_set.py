@@ -49,4 +49,6 @@ def test_every_experiment_of_the_local_set_ends_as_it_declares(
     assert len(verdicts) >= 10
     cases = ElementTree.parse(junit).getroot().iter("testcase")
     properties = [{item.get("name"): item.get("value") for item in case.iter("property")} for case in cases]
-    assert all({"chaos_verdict", "chaos_run", "chaos_report"} <= set(found) for found in properties), json.dumps(properties)
+    assert all({"chaos_verdict", "chaos_run", "chaos_report"} <= set(found) for found in properties), json.dumps(
+        properties
+    )
