@@ -127,7 +127,7 @@ def test_a_service_whose_pods_are_gone_keeps_its_route(mesh: Mesh) -> None:
 
 def test_the_header_that_names_a_user_picks_the_pod(mesh: Mesh) -> None:
     assert route(mesh)["route"]["hash_policy"] == [{"header": {"header_name": "X-User-ID"}}]
-    assert resource(mesh, "cds.json")["lb_policy"] == "RING_HASH"
+    assert resource(mesh, "cds.json")["lb_policy"] == "MAGLEV"
 
 
 def test_outliers_are_ejected_after_five_errors_for_thirty_seconds(mesh: Mesh) -> None:

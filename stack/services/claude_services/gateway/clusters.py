@@ -100,8 +100,8 @@ def _pool(cluster: Json, pool: Json, where: str) -> None:
 def _balance(cluster: Json, balancer: Any, where: str) -> None:
     known = only(balancer, f"{where}.loadBalancer", "simple", "consistentHash")
     if "consistentHash" in known:
-        only(known["consistentHash"], f"{where}.loadBalancer.consistentHash", "httpHeaderName")
-        cluster["lb_policy"] = "RING_HASH"
+        hashed = only(known["consistentHash"], f"{where}.loadBalancer.consistentHash", "httpHeaderName", "maglev")
+        cluster["lb_policy"] = "MAGLEV" if "maglev" in hashed else "RING_HASH"
         return
     simple = known.get("simple", "LEAST_REQUEST")
     if simple not in LOAD_BALANCERS:

@@ -95,7 +95,7 @@ def _retries(retries: Any, where: str) -> Json:
                 },
             }
         ],
-        "host_selection_retry_max_attempts": "5",
+        "host_selection_retry_max_attempts": "20",
     }
     if "perTryTimeout" in known:
         policy["per_try_timeout"] = duration(known["perTryTimeout"], f"{where}.perTryTimeout")
