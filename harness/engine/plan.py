@@ -68,7 +68,7 @@ async def resolve(
         victims = await select.resolve(kube, spec.target, chance, taken=taken, restarted_last=restarts)
         taken |= {victim.uid for victim in victims}
         for victim in victims:
-            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await _takes(kube, spec, victim)))
+            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await takes(kube, spec.kind, victim)))
     require_caps(experiment, faults)
     intent = {
         "document": experiment.digest,
@@ -89,9 +89,9 @@ async def _stack(kube: Kube) -> str:
     return str((await stack.inventory(kube)).get("key", ""))
 
 
-async def _takes(kube: Kube, spec: FaultSpec, victim: Victim) -> tuple[Victim, ...]:
+async def takes(kube: Kube, kind: str, victim: Victim) -> tuple[Victim, ...]:
     """Name the pods that a fault of their node reaches, too."""
-    if victim.kind != "node" or spec.kind == SPARES_PODS:
+    if victim.kind != "node" or kind == SPARES_PODS:
         return ()
     found = [pod["metadata"] for pod in await nodes.on(kube, victim.name) if nodes.movable(pod)]
     pods = (Victim("pod", item["name"], item["uid"], item["namespace"], victim.name, victim.zone) for item in found)
@@ -104,9 +104,9 @@ def rules_for(experiment: Experiment) -> tuple[Mapping[str, Any], ...]:
     return (*READS, *effects.values())
 
 
-def _fault(identity: str, spec: FaultSpec, victim: Victim, takes: tuple[Victim, ...]) -> PlannedFault:
+def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, ...]) -> PlannedFault:
     hand = catalogue.FAULTS[spec.kind].hand
-    return PlannedFault(identity, spec.kind, spec.activity, hand, victim, spec.parameters, takes)
+    return PlannedFault(identity, spec.kind, spec.activity, hand, victim, spec.parameters, pods)
 
 
 async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
