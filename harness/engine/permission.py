@@ -13,7 +13,7 @@ from harness.engine import contexts, lever
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Lease
 from harness.errors import HarnessError, PreconditionFailed
-from harness.faults import resource
+from harness.faults import crds, resource
 from harness.keeper.client import Keeper
 from harness.model import catalogue
 from harness.model.experiment import Experiment
@@ -36,6 +36,13 @@ async def hold(
             hint="harness lever off",
         )
     if cluster is None:
+        if not await crds.installed(kube):
+            raise PreconditionFailed(
+                "the cluster does not know the harness's resources",
+                where=kube.context,
+                why="a fault is written down there before it is injected",
+                hint="once, with an administrator's rights: harness crds | kubectl apply -f -",
+            )
         await contexts.require_opt_in(kube, experiment.blast_radius.namespaces)
         if any(catalogue.FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
             raise PreconditionFailed(
