@@ -216,7 +216,7 @@ def test_a_node_judges_only_its_own_pods() -> None:
     assert "10.244.2.3" not in text
 
 
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"namespace": "shop", "labels": {"app": "server"}},
     "spec": {
         "nodeName": "here",
@@ -333,3 +333,18 @@ def test_the_stack_s_policies_keep_the_rest_from_the_orchestrator() -> None:
     assert not passes(tables, pods["claude-prometheus"], pods["claude-orchestrator"], 8080)
     assert not passes(tables, pods["claude-orchestrator"], pods["claude-prometheus"], 9090)
     assert not passes(tables, pods["claude-orchestrator"], OUTSIDE, 443)
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "protocol", "port"),
+    [("claude-orchestrator", "dns", "udp", 53), ("claude-prometheus", "claude-orchestrator", "tcp", 9090)],
+)
+def test_the_seed_s_policy_would_cut_off_names_and_metrics(
+    sender: str, receiver: str, protocol: str, port: int
+) -> None:
+    text = (project_root() / "stack" / "seed" / "resource-management.yaml").read_text()
+    policies = [item for item in yaml.safe_load_all(text) if item and item["kind"] == "NetworkPolicy"]
+    _, pods, namespaces = deployed()
+    tables = [policy.rules(policies, list(pods.values()), namespaces, pod.node) for pod in pods.values()]
+    assert passes(tables, pods["claude-ecosystem-gateway"], pods["claude-orchestrator"])
+    assert not passes(tables, pods[sender], pods[receiver], port, protocol)

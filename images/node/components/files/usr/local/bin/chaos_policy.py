@@ -126,7 +126,7 @@ def _without(cidr: str, holes: Sequence[str]) -> list[str]:
     left = [IPv4Network(cidr, strict=False)]
     for hole in [IPv4Network(hole, strict=False) for hole in holes]:
         apart = [network for network in left if not network.overlaps(hole)]
-        around = [network for network in left if hole.subnet_of(network) and hole != network]
+        around = [network for network in left if hole.subnet_of(network)]
         left = apart + [part for network in around for part in network.address_exclude(hole)]
     return [str(network) for network in left]
 
