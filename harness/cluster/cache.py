@@ -14,8 +14,10 @@ Progress = Callable[[str], None]
 
 def cache_dir() -> Path:
     """Return the folder that holds everything the harness builds, starts or remembers."""
+    # Always a folder of its own: `harness clean` deletes it, and HARNESS_CACHE may name a whole disk.
     named = os.environ.get("HARNESS_CACHE")
-    return Path(named).absolute() if named else Path.home() / ".cache" / "kube-chaos-harness"
+    parent = Path(named).absolute() if named else Path.home() / ".cache"
+    return parent / "kube-chaos-harness"
 
 
 def is_named() -> bool:

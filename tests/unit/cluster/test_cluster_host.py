@@ -18,7 +18,7 @@ from harness.errors import PreconditionFailed
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return cache.cache_dir()
 
 
 def patches(config: dict[str, Any]) -> dict[str, Any]:
