@@ -39,7 +39,7 @@ def check_overlay(overlay: str) -> None:
 
 def key(overlay: str) -> str:
     """Return a short hash of everything that decides what is deployed."""
-    return digest([manifests(), *_parts()], overlay, istio.VERSION)
+    return digest([manifests(), *_parts()], overlay, istio.VERSION, *istio.WANTED)
 
 
 def _parts() -> list[Path]:

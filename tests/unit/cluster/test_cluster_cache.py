@@ -10,12 +10,6 @@ from harness.cluster import cache, local
 from harness.cluster.local import LocalCluster
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    return cache.cache_dir()
-
-
 def test_a_named_folder_is_not_the_cache_itself(tmp_path: Path) -> None:
     assert cache.cache_dir().parent == tmp_path / "cache"
 
