@@ -44,8 +44,8 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
 
 
 def _is(kube: Kube, cluster: LocalCluster) -> bool:
-    """Say whether a connection reaches the local cluster: another machine's has a context of the same name."""
-    return kube.server == Kube.connect(cluster.kubeconfig, cluster.context).server
+    """Say whether a connection is to the local cluster: another machine's has a context of the same name."""
+    return kube.context == cluster.context and kube.server == Kube.connect(cluster.kubeconfig, cluster.context).server
 
 
 async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:
