@@ -16,6 +16,8 @@ LEAST_SHARE = 0.9
 # A second holds this many operations before an empty one means anything.
 GAP_OPERATIONS = 5.0
 MINIMUM = 30
+# A baseline of this many operations of which none was good is a load that never worked.
+BASELINE_LEAST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Census:
     """The operations of a run by the fault window they fell in.
 
     An operation belongs to the window when it overlaps it: one in flight at the injection was exposed to the fault.
+    `held_up` counts those of the window that the load itself sent late or never: they are in none of the three.
     """
 
     window: tuple[float, float]
@@ -30,12 +33,18 @@ class Census:
     inside: Sequence[Operation]
     after: Sequence[Operation]
     rate: float | None
+    held_up: int = 0
 
     @property
     def expected(self) -> int:
         """Give how many operations the window should hold at the intended rate; what was seen when no rate is known."""
         length = self.window[1] - self.window[0]
-        return max(len(self.inside), math.floor((self.rate or 0.0) * length))
+        return max(len(self.inside) + self.held_up, math.floor((self.rate or 0.0) * length))
+
+    @property
+    def unseen(self) -> int:
+        """Give how many operations the window should hold and nobody knows of."""
+        return self.expected - self.held_up - len(self.inside)
 
 
 def take(history: History) -> Census | None:
@@ -48,14 +57,17 @@ def take(history: History) -> Census | None:
         window = (min(op.intended for op in history.operations), max(op.intended for op in history.operations))
     start, end = window
     baseline, inside, after = [], [], []
+    held_up = 0
     for operation in history.operations:
-        if operation.finished < start:
+        if not operation.punctual:
+            held_up += start <= operation.intended <= end
+        elif operation.finished < start:
             baseline.append(operation)
         elif operation.intended > end:
             after.append(operation)
         else:
             inside.append(operation)
-    return Census(window, baseline, inside, after, history.load_rate)
+    return Census(window, baseline, inside, after, history.load_rate, held_up)
 
 
 def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
@@ -73,6 +85,13 @@ def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
         missing = seconds(sum(end - start for start, end in empty))
         return f"no operation for {missing} of the window, first {first} after the injection"
     return ""
+
+
+def unserved(baseline: Sequence[Operation]) -> str:
+    """Say that the load never worked, faults or not; empty when it did or too little was seen of it."""
+    if len(baseline) < BASELINE_LEAST or any(operation.ok for operation in baseline):
+        return ""
+    return "the load was not served before the fault either"
 
 
 def gaps(operations: Sequence[Operation], span: tuple[float, float], rate: float | None) -> list[tuple[float, float]]:

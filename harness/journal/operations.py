@@ -12,6 +12,8 @@ from harness.model.history import Operation
 FILE = "operations.bin"
 # intended, sent, finished (CLOCK_MONOTONIC, ns), status, attempts, flags, served by (UTF-8, NUL padded)
 RECORD = struct.Struct("<QQQHBB64s")
+# The load's own flags that a judge must know (`harness.load.records.Flag` has them all).
+LATE, UNSENT = 1, 2
 _BLOCK = 256
 _DISORDER = 1.0
 
@@ -28,7 +30,8 @@ def read(dir: Path) -> list[Operation]:
 def tail(dir: Path, origin_ns: int, *, since: float) -> list[Operation]:
     """Return the operations that were due after `since` (seconds since the run began) and have ended.
 
-    The file is read from its end, so that looking often stays cheap however long the run is.
+    What the load itself held up is left out. The file is read from its end, so that looking often stays cheap however
+    long the run is.
     """
     path = dir / FILE
     if not path.exists():
@@ -41,7 +44,7 @@ def tail(dir: Path, origin_ns: int, *, since: float) -> list[Operation]:
             file.seek(begin * RECORD.size)
             block = _whole(file.read((end - begin) * RECORD.size))
             recent = [_operation(record, origin_ns) for record in RECORD.iter_unpack(block)]
-            found = [operation for operation in recent if operation.intended > since] + found
+            found = [one for one in recent if one.intended > since and one.punctual] + found
             # Records stand nearly in the order they ended, so none before this one was due late enough.
             if not recent or recent[0].finished < since - _DISORDER:
                 break
@@ -60,7 +63,7 @@ def _whole(content: bytes) -> bytes:
 
 
 def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
-    intended, sent, finished, status, attempts, _flags, served_by = record
+    intended, sent, finished, status, attempts, flags, served_by = record
     assert isinstance(served_by, bytes)
     return Operation(
         intended=(int(intended) - origin_ns) / 1e9,
@@ -69,4 +72,6 @@ def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
         status=int(status),
         attempts=int(attempts),
         served_by=served_by.rstrip(b"\0").decode(errors="replace"),
+        late=bool(int(flags) & LATE),
+        unsent=bool(int(flags) & UNSENT),
     )

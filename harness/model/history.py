@@ -11,7 +11,9 @@ from typing import Any
 class Operation:
     """One request of the load; times are seconds since the run began.
 
-    `status` is the HTTP status, 0 when no answer came (refused, reset, timed out). Latency counts from `intended`.
+    `status` is the HTTP status, 0 when no answer came (refused, reset, timed out). `attempts` is what the gateway
+    counted, 0 when it did not tell. Latency counts from `intended`. `late` and `unsent` are the load's own fault: it
+    began the operation late, or never because too many were under way.
     """
 
     intended: float
@@ -20,6 +22,13 @@ class Operation:
     status: int
     attempts: int = 1
     served_by: str = ""
+    late: bool = False
+    unsent: bool = False
+
+    @property
+    def punctual(self) -> bool:
+        """Say whether it was sent when it was due; what the load itself held up tells nothing of the system."""
+        return not (self.late or self.unsent)
 
     @property
     def ok(self) -> bool:
