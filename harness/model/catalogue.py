@@ -267,7 +267,6 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
             Parameter(
                 "max", Type.NUMBER, "Highest burn rate; 14.4 spends 2 % of 30 days in an hour.", default=14.4, minimum=0
             ),
-            Parameter("query", Type.TEXT, "Name of the sampled error-ratio series.", default="error-ratio"),
         ),
     ),
 )
