@@ -178,7 +178,8 @@ def _opened(callers: list[Caller]) -> str:
 
 
 def _states(states: Mapping[str, Points], time: float) -> str:
-    values = [value for points in states.values() if (value := series.at(points, time, within=LONGEST_SILENCE)) is not None]
+    found = [series.at(points, time, within=LONGEST_SILENCE) for points in states.values()]
+    values = [value for value in found if value is not None]
     return NAMES.get(max(values), "?") if values else "no data"
 
 

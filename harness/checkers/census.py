@@ -6,7 +6,7 @@ The window is a census, not a sample: what is missing from it counts as unknown,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.model.history import History, Operation
@@ -79,7 +79,7 @@ def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
         return f"{seen} operations in the window, fewer than the {minimum} needed"
     if seen < LEAST_SHARE * census.expected - 2:
         return f"{seen} operations in the window, the load should have made {census.expected}"
-    empty = gaps(census.inside, census.window, census.rate)
+    empty = gaps((operation.intended for operation in census.inside), census.window, slot(census.rate))
     if empty:
         first = seconds(empty[0][0] - census.window[0])
         missing = seconds(sum(end - start for start, end in empty))
@@ -94,14 +94,25 @@ def unserved(baseline: Sequence[Operation]) -> str:
     return "the load was not served before the fault either"
 
 
-def gaps(operations: Sequence[Operation], span: tuple[float, float], rate: float | None) -> list[tuple[float, float]]:
-    """Find the stretches of a span, a second each, in which no operation was due although the load should run."""
-    if not rate:
+def slot(rate: float | None) -> float | None:
+    """Give the seconds in which a load of this rate must have been seen at least once; None without a rate."""
+    return max(1.0, GAP_OPERATIONS / rate) if rate else None
+
+
+def gaps(due: Iterable[float], span: tuple[float, float], width: float | None) -> list[tuple[float, float]]:
+    """Find the stretches of a span, whole slots of `width`, in which nothing was due although the load should run."""
+    if not width:
         return []
-    width = max(1.0, GAP_OPERATIONS / rate)
-    slots = int((span[1] - span[0]) / width)
-    filled = {int((operation.intended - span[0]) // width) for operation in operations}
-    return [(span[0] + slot * width, span[0] + (slot + 1) * width) for slot in range(slots) if slot not in filled]
+    filled = {int((time - span[0]) // width) for time in due}
+    found: list[tuple[float, float]] = []
+    for number in range(int((span[1] - span[0]) / width)):
+        start, end = span[0] + number * width, span[0] + (number + 1) * width
+        if number in filled:
+            continue
+        if found and found[-1][1] == start:
+            start = found.pop()[0]
+        found.append((start, end))
+    return found
 
 
 def share(operations: Sequence[Operation]) -> float | None:

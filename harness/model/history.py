@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Operation:
 class FaultRecord:
     """One fault as observed: when it was injected, felt and healed (None: never seen), its evidence.
 
-    `undone` is when its undo was done, `healed` when the system had what the fault took.
+    `injected` is when its injection began, `applied` when it had returned: what was cut in between may have had its
+    effect all the same. `undone` is when its undo was done, `healed` when the system had what the fault took.
     """
 
     id: str
@@ -56,6 +57,7 @@ class FaultRecord:
     healed: float | None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     undone: float | None = None
+    applied: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class History:
 
     `start`..`end` is the run, `window` the fault window (first injection to last healing, as observed; None when
     nothing was injected), `samples` by probes, the breaker and Prometheus, `evictions` the eviction API's answers
-    (dicts: time, pod, status 201|429|500, and the budget, allowed, healthy, desired read before the
-    call), `load_rate` the intended rate.
+    (dicts: time, pod, status 201|429|500, the cause of a refusal, and the budget, allowed, healthy, desired read before
+    the call), `load_rate` the intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
     """
 
     start: float
@@ -86,4 +88,32 @@ class History:
     samples: Sequence[Sample] = ()
     evictions: Sequence[Mapping[str, Any]] = ()
     load_rate: float | None = None
-    probe_failures: Sequence[Mapping[str, Any]] = ()
+    probes: Sequence[Mapping[str, Any]] = ()
+
+
+class Struck(Protocol):
+    """The times of one fault."""
+
+    @property
+    def injected(self) -> float | None: ...
+    @property
+    def applied(self) -> float | None: ...
+    @property
+    def undone(self) -> float | None: ...
+    @property
+    def healed(self) -> float | None: ...
+
+
+def fault_window(faults: Iterable[Struck], end: float) -> tuple[float, float] | None:
+    """Give the window from the first injection to the last healing; None when nothing was injected.
+
+    A fault that was cut while being injected lasts until its undo: nobody waits for its healing. One that was never
+    seen over lasts until `end`.
+    """
+    spans = [(fault.injected, _over(fault, end)) for fault in faults if fault.injected is not None]
+    return (min(start for start, _ in spans), max(over for _, over in spans)) if spans else None
+
+
+def _over(fault: Struck, end: float) -> float:
+    seen = (fault.healed, fault.undone if fault.applied is None else None, end)
+    return next(time for time in seen if time is not None)
