@@ -105,15 +105,15 @@ class Struck(Protocol):
 
 
 def fault_window(faults: Iterable[Struck], end: float) -> tuple[float, float] | None:
-    """Give the window from the first injection to the last healing; None when nothing was injected.
-
-    A fault that was cut while being injected lasts until its undo: nobody waits for its healing. One that was never
-    seen over lasts until `end`.
-    """
-    spans = [(fault.injected, _over(fault, end)) for fault in faults if fault.injected is not None]
+    """Give the window from the first injection to the last healing; None when nothing was injected."""
+    spans = [(fault.injected, over(fault, end)) for fault in faults if fault.injected is not None]
     return (min(start for start, _ in spans), max(over for _, over in spans)) if spans else None
 
 
-def _over(fault: Struck, end: float) -> float:
+def over(fault: Struck, end: float) -> float:
+    """Give when a fault was seen over, `end` when it never was.
+
+    One that was cut while being injected is over with its undo: nobody waits for its healing.
+    """
     seen = (fault.healed, fault.undone if fault.applied is None else None, end)
     return next(time for time in seen if time is not None)
