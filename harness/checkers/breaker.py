@@ -59,7 +59,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "recovery": _states(states, history.end),
     }
     if not callers:
-        return Finding("breaker", State.UNKNOWN, f"no breaker towards {dependency} was sampled", target, **columns)
+        why = f"no breaker towards {dependency} was sampled{series.trouble(history.samples)}"
+        return Finding("breaker", State.UNKNOWN, why, target, **columns)
     start, end = history.window
     unsampled = series.silence((time for points in states.values() for time, _ in points), start, end)
     broken, unknown = _judge(history, parameters, callers)

@@ -36,7 +36,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     in_fault = _shown([rate for _, rate in inside])
     columns: dict[str, Any] = {"baseline": _shown(before), "in_fault": in_fault, "recovery": _shown(after)}
     if not inside:
-        return Finding("burn-rate", State.UNKNOWN, "Prometheus gave no data for the window", target, **columns)
+        why = f"Prometheus gave no data for the window{series.trouble(history.samples)}"
+        return Finding("burn-rate", State.UNKNOWN, why, target, **columns)
     peak_at, peak = max(inside, key=lambda pair: pair[1])
     detail = {"peak": peak, "peak_at": peak_at - start, "samples": len(inside)}
     if peak > limit:

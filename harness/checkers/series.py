@@ -65,3 +65,8 @@ def increase(points: Points, start: float, end: float) -> float:
                 grown += value - previous if value >= previous else value
             previous = value
     return grown
+
+
+def trouble(samples: Iterable[Sample]) -> str:
+    """Say why Prometheus gave nothing, to stand behind what is missing; empty when that is not known."""
+    return next((f": {sample.labels['error']}" for sample in samples if sample.labels.get("error")), "")

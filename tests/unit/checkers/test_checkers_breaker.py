@@ -172,3 +172,10 @@ def test_a_pod_that_vanished_takes_its_breaker_along(run, caller):
     found = breaker.check(run(samples=[*caller("a"), *gone], end=40.0), PROMISE)
     assert (found.state, found.summary) == (State.UNKNOWN, "b was last seen open")
     assert found.recovery == "closed"
+
+
+def test_the_reason_why_no_breaker_was_sampled_is_told(run, sampled):
+    away = sampled("prometheus", [(30, None)], error="connection refused")
+    assert breaker.check(run(samples=away), PROMISE).summary == (
+        "no breaker towards registry was sampled: connection refused"
+    )

@@ -75,3 +75,10 @@ def test_errors_of_the_windows_end_are_seen_only_after_it(run, sampled):
 def test_a_burn_just_above_its_limit_is_told_apart_from_it(run, sampled):
     found = burn_rate.check(run(samples=ratios(sampled, lambda at: 0.01442)), PROMISE)
     assert found.summary.startswith("burned 14.42 x")
+
+
+def test_the_reason_why_there_is_no_data_is_told(run, sampled):
+    away = sampled("prometheus", [(30, None)], error="connection refused")
+    assert burn_rate.check(run(samples=away), PROMISE).summary == (
+        "Prometheus gave no data for the window: connection refused"
+    )
