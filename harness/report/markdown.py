@@ -17,7 +17,8 @@ from harness.report.view import build
 MOST_BYTES = 900 * 1024
 STATES = {State.HELD: "✅ held", State.BROKEN: "❌ broken", State.UNKNOWN: "❔ unknown"}
 SIGNS = {"v": "✅", "x": "❌", "?": "❔", "!": "⛔"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~$@<>&:])")
+# The dot after www, too: it alone makes a link.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~$@<>&:]|(?<=www)\.)", re.I)
 
 
 def draw(view: View, dir: Path | None = None, *, log: bool = True) -> str:

@@ -228,6 +228,8 @@ def test_the_worst_exit_code_of_several_runs_wins(codes):
 def test_an_interruption_wins_unless_something_is_left_behind():
     assert worst([0, 130, 1]) == 130
     assert worst([130, 6]) == 6
+    assert worst([130, 7]) == 7
+    assert worst([4, 130]) == 130
 
 
 @pytest.mark.parametrize(("status", "ok"), [(0, False), (200, True), (404, True), (429, False), (500, False)])
