@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.journal import operations
 from harness.journal.writer import Journal
+from harness.load.records import Flag
 
 SECOND = 10**9
 
@@ -52,7 +53,7 @@ def test_the_tail_is_what_was_due_lately(tmp_path: Path) -> None:
 
 def test_what_the_load_held_up_is_marked_and_not_in_the_tail(tmp_path: Path) -> None:
     origin = _write(tmp_path, 1)
-    late, unsent, refused = 1, 2, 4
+    late, unsent, refused = Flag.LATE, Flag.NOT_SENT, Flag.REFUSED
     with (tmp_path / operations.FILE).open("ab") as file:
         for number, flags in enumerate((late, unsent, refused), 2):
             due = origin + number * SECOND
