@@ -15,7 +15,8 @@ from harness.model.verdict import Finding, State
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Compare the share of good operations in the window with `ratio`.
 
-    Broken means that the promise failed even if every operation the load failed to make had been good.
+    Broken means that the promise failed even if every operation that is missing had been good, held that it was kept
+    even if every one that nobody knows of had failed.
     """
     ratio = float(parameters["ratio"])
     target = f">= {percent(ratio)}"
@@ -36,11 +37,17 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "budget_spent": bad / ((1 - ratio) * seen) if ratio < 1 else None,
     }
     # The tolerance is of binary fractions (0.005 * 1000 is 5.000000000000004), not of the promise.
-    if enough and bad > (1 - ratio) * counted.expected + 1e-6:
+    beyond, unseen = bad > (1 - ratio) * counted.expected + 1e-6, counted.unseen
+    if vain := census.unserved(counted.baseline):
+        state, summary = State.UNKNOWN, vain
+    elif enough and beyond:
         when = seconds(max(at, 0.0))
         state, summary = State.BROKEN, f"{bad} of {seen} failed; worst second {percent(worst)}, {when} after injection"
     elif why:
         state, summary = State.UNKNOWN, why
+    elif bad + unseen > (1 - ratio) * (seen + unseen) + 1e-6:
+        told = f"{bad} of {seen} failed and {unseen} were not seen"
+        state, summary = State.UNKNOWN, f"{told}: nobody knows whether the promise was kept"
     else:
         state, summary = State.HELD, f"{bad} of {seen} failed" if bad else f"all {seen} served"
     return Finding(

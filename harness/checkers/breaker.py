@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checkers import series
-from harness.checkers.series import Points
+from harness.checkers.series import LONGEST_SILENCE, Points
 from harness.model.history import History
 from harness.model.units import seconds
 from harness.model.verdict import Finding, State
@@ -27,13 +27,20 @@ FAILING = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One pod's breaker over the fault window: what it was asked for and what it did."""
+    """One pod's breaker over the fault window: what it was asked for and what it did.
+
+    `opened` lies between two samples, `was_closed` says whether the first of them was closed; `not_closed` is the last
+    sample after the window that was not.
+    """
 
     pod: str
     calls: float
     failed: float
+    silence: float
     opened: tuple[float, float] | None
+    was_closed: bool
     attempts_while_open: float
+    not_closed: tuple[float, float] | None
     last: tuple[float, float]
 
 
@@ -52,8 +59,13 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "recovery": _states(states, history.end),
     }
     if not callers:
-        return Finding("breaker", State.UNKNOWN, f"no breaker towards {dependency} was sampled", target, **columns)
+        why = f"no breaker towards {dependency} was sampled{series.trouble(history.samples)}"
+        return Finding("breaker", State.UNKNOWN, why, target, **columns)
+    start, end = history.window
+    unsampled = series.silence((time for points in states.values() for time, _ in points), start, end)
     broken, unknown = _judge(history, parameters, callers)
+    if unsampled > LONGEST_SILENCE:
+        unknown = [f"no breaker was sampled for {seconds(unsampled)} of the window"]
     detail = {caller.pod or dependency: _detail(caller, history.window[0]) for caller in callers}
     if broken:
         return Finding("breaker", State.BROKEN, "; ".join(broken), target, **columns, detail=detail)
@@ -66,7 +78,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
 
 def _caller(history: History, dependency: str, pod: str, states: Points, window: tuple[float, float]) -> Caller | None:
     start, end = window
-    inside = [(time, value) for time, value in states if start <= time <= end + SCRAPE_SECONDS]
+    inside = [number for number, (time, _) in enumerate(states) if start <= time <= end + SCRAPE_SECONDS]
     if not inside:
         return None
     calls = series.by_pod(history.samples, f"client_calls/{dependency}").get(pod, [])
@@ -75,34 +87,51 @@ def _caller(history: History, dependency: str, pod: str, states: Points, window:
     made = series.increase(calls, start, end)
     # A call is answered at most once, so what was admitted and never answered has failed.
     failed = max(0.0, made - series.increase(answered, start, end))
-    first = next((index for index, (_, value) in enumerate(inside) if value == OPEN), None)
-    opened, tried = None, 0.0
+    first = next((number for number in inside if states[number][1] == OPEN), None)
+    opened, was_closed, tried = None, False, 0.0
     if first is not None:
-        since = inside[first][0]
-        opened = (inside[first - 1][0] if first else start, since)
-        until = next((time for time, value in states if time > since and value == 0.0), end)
-        tried = series.increase(attempts, since, min(until, end))
-    return Caller(pod, made, failed, opened, tried, states[-1])
+        since = states[first][0]
+        opened = (max(start, states[first - 1][0]) if first else start, since)
+        was_closed = first > 0 and states[first - 1][1] == 0.0
+        # What a half-open breaker lets through is its probe: only between samples that were open nothing may pass.
+        after = next((number for number in range(first, len(states)) if states[number][1] != OPEN), len(states))
+        tried = series.increase(attempts, since, min(states[after - 1][0], end))
+    not_closed = [(time, value) for time, value in states if time > end and value != 0.0]
+    # A pod that came or went within the window is silent before and after, and hides nothing by it.
+    lived = max(start, states[0][0]), min(end, states[-1][0])
+    silence = series.silence((time for time, _ in states), *lived) if lived[0] < lived[1] else 0.0
+    last_not_closed = not_closed[-1] if not_closed else None
+    return Caller(pod, made, failed, silence, opened, was_closed, tried, last_not_closed, states[-1])
 
 
 def _judge(history: History, parameters: Mapping[str, Any], callers: list[Caller]) -> tuple[list[str], list[str]]:
     assert history.window is not None
     start, end = history.window
-    broken: list[str] = []
-    unknown: list[str] = []
     opened = [caller for caller in callers if caller.opened]
+    broken: list[str] = []
+    unknown = [f"{caller.pod} was not seen closed before it opened" for caller in opened if not caller.was_closed]
+    unknown += [
+        f"{caller.pod} was not sampled for {seconds(caller.silence)} of the window"
+        for caller in callers
+        if caller.silence > LONGEST_SILENCE and not caller.opened
+    ]
     if not parameters.get("opens", True):
-        return [f"{caller.pod} opened" for caller in opened], []
+        broken = [f"{caller.pod} opened" for caller in opened if caller.was_closed]
+        if not any(caller.calls for caller in callers):
+            unknown.append(f"no call was made towards {parameters['dependency']}")
+        return broken, unknown
     within, threshold = float(parameters.get("within", 10.0)), float(parameters.get("threshold", 5))
     for caller in callers:
-        pressed = caller.failed >= threshold and caller.failed > FAILING * caller.calls
-        if caller.opened is None and pressed:
+        pressed = caller.failed >= threshold and caller.failed >= FAILING * caller.calls
+        if caller.opened is None and pressed and caller.silence <= LONGEST_SILENCE:
             broken.append(f"{caller.pod} never opened although {caller.failed:g} calls failed")
         elif caller.opened and caller.opened[0] - start > within:
-            broken.append(f"{caller.pod} opened only {seconds(caller.opened[0] - start)} after the injection")
+            took = seconds(caller.opened[0] - start, beside=within)
+            broken.append(f"{caller.pod} opened only {took} after the injection")
     if not opened and not broken:
-        most = max(caller.failed for caller in callers)
-        unknown.append(f"no breaker opened, but only {most:g} calls of one caller failed, fewer than {threshold:g}")
+        most = max(callers, key=lambda caller: caller.failed)
+        told = f"of {most.calls:g} calls of one caller at most {most.failed:g} failed"
+        unknown.append(f"no breaker had to open: {told}")
     limit = parameters.get("max-upstream-attempts")
     if limit is not None:
         broken += [
@@ -117,15 +146,20 @@ def _judge(history: History, parameters: Mapping[str, Any], callers: list[Caller
         elif not any(series.increase(points, start, end) for points in fast.values()):
             broken.append("no call was rejected while the breaker was open")
     if parameters.get("closes", True):
-        _closing(opened, float(parameters.get("closes-within", 30.0)), end, broken, unknown)
+        _closing(history, opened, float(parameters.get("closes-within", 30.0)), broken, unknown)
     return broken, unknown
 
 
-def _closing(opened: list[Caller], within: float, end: float, broken: list[str], unknown: list[str]) -> None:
+def _closing(history: History, opened: list[Caller], within: float, broken: list[str], unknown: list[str]) -> None:
+    assert history.window is not None
     for caller in opened:
+        since = caller.not_closed[0] - history.window[1] if caller.not_closed else 0.0
         time, value = caller.last
-        if value != 0.0 and time - end > within:
-            broken.append(f"{caller.pod} was still {NAMES.get(value, '?')} {seconds(time - end)} after the healing")
+        if caller.not_closed and since > within:
+            state = NAMES.get(caller.not_closed[1], "?")
+            broken.append(f"{caller.pod} was still {state} {seconds(since, beside=within)} after the healing")
+        elif value != 0.0 and history.end - time > LONGEST_SILENCE:
+            unknown.append(f"{caller.pod} was last seen {NAMES.get(value, '?')}")
         elif value != 0.0:
             unknown.append(f"{caller.pod} was {NAMES.get(value, '?')} when the run ended")
 
@@ -145,7 +179,8 @@ def _opened(callers: list[Caller]) -> str:
 
 
 def _states(states: Mapping[str, Points], time: float) -> str:
-    values = [value for points in states.values() if (value := series.at(points, time)) is not None]
+    found = [series.at(points, time, within=LONGEST_SILENCE) for points in states.values()]
+    values = [value for value in found if value is not None]
     return NAMES.get(max(values), "?") if values else "no data"
 
 

@@ -6,7 +6,7 @@ The window is a census, not a sample: what is missing from it counts as unknown,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.model.history import History, Operation
@@ -16,6 +16,8 @@ LEAST_SHARE = 0.9
 # A second holds this many operations before an empty one means anything.
 GAP_OPERATIONS = 5.0
 MINIMUM = 30
+# A baseline of this many operations of which none was good is a load that never worked.
+BASELINE_LEAST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Census:
     """The operations of a run by the fault window they fell in.
 
     An operation belongs to the window when it overlaps it: one in flight at the injection was exposed to the fault.
+    `held_up` counts those of the window that the load itself sent late or never: they are in none of the three.
     """
 
     window: tuple[float, float]
@@ -30,12 +33,18 @@ class Census:
     inside: Sequence[Operation]
     after: Sequence[Operation]
     rate: float | None
+    held_up: int = 0
 
     @property
     def expected(self) -> int:
         """Give how many operations the window should hold at the intended rate; what was seen when no rate is known."""
         length = self.window[1] - self.window[0]
-        return max(len(self.inside), math.floor((self.rate or 0.0) * length))
+        return max(len(self.inside) + self.held_up, math.floor((self.rate or 0.0) * length))
+
+    @property
+    def unseen(self) -> int:
+        """Give how many operations the window should hold and nobody knows of."""
+        return self.expected - self.held_up - len(self.inside)
 
 
 def take(history: History) -> Census | None:
@@ -48,14 +57,17 @@ def take(history: History) -> Census | None:
         window = (min(op.intended for op in history.operations), max(op.intended for op in history.operations))
     start, end = window
     baseline, inside, after = [], [], []
+    held_up = 0
     for operation in history.operations:
-        if operation.finished < start:
+        if not operation.punctual:
+            held_up += start <= operation.intended <= end
+        elif operation.finished < start:
             baseline.append(operation)
         elif operation.intended > end:
             after.append(operation)
         else:
             inside.append(operation)
-    return Census(window, baseline, inside, after, history.load_rate)
+    return Census(window, baseline, inside, after, history.load_rate, held_up)
 
 
 def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
@@ -67,7 +79,7 @@ def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
         return f"{seen} operations in the window, fewer than the {minimum} needed"
     if seen < LEAST_SHARE * census.expected - 2:
         return f"{seen} operations in the window, the load should have made {census.expected}"
-    empty = gaps(census.inside, census.window, census.rate)
+    empty = gaps((operation.intended for operation in census.inside), census.window, slot(census.rate))
     if empty:
         first = seconds(empty[0][0] - census.window[0])
         missing = seconds(sum(end - start for start, end in empty))
@@ -75,14 +87,32 @@ def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
     return ""
 
 
-def gaps(operations: Sequence[Operation], span: tuple[float, float], rate: float | None) -> list[tuple[float, float]]:
-    """Find the stretches of a span, a second each, in which no operation was due although the load should run."""
-    if not rate:
+def unserved(baseline: Sequence[Operation]) -> str:
+    """Say that the load never worked, faults or not; empty when it did or too little was seen of it."""
+    if len(baseline) < BASELINE_LEAST or any(operation.ok for operation in baseline):
+        return ""
+    return "the load was not served before the fault either"
+
+
+def slot(rate: float | None) -> float | None:
+    """Give the seconds in which a load of this rate must have been seen at least once; None without a rate."""
+    return max(1.0, GAP_OPERATIONS / rate) if rate else None
+
+
+def gaps(due: Iterable[float], span: tuple[float, float], width: float | None) -> list[tuple[float, float]]:
+    """Find the stretches of a span, whole slots of `width`, in which nothing was due although the load should run."""
+    if not width:
         return []
-    width = max(1.0, GAP_OPERATIONS / rate)
-    slots = int((span[1] - span[0]) / width)
-    filled = {int((operation.intended - span[0]) // width) for operation in operations}
-    return [(span[0] + slot * width, span[0] + (slot + 1) * width) for slot in range(slots) if slot not in filled]
+    filled = {int((time - span[0]) // width) for time in due}
+    found: list[tuple[float, float]] = []
+    for number in range(int((span[1] - span[0]) / width)):
+        start, end = span[0] + number * width, span[0] + (number + 1) * width
+        if number in filled:
+            continue
+        if found and found[-1][1] == start:
+            start = found.pop()[0]
+        found.append((start, end))
+    return found
 
 
 def share(operations: Sequence[Operation]) -> float | None:

@@ -11,6 +11,8 @@ from harness.model.history import History, Sample
 from harness.model.verdict import Finding, State
 
 GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
+# What the API server gives as the cause when a budget refuses.
+CAUSE = "DisruptionBudget"
 # Reading a budget and asking for the eviction are two requests; others may be answered in between.
 ASTRIDE = 1.0
 VOLUNTARY = frozenset({"pod_evict", "node_drain", "node_cordon"})
@@ -21,7 +23,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Compare every answer with the arithmetic: granted while `allowed` lasts, refused (429) after."""
     name, least = str(parameters["name"]), parameters.get("min-available")
     target = f"{name} decides" + (f", >= {least} ready" if least is not None else "")
-    asked = [answer for answer in history.evictions if answer["status"] in (*GRANTED, REFUSED, MISCONFIGURED)]
+    asked = [answer for answer in history.evictions if _answered(answer)]
     asked = [answer for answer in asked if _namespace(answer) == parameters.get("namespace", _namespace(answer))]
     if not asked:
         return Finding("disruption-budget", State.UNKNOWN, "no eviction was answered", target, in_fault="no data")
@@ -50,16 +52,42 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         broken.append(f"there is no budget {name} in {namespace}: {len(granted)} evictions were granted without it")
     elif others and granted and not ours:
         broken.append(f"{name} does not cover the evicted pods: {len(granted)} evictions were granted without it")
-    twice = _count(ours + others, MISCONFIGURED)
+    why = _doubt(history, name, ours, others)
+    if not why and least is not None and granted and lowest is None:
+        why = "ready pods were not seen"
     if broken:
         state, summary = State.BROKEN, "; ".join(broken)
-    elif twice:
-        state, summary = State.UNKNOWN, f"{twice} evictions failed with 500: more than one budget covers the pod"
-    elif not ours:
-        state, summary = State.UNKNOWN, f"no eviction asked {name}"
+    elif why:
+        state, summary = State.UNKNOWN, why
     else:
         state, summary = State.HELD, _told(ours)
     return Finding("disruption-budget", state, summary, target, **columns, detail=detail)
+
+
+def _answered(answer: Mapping[str, Any]) -> bool:
+    """Say whether a budget could have had a part in the answer; a server that had no time refuses with 429, too."""
+    if answer["status"] == REFUSED:
+        return bool(answer.get("cause", CAUSE) == CAUSE)
+    return answer["status"] in (*GRANTED, MISCONFIGURED)
+
+
+def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
+    """Say why the answers prove nothing; empty when they do."""
+    if twice := _count([*ours, *others], MISCONFIGURED):
+        return f"{twice} evictions failed with 500: more than one budget covers the pod"
+    if not ours:
+        return f"no eviction asked {name}"
+    granted = [answer for answer in ours if answer["status"] in GRANTED]
+    unread = sum(answer.get("allowed") is None for answer in granted)
+    if unread:
+        return f"{unread} evictions were granted while {name} could not be read"
+    if not granted:
+        return ""
+    first = min(answer["time"] for answer in granted)
+    end = history.window[1] if history.window else history.end
+    series = f"pdb/{_namespace(granted[0])}/{name}/healthy"
+    unseen = any(item.series == series and item.value is None and first <= item.time <= end for item in history.samples)
+    return f"{name} was out of sight after an eviction" if unseen else ""
 
 
 def _over(ours: Answers, allowed: series.Points) -> list[str]:

@@ -7,12 +7,19 @@ from harness.model.units import seconds
 from harness.model.verdict import Finding, State
 
 
-def check(history: History) -> Finding:
-    """Say unknown unless every fault was injected, felt and seen healed; no fault at all is no evidence."""
+def check(history: History, *, budget_asked: bool = False) -> Finding:
+    """Say unknown unless every fault was injected, felt and seen healed; no fault at all is no evidence.
+
+    An eviction that a budget refused is an answer, and disturbs nobody: alone it is evidence only where the budget's
+    own answers are judged (`budget_asked`).
+    """
     if not history.faults:
         return Finding("evidence", State.UNKNOWN, "no fault reached a target", "every fault felt")
+    vain = not budget_asked and all(fault.evidence.get("refused") for fault in history.faults)
     problems = [f"{fault.kind} on {fault.victim} {what}" for fault in history.faults if (what := _missing(fault))]
-    felt = sum(fault.felt is not None for fault in history.faults)
+    if vain:
+        problems.append("nothing was disturbed: every eviction was refused")
+    felt = 0 if vain else sum(fault.felt is not None for fault in history.faults)
     shown = f"{felt} of {len(history.faults)}"
     detail = {fault.id: dict(fault.evidence) for fault in history.faults}
     if problems:
@@ -20,7 +27,7 @@ def check(history: History) -> Finding:
             "evidence", State.UNKNOWN, "; ".join(problems), "every fault felt", in_fault=shown, detail=detail
         )
     times = [
-        fault.felt - fault.injected for fault in history.faults if fault.felt is not None and fault.injected is not None
+        fault.felt - fault.applied for fault in history.faults if fault.felt is not None and fault.applied is not None
     ]
     return Finding(
         "evidence",
@@ -35,6 +42,8 @@ def check(history: History) -> Finding:
 def _missing(fault: FaultRecord) -> str:
     if fault.injected is None:
         return "was never injected"
+    if fault.applied is None:
+        return "was cut while being injected"
     if fault.felt is None:
         return "was not felt"
     return "was not seen healed" if fault.healed is None else ""

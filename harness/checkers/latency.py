@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.checkers import census
-from harness.checkers.census import MINIMUM
+from harness.checkers.census import MINIMUM, Census
 from harness.model.history import History, Operation
 from harness.model.units import seconds
 from harness.model.verdict import Finding, State
@@ -30,11 +30,19 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         for name, limit in limits.items()
         if _certainly_above(ordered, limit, QUANTILES[name], expected=counted.expected)
     ]
-    if over and len(ordered) >= minimum:
+    unsure = [name for name, limit in limits.items() if not _certainly_within(ordered, limit, QUANTILES[name], counted)]
+    if vain := census.unserved(counted.baseline):
+        state, summary = State.UNKNOWN, vain
+    elif over and len(ordered) >= minimum:
         state = State.BROKEN
-        summary = ", ".join(f"{name} {seconds(found[name])} above {seconds(limits[name])}" for name in over)
+        summary = ", ".join(
+            f"{name} {seconds(found[name], beside=limits[name])} above {seconds(limits[name])}" for name in over
+        )
     elif why:
         state, summary = State.UNKNOWN, why
+    elif unsure:
+        state = State.UNKNOWN
+        summary = f"{counted.unseen} operations were not seen: nobody knows whether {', '.join(unsure)} was kept"
     else:
         state, summary = State.HELD, f"slowest of {len(ordered)} took {seconds(ordered[-1])}"
     return Finding(
@@ -53,6 +61,11 @@ def _certainly_above(ordered: Sequence[float], limit: float, q: float, *, expect
     """Say whether the quantile is above its limit even if all operations that are missing had been fast."""
     above = sum(value > limit for value in ordered)
     return above > expected - census.rank(expected, q)
+
+
+def _certainly_within(ordered: Sequence[float], limit: float, q: float, counted: Census) -> bool:
+    """Say whether the quantile is within its limit even if all operations that nobody knows of had been slow."""
+    return sum(value <= limit for value in ordered) >= census.rank(len(ordered) + counted.unseen, q)
 
 
 def _shown(operations: Sequence[Operation], limits: Mapping[str, float]) -> str:

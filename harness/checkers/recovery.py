@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.checkers import census
@@ -15,6 +16,14 @@ STEADY = 1.0
 Span = tuple[float, float]
 
 
+@dataclass(slots=True)
+class Readiness:
+    """When a Deployment was short of ready pods after the faults, and when nobody could see it."""
+
+    short: list[Span] = field(default_factory=list)
+    unseen: list[Span] = field(default_factory=list)
+
+
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Measure from the last undo to the last moment at which something failed or was missing.
 
@@ -25,28 +34,45 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     begin = _begin(history.faults)
     if begin is None:
         return Finding("recovery", State.UNKNOWN, "no fault was injected", target)
-    short = _shortfalls(history, begin)
-    operations = [operation for operation in history.operations if operation.finished >= begin]
-    if not operations and (history.load_rate or short is None):
-        missing = "no operation was seen" if history.load_rate else "neither load nor readiness was seen"
-        return Finding("recovery", State.UNKNOWN, f"{missing} after the fault", target, recovery="no data")
-    failures = [operation.intended for operation in history.operations if not operation.ok]
+    ready = _readiness(history, begin)
+    every = [operation for operation in history.operations if operation.punctual]
+    operations = [operation for operation in every if operation.finished >= begin]
+    start = history.window[0] if history.window else begin
+    vain = census.unserved([operation for operation in every if operation.finished < start])
+    if not operations and (history.load_rate or ready is None):
+        vain = f"{'no operation' if history.load_rate else 'neither load nor readiness'} was seen after the fault"
+    if vain:
+        return Finding("recovery", State.UNKNOWN, vain, target, recovery="no data")
+    short, unseen = (ready.short, ready.unseen) if ready else ([], [])
+    failures = [operation.intended for operation in every if not operation.ok]
     bad = [time for time in failures if time >= begin]
     # Without load only readiness tells, and it is watched to the end of the run.
     end = max((operation.intended for operation in operations), default=history.end)
-    last = max([begin, *bad, *(until for _, until in short or [])])
-    blind = census.gaps(operations, (begin, end), history.load_rate)
+    last = max([begin, *bad, *(until for _, until in short)])
+    blind = census.gaps((operation.intended for operation in operations), (begin, end), census.slot(history.load_rate))
     # Traffic that was good throughout is steady from the start; readiness is a state, it needs no stretch of time.
     since = max(failures, default=history.start)
-    seen_steady = (not operations or end - since >= steady) and all(until < history.end for _, until in short or [])
+    seen_steady = (not operations or end - since >= steady) and all(until < history.end for _, until in short)
     detail = {"from": begin, "failed": len(bad), "last_bad": last, "unseen": len(blind), "steady": seen_steady}
-    took = seconds(last - begin) if seen_steady else f"> {seconds(last - begin)}"
+    # What nobody saw may have been short all the time; it breaks nothing as long as it ended within the limit.
+    worst = max([last, *(until for _, until in unseen)])
+    took = seconds(worst - begin) if seen_steady else f"> {seconds(last - begin)}"
     if last - begin > within:
-        summary = f"{_blame(bad, short or [], begin + within)}, last {seconds(last - begin)} after the fault"
+        told = seconds(last - begin, beside=within)
+        summary = f"{_blame(bad, short, begin + within)}, last {told} after the fault"
         return Finding("recovery", State.BROKEN, summary, target, recovery=took, detail=detail)
-    if not seen_steady or blind:
-        why = "the load had gaps after the fault" if blind else "the run ended before it was steady"
-        return Finding("recovery", State.UNKNOWN, why, target, recovery="no data" if blind else took, detail=detail)
+    why = ""
+    if blind:
+        why = "the load had gaps after the fault"
+    elif not seen_steady:
+        why = "the run ended before it was steady"
+    elif ready is None:
+        why = "readiness was not seen"
+    elif worst - begin > within or any(until >= history.end for _, until in unseen):
+        why = f"readiness was out of sight up to {seconds(worst - begin, beside=within)} after the fault"
+    if why:
+        shown = took if not seen_steady and not blind else "no data"
+        return Finding("recovery", State.UNKNOWN, why, target, recovery=shown, detail=detail)
     return Finding("recovery", State.HELD, f"steady after {took}", target, recovery=took, detail=detail)
 
 
@@ -57,36 +83,46 @@ def _begin(faults: Iterable[FaultRecord]) -> float | None:
 
 
 def _released(fault: FaultRecord) -> float | None:
+    if fault.injected is None:
+        return None
     kind = FAULTS.get(fault.kind)
-    if kind and kind.instant:
-        return fault.injected
-    return next((time for time in (fault.undone, fault.healed, fault.injected) if time is not None), None)
+    if kind and kind.instant and fault.applied is not None:
+        return fault.applied
+    return next(
+        (time for time in (fault.undone, fault.healed, fault.applied, fault.injected) if time is not None), None
+    )
 
 
-def _shortfalls(history: History, begin: float) -> list[Span] | None:
-    """Find when a Deployment that was complete before the faults had fewer ready pods than it wants; None: not seen."""
+def _readiness(history: History, begin: float) -> Readiness | None:
+    """Find when a Deployment that was complete before the faults had fewer ready pods than it wants; None: not seen.
+
+    `deployments/<namespace>` says that a namespace could be looked at at all: one without any Deployment is complete.
+    """
     start = history.window[0] if history.window else begin
     series: dict[str, list[Sample]] = {}
     for sample in history.samples:
-        if sample.series.startswith("ready/") and sample.value is not None:
+        if sample.series.startswith(("ready/", "deployments/")):
             series.setdefault(sample.series, []).append(sample)
-    if not series:
+    if not any(sample.value is not None for samples in series.values() for sample in samples):
         return None
-    found: list[Span] = []
+    found = Readiness()
     for samples in series.values():
         samples.sort(key=lambda sample: sample.time)
-        before = [sample for sample in samples if sample.time < start]
+        before = [sample for sample in samples if sample.time < start and sample.value is not None]
         if before and _short(before[-1]):
             continue
         for sample, following in zip(samples, [*samples[1:], None], strict=True):
             until = following.time if following else history.end
-            if _short(sample) and until > begin:
-                found.append((max(sample.time, begin), until))
+            if until > begin and sample.value is None:
+                found.unseen.append((max(sample.time, begin), until))
+            elif until > begin and _short(sample):
+                found.short.append((max(sample.time, begin), until))
     return found
 
 
 def _short(sample: Sample) -> bool:
-    return sample.value is not None and sample.value < float(sample.labels.get("desired", 1))
+    counted = sample.series.startswith("ready/") and sample.value is not None
+    return counted and (sample.value or 0.0) < float(sample.labels.get("desired", 1))
 
 
 def _blame(bad: list[float], short: list[Span], limit: float) -> str:

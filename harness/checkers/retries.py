@@ -8,23 +8,27 @@ from typing import Any
 from harness.checkers import census
 from harness.checkers.census import MINIMUM
 from harness.model.history import History, Operation
-from harness.model.units import percent
+from harness.model.units import apart, percent
 from harness.model.verdict import Finding, State
 
 # What a gateway can answer when the replica it picked was gone: another try could have been served.
 RETRIABLE = frozenset({502, 503, 504})
+# Of more operations than this the gateway must have counted the attempts.
+SILENT_SHARE = 0.02
 
 
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Compare attempts per operation, most tries of one, and the share saved by a retry with their limits."""
     counted = census.take(history)
-    why = census.doubt(counted, int(parameters.get("minimum-operations", MINIMUM)))
+    minimum = int(parameters.get("minimum-operations", MINIMUM))
+    why = census.doubt(counted, minimum)
     target = _target(parameters)
     if counted is None or not counted.inside:
         return Finding("retries", State.UNKNOWN, why or "no load was seen", target, in_fault="no data")
     operations = counted.inside
     retried = [operation for operation in operations if operation.attempts > 1]
-    alone = [op for op in operations if op.attempts <= 1 and op.status in RETRIABLE]
+    # Of an operation without an answer nobody knows the attempts; it needed one that was served.
+    lost = [op for op in operations if not op.status or (op.attempts <= 1 and op.status in RETRIABLE)]
     per_operation = _attempts(operations)
     most = max(operation.attempts for operation in operations)
     saved = sum(operation.ok for operation in retried)
@@ -33,14 +37,16 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "operations": len(operations),
         "retried": len(retried),
         "saved": saved,
-        "not_retried": len(alone),
+        "not_retried": len(lost),
         "attempts": per_operation,
         "most": most,
     }
-    broken = _broken(parameters, per_operation, most, saved=saved, in_need=len(retried) + len(alone))
-    if len(retried) < needed <= len(alone):
-        broken.append(f"{len(alone)} operations failed after a single try")
-    if broken and not (why and len(operations) < int(parameters.get("minimum-operations", MINIMUM))):
+    broken = _broken(parameters, per_operation, most, saved=saved, in_need=len(retried) + len(lost))
+    if len(retried) < needed <= len(lost):
+        broken.append(f"{len(lost)} operations failed and no retry of them was seen")
+    if vain := census.unserved(counted.baseline) or _silence(operations):
+        state, summary = State.UNKNOWN, vain
+    elif broken and len(operations) >= minimum:
         state, summary = State.BROKEN, "; ".join(broken)
     elif why:
         state, summary = State.UNKNOWN, why
@@ -61,11 +67,22 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     )
 
 
+def _silence(operations: Sequence[Operation]) -> str:
+    """Say that the gateway did not count the attempts of what it answered; empty when it did."""
+    silent = sum(operation.status > 0 and operation.attempts < 1 for operation in operations)
+    answered = sum(operation.status > 0 for operation in operations)
+    if not answered:
+        return "no operation was answered, so no attempt was counted"
+    if silent <= SILENT_SHARE * answered:
+        return ""
+    return f"the gateway counted no attempts of {silent} of {answered} operations"
+
+
 def _broken(parameters: Mapping[str, Any], attempts: float, most: int, *, saved: int, in_need: int) -> list[str]:
     found = []
     limit, tries, share = (parameters.get(key) for key in ("max-attempts", "max-tries", "saved"))
     if limit is not None and attempts > limit + 1e-9:
-        found.append(f"{attempts:.2f} attempts per operation, more than {limit:g}")
+        found.append(f"{apart(attempts, limit, 2)} attempts per operation, more than {limit:g}")
     if tries is not None and most > tries:
         found.append(f"one operation took {most} tries, more than {tries}")
     if share is not None and in_need and saved < share * in_need - 1e-9:
@@ -80,8 +97,11 @@ def _target(parameters: Mapping[str, Any]) -> str:
 
 
 def _attempts(operations: Sequence[Operation]) -> float:
-    return sum(max(1, operation.attempts) for operation in operations) / len(operations)
+    """Give the attempts per operation, over those whose attempts were counted."""
+    counted = [operation.attempts for operation in operations if operation.status and operation.attempts]
+    return sum(counted) / len(counted) if counted else 0.0
 
 
 def _shown(operations: Sequence[Operation]) -> str:
-    return f"{_attempts(operations):.2f} attempts" if operations else "no data"
+    attempts = _attempts(operations)
+    return f"{attempts:.2f} attempts" if attempts else "no data"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 
 from harness.model.history import Sample
 
 Points = Sequence[tuple[float, float]]
+# Prometheus scrapes the SLI jobs every two seconds; what is silent for longer was not seen.
+LONGEST_SILENCE = 15.0
 
 
 def by_pod(samples: Iterable[Sample], series: str, *, outcomes: Collection[str] | None = None) -> dict[str, Points]:
@@ -36,14 +40,20 @@ def _added(parts: list[list[tuple[float, float]]]) -> Points:
     return list(total.items())
 
 
-def at(points: Points, time: float) -> float | None:
-    """Give the last value at or before a time; None before the first."""
+def at(points: Points, time: float, *, within: float = math.inf) -> float | None:
+    """Give the last value at or before a time; None before the first, and when the last is older than `within`."""
     value = None
     for when, found in points:
         if when > time:
             break
-        value = found
+        value = found if time - when <= within else None
     return value
+
+
+def silence(times: Iterable[float], start: float, end: float) -> float:
+    """Give the longest time between two samples of a stretch, its ends included."""
+    marks = [start, *sorted(time for time in times if start <= time <= end), end]
+    return max(later - earlier for earlier, later in pairwise(marks))
 
 
 def increase(points: Points, start: float, end: float) -> float:
@@ -55,3 +65,8 @@ def increase(points: Points, start: float, end: float) -> float:
                 grown += value - previous if value >= previous else value
             previous = value
     return grown
+
+
+def trouble(samples: Iterable[Sample]) -> str:
+    """Say why Prometheus gave nothing, to stand behind what is missing; empty when that is not known."""
+    return next((f": {sample.labels['error']}" for sample in samples if sample.labels.get("error")), "")

@@ -24,5 +24,13 @@ def command(run: str, log: bool, runs: Path) -> None:
         click.echo(report.text(events))
         return
     for event in events:
-        data = ", ".join(f"{key}={value}" for key, value in event.data.items())
-        click.echo(f"{event.t:9.3f}  {event.phase:<9}  {event.type:<20}  {data}"[:400])
+        phase, kind = (_line(text) for text in (event.phase, event.type))
+        data = ", ".join(f"{_line(key)}={_line(value)}" for key, value in event.data.items())
+        click.echo(f"{event.t:9.3f}  {phase:<9}  {kind:<20}  {data}"[:400])
+
+
+def _line(value: object) -> str:
+    """Show a value of the journal as text that neither steers a terminal nor begins a line of its own."""
+    from harness.report.inert import inert
+
+    return " ".join(str(inert(value)).split())

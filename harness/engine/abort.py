@@ -146,18 +146,20 @@ def lowest(seen: Iterable[Operation], now: float, span: float, steady_from: floa
 
     One is of the operations that ended in the last `span` seconds. The other is of those that were due in the span
     that ended PATIENCE_SECONDS ago, where an operation without an answer counts as failed: a hang ends nothing.
+    What the load itself held up counts in neither.
     """
     operations = list(seen)
     since = now - span
     if since < steady_from:
         return None
-    ended = [operation for operation in operations if operation.finished > since]
+    ended = [operation for operation in operations if operation.finished > since and operation.punctual]
     late = now - PATIENCE_SECONDS
     due = [operation for operation in operations if late - span < operation.intended <= late]
     ratios = []
     if len(ended) >= FEWEST:
         ratios.append(sum(operation.ok for operation in ended) / len(ended))
-    expected = int(rate * span)
+    expected = int(rate * span) - sum(not operation.punctual for operation in due)
     if late - span >= steady_from and expected >= FEWEST:
-        ratios.append(min(1.0, sum(operation.ok for operation in due) / expected))
+        good = sum(operation.ok and operation.punctual for operation in due)
+        ratios.append(min(1.0, good / expected))
     return min(ratios, default=None)

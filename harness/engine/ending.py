@@ -36,8 +36,6 @@ async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdic
             recovery=finding.recovery,
             detail=dict(finding.detail),
         )
-    if not findings and not session.abort:
-        findings = [Finding("run", State.UNKNOWN, "nothing was judged: no objective, no hypothesis")]
     verdict = fold(findings, undone=not session.unclean, aborted=bool(session.abort))
     return verdict, _reason(session, verdict, findings)
 

@@ -8,24 +8,22 @@ from typing import Any
 from harness.checkers import REGISTRY, evidence, hypothesis
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
-from harness.model.history import FaultRecord, History, Operation, Sample
+from harness.model.history import FaultRecord, History, Operation, Sample, fault_window
 from harness.model.verdict import Finding, State
 
-LATE_SHARE = 0.02
+HELD_UP_SHARE = 0.02
+TIMES: Mapping[str, Any] = dict.fromkeys(("injected", "applied", "felt", "undone", "healed"))
 
 
 def history(events: Sequence[Event], operations: Sequence[Operation]) -> History:
     """Rebuild what the run saw from its journal and its operations."""
     faults = _faults(events)
-    injected = [fault.injected for fault in faults if fault.injected is not None]
     end = events[-1].t if events else 0.0
-    healed = [fault.healed for fault in faults if fault.injected is not None]
-    window = (min(injected), max(time if time is not None else end for time in healed)) if injected else None
     started = next((event for event in events if event.type == "load.started"), None)
     return History(
         start=events[0].t if events else 0.0,
         end=end,
-        window=window,
+        window=fault_window(faults, end),
         operations=operations,
         faults=faults,
         samples=[
@@ -40,11 +38,7 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
         ],
         evictions=[{"time": event.t, **event.data} for event in events if event.type == "eviction"],
         load_rate=started.data["rate"] if started else None,
-        probe_failures=[
-            {"time": event.t, "phase": event.phase, **event.data}
-            for event in events
-            if event.type == "probe" and not event.data["ok"]
-        ],
+        probes=[{"time": event.t, "phase": event.phase, **event.data} for event in events if event.type == "probe"],
     )
 
 
@@ -57,8 +51,13 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
                 victim = fault["victim"]
                 name = "/".join(part for part in (victim["namespace"], victim["name"]) if part)
                 records[fault["id"]] = {"kind": fault["kind"], "victim": name, "evidence": {}}
+        elif event.type == "fault.injecting":
+            records[data["id"]]["injected"] = event.t
         elif event.type == "fault.injected":
-            records[data["id"]] |= {"injected": data.get("at", event.t), "evidence": dict(data.get("facts") or {})}
+            record = records[data["id"]]
+            # A journal without `fault.injecting` tells afterwards when it began.
+            record.setdefault("injected", data.get("at", event.t))
+            record |= {"applied": event.t, "evidence": dict(data.get("facts") or {})}
         elif event.type == "fault.felt":
             records[data["id"]]["felt"] = event.t
             records[data["id"]]["evidence"] |= data.get("evidence") or {}
@@ -66,43 +65,53 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
             records[data["id"]]["undone"] = event.t
         elif event.type == "fault.healed":
             records[data["id"]]["healed"] = event.t
-    return [
-        FaultRecord(
-            id=identity,
-            kind=record["kind"],
-            victim=record["victim"],
-            injected=record.get("injected"),
-            felt=record.get("felt"),
-            healed=record.get("healed"),
-            evidence=record["evidence"],
-            undone=record.get("undone"),
-        )
-        for identity, record in records.items()
-    ]
+    return [FaultRecord(id=identity, **{**TIMES, **record}) for identity, record in records.items()]
 
 
 def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> list[Finding]:
     """Ask the checker of every objective, then whether load and faults were real and the hypothesis held."""
     asked = [REGISTRY[objective.checker](seen, objective.parameters) for objective in experiment.objectives]
     if experiment.load:
-        asked.append(load(events))
-    if experiment.faults:
-        asked.append(evidence.check(seen))
+        asked.append(load(events, seen))
+    if experiment.faults or seen.faults:
+        budget = any(objective.checker == "disruption-budget" for objective in experiment.objectives)
+        asked.append(evidence.check(seen, budget_asked=budget))
     if experiment.probes:
         asked.append(hypothesis.check(seen))
-    return asked
+    # A fault by itself is a plain action: it is performed, not judged. A load is there to be judged.
+    if not experiment.objectives and not experiment.probes and (experiment.load or not seen.faults):
+        asked.append(Finding("promise", State.UNKNOWN, "nothing was promised"))
+    return asked + breaches(seen, events)
 
 
-def load(events: Sequence[Event]) -> Finding:
-    """Say whether the load kept its own schedule; one that died or fell behind proves nothing."""
-    target = f"<= {LATE_SHARE:.0%} sent late"
+def breaches(seen: History, events: Sequence[Event]) -> list[Finding]:
+    """Say broken when the fault window was so bad that the run was cut short for it."""
+    return [
+        Finding("abort-when", State.BROKEN, str(event.data.get("why", "")))
+        for event in events
+        if event.type == "abort" and event.data.get("trigger") == "abort-when"
+        # The event is written when the undo begins, `latency` after the breach.
+        if seen.window and event.t - (event.data.get("latency") or 0.0) >= seen.window[0]
+    ]
+
+
+def load(events: Sequence[Event], seen: History) -> Finding:
+    """Say whether the load kept its own schedule; one that died, fell behind or did nothing proves nothing."""
+    target = f"<= {HELD_UP_SHARE:.0%} sent late or never"
     ended = next((event.data for event in events if event.type == "load.ended"), None)
+
+    def unknown(why: str, shown: str = "") -> Finding:
+        return Finding("load", State.UNKNOWN, why, target, in_fault=shown)
+
     if ended is None or "lost" in ended:
-        why = str(ended["lost"]) if ended else "it never ended"
-        return Finding("load", State.UNKNOWN, f"the load did not account for itself: {why}", target)
-    sent, late = int(ended["operations"]), int(ended["late"])
-    seen = f"{late} of {sent}"
-    if late > LATE_SHARE * sent:
-        why = f"the load fell behind its schedule, by {ended['max_lateness']:.2f} s at most"
-        return Finding("load", State.UNKNOWN, why, target, in_fault=seen)
-    return Finding("load", State.HELD, f"{sent} operations", target, in_fault=seen)
+        return unknown(f"the load did not account for itself: {ended['lost'] if ended else 'it never ended'}")
+    made, recorded = int(ended["operations"]), len(seen.operations)
+    held_up = int(ended["late"]) + int(ended.get("not_sent") or 0)
+    if not made:
+        return unknown("the load made no operation")
+    if made != recorded:
+        return unknown(f"the load made {made} operations, {recorded} were recorded")
+    shown = f"{held_up} of {made}"
+    if held_up > HELD_UP_SHARE * made:
+        return unknown(f"the load held up {shown} operations itself", shown)
+    return Finding("load", State.HELD, f"{made} operations", target, in_fault=shown)

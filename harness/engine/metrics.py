@@ -20,7 +20,6 @@ NAMES = {
     "breaker_fast_failures_total": ("breaker_fast_failures", "dependency"),
     "client_attempts_total": ("client_attempts", "dependency"),
     "client_calls_total": ("client_calls", "dependency"),
-    "upstream_received_total": ("upstream_received", "service"),
 }
 CLIENTS = f'{{__name__=~"{"|".join(NAMES)}"}}'
 # Five scrapes wide: long enough for a rate, short enough to show one fault.
@@ -28,7 +27,8 @@ _INGRESS = 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="ingress"
 ERROR_RATIO = (
     f'(sum(rate({_INGRESS},envoy_response_code_class="5"}}[10s])) or vector(0)) / sum(rate({_INGRESS}}}[10s]))'
 )
-QUERIES = {"breaker": CLIENTS, "retries": CLIENTS, "burn-rate": ERROR_RATIO}
+QUERIES = {"breaker": CLIENTS, "burn-rate": ERROR_RATIO}
+UNNAMED = "no Prometheus of this cluster is named; set HARNESS_PROMETHEUS to its address"
 
 
 async def collect(session: Session) -> None:
@@ -36,12 +36,16 @@ async def collect(session: Session) -> None:
     asked = {QUERIES[one.checker] for one in session.experiment.objectives if one.checker in QUERIES}
     if not asked:
         return
+    url = _address(session)
+    if url is None:
+        session.write("sample", series="prometheus", value=None, labels={"error": UNNAMED})
+        return
     end, ran = time.time(), session.journal.now()
     # Whole steps back from the end: the last answer is of the last moment, when breakers must be closed again.
     start = end - math.ceil(ran / STEP_SECONDS) * STEP_SECONDS
     for query in sorted(asked):
         try:
-            found = await _ask("query_range", {"query": query, "start": start, "end": end, "step": STEP_SECONDS})
+            found = await _ask(url, "query_range", {"query": query, "start": start, "end": end, "step": STEP_SECONDS})
         except ObservationFailed as error:
             session.write("sample", series="prometheus", value=None, labels={"error": error.why})
             continue
@@ -49,17 +53,25 @@ async def collect(session: Session) -> None:
             _write(session, series, end - ran)
 
 
-async def value(query: str) -> float | None:
-    """Ask for one number as it is now; None when Prometheus is away or has none."""
+async def value(query: str, session: Session | None = None) -> float | None:
+    """Ask for one number as it is now; None when Prometheus is away, has none, or is not that of the run's cluster."""
+    url = _address(session)
+    if url is None:
+        return None
     try:
-        found = await _ask("query", {"query": query})
+        found = await _ask(url, "query", {"query": query})
     except ObservationFailed:
         return None
     return float(found[0]["value"][1]) if found else None
 
 
-async def _ask(what: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
-    url = os.environ.get("HARNESS_PROMETHEUS", PROMETHEUS)
+def _address(session: Session | None) -> str | None:
+    """Give the address of the run's own Prometheus: the local one knows nothing of another cluster."""
+    local = session is None or session.cluster is not None
+    return os.environ.get("HARNESS_PROMETHEUS") or (PROMETHEUS if local else None)
+
+
+async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
     try:
         async with httpx.AsyncClient(base_url=url, timeout=10) as client:
             answer = await client.get(f"/api/v1/{what}", params=parameters)

@@ -1,85 +1,136 @@
 """Watch the namespaces of a run from before the first fault until after the last: readiness, budgets, events.
 
-Every change becomes a sample in the journal the moment the API server tells of it; nothing is polled.
+Every change becomes a sample in the journal the moment the API server tells of it; nothing is polled. What is out of
+sight, or not told for the present specification, is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import anyio
 
 from harness.cluster import kube as paths
-from harness.cluster.kube import Kube
+from harness.cluster.kube import Items, Kube
 from harness.errors import ApiError, ClusterUnreachable
 
 Emit = Callable[..., None]
 RETRY_SECONDS = 0.5
+BUDGET = {"allowed": "disruptionsAllowed", "healthy": "currentHealthy", "desired": "desiredHealthy"}
 
 
 class Readiness:
-    """The last reported readiness of every Deployment under observation."""
+    """The last reported readiness of every Deployment under observation; what was not seen is not ready."""
 
     def __init__(self, namespaces: Iterable[str]) -> None:
-        self._namespaces = tuple(namespaces)
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._unseen = dict.fromkeys(namespaces)
+        self._seen: dict[str, tuple[int | None, int]] = {}
         self._changed = anyio.Event()
 
-    def report(self, key: str, ready: int, desired: int) -> None:
-        """Note one Deployment's state and wake whoever waits for it."""
+    def listed(self, namespace: str, keys: Collection[str]) -> list[str]:
+        """Note that a namespace is in sight with these Deployments; return those that went since it last was."""
+        gone = [key for key in self.of(namespace) if key not in keys]
+        for key in gone:
+            del self._seen[key]
+        self._unseen.pop(namespace, None)
+        self._wake()
+        return gone
+
+    def lost(self, namespace: str) -> None:
+        """Note that a namespace is out of sight."""
+        self._unseen[namespace] = None
+
+    def of(self, namespace: str) -> list[str]:
+        """List the Deployments that were seen in a namespace."""
+        return [key for key in self._seen if key.startswith(f"{namespace}/")]
+
+    def report(self, key: str, ready: int | None, desired: int) -> None:
+        """Note one Deployment's state (None: not known yet) and wake whoever waits for it."""
         self._seen[key] = (ready, desired)
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._wake()
 
     def forget(self, key: str) -> None:
         """Drop a Deployment that was deleted."""
         self._seen.pop(key, None)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
 
     @property
     def short(self) -> list[str]:
-        """Name the Deployments with fewer ready replicas than they want."""
-        return [
-            f"{key} {ready} of {desired} ready"
+        """Name the namespaces that are out of sight, and the Deployments with fewer ready replicas than they want."""
+        return [f"{namespace}: Deployments not seen" for namespace in self._unseen] + [
+            f"{key} {'not known' if ready is None else ready} of {desired} ready"
             for key, (ready, desired) in sorted(self._seen.items())
-            if ready < desired
+            if ready is None or ready < desired
         ]
 
     async def complete(self) -> None:
-        """Return as soon as every Deployment has what it wants."""
+        """Return as soon as every namespace is in sight and every Deployment has what it wants."""
         while self.short:
             await self._changed.wait()
 
 
 async def deployments(kube: Kube, namespace: str, emit: Emit, readiness: Readiness) -> None:
-    """Sample each Deployment's ready replicas until cancelled."""
+    """Sample each Deployment's ready replicas until cancelled, and how many Deployments each look found."""
+
+    def sample(key: str, ready: int | None, desired: int) -> None:
+        emit("sample", series=f"ready/{key}", value=ready, labels={"desired": str(desired)})
+
+    def listed(items: Items) -> None:
+        emit("sample", series=f"deployments/{namespace}", value=len(items), labels={})
+        for key in readiness.listed(namespace, [f"{namespace}/{item['metadata']['name']}" for item in items]):
+            sample(key, 0, 0)
+
+    def lost() -> None:
+        readiness.lost(namespace)
+        for series in (f"deployments/{namespace}", *(f"ready/{key}" for key in readiness.of(namespace))):
+            emit("sample", series=series, value=None, labels={})
 
     def note(kind: str, item: Mapping[str, Any]) -> None:
         key = f"{namespace}/{item['metadata']['name']}"
         if kind == "DELETED":
             readiness.forget(key)
+            sample(key, 0, 0)
             return
-        status, desired = item.get("status", {}), item["spec"].get("replicas", 1)
-        current = status.get("observedGeneration") == item["metadata"].get("generation")
-        ready = status.get("readyReplicas", 0) if current else 0
+        ready = item.get("status", {}).get("readyReplicas", 0) if _current(item) else None
+        desired = item["spec"].get("replicas", 1)
         readiness.report(key, ready, desired)
-        emit("sample", series=f"ready/{key}", value=ready, labels={"desired": str(desired)})
+        sample(key, ready, desired)
 
-    await _follow(kube, paths.deployments(namespace), note)
+    await _follow(kube, paths.deployments(namespace), note, listed=listed, lost=lost)
 
 
 async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
     """Sample each PodDisruptionBudget's arithmetic until cancelled."""
+    known: dict[str, None] = {}
+
+    def sample(name: str, status: Mapping[str, Any] | None) -> None:
+        for short, field in BUDGET.items():
+            value = None if status is None else status.get(field, 0)
+            emit("sample", series=f"pdb/{namespace}/{name}/{short}", value=value, labels={})
+
+    def lost() -> None:
+        for name in known:
+            sample(name, None)
 
     def note(kind: str, item: Mapping[str, Any]) -> None:
+        name = item["metadata"]["name"]
         if kind == "DELETED":
+            known.pop(name, None)
             return
-        name, status = item["metadata"]["name"], item.get("status", {})
-        numbers = {"allowed": "disruptionsAllowed", "healthy": "currentHealthy", "desired": "desiredHealthy"}
-        for short, field in numbers.items():
-            emit("sample", series=f"pdb/{namespace}/{name}/{short}", value=status.get(field, 0), labels={})
+        known[name] = None
+        sample(name, item.get("status", {}) if _current(item) else None)
 
-    await _follow(kube, f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", note)
+    await _follow(kube, f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", note, lost=lost)
+
+
+def _current(item: Mapping[str, Any]) -> bool:
+    """Say whether an object's status is about its present specification."""
+    return bool(item.get("status", {}).get("observedGeneration") == item["metadata"].get("generation"))
 
 
 async def events(kube: Kube, namespace: str, emit: Emit) -> None:
@@ -102,9 +153,19 @@ async def events(kube: Kube, namespace: str, emit: Emit) -> None:
 
 
 async def _follow(
-    kube: Kube, path: str, note: Callable[[str, Mapping[str, Any]], None], *, skip_existing: bool = False
+    kube: Kube,
+    path: str,
+    note: Callable[[str, Mapping[str, Any]], None],
+    *,
+    listed: Callable[[Items], None] | None = None,
+    lost: Callable[[], None] | None = None,
+    skip_existing: bool = False,
 ) -> None:
-    """Watch for ever; a watch that breaks (410, API server away) starts over from the present."""
+    """Watch for ever; a watch that breaks (410, API server away) starts over from the present.
+
+    `listed` is told what a look found, `lost` once when the collection went out of sight.
+    """
+    in_sight = True
     while True:
         try:
             if skip_existing:
@@ -112,9 +173,15 @@ async def _follow(
                 version = str((await kube.get(path, limit=1))["metadata"]["resourceVersion"])
             else:
                 items, version = await kube.list_at(path)
+                in_sight = True
+                if listed:
+                    listed(items)
                 for item in items:
                     note("ADDED", item)
             async for kind, item in kube.watch(path, since=version):
                 note(kind, item)
         except (ApiError, ClusterUnreachable):
+            if in_sight and lost:
+                lost()
+            in_sight = False
             await anyio.sleep(RETRY_SECONDS)

@@ -57,7 +57,7 @@ def _served(session: Session, since: float) -> bool:
     if session.journal.now() - since < QUIET_SECONDS:
         return False
     due_from = session.journal.now() - QUIET_SECONDS
-    recent = [one for one in traffic.recent(session, QUIET_SECONDS) or () if one.intended > due_from]
+    recent = [one for one in traffic.recent(session, QUIET_SECONDS) or () if one.intended > due_from and one.punctual]
     return bool(recent) and all(operation.ok for operation in recent)
 
 
@@ -65,7 +65,9 @@ async def _closed(session: Session) -> bool:
     """Say whether the breaker that an objective speaks of is closed everywhere; silence is not a yes."""
     for objective in session.experiment.objectives:
         if objective.checker == "breaker" and objective.parameters.get("closes", True):
-            worst = await metrics.value(f'max(breaker_state{{dependency="{objective.parameters["dependency"]}"}})')
+            worst = await metrics.value(
+                f'max(breaker_state{{dependency="{objective.parameters["dependency"]}"}})', session
+            )
             if worst != 0:
                 await anyio.sleep(SCRAPE_SECONDS / 4)
                 return False

@@ -12,6 +12,8 @@ from harness.model.history import Operation
 FILE = "operations.bin"
 # intended, sent, finished (CLOCK_MONOTONIC, ns), status, attempts, flags, served by (UTF-8, NUL padded)
 RECORD = struct.Struct("<QQQHBB64s")
+# The load's own flags that a judge must know (`harness.load.records.Flag` has them all).
+LATE, UNSENT = 1, 2
 _BLOCK = 256
 _DISORDER = 1.0
 
@@ -60,7 +62,7 @@ def _whole(content: bytes) -> bytes:
 
 
 def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
-    intended, sent, finished, status, attempts, _flags, served_by = record
+    intended, sent, finished, status, attempts, flags, served_by = record
     assert isinstance(served_by, bytes)
     return Operation(
         intended=(int(intended) - origin_ns) / 1e9,
@@ -69,4 +71,6 @@ def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
         status=int(status),
         attempts=int(attempts),
         served_by=served_by.rstrip(b"\0").decode(errors="replace"),
+        late=bool(int(flags) & LATE),
+        unsent=bool(int(flags) & UNSENT),
     )

@@ -31,7 +31,7 @@ class Journal:
         elapsed = max(time.time() - before[0].wall, before[-1].t) if before else 0.0
         self.origin_ns = time.monotonic_ns() - int(elapsed * 1e9)
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if before and not _ends_whole(self._path):
+        if not _ends_whole(self._path):
             os.write(self._file, b"\n")
 
     def now(self) -> float:
@@ -75,5 +75,7 @@ def _write_all(file: int, line: bytes) -> None:
 
 def _ends_whole(path: Path) -> bool:
     with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"

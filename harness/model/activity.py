@@ -30,7 +30,14 @@ PROVIDERS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 NEEDED = {"python": ("module", "func"), "process": ("path",), "http": ("url",)}
-TOLERANCES = ("range", "regex", "jsonpath", "probe")
+TOLERANCES: Mapping[str, tuple[str, ...]] = {
+    "range": ("type", "range", "target"),
+    "regex": ("type", "pattern", "target"),
+    "jsonpath": ("type", "path", "expect", "count", "target"),
+    "probe": KEYS,
+}
+# Of each kind of tolerance, what it compares with.
+COMPARED = {"range": "range", "regex": "pattern", "jsonpath": "path", "probe": "provider"}
 TARGET_KEYS = ("namespace", "selector", "pods", "nodes", "at-once", "container", "hosting")
 REQUIREMENT = re.compile(
     r"!?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s+(in|notin)\s+\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)"
@@ -108,12 +115,19 @@ def _tolerance(problems: Problems, value: Any, place: Place) -> None:
         return
     if isinstance(value, list) and value:
         return
-    kind = value.get("type") if isinstance(value, dict) else None
+    kind = str(value.get("type") or "") if isinstance(value, dict) else ""
     if kind not in TOLERANCES:
-        hint = nearest(str(kind), TOLERANCES) if kind else "write a value, a list, or {type: range, range: [3, 20]}"
+        hint = nearest(kind, TOLERANCES) if kind else "write a value, a list, or {type: range, range: [3, 20]}"
         problems.add(place, f"{units.shown(value)} is not a tolerance", hint=hint)
+        return
+    section = Section(problems, value, place, f"a {kind} tolerance", TOLERANCES[kind])
+    key = COMPARED[kind]
+    if key not in section:
+        section.get(key, units.text, "", required="it says what is tolerated")
+    elif kind == "probe" and _provider(problems, section).get("module") == ACTIONS:
+        problems.add(section.at("provider"), "a fault is no tolerance", hint="faults stand in the method")
     elif kind == "range":
-        span = value.get("range")
+        span = value["range"]
         numbers = isinstance(span, list) and len(span) == 2 and all(isinstance(end, int | float) for end in span)
         if not numbers or span[0] > span[1]:
             problems.add(place, "a range tolerance needs 'range' with its lower and upper end", hint="range: [3, 20]")

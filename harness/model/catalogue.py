@@ -77,7 +77,7 @@ FAULTS: Mapping[str, FaultKind] = _faults(
         hand=Hand.API,
         target="pod",
         summary="Ask the eviction API to remove pods, as a drain or an autoscaler does; a budget may refuse.",
-        evidence="the eviction API's answer: 201 granted, 429 refused by the budget, 500 two budgets claim the pod",
+        evidence="the eviction API's answer: 201 granted, or 429 refused by a budget (alone it disturbs nobody)",
         healed="the owner has its desired count of ready pods again",
         exercises=SERVING | {"disruption-budget"},
         parameters=(
@@ -151,7 +151,10 @@ def _objectives(*kinds: ObjectiveKind) -> Mapping[str, ObjectiveKind]:
     return {kind.name: kind for kind in kinds}
 
 
-THIN = "fewer than `minimum-operations` operations in the window, or gaps in the load"
+THIN = (
+    "fewer than `minimum-operations` operations in the window, gaps in the load, so many that nobody saw that it could"
+    " be either, or a load that was not served before the fault either"
+)
 MINIMUM = Parameter(
     "minimum-operations", Type.INTEGER, "Below this many operations in the window nothing is concluded.", 30, minimum=1
 )
@@ -185,7 +188,7 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
         summary="Time from the last undo (of an instantaneous fault: from its injection) until the system is steady"
         " again: every operation good, and every Deployment at its desired count of ready pods.",
         broken="it was not steady within the limit",
-        unknown="the run ended before the limit, or neither load nor readiness was seen",
+        unknown="the run ended before the limit, the load had gaps, or readiness was not seen or out of sight past it",
         parameters=(
             Parameter("within", Type.DURATION, "The longest time.", required=True, minimum=0.1),
             Parameter("steady", Type.DURATION, "How long it must stay good to be steady.", default=1.0, minimum=0.5),
@@ -198,7 +201,8 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
         " refused with 429 otherwise; evictions never take healthy pods below it.",
         broken="an eviction was granted that the budget forbids, refused that it allows,"
         " or evictions took healthy pods below the minimum",
-        unknown="no eviction was answered, or the budget cannot be read (500: two budgets claim one pod)",
+        unknown="no eviction was answered by a budget, the budget or the promised ready pods could not be read, or two"
+        " budgets claim one pod (500)",
         parameters=(
             Parameter("name", Type.TEXT, "The PodDisruptionBudget.", required=True),
             Parameter("namespace", Type.TEXT, "Its namespace; left out it is the faults' own."),
@@ -213,7 +217,7 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
         summary="Retries hide single failures without multiplying the load: attempts as the gateway counted them.",
         broken="attempts per operation exceed the limit, one operation took more tries than allowed,"
         " or fewer operations than promised were saved by a retry",
-        unknown=THIN + ", or no operation was tried twice, so that nothing was exercised",
+        unknown=THIN + ", the gateway did not count attempts, or no operation was tried twice",
         parameters=(
             Parameter(
                 "max-attempts", Type.NUMBER, "Most attempts per operation, on average over the window.", minimum=1
@@ -234,8 +238,9 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
     ObjectiveKind(
         name="breaker",
         summary="The callers' breaker towards one dependency opens when it fails, fails fast, and closes afterwards.",
-        broken="it did not open in time although enough calls failed, kept calling while open, or did not close",
-        unknown="the callers' breakers were not sampled, or too few calls failed to trip them",
+        broken="it did not open in time although enough calls failed, kept calling while open, or closed too late",
+        unknown="the callers' breakers were not sampled, silent for long or open before the fault, no call was made, or"
+        " too few failed to trip them",
         parameters=(
             Parameter("dependency", Type.TEXT, "The dependency as the breaker names it.", required=True),
             Parameter("within", Type.DURATION, "Longest time from injection until a breaker is open.", default=10.0),
@@ -267,7 +272,6 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
             Parameter(
                 "max", Type.NUMBER, "Highest burn rate; 14.4 spends 2 % of 30 days in an hour.", default=14.4, minimum=0
             ),
-            Parameter("query", Type.TEXT, "Name of the sampled error-ratio series.", default="error-ratio"),
         ),
     ),
 )

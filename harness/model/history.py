@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One request of the load; times are seconds since the run began.
 
-    `status` is the HTTP status, 0 when no answer came (refused, reset, timed out). Latency counts from `intended`.
+    `status` is the HTTP status, 0 when no answer came (refused, reset, timed out). `attempts` is what the gateway
+    counted, 0 when it did not tell. Latency counts from `intended`. `late` and `unsent` are the load's own fault: it
+    began the operation late, or never because too many were under way.
     """
 
     intended: float
@@ -20,6 +22,13 @@ class Operation:
     status: int
     attempts: int = 1
     served_by: str = ""
+    late: bool = False
+    unsent: bool = False
+
+    @property
+    def punctual(self) -> bool:
+        """Say whether it was sent when it was due; what the load itself held up tells nothing of the system."""
+        return not (self.late or self.unsent)
 
     @property
     def ok(self) -> bool:
@@ -36,7 +45,8 @@ class Operation:
 class FaultRecord:
     """One fault as observed: when it was injected, felt and healed (None: never seen), its evidence.
 
-    `undone` is when its undo was done, `healed` when the system had what the fault took.
+    `injected` is when its injection began, `applied` when it had returned: what was cut in between may have had its
+    effect all the same. `undone` is when its undo was done, `healed` when the system had what the fault took.
     """
 
     id: str
@@ -47,6 +57,7 @@ class FaultRecord:
     healed: float | None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     undone: float | None = None
+    applied: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +76,8 @@ class History:
 
     `start`..`end` is the run, `window` the fault window (first injection to last healing, as observed; None when
     nothing was injected), `samples` by probes, the breaker and Prometheus, `evictions` the eviction API's answers
-    (dicts: time, pod, status 201|429|500, and the budget, allowed, healthy, desired read before the
-    call), `load_rate` the intended rate.
+    (dicts: time, pod, status 201|429|500, the cause of a refusal, and the budget, allowed, healthy, desired read before
+    the call), `load_rate` the intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
     """
 
     start: float
@@ -77,4 +88,32 @@ class History:
     samples: Sequence[Sample] = ()
     evictions: Sequence[Mapping[str, Any]] = ()
     load_rate: float | None = None
-    probe_failures: Sequence[Mapping[str, Any]] = ()
+    probes: Sequence[Mapping[str, Any]] = ()
+
+
+class Struck(Protocol):
+    """The times of one fault."""
+
+    @property
+    def injected(self) -> float | None: ...
+    @property
+    def applied(self) -> float | None: ...
+    @property
+    def undone(self) -> float | None: ...
+    @property
+    def healed(self) -> float | None: ...
+
+
+def fault_window(faults: Iterable[Struck], end: float) -> tuple[float, float] | None:
+    """Give the window from the first injection to the last healing; None when nothing was injected."""
+    spans = [(fault.injected, over(fault, end)) for fault in faults if fault.injected is not None]
+    return (min(start for start, _ in spans), max(over for _, over in spans)) if spans else None
+
+
+def over(fault: Struck, end: float) -> float:
+    """Give when a fault was seen over, `end` when it never was.
+
+    One that was cut while being injected is over with its undo: nobody waits for its healing.
+    """
+    seen = (fault.healed, fault.undone if fault.applied is None else None, end)
+    return next(time for time in seen if time is not None)

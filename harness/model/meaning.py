@@ -138,6 +138,14 @@ def _budgeted(namespaces: set[str], objective: Objective) -> bool:
 
 
 def _time(extension: Extension, written: Mapping[str, Objective]) -> None:
+    load, baseline = extension.load, extension.phases.baseline
+    if load and load.ramp > baseline:
+        extension.section.problems.add(
+            (*extension.section.at("load"), "ramp"),
+            f"a ramp of {seconds(load.ramp)} exceeds the baseline of {seconds(baseline)}",
+            why="the fault would meet a load that is still growing",
+            hint=f"phases: {{baseline: {load.ramp:g}s}}",
+        )
     recovery = written.get("recovery")
     within = recovery.parameters.get("within", 0.0) if recovery else 0.0
     if within > extension.phases.recovery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 import yaml
 
 from harness.errors import UsageError
+from harness.model.units import shown
 
 # The C parser reads the same language some ten times faster; a build of PyYAML without it is still correct.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Place = tuple[str | int, ...]
 LARGEST = 50_000
+DEEPEST = 100
+LONGEST_NUMBER = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Source:
 def read(text: str, path: Path) -> Source:
     """Read one YAML (or JSON) document; raise UsageError with file and line when it is not one."""
     try:
+        _refuse_depth(text, path)
         loader = Loader(text)
         try:
             root = loader.get_single_node()
@@ -51,6 +56,16 @@ def read(text: str, path: Path) -> Source:
             "this is not valid YAML", where=where, why=why, hint="mind indentation, colons and quotes"
         ) from error
     return Source(path, data, reading.lines)
+
+
+def _refuse_depth(text: str, path: Path) -> None:
+    """Refuse endless nesting; whoever follows it would run out of stack, the C parser without a word."""
+    depth = 0
+    for event in yaml.parse(text, Loader=Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            where = f"{path}:{event.start_mark.line + 1}" if event.start_mark else str(path)
+            raise UsageError(f"the document is nested more than {DEEPEST} levels deep", where=where)
 
 
 class _Reading:
@@ -96,9 +111,17 @@ class _Reading:
     def scalar(self, node: Any) -> Any:
         if node.tag == "tag:yaml.org,2002:timestamp":
             return node.value
-        value = self.loader.construct_object(node)
+        kind = node.tag.rpartition(":")[2]
+        if kind in ("int", "float") and len(node.value) > LONGEST_NUMBER:
+            raise self.refused(node, f"{shown(node.value)} is a number of {len(node.value)} digits")
+        try:
+            value = self.loader.construct_object(node)
+        except (ValueError, KeyError, IndexError):
+            raise self.refused(node, f"{shown(node.value)} is not of the kind {kind}") from None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.refused(node, f"{shown(node.value)} is not a finite number")
         if value is not None and not isinstance(value, str | int | float | bool):
-            raise self.refused(node, f"{node.tag.rpartition(':')[2]} values are not read; quote the text")
+            raise self.refused(node, f"{kind} values are not read; quote the text")
         return value
 
     def refused(self, node: Any, what: str) -> UsageError:

@@ -91,14 +91,28 @@ def shown(value: Any) -> str:
     return quoted if len(quoted) <= 60 else quoted[:57] + "..."
 
 
-def seconds(value: float) -> str:
-    """Show seconds with a unit a person would choose."""
+def seconds(value: float, *, beside: float | None = None) -> str:
+    """Show seconds with a unit a person would choose, and with the digits that tell it from a limit `beside` it."""
     if value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 10 and value % 1 else f"{value:.0f} s"
+        return f"{apart(value * 1000, None if beside is None else beside * 1000)} ms"
+    return f"{apart(value, beside, 1 if value < 10 and value % 1 else 0)} s"
 
 
 def percent(value: float) -> str:
-    """Show a ratio as per cent, rounded down so that a shortfall is never shown as whole."""
-    hundredths = math.floor(value * 10000 + 1e-9) / 100
-    return f"{hundredths:.2f} %" if hundredths % 1 else f"{hundredths:.0f} %"
+    """Show a ratio as per cent, rounded down so that a shortfall is never shown as whole.
+
+    The closer to whole, the more digits: 99.99 % and 99.999 % are ten times apart.
+    """
+    shortfall = max(1e-8, 1 - value) * 100
+    digits = max(2, math.ceil(-math.log10(shortfall) - 1e-6) + 1)
+    # Binary fractions lie a little off: 0.995 * 1000 must not become 994.
+    cut = math.floor(value * 10 ** (digits + 2) + 1e-6) / 10**digits
+    whole, _, rest = f"{cut:.{digits}f}".partition(".")
+    return f"{whole}.{rest[:2]}{rest[2:].rstrip('0')} %" if rest.strip("0") else f"{whole} %"
+
+
+def apart(value: float, limit: float | None, digits: int = 0) -> str:
+    """Show a number with at least so many decimals, and with as many more as tell it from a limit."""
+    while limit is not None and value != limit and digits < 6 and f"{value:.{digits}f}" == f"{limit:.{digits}f}":
+        digits += 1
+    return f"{value:.{digits}f}"

@@ -50,6 +50,7 @@ class Finding:
 WORST_FIRST = (
     Exit.DIRTY,
     Exit.INTERNAL,
+    Exit.INTERRUPTED,
     Exit.USAGE,
     Exit.DEVIATED,
     Exit.ABORTED,
@@ -76,6 +77,4 @@ def fold(findings: Iterable[Finding], *, undone: bool, aborted: bool) -> Verdict
 def worst(codes: Iterable[int]) -> int:
     """Return the exit code of several runs; nothing at all is NOTHING_RAN."""
     seen = set(codes)
-    if Exit.INTERRUPTED in seen:
-        return int(Exit.INTERRUPTED) if Exit.DIRTY not in seen else int(Exit.DIRTY)
     return int(next((code for code in WORST_FIRST if code in seen), Exit.NOTHING_RAN))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.journal import reader
+from harness.model.history import over
 from harness.model.verdict import State
 from harness.report import words
 from harness.report.inert import brief
@@ -16,7 +17,8 @@ from harness.report.view import build
 MOST_BYTES = 900 * 1024
 STATES = {State.HELD: "✅ held", State.BROKEN: "❌ broken", State.UNKNOWN: "❔ unknown"}
 SIGNS = {"v": "✅", "x": "❌", "?": "❔", "!": "⛔"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~$@<>&:])")
+# The dot after www, too: it alone makes a link.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~$@<>&:]|(?<=www)\.)", re.I)
 
 
 def draw(view: View, dir: Path | None = None, *, log: bool = True) -> str:
@@ -90,7 +92,7 @@ def _gantt(view: View) -> str:
         lines.append("  section faults")
     for fault in injected[:40]:
         assert fault.injected is not None
-        until = view.end if fault.healed is None else fault.healed
+        until = over(fault, view.end)
         lines.append(
             f"  {_word(f'{fault.kind} ' + fault.victim.rpartition('/')[2])} : crit, {_times(fault.injected, until)}"
         )

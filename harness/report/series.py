@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
+from harness.checkers import census
 from harness.model.history import Operation
 from harness.report.values import Bucket, Track
 
 MOST_BUCKETS = 600
 # A bucket holds this many operations at the intended rate before an empty one means anything.
 LEAST_OPERATIONS = 5.0
+# A pod's series are sampled once a second; one that misses so many samples is gone, or out of sight.
+STEP, SILENT = 1.0, 5.0
+Value = tuple[float, str, float | None]  # time, pod, value
 
 
 def width(end: float, rate: float | None) -> float:
@@ -42,31 +47,25 @@ def _bucket(start: float, ordered: Sequence[float], failed: int) -> Bucket:
         return Bucket(start)
     seen = len(ordered)
     return Bucket(
-        start, seen, failed, 1 - failed / seen, quantile(ordered, 0.5), quantile(ordered, 0.95), quantile(ordered, 0.99)
+        start,
+        seen,
+        failed,
+        1 - failed / seen,
+        census.quantile(ordered, 0.5),
+        census.quantile(ordered, 0.95),
+        census.quantile(ordered, 0.99),
     )
 
 
-def quantile(ordered: Sequence[float], q: float) -> float:
-    """Give the smallest value that at least a share `q` of the values does not exceed."""
-    return ordered[max(0, math.ceil(q * len(ordered) - 1e-9) - 1)]
-
-
-def gaps(found: Sequence[Bucket], seconds: float, span: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+def gaps(operations: Iterable[Operation], seconds: float, span: tuple[float, float]) -> tuple[tuple[float, float], ...]:
     """Find the stretches, whole buckets, in which the load should have run and nothing was seen."""
-    joined: list[tuple[float, float]] = []
-    for bucket in found:
-        start, end = bucket.start, bucket.start + seconds
-        if bucket.operations or start < span[0] or end > span[1]:
-            continue
-        if joined and joined[-1][1] == start:
-            start = joined.pop()[0]
-        joined.append((start, end))
-    return tuple(joined)
+    whole = (math.ceil(span[0] / seconds) * seconds, span[1])
+    return tuple(census.gaps((operation.intended for operation in operations), whole, seconds))
 
 
-def tracks(samples: Iterable[tuple[float, Mapping[str, Any]]], prefix: str) -> tuple[Track, ...]:
+def tracks(samples: Iterable[tuple[float, Mapping[str, Any]]], prefix: str, end: float) -> tuple[Track, ...]:
     """Collect the series under a prefix, each as its changes; several pods are shown by their highest value."""
-    values: dict[str, list[tuple[float, str, float | None]]] = {}
+    values: dict[str, list[Value]] = {}
     wanted: dict[str, float] = {}
     for time, data in samples:
         series, labels = str(data.get("series", "")), data.get("labels") or {}
@@ -76,10 +75,22 @@ def tracks(samples: Iterable[tuple[float, Mapping[str, Any]]], prefix: str) -> t
         values.setdefault(name, []).append((time, str(labels.get("pod", "")), _number(data.get("value"))))
         if (desired := _number(labels.get("desired"))) is not None:
             wanted[name] = desired
-    return tuple(Track(name, _steps(values[name]), wanted.get(name)) for name in sorted(values))
+    return tuple(Track(name, _steps(_with_silence(values[name], end)), wanted.get(name)) for name in sorted(values))
 
 
-def _steps(found: list[tuple[float, str, float | None]]) -> tuple[tuple[float, float | None], ...]:
+def _with_silence(found: list[Value], end: float) -> list[Value]:
+    """Say that a pod was not seen any more from when its samples stop; what has no pod is told only when it changes."""
+    times: dict[str, list[float]] = {}
+    for time, pod, _ in found:
+        times.setdefault(pod, []).append(time)
+    silent: list[Value] = []
+    for pod, seen in times.items():
+        marks = [*sorted(seen), end] if pod else []
+        silent += [(last + STEP, pod, None) for last, following in pairwise(marks) if following - last > SILENT]
+    return found + silent
+
+
+def _steps(found: list[Value]) -> tuple[tuple[float, float | None], ...]:
     pods: dict[str, float | None] = {}
     points: list[tuple[float, float | None]] = []
     for time, pod, value in sorted(found, key=lambda item: item[0]):

@@ -47,6 +47,7 @@ class Fault:
     place: str = ""
     parameters: Data = field(default_factory=dict)
     injected: float | None = None
+    applied: float | None = None
     felt: float | None = None
     heal_requested: float | None = None
     undone: float | None = None

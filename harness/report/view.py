@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.journal.event import Event
-from harness.model.history import Operation
+from harness.model.history import Operation, fault_window
 from harness.model.verdict import Finding, State
 from harness.report import series
 from harness.report.inert import brief, inert
@@ -19,12 +19,13 @@ QUIET = frozenset({"sample", "run.end"})
 def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View:
     """Return everything the views show, with all text made inert."""
     events = [dataclasses.replace(event, data=inert(event.data)) for event in events]
-    start, plan, verdict = (_first(events, kind) for kind in ("run.start", "plan", "verdict"))
-    loaded = _first(events, "load.started")
+    start, verdict, loaded = (_first(events, kind) for kind in ("run.start", "verdict", "load.started"))
+    plan = _plan(events)
+    operations = [operation for operation in operations if operation.punctual]
     end = events[-1].t if events else 0.0
     faults = _faults(events, plan)
     samples = [(float(event.data.get("time", event.t)), event.data) for event in events if event.type == "sample"]
-    seconds, span = series.width(end, loaded.get("rate")), _load_span(events, end)
+    seconds, span = series.width(end, loaded.get("rate")), _load_span(events, operations, end)
     buckets = series.buckets(operations, seconds, span)
     return View(
         run=str(start.get("run", "")),
@@ -50,15 +51,15 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         limits=_limits(plan.get("objectives") or ()),
         argv=tuple(str(word) for word in start.get("argv") or ()),
         phases=_phases(events, end),
-        window=_window(faults, end),
+        window=fault_window(faults, end),
         faults=faults,
         findings=tuple(_finding(event.data) for event in events if event.type == "finding"),
         undo=_undo(events, faults),
         buckets=buckets,
         bucket_seconds=seconds,
-        gaps=series.gaps(buckets, seconds, span),
-        ready=tuple(track for track in series.tracks(samples, "ready/") if _eventful(track.points, track.wanted)),
-        breakers=series.tracks(samples, "breaker/"),
+        gaps=series.gaps(operations, seconds, span) if buckets else (),
+        ready=tuple(track for track in series.tracks(samples, "ready/", end) if _eventful(track.points, track.wanted)),
+        breakers=series.tracks(samples, "breaker/", end),
         evictions=tuple({"time": event.t, **event.data} for event in events if event.type == "eviction"),
         kubernetes=tuple(
             Mark(event.t, f"{event.data.get('kind')} {event.data.get('name')}: {event.data.get('reason')}",
@@ -76,6 +77,17 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
 
 def _first(events: Iterable[Event], kind: str) -> Data:
     return next((event.data for event in events if event.type == kind), {})
+
+
+def _plan(events: Iterable[Event]) -> Data:
+    """Merge the plans of a run: one that is driven from outside plans each fault when it comes."""
+    plans = [event.data for event in events if event.type == "plan"]
+    merged: dict[str, Any] = {}
+    for plan in plans:
+        merged |= {key: value for key, value in plan.items() if value}
+    for key in ("faults", "objectives"):
+        merged[key] = [item for plan in plans for item in plan.get(key) or ()]
+    return merged
 
 
 def _last_words(events: Sequence[Event]) -> str:
@@ -101,9 +113,13 @@ def _faults(events: Iterable[Event], plan: Data) -> tuple[Fault, ...]:
     for event in events:
         data = event.data
         match event.type:
+            case "fault.injecting":
+                note(data.get("id"), injected=event.t)
             case "fault.injected":
                 known = found.get(str(data.get("id")))
-                note(data.get("id"), injected=float(data.get("at", event.t)), facts=data.get("facts") or {},
+                begun = known.injected if known else None
+                note(data.get("id"), injected=float(data.get("at", event.t)) if begun is None else begun,
+                     applied=event.t, facts=data.get("facts") or {},
                      kind=str(data.get("kind") or (known.kind if known else "")),
                      victim=str(data.get("victim") or (known.victim if known else "")))  # fmt: skip
             case "fault.felt":
@@ -136,16 +152,6 @@ def _planned(item: Data) -> Fault:
         uid=str(victim.get("uid", "")),
         place=place,
         parameters=item.get("parameters") or {},
-    )
-
-
-def _window(faults: Iterable[Fault], end: float) -> tuple[float, float] | None:
-    injected = [fault for fault in faults if fault.injected is not None]
-    if not injected:
-        return None
-    return (
-        min(fault.injected for fault in injected if fault.injected is not None),
-        max(end if fault.healed is None else fault.healed for fault in injected),
     )
 
 
@@ -196,9 +202,14 @@ def _abort(event: Event) -> Mark:
     return Mark(event.t, f"abort: {event.data.get('trigger', '')}{who}", f"{event.data.get('why', '')}{took}")
 
 
-def _load_span(events: Iterable[Event], end: float) -> tuple[float, float]:
-    times = {event.type: event.t for event in events if event.type in ("load.started", "load.ended")}
-    return times.get("load.started", 0.0), times.get("load.ended", end)
+def _load_span(events: Iterable[Event], operations: Sequence[Operation], end: float) -> tuple[float, float]:
+    found = {event.type: event for event in events if event.type in ("load.started", "load.ended")}
+    start = found["load.started"].t if "load.started" in found else 0.0
+    ended = found.get("load.ended")
+    if ended and "lost" not in ended.data and operations:
+        # It was told to stop before that, and waited for its last answers.
+        return start, max(operation.intended for operation in operations)
+    return start, ended.t if ended else end
 
 
 def _eventful(points: Sequence[tuple[float, float | None]], wanted: float | None) -> bool:

@@ -61,11 +61,11 @@ def declared(view: View) -> str:
 
 
 def evidence(view: View) -> str:
-    """Say whether every planned fault was felt."""
+    """Say whether every planned fault was felt and seen healed."""
     if not view.faults:
         return "no fault planned"
-    felt = sum(fault.felt is not None for fault in view.faults)
-    return "evidence complete" if felt == len(view.faults) else f"evidence {felt} of {len(view.faults)}"
+    seen = sum(fault.felt is not None and fault.healed is not None for fault in view.faults)
+    return "evidence complete" if seen == len(view.faults) else f"evidence {seen} of {len(view.faults)}"
 
 
 def undo(view: View) -> str:
@@ -83,7 +83,9 @@ def fault_state(fault: Fault) -> str:
         return fault.trouble
     if fault.injected is None:
         return "never injected"
-    felt = "not felt" if fault.felt is None else f"felt after {seconds(max(0.0, fault.felt - fault.injected))}"
+    if fault.applied is None:
+        return f"cut while being injected, {'not undone' if fault.undone is None else 'undone'}"
+    felt = "not felt" if fault.felt is None else f"felt after {seconds(max(0.0, fault.felt - fault.applied))}"
     if fault.healed is None:
         return f"{felt}, {'not seen healed' if fault.undone is not None else 'not undone'}"
     return f"{felt}, healed {seconds(max(0.0, fault.healed - fault.injected))} after injection"

@@ -25,7 +25,7 @@ def operations(change: Change = lambda at: {}, *, until: float = 30.0) -> list[O
 
 def fault(kind: str = "node_freeze", **more: Any) -> FaultRecord:
     told = {"id": "f-1", "victim": "worker", "injected": 10.0, "felt": 11.0, "healed": 20.0, "undone": 19.0} | more
-    return FaultRecord(kind=kind, **told)
+    return FaultRecord(kind=kind, **{"applied": told["injected"]} | told)
 
 
 def samples(series: str, points: Iterable[tuple[float, float | None]], **labels: str) -> list[Sample]:
@@ -44,6 +44,7 @@ def run() -> Callable[..., History]:
             "operations": operations(),
             "faults": [fault()],
             "load_rate": RATE,
+            "samples": samples("ready/shop/mail", [(0, 2)], desired="2"),
         }
         return History(**told | more)
 

@@ -110,3 +110,32 @@ def test_the_verdict_is_the_exact_comparison_of_counts(good, promille):
     found = availability.check(history, {"ratio": promille / 1000})
     kept = sum(good) * 1000 >= promille * len(good)
     assert found.state is (State.HELD if kept else State.BROKEN)
+
+
+def test_a_share_that_was_seen_below_the_promise_is_not_held_by_what_is_missing(run, ops):
+    def change(at):
+        if 10 <= at < 20 and round(at * 10) % 20 == 7:
+            return None
+        return {"status": 503 if at in (12, 13, 14, 15, 16) else 200}
+
+    found = availability.check(run(operations=ops(change)), PROMISE)
+    assert (found.state, found.in_fault) == (State.UNKNOWN, "94.79 %")
+    assert found.summary == "5 of 96 failed and 4 were not seen: nobody knows whether the promise was kept"
+
+
+def test_what_the_load_itself_held_up_is_neither_good_nor_bad(run, ops):
+    def late(at):
+        return {"late": True, "status": 503} if at in (12, 13) else {}
+
+    found = availability.check(run(operations=ops(late)), {"ratio": 0.999})
+    assert (found.state, found.summary) == (State.HELD, "all 99 served")
+    unsent = ops(lambda at: {"unsent": True, "status": 0} if 12 <= at < 14 else {})
+    assert availability.check(run(operations=unsent), PROMISE).state is State.UNKNOWN
+
+
+def test_a_load_that_was_never_served_blames_no_fault(run, ops):
+    found = availability.check(run(operations=ops(lambda at: {"status": 404 if at > 20 else 503})), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "the load was not served before the fault either")
+    assert availability.check(run(operations=ops(lambda at: {"status": 503 if at > 0 else 200})), PROMISE).state is (
+        State.BROKEN
+    )

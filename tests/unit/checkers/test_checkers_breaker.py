@@ -49,7 +49,7 @@ def test_a_breaker_that_never_opens_breaks_it_when_enough_calls_failed(run, call
 def test_a_breaker_that_had_no_reason_to_open_is_unknown(run, caller):
     found = breaker.check(run(samples=caller(opens=None, answered=5)), PROMISE)
     assert found.state is State.UNKNOWN
-    assert "only 0 calls of one caller failed" in found.summary
+    assert found.summary == "no breaker had to open: of 50 calls of one caller at most 0 failed"
     few = breaker.check(run(samples=caller(opens=None, answered=4)), PROMISE)
     assert few.state is State.UNKNOWN
 
@@ -73,7 +73,7 @@ def test_a_breaker_open_at_the_first_sample_is_in_time(run, caller):
 def test_requests_that_leak_through_an_open_breaker_break_it(run, caller):
     leaking = {**PROMISE, "max-upstream-attempts": 3}
     found = breaker.check(run(samples=caller()), leaking)
-    assert (found.state, found.summary) == (State.BROKEN, "a sent 40 requests while open, more than 3")
+    assert (found.state, found.summary) == (State.BROKEN, "a sent 25 requests while open, more than 3")
     assert breaker.check(run(samples=caller(tried=0)), leaking).state is State.HELD
     assert "<= 3 attempts" in found.target
 
@@ -96,6 +96,8 @@ def test_a_breaker_that_does_not_close_breaks_it_after_its_time(run, caller):
 def test_a_breaker_promised_to_stay_closed_breaks_when_it_opens(run, caller):
     closed = {**PROMISE, "opens": False}
     assert breaker.check(run(samples=caller()), closed).summary == "a opened"
+    idle = breaker.check(run(samples=caller(opens=None, calls=0)), closed)
+    assert (idle.state, idle.summary) == (State.UNKNOWN, "no call was made towards registry")
     found = breaker.check(run(samples=caller(opens=None, answered=5)), closed)
     assert (found.state, found.target, found.summary) == (State.HELD, "stays closed", "stayed closed")
 
@@ -123,3 +125,57 @@ def test_label_sets_of_one_pod_are_added_as_they_change():
     ]
     assert series.by_pod(samples, "s") == {"a": [(0, 1), (1, 6), (2, 7)]}
     assert series.by_pod(samples, "s", outcomes=("reset",)) == {"a": [(1, 5)]}
+
+
+def test_a_breaker_that_closed_too_late_breaks_it(run, caller):
+    late = [*caller(closes=25)]
+    found = breaker.check(run(samples=late), {**PROMISE, "closes-within": 3.0})
+    assert (found.state, found.summary) == (State.BROKEN, "a was still half-open 4 s after the healing")
+    assert breaker.check(run(samples=late), {**PROMISE, "closes-within": 4.0}).state is State.HELD
+
+
+def test_half_of_the_calls_failing_is_reason_enough_to_open(run, caller):
+    assert breaker.check(run(samples=caller(opens=None, calls=10, answered=5)), PROMISE).state is State.BROKEN
+    found = breaker.check(run(samples=caller(opens=None, calls=12, answered=7)), PROMISE)
+    assert (found.state, found.summary) == (
+        State.UNKNOWN,
+        "no breaker had to open: of 120 calls of one caller at most 50 failed",
+    )
+
+
+def test_breakers_that_were_silent_for_a_part_of_the_window_are_unknown(run, caller):
+    seen_once = [sample for sample in caller(opens=None, answered=5) if sample.time in (9, 12)]
+    found = breaker.check(run(samples=seen_once, window=(10.0, 70.0)), {**PROMISE, "opens": False})
+    assert (found.state, found.summary) == (State.UNKNOWN, "no breaker was sampled for 58 s of the window")
+    other = [*caller("b", opens=None, answered=5), *(s for s in caller(opens=None) if not 12 < s.time < 29)]
+    found = breaker.check(run(samples=other, window=(10.0, 30.0)), {**PROMISE, "opens": False})
+    assert (found.state, found.summary) == (State.UNKNOWN, "a was not sampled for 17 s of the window")
+    assert breaker.check(run(samples=other, window=(10.0, 30.0)), PROMISE).state is State.UNKNOWN
+
+
+def test_a_breaker_that_was_open_before_the_fault_shows_nothing(run, caller):
+    for promise in (PROMISE, {**PROMISE, "opens": False}):
+        found = breaker.check(run(samples=caller(opens=4)), promise)
+        assert (found.state, found.summary) == (State.UNKNOWN, "a was not seen closed before it opened")
+
+
+def test_the_probe_of_a_half_open_breaker_is_no_leak(run, caller):
+    probing = [*caller(tried=0)]
+    attempts = [Sample(18, "client_attempts/registry", 9, {"pod": "a", "outcome": "reset"})]
+    zero = [Sample(0, "client_attempts/registry", 0, {"pod": "a", "outcome": "reset"})]
+    found = breaker.check(run(samples=[*probing, *zero, *attempts]), {**PROMISE, "max-upstream-attempts": 0})
+    assert found.state is State.HELD
+
+
+def test_a_pod_that_vanished_takes_its_breaker_along(run, caller):
+    gone = [sample for sample in caller("b", half=99) if sample.time < 14]
+    found = breaker.check(run(samples=[*caller("a"), *gone], end=40.0), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "b was last seen open")
+    assert found.recovery == "closed"
+
+
+def test_the_reason_why_no_breaker_was_sampled_is_told(run, sampled):
+    away = sampled("prometheus", [(30, None)], error="connection refused")
+    assert breaker.check(run(samples=away), PROMISE).summary == (
+        "no breaker towards registry was sampled: connection refused"
+    )

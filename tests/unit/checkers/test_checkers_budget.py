@@ -151,9 +151,28 @@ def test_without_a_window_the_whole_run_is_looked_at(evicted):
     assert found.in_fault == "1 granted, 0 refused, least ready 1"
 
 
-def test_an_eviction_whose_budget_could_not_be_read_is_not_held_against_it(evicted):
-    unread = answer(201, None)
-    assert disruption_budget.check(evicted(unread), PROMISE).state is State.HELD
+def test_a_grant_whose_budget_could_not_be_read_is_unknown(evicted):
+    found = disruption_budget.check(evicted(answer(201, None), answer(429, 0, time=10.5)), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "1 evictions were granted while cart could not be read")
+
+
+def test_a_promised_minimum_needs_readiness(evicted):
+    found = disruption_budget.check(evicted(answer(201, 2)), {**PROMISE, "min-available": 3})
+    assert (found.state, found.summary) == (State.UNKNOWN, "ready pods were not seen")
+    assert disruption_budget.check(evicted(answer(429, 0)), {**PROMISE, "min-available": 3}).state is State.HELD
+
+
+def test_a_budget_that_went_out_of_sight_after_a_grant_is_unknown(evicted):
+    found = disruption_budget.check(evicted(answer(201, 2), healthy=[(0, 5), (10.1, None), (12, 4)]), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "cart was out of sight after an eviction")
+
+
+def test_a_server_that_had_no_time_is_no_refusal_by_the_budget(evicted):
+    busy = answer(429, 2, cause="", message="too many requests")
+    assert disruption_budget.check(evicted(busy), PROMISE).summary == "no eviction was answered"
+    refused = answer(429, 0, time=10.5, cause="DisruptionBudget")
+    found = disruption_budget.check(evicted(busy, refused), PROMISE)
+    assert (found.state, found.summary) == (State.HELD, "0 granted, 1 refused")
 
 
 def test_only_refusals_need_no_readiness(evicted):

@@ -23,6 +23,11 @@ def test_a_slow_tail_breaks_the_quantile_it_reaches_and_no_other(run, ops):
     assert (found.state, found.summary) == (State.BROKEN, "p95 500 ms above 100 ms")
 
 
+def test_a_breach_by_a_hair_is_told_apart_from_its_limit(run, ops):
+    found = latency.check(run(operations=ops(lambda at: {"took": 1.004 if 12 <= at < 14 else 0.02})), {"p95": 1.0})
+    assert found.summary == "p95 1.004 s above 1 s"
+
+
 def test_a_failure_counts_with_the_time_its_caller_waited(run, ops):
     found = latency.check(run(operations=ops(lambda at: {"status": 0, "took": 10.0} if 12 <= at < 13 else {})), PROMISE)
     assert found.state is State.BROKEN
@@ -71,3 +76,24 @@ def test_a_breach_that_is_certain_stays_one_whatever_the_missing_operations_were
     certain = latency._certainly_above(sorted(values), limit, 0.95, expected=expected)
     best = sorted([*values, *[-math.inf] * missing])
     assert certain is (census.quantile(best, 0.95) > limit)
+
+
+def test_operations_that_were_not_seen_do_not_hold_a_quantile(run, ops):
+    def change(at):
+        if 10 <= at < 20 and round(at * 10) % 20 == 7:
+            return None
+        return {"took": 0.5 if at in (12, 13, 14, 15) else 0.02}
+
+    found = latency.check(run(operations=ops(change)), {"p95": 0.1})
+    assert (found.state, found.in_fault) == (State.UNKNOWN, "20 ms")
+
+
+def test_what_the_load_itself_sent_late_is_in_no_quantile(run, ops):
+    late = ops(lambda at: {"late": True, "took": 9.0} if 12 <= at < 12.8 else {})
+    found = latency.check(run(operations=late), {"p95": 0.1})
+    assert (found.state, found.detail["slowest"]) == (State.HELD, pytest.approx(0.02))
+
+
+def test_a_load_that_was_never_served_says_nothing_of_latency(run, ops):
+    found = latency.check(run(operations=ops(lambda at: {"status": 0, "took": 5.0})), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "the load was not served before the fault either")

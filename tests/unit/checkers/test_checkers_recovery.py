@@ -86,7 +86,7 @@ def test_readiness_alone_can_show_recovery(run, sampled):
 
 @pytest.mark.parametrize("rate", [10.0, None])
 def test_nothing_seen_is_unknown(run, rate):
-    found = recovery.check(run(operations=[], load_rate=rate), PROMISE)
+    found = recovery.check(run(operations=[], load_rate=rate, samples=[]), PROMISE)
     assert (found.state, found.recovery) == (State.UNKNOWN, "no data")
 
 
@@ -103,3 +103,60 @@ def test_a_run_that_ended_while_failing_is_unknown_before_the_limit(run, ops):
 def test_no_fault_is_unknown(run, struck):
     assert recovery.check(run(faults=[]), PROMISE).state is State.UNKNOWN
     assert recovery.check(run(faults=[struck("pod_kill", injected=None)]), PROMISE).state is State.UNKNOWN
+
+
+def test_an_instantaneous_fault_that_took_long_is_measured_from_its_effect(run, struck, ops):
+    waited = struck("pod_evict", undone=16.0, applied=16.0)
+    failing = ops(lambda at: {"status": 503 if 15 <= at <= 18 else 200})
+    found = recovery.check(run(faults=[waited], operations=failing), PROMISE)
+    assert (found.state, found.recovery) == (State.HELD, "2 s")
+
+
+def test_an_instantaneous_fault_that_was_cut_is_measured_from_its_undo(run, struck, ops):
+    cut = struck("pod_evict", undone=17.0, applied=None, felt=None, healed=None)
+    failing = ops(lambda at: {"status": 503 if 15 <= at <= 18 else 200})
+    assert recovery.check(run(faults=[cut], operations=failing), PROMISE).detail["from"] == 17.0
+
+
+def test_readiness_that_was_not_watched_is_unknown_however_well_traffic_flows(run, sampled):
+    found = recovery.check(run(samples=[]), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "readiness was not seen")
+    refused = sampled("deployments/shop", [(0, None)])
+    assert recovery.check(run(samples=refused), PROMISE).state is State.UNKNOWN
+    empty = sampled("deployments/shop", [(0, 0)])
+    assert recovery.check(run(samples=empty), PROMISE).state is State.HELD
+
+
+def test_readiness_that_was_out_of_sight_beyond_the_limit_is_unknown(run, sampled):
+    def blind(end):
+        return sampled(READY, [(0, 3), (20, None), (end, 3)], desired="3")
+
+    found = recovery.check(run(samples=blind(25)), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "readiness was out of sight up to 6 s after the fault")
+    within = recovery.check(run(samples=blind(23)), PROMISE)
+    assert (within.state, within.recovery) == (State.HELD, "4 s")
+    lost = sampled("deployments/shop", [(0, 1), (29, None)])
+    assert recovery.check(run(samples=[*blind(21), *lost]), PROMISE).state is State.UNKNOWN
+
+
+def test_a_count_that_was_not_known_yet_is_no_shortfall(run, sampled):
+    unknown = sampled(READY, [(0, 3), (9.8, None), (10.2, 3)], desired="3")
+    assert recovery.check(run(samples=unknown), PROMISE).state is State.HELD
+
+
+def test_a_load_that_was_never_served_cannot_show_a_recovery(run, ops):
+    found = recovery.check(run(operations=ops(lambda at: {"status": 0})), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "the load was not served before the fault either")
+
+
+def test_what_the_load_itself_held_up_is_no_failure_of_the_system(run, ops):
+    unsent = ops(lambda at: {"status": 0, "unsent": True} if 26 <= at < 26.5 else {})
+    assert recovery.check(run(operations=unsent), PROMISE).state is State.HELD
+
+
+def test_a_recovery_just_beyond_the_limit_is_told_apart_from_it(run, sampled):
+    late = sampled(READY, [(0, 3), (12, 2), (24.3, 3)], desired="3")
+    found = recovery.check(run(samples=late), PROMISE)
+    assert found.summary == "after the limit ready pods were missing, last 5.3 s after the fault"
+    hair = sampled(READY, [(0, 3), (12, 2), (24.02, 3)], desired="3")
+    assert recovery.check(run(samples=hair), PROMISE).summary.endswith("last 5.02 s after the fault")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -42,6 +43,11 @@ def test_a_hang_lowers_availability_although_nothing_ends() -> None:
 def test_operations_that_are_slow_and_good_do_not_lower_it() -> None:
     operations = served(0, 20) + served(20, 40, latency=2.5)
     assert all(at(now, operations) == 1.0 for now in range(13, 40))
+
+
+def test_what_the_load_itself_held_up_is_no_breach() -> None:
+    held_up = [replace(one, late=True) for one in served(20, 40, latency=0.3, status=503)]
+    assert all(at(now, served(0, 20) + held_up) in (1.0, None) for now in range(14, 40))
 
 
 def test_nothing_is_said_before_the_load_was_steady_for_the_whole_span() -> None:

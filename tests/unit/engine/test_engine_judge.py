@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from harness.engine import judge
 from harness.journal.event import Event
+from harness.model.experiment import BlastRadius, Experiment, LoadSpec, Phases
+from harness.model.history import Operation
+from harness.model.objective import Objective
+from harness.model.verdict import State
 
 PLAN = {
     "faults": [
@@ -53,3 +60,108 @@ def test_a_run_without_injection_has_no_window() -> None:
 def test_a_sample_that_carries_its_own_time_keeps_it() -> None:
     seen = judge.history(journal((9, "sample", {"series": "breaker/x", "value": 2.0, "time": 4.0})), [])
     assert seen.samples[0].time == 4.0
+
+
+def test_the_window_begins_when_an_injection_begins_and_a_fault_is_there_when_it_returns() -> None:
+    seen = judge.history(
+        journal(
+            (0, "plan", PLAN),
+            (3, "fault.injecting", {"id": "r-1"}),
+            (8, "fault.injected", {"id": "r-1", "at": 2.9, "facts": {}}),
+            (9, "fault.healed", {"id": "r-1"}),
+        ),
+        [],
+    )
+    assert seen.window == (3, 9)
+    assert (seen.faults[0].injected, seen.faults[0].applied) == (3, 8)
+
+
+def test_an_injection_that_was_cut_has_a_window_until_its_undo() -> None:
+    cut = journal(
+        (0, "plan", PLAN),
+        (3, "fault.injecting", {"id": "r-1"}),
+        (7, "undo", {"id": "r-1", "ok": True}),
+        (20, "run.end", {}),
+    )
+    seen = judge.history(cut, [])
+    assert seen.window == (3, 7)
+    assert seen.faults[0].applied is None
+    assert judge.history(cut[:2], []).window == (3, 3)
+
+
+def test_answers_of_the_hypothesis_are_all_read_back() -> None:
+    seen = judge.history(journal((1, "probe", {"name": "a", "ok": True}), (2, "probe", {"name": "a", "ok": False})), [])
+    assert [(answer["time"], answer["phase"], answer["ok"]) for answer in seen.probes] == [
+        (1, "inject", True),
+        (2, "inject", False),
+    ]
+
+
+def experiment(**more: Any) -> Experiment:
+    told: dict[str, Any] = {
+        "path": Path("shop/x.yaml"), "title": "", "description": "", "tags": (), "hypothesis": "", "probes": (),
+        "method": (), "rollbacks": (), "sets": frozenset(), "load": None, "phases": Phases(), "objectives": (),
+        "abort_when": None, "blast_radius": BlastRadius(),
+    }  # fmt: skip
+    return Experiment(**told | more)
+
+
+STRUCK = (
+    (0, "plan", {"faults": PLAN["faults"][:1]}),
+    (3, "fault.injected", {"id": "r-1", "facts": {"refused": True}}),
+    (4, "fault.felt", {"id": "r-1"}),
+    (9, "fault.healed", {"id": "r-1"}),
+)
+
+
+def judged(events: list[Event], **more: Any) -> dict[str, tuple[State, str]]:
+    """Give state and summary of each finding."""
+    found = judge.findings(experiment(**more), judge.history(events, []), events)
+    return {finding.checker: (finding.state, finding.summary) for finding in found}
+
+
+def test_an_abort_that_a_breach_of_the_window_caused_is_a_broken_promise() -> None:
+    abort = {"trigger": "abort-when", "why": "availability 40 % below 80 % for 10 s", "latency": 0.01}
+    found = judged(journal(*STRUCK, (9.5, "abort", abort)))
+    assert found["abort-when"] == (State.BROKEN, "availability 40 % below 80 % for 10 s")
+    assert "abort-when" not in judged(journal(*STRUCK, (9.5, "abort", {**abort, "trigger": "lever"})))
+    assert "abort-when" not in judged(journal((0, "plan", PLAN), (2, "abort", abort), (3, "run.end", {})))
+    assert "abort-when" not in judged(journal(*STRUCK[:1], (2.99, "abort", {**abort, "latency": 0.5}), *STRUCK[1:]))
+
+
+def test_refusals_are_evidence_only_where_a_budget_is_judged() -> None:
+    events = journal(*STRUCK)
+    assert judged(events)["evidence"] == (State.UNKNOWN, "nothing was disturbed: every eviction was refused")
+    budget = Objective("disruption-budget", {"name": "web"})
+    assert judged(events, objectives=(budget,))["evidence"][0] is State.HELD
+
+
+def test_a_run_that_promised_nothing_is_unknown() -> None:
+    load = LoadSpec("mixed", 10.0)
+    assert judged(journal((1, "run.end", {})), load=load)["promise"] == (State.UNKNOWN, "nothing was promised")
+    assert "promise" in judged(journal((1, "run.end", {})))
+    assert "promise" not in judged(journal(*STRUCK), load=load, objectives=(Objective("recovery", {"within": 5.0}),))
+
+
+def test_a_plain_action_promises_nothing_and_need_not() -> None:
+    assert "promise" not in judged(journal(*STRUCK))
+
+
+@pytest.mark.parametrize(
+    ("ended", "count", "why"),
+    [
+        ({"operations": 100, "late": 2}, 100, ""),
+        ({"operations": 100, "late": 1, "not_sent": 1}, 100, ""),
+        ({"operations": 100, "late": 1, "not_sent": 2}, 100, "the load held up 3 of 100 operations itself"),
+        ({"operations": 0, "late": 0}, 0, "the load made no operation"),
+        ({"operations": 100, "late": 0}, 98, "the load made 100 operations, 98 were recorded"),
+        ({"operations": 90, "lost": "status -9"}, 90, "the load did not account for itself: status -9"),
+        (None, 9, "the load did not account for itself: it never ended"),
+    ],
+)
+def test_a_load_that_did_not_keep_its_schedule_proves_nothing(
+    ended: dict[str, Any] | None, count: int, why: str
+) -> None:
+    events = journal((0, "load.started", {"rate": 10}), *([(9, "load.ended", ended)] if ended else []))
+    found = judge.load(events, judge.history(events, [Operation(1.0, 1.0, 1.1, 200)] * count))
+    assert (found.state, found.summary) == ((State.UNKNOWN, why) if why else (State.HELD, "100 operations"))

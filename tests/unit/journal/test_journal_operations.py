@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.journal import operations
 from harness.journal.writer import Journal
+from harness.load.records import Flag
 
 SECOND = 10**9
 
@@ -48,3 +49,16 @@ def test_the_tail_is_what_was_due_lately(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert len(operations.tail(tmp_path, origin, since=3000.5)) == 7000
     assert len(operations.tail(tmp_path, origin, since=0)) == 10_000
+
+
+def test_what_the_load_held_up_is_marked_and_not_in_the_tail(tmp_path: Path) -> None:
+    origin = _write(tmp_path, 1)
+    late, unsent, refused = Flag.LATE, Flag.NOT_SENT, Flag.REFUSED
+    with (tmp_path / operations.FILE).open("ab") as file:
+        for number, flags in enumerate((late, unsent, refused), 2):
+            due = origin + number * SECOND
+            file.write(operations.RECORD.pack(due, due, due, 0, 0, flags, b""))
+    assert [(one.late, one.unsent, one.punctual) for one in operations.read(tmp_path)] == [
+        (False, False, True), (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    assert [round(one.intended) for one in operations.tail(tmp_path, origin, since=0)] == [1, 4]

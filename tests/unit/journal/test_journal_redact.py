@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,32 @@ from harness.model.plan import Victim
         "-----BEGIN PRIVATE KEY-----\nhush",
         "client-key-data: hush",
         b"token=hush",
+        "Authorization: token hush",
+        "X-Authorization: hush",
+        "{'authorization': 'token hush'}",
+        {"name": "DB_PASSWORD", "value": "hush"},
+        {"kind": "SecretList", "items": [{"metadata": {"name": "db"}, "data": {"user": "hush"}}]},
+        {"kubectl.kubernetes.io/last-applied-configuration": '{"data":{"user":"hush"},"kind":"Sec'},
+        '{"kind":"Secret","data":{"user":"hush"}}',
+        'answer {\\"password\\":\\"hush hush\\"}',
+        "psql --password hush -h db",
+        "psql --password 'hush hush' -h db",
+        ["psql", "--password", "hush"],
+        "postgres://app:hush/hush@db:5432/x",
+        "postgres://app:hush@hush@db:5432/x",
+        "https://hush@registry.example/x",
+        'password="hush hush" user=x',
+        "password='hush \\' hush' user=x",
+        'password="hush hush',
+        {"password": 47114711},
+        "found sk-ant-hush-hush-0123456789 in it",
+        "found ghp_hushhushhushhushhush in it",
+        "found AKIAIOSFODNN7EXAMPLE in it",
     ],
 )
 def test_a_secret_is_replaced_wherever_it_stands(value: Any) -> None:
     found = json.dumps(clean(value))
-    assert "hush" not in found
+    assert not re.search("hush|4711|AKIA", found)
     assert HIDDEN in found
 
 
@@ -50,6 +72,11 @@ def test_a_secret_is_replaced_wherever_it_stands(value: Any) -> None:
         "http://127.0.0.1:18080/api/v1/agents/agent-1/execute",
         {"kind": "Pod", "data": {"x": "y"}},
         "claude-agent-registry is not the key to it",
+        "http://127.0.0.1:18080/api, mail to ops at example",
+        "task-ant-0123456789 on disk-0123456789012345678901",
+        {"name": "ready carts", "value": "3"},
+        '{"kind": "Pod", "data": {"key": "y"}}',
+        "[not JSON but with a key",
     ],
 )
 def test_what_is_no_secret_stays(value: Any) -> None:
@@ -78,4 +105,16 @@ _JSON = st.recursive(
 def test_cleaning_gives_json_and_cleaning_again_changes_nothing(value: Any) -> None:
     once = clean(value)
     json.dumps(once, allow_nan=False)
+    assert clean(once) == once
+
+
+_PIECES = st.sampled_from([
+    "token", "password", "=", ":", " ", '"', "'", "\\", "--password", "authorization", "bearer", "://", "@", "/",
+    "{", "}", "[", "]", ",", "x", "sk-ant-", "ghp_0123456789abcdef", HIDDEN, "eyJabcdef.", "\n", "1",
+])  # fmt: skip
+
+
+@given(st.lists(_PIECES, max_size=14).map("".join))
+def test_cleaning_a_text_again_changes_nothing(text: str) -> None:
+    once = clean(text)
     assert clean(once) == once

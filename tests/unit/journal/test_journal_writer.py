@@ -121,3 +121,12 @@ def test_secrets_never_reach_the_file(tmp_path: Path) -> None:
         journal.write("run.start", "preflight", argv=["--token", "hush-1"], headers={"Authorization": "Bearer hush-2"})
         journal.write("error", "plan", what="401 for Bearer hush-3-abcdef")
     assert "hush" not in (tmp_path / FILE).read_text()
+
+
+@pytest.mark.parametrize("torn", ["", '{"seq":1,"wall":17'])
+def test_a_journal_whose_first_record_was_cut_off_begins_anew(tmp_path: Path, torn: str) -> None:
+    (tmp_path / FILE).write_text(torn)
+    with Journal(tmp_path, "r1") as journal:
+        journal.write("run.start", "preflight")
+        journal.write("undo", "heal", id="f1")
+    assert [(event.seq, event.type) for event in reader.read(tmp_path)] == [(1, "run.start"), (2, "undo")]

@@ -61,7 +61,7 @@ def test_an_objective_that_is_stated_replaces_the_default(loaded, slo):
 def test_a_burn_rate_spends_the_stacks_budget(loaded, slo):
     stated = ("recovery: {within: 30s}", "burn-rate: {max: 10}")
     found = {each.checker: each for each in loaded(stated, defaults=slo).objectives}
-    assert found["burn-rate"].parameters == {"objective": 0.999, "max": 10.0, "query": "error-ratio"}
+    assert found["burn-rate"].parameters == {"objective": 0.999, "max": 10.0}
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -43,7 +43,8 @@ CASES = {
     "unknown set": (("sets: [local", "sets: [lokal"), 25, "there is no set 'lokal'"),
     "load not a mapping": (("load: {workload: mixed, rate: 50/s}", "load: 50"), 26, "'load' must be a mapping, not 50"),
     "unknown workload": (("workload: mixed", "workload: mixd"), 26, "did you mean 'mixed'?"),
-    "rate too high": (("50/s", "50000/s"), 26, "'50000/s' is not between 0 and 5000"),
+    "rate too high": (("50/s", "2001/s"), 26, "'2001/s' is not between 0 and 2000"),
+    "ramp too long": (("rate: 50/s", "rate: 50/s, ramp: 11s"), 26, "a ramp of 11 s exceeds the baseline of 10 s"),
     "unknown objective": (("recovery: {", "recovry: {"), 30, "unknown key 'recovry' in 'objectives'"),
     "objective parameter": (("within: 30s", "whithin: 30s"), 30, "unknown key 'whithin' in 'recovery'"),
     "objective without number": ((RECOVERY, "latency: {why: slow}"), 30, "'latency' needs one of p50, p95, p99"),
@@ -59,6 +60,12 @@ CASES = {
         25,
         "expecting DEVIATED needs a 'reason'",
     ),
+    "expect inconclusive": (
+        ("sets:", "expect: {verdict: INCONCLUSIVE, reason: x}\n    sets:"),
+        25,
+        "'INCONCLUSIVE' is not known",
+    ),
+    "expect aborted": (("sets:", "expect: {verdict: ABORTED, reason: x}\n    sets:"), 25, "'ABORTED' is not known"),
     "expect dirty": (("sets:", "expect: {verdict: DIRTY, reason: x}\n    sets:"), 25, "'DIRTY' is not known"),
     # activities
     "activity kind": (("  - type: action", "  - type: akction"), 13, "'akction' is neither probe nor action"),
@@ -87,9 +94,29 @@ CASES = {
         "a hypothesis only looks: this must be a probe",
     ),
     "probe without tolerance": ((TOLERANCE, ""), 8, "the probe 'ready carts' needs a 'tolerance'"),
+    "tolerance fault": (
+        ("{type: range, range: [3, 20]}", f"{{type: probe, {KILL}}}"),
+        10,
+        "a fault is no tolerance",
+    ),
     "tolerance kind": (("{type: range, range", "{type: rang, range"), 10, "did you mean 'range'?"),
     "tolerance empty": (("{type: range, range: [3, 20]}", "{}"), 10, "{} is not a tolerance"),
     "tolerance range": (("[3, 20]", "[20, 3]"), 10, "a range tolerance needs 'range' with its lower and upper end"),
+    "tolerance key": (
+        ("{type: range, range: [3, 20]}", "{type: jsonpath, pth: x}"),
+        10,
+        "unknown key 'pth' in a jsonpath tolerance",
+    ),
+    "tolerance incomplete": (
+        ("{type: range, range: [3, 20]}", "{type: regex}"),
+        10,
+        "a regex tolerance needs 'pattern'",
+    ),
+    "tolerance probe": (
+        ("{type: range, range: [3, 20]}", "{type: probe, provider: {type: pyton}}"),
+        10,
+        "did you mean 'python'?",
+    ),
     "provider kind": ((PROBE, "provider: {type: pyton}"), 11, "the provider's type is pyton"),
     "provider not a mapping": ((PROBE, "provider: python"), 11, "the provider's type is nothing"),
     "provider key": (
@@ -247,3 +274,33 @@ def test_an_experiment_without_fault_or_promise_is_refused(refused):
         ("  probes:", "  controls:"),
     )
     assert told[0] == "evict.yaml:1: this experiment has neither fault nor promise"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (".nan", "'.nan' is not a finite number"),
+        ("-.inf", "'-.inf' is not a finite number"),
+        ("9" * 5000, "is a number of 5000 digits"),
+        ("0x" + "f" * 5000, "is a number of 5002 digits"),
+        ("!!int abc", "'abc' is not of the kind int"),
+        ("!!int ''", "'' is not of the kind int"),
+        ("!!float abc", "'abc' is not of the kind float"),
+        ("!!bool maybe", "'maybe' is not of the kind bool"),
+        ("1:1:1" + ":1" * 300 + ".5", "is a number of 607 digits"),
+    ],
+)
+def test_a_value_beyond_what_can_be_kept_is_refused_wherever_it_stands(refused, written, words):
+    for place in ("deployment: cart", "range: [3, 20]"):
+        change = (place, f"{place.partition(':')[0]}: {written}")
+        assert words in "\n".join(refused(change))
+
+
+@pytest.mark.parametrize("deep", ["[" * 2000 + "]" * 2000, "{a: " * 2000 + "1" + "}" * 2000, "[" * 100_000])
+def test_endless_nesting_is_refused_before_it_is_followed(refused, deep):
+    assert "nested more than" in refused(("rollbacks: []", f"rollbacks: {deep}"))[0]
+
+
+def test_nesting_that_people_write_is_read(loaded):
+    deep = "[" * 40 + "]" * 40
+    assert loaded(("arguments: {deployment: cart}", f"arguments: {{deployment: {deep}}}"))

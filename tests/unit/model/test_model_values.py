@@ -101,9 +101,21 @@ def test_values_are_shown_as_they_were_written():
 
 
 def test_a_shortfall_is_never_shown_as_whole():
-    assert units.percent(0.999999) == "99.99 %"
+    assert units.percent(0.99999999) == "99.999999 %"
     assert [units.percent(value) for value in (1, 0.995, 0)] == ["100 %", "99.50 %", "0 %"]
+    assert [units.percent(value) for value in (0.99999, 0.9999, 0.9995, 0.99958, 0.96414)] == [
+        "99.999 %", "99.99 %", "99.95 %", "99.958 %", "96.41 %",
+    ]  # fmt: skip
     assert [units.seconds(value) for value in (0.0412, 3.25, 30, 4.0)] == ["41 ms", "3.2 s", "30 s", "4 s"]
+
+
+def test_a_number_is_shown_with_the_digits_that_tell_it_from_its_limit():
+    assert [units.apart(value, 14.4, 1) for value in (14.44, 20, 14.4)] == ["14.44", "20.0", "14.4"]
+    assert units.seconds(30.4, beside=30) == "30.4 s"
+    assert units.seconds(30.02, beside=30) == "30.02 s"
+    assert units.seconds(1.04, beside=1) == "1.04 s"
+    assert units.seconds(0.1004, beside=0.1) == "100.4 ms"
+    assert [units.seconds(value, beside=30) for value in (30, 41.3, 0.2)] == ["30 s", "41 s", "200 ms"]
 
 
 def test_lines_are_remembered_for_every_value():
@@ -216,6 +228,8 @@ def test_the_worst_exit_code_of_several_runs_wins(codes):
 def test_an_interruption_wins_unless_something_is_left_behind():
     assert worst([0, 130, 1]) == 130
     assert worst([130, 6]) == 6
+    assert worst([130, 7]) == 7
+    assert worst([4, 130]) == 130
 
 
 @pytest.mark.parametrize(("status", "ok"), [(0, False), (200, True), (404, True), (429, False), (500, False)])

@@ -101,6 +101,11 @@ def test_summary_never_mentions_anybody():
     assert "@all" not in markdown.draw(hostile())
 
 
+def test_summary_links_nowhere():
+    text = markdown.plain("see www.evil.example, WWW.evil.example and https://evil.example or a@evil.example")
+    assert not re.search(r"(?i)www\.|://|@", text)
+
+
 def test_block_of_hostile_text_holds_no_escape_sequence():
     assert "\x1b" not in terminal.draw(hostile())
 

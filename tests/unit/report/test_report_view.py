@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from harness.journal.event import Event
 from harness.model.history import Operation
+from harness.report import terminal, words
 from harness.report.values import UNFINISHED
 from harness.report.view import build
 
@@ -139,3 +142,71 @@ def test_a_breaker_of_many_pods_is_drawn_at_its_worst():
 def test_samples_stay_out_of_the_log():
     log = Log().add(0.0, "sample", series="x", value=1).add(1.0, "step", name="s", status="succeeded")
     assert [line.type for line in build(log).log] == ["step"]
+
+
+def test_a_fault_that_was_cut_while_being_injected_is_owed_until_its_undo():
+    log = planned(Log(), "a").add(2.0, "fault.injecting", id="a").add(9.0, "phase.start", name="hold")
+    view = build(log)
+    assert view.window == (2.0, 9.0)
+    assert [fault.id for fault in view.owed] == ["a"]
+    assert words.fault_state(view.faults[0]) == "cut while being injected, not undone"
+    assert "harness undo" in terminal.draw(view)
+    undone = build(log.add(10.0, "undo", id="a", ok=True, how="seen undone").add(20.0, "run.end"))
+    assert (undone.owed, undone.window) == ((), (2.0, 10.0))
+    assert words.fault_state(undone.faults[0]) == "cut while being injected, undone"
+
+
+def test_a_fault_begins_when_its_injection_begins():
+    log = planned(Log(), "a").add(2.0, "fault.injecting", id="a").add(7.0, "fault.injected", id="a", at=1.9)
+    fault = build(log.add(8.0, "fault.felt", id="a")).faults[0]
+    assert (fault.injected, fault.applied) == (2.0, 7.0)
+    assert words.fault_state(fault).startswith("felt after 1 s")
+
+
+def test_a_run_that_planned_its_faults_one_by_one_shows_them_all():
+    log = planned(planned(Log(), "a"), "b")
+    log[-1] = dataclasses.replace(log[-1], data={"faults": log[-1].data["faults"], "resolved": "later"})
+    view = build(log)
+    assert [fault.id for fault in view.faults] == ["a", "b"]
+    assert view.limits == {"ratio": 0.99}
+    assert view.resolved == "later"
+
+
+def test_evidence_is_complete_only_when_every_fault_was_seen_healed():
+    log = planned(Log(), "a").add(2.0, "fault.injected", id="a").add(3.0, "fault.felt", id="a")
+    assert words.evidence(build(log)) == "evidence 0 of 1"
+    assert words.evidence(build(log.add(4.0, "fault.healed", id="a"))) == "evidence complete"
+
+
+def test_a_pod_that_vanished_does_not_keep_its_breaker_open():
+    log = Log()
+    for t in range(1, 21):
+        for pod in ("a", "b"):
+            if pod == "a" or t < 5:
+                value = 2 if pod == "b" else 0
+                log.add(float(t), "sample", series="breaker/redis", value=value, labels={"pod": pod})
+    assert build(log).breakers[0].points == ((1.0, 2.0), (5.0, 0.0))
+    alone = [event for event in log if event.data["labels"] == {"pod": "b"}]
+    gone = Log(alone).add(30.0, "run.end")
+    assert build(gone).breakers[0].points == ((1.0, 2.0), (5.0, None))
+
+
+def test_a_deployment_is_drawn_as_it_was_until_it_changes():
+    log = Log()
+    for t, value in ((0.0, 2), (10.0, 1), (40.0, 2)):
+        log.add(t, "sample", series="ready/ns/hit", value=value, labels={"desired": "2"})
+    assert build(log).ready[0].points == ((0.0, 2.0), (10.0, 1.0), (40.0, 2.0))
+
+
+def test_waiting_for_the_last_answers_is_no_gap():
+    log = loaded(Log(), 0.0, 9.0)
+    assert build(log, served(0.5, 1.5, 2.5)).gaps == ()
+    lost = Log().add(0.0, "load.started", rate=10, workload="w").add(9.0, "load.ended", lost="killed")
+    assert build(lost, served(0.5, 1.5, 2.5)).gaps == ((3.0, 9.0),)
+
+
+def test_what_the_load_itself_held_up_is_drawn_as_not_seen():
+    held_up = [Operation(1.5, 1.5, 1.5, 0, unsent=True), Operation(2.5, 2.5, 3.0, 200, late=True)]
+    view = build(loaded(Log(), 0.0, 4.0), [*served(0.5, 3.5), *held_up])
+    assert view.gaps == ((1.0, 3.0),)
+    assert sum(bucket.failed for bucket in view.buckets) == 0
