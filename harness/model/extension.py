@@ -19,6 +19,7 @@ T = TypeVar("T")
 KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect")
 LONGEST = {"baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
 FASTEST = 5000.0
+MAX_RATE = 2000.0
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
 INHERITED = ("objective",)
 # An expectation of these would make a broken run right.
