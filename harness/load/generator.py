@@ -25,7 +25,7 @@ SPARE_FILES = 64
 
 @dataclass(slots=True)
 class Summary:
-    """What the load did: how many operations, how they ended, how many the generator itself began late or never sent."""
+    """What the load did: how many operations, how they ended, how many it began late or never sent."""
 
     operations: int = 0
     late: int = 0
