@@ -13,14 +13,19 @@ import anyio
 from harness.cluster.kube import Kube
 from harness.engine import lever
 from harness.engine.lease import RENEW_EVERY, Lease
-from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, Exit
+from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, Exit, HarnessError
 from harness.keeper.client import Keeper
 from harness.model.history import Operation
 from harness.model.objective import AbortWhen
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# A closing terminal sends SIGHUP twice, `timeout` signals a child and then its group: that is one wish, not two.
+REPEAT_SECONDS = 1.0
+RENEW_SECONDS = 5.0
 LOOK_EVERY = 0.25
 FEWEST = 20
+# An operation that is this late with its answer is not being served, whatever it may answer yet.
+PATIENCE_SECONDS = 3.0
 
 
 class Abort:
@@ -42,42 +47,60 @@ class Abort:
             self.scope.cancel()
 
 
-async def on_signal(abort: Abort, say: Callable[[str], None]) -> None:
-    """Abort on the first SIGINT, SIGTERM or SIGHUP; leave at once on the second, the keeper heals then."""
+async def on_signal(abort: Abort, keeper: Callable[[], Keeper | None], say: Callable[[str], None]) -> None:
+    """Abort on the first SIGINT, SIGTERM or SIGHUP; leave at once on a second one where a keeper can heal instead."""
     if threading.current_thread() is not threading.main_thread():
         return
     with anyio.open_signal_receiver(*SIGNALS) as received:
         async for number in received:
             name = signal.Signals(number).name
-            if abort:
+            healer = keeper()
+            alive = healer is not None and not healer.lost.is_set()
+            if not abort:
+                abort.pull(name, f"{name} was received")
+                once_more = "; once more leaves at once and the keeper heals" if alive else ""
+                say(f"{name}: undoing{once_more}")
+            elif alive and time.monotonic() - abort.at > REPEAT_SECONDS:
                 os.write(2, b"\nleaving now; the keeper heals what is left\n")
                 os._exit(Exit.INTERRUPTED)
-            say(f"{name}: undoing; once more leaves at once and the keeper heals")
-            abort.pull(name, f"{name} was received")
+            elif not alive:
+                say("the undo is under way and nobody else would do it: please wait")
 
 
-async def on_lost_lease(abort: Abort, lease: Lease, keeper: Keeper | None, say: Callable[[str], None]) -> None:
-    """Renew the lease and beat to the keeper; abort when either is lost."""
+async def on_lost_lease(abort: Abort, lease: Lease, say: Callable[[str], None]) -> None:
+    """Renew the lease; abort when it was taken, or was not renewed for as long as it lasts."""
     missed = 0
     while True:
         await anyio.sleep(RENEW_EVERY)
         try:
-            if keeper:
-                await keeper.beat()
-            await lease.renew()
+            with anyio.fail_after(RENEW_SECONDS):
+                await lease.renew()
             missed = 0
         except AbortTriggered as error:
             abort.pull("lease", f"{error.what}: {error.why}")
             return
-        except (ApiError, ClusterUnreachable) as error:
+        except (HarnessError, TimeoutError) as error:
             missed += 1
-            say(f"lease not renewed ({missed}): {error.what}")
+            say(f"lease not renewed ({missed}): {error or f'no answer within {RENEW_SECONDS:g} s'}")
 
 
 async def on_lost_keeper(abort: Abort, keeper: Keeper) -> None:
-    """Abort when the keeper is gone: from then on nobody would heal what this process leaves behind."""
-    await keeper.lost.wait()
-    abort.pull("keeper", "the keeper is gone")
+    """Beat to the keeper; abort when it is gone or silent: nobody would heal what this process leaves behind."""
+
+    async def beat() -> None:
+        while True:
+            await anyio.sleep(RENEW_EVERY)
+            try:
+                await keeper.beat()
+            except HarnessError as error:
+                abort.pull("keeper", f"{error.what}: {error.why}" if error.why else error.what)
+                return
+
+    async with anyio.create_task_group() as together:
+        together.start_soon(beat)
+        await keeper.lost.wait()
+        abort.pull("keeper", "the keeper is gone")
+        together.cancel_scope.cancel()
 
 
 async def on_lever(abort: Abort, kube: Kube) -> None:
@@ -91,17 +114,50 @@ async def on_lever(abort: Abort, kube: Kube) -> None:
             await anyio.sleep(1)
 
 
-async def on_breach(abort: Abort, rule: AbortWhen, recent: Callable[[float], Iterable[Operation]]) -> None:
-    """Abort when availability stayed below the rule's ratio for the rule's time."""
+async def on_breach(
+    abort: Abort,
+    rule: AbortWhen,
+    rate: float,
+    now: Callable[[], float],
+    steady_from: Callable[[], float],
+    recent: Callable[[float], Iterable[Operation] | None],
+) -> None:
+    """Abort when availability over the rule's time fell below the rule's ratio.
+
+    `now` and `steady_from` (when the load had reached its full `rate`) give seconds of the run; `recent` gives the
+    operations that ended within so many seconds, None while no load is alive.
+    """
     while True:
         await anyio.sleep(LOOK_EVERY)
-        operations = list(recent(rule.for_seconds))
-        if len(operations) < FEWEST:
+        seen = recent(rule.for_seconds + PATIENCE_SECONDS)
+        if seen is None:
             continue
-        available = sum(operation.ok for operation in operations) / len(operations)
-        if available < rule.availability_below:
+        available = lowest(seen, now(), rule.for_seconds, steady_from(), rate)
+        if available is not None and available < rule.availability_below:
             abort.pull(
                 "abort-when",
                 f"availability {available:.1%} below {rule.availability_below:.1%} for {rule.for_seconds:g} s",
             )
             return
+
+
+def lowest(seen: Iterable[Operation], now: float, span: float, steady_from: float, rate: float) -> float | None:
+    """Give the lower of two availabilities over `span` seconds; None while there are too few operations to say.
+
+    One is of the operations that ended in the last `span` seconds. The other is of those that were due in the span
+    that ended PATIENCE_SECONDS ago, where an operation without an answer counts as failed: a hang ends nothing.
+    """
+    operations = list(seen)
+    since = now - span
+    if since < steady_from:
+        return None
+    ended = [operation for operation in operations if operation.finished > since]
+    late = now - PATIENCE_SECONDS
+    due = [operation for operation in operations if late - span < operation.intended <= late]
+    ratios = []
+    if len(ended) >= FEWEST:
+        ratios.append(sum(operation.ok for operation in ended) / len(ended))
+    expected = int(rate * span)
+    if late - span >= steady_from and expected >= FEWEST:
+        ratios.append(min(1.0, sum(operation.ok for operation in due) / expected))
+    return min(ratios, default=None)

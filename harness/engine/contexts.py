@@ -14,10 +14,8 @@ OPT_IN_LABEL = "chaos-harness/allowed"
 
 
 def allowed() -> set[str]:
-    """List the contexts that runs may use: the local kind cluster and those named in HARNESS_CONTEXTS."""
-    named = {word.strip() for word in os.environ.get("HARNESS_CONTEXTS", "").split(",") if word.strip()}
-    cluster = local.current()
-    return named | ({f"kind-{cluster.name}"} if cluster else set())
+    """List the contexts that runs may use besides the local cluster: those named in HARNESS_CONTEXTS."""
+    return {word.strip() for word in os.environ.get("HARNESS_CONTEXTS", "").split(",") if word.strip()}
 
 
 def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCluster | None]:
@@ -35,14 +33,19 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
     if kubeconfig is None and cluster is not None and context == f"kind-{cluster.name}":
         kubeconfig = cluster.kubeconfig
     kube = Kube.connect(kubeconfig, context)
-    if kube.context not in allowed():
+    ours = cluster if cluster and _is(kube, cluster) else None
+    if ours is None and kube.context not in allowed():
         raise UsageError(
             f"context {kube.context!r} is not allowed",
             why="a run names its cluster; only the local kind cluster is allowed by default",
             hint=f"HARNESS_CONTEXTS={kube.context} allows it",
         )
-    ours = cluster if cluster and kube.context == f"kind-{cluster.name}" else None
     return kube, ours
+
+
+def _is(kube: Kube, cluster: LocalCluster) -> bool:
+    """Say whether a connection reaches the local cluster: another machine's has a context of the same name."""
+    return kube.server == Kube.connect(cluster.kubeconfig, cluster.context).server
 
 
 async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:

@@ -57,7 +57,7 @@ class Lease:
         holder = lease.get("spec", {}).get("holderIdentity")
         expired = lease["metadata"].get("annotations", {}).get(EXPIRED) == holder
         if holder and not expired and not holder_is_dead:
-            lease = await self._outlive(lease)
+            lease = await outlive(self._kube) or lease
         try:
             self._body = await self._kube.replace(f"{_LEASES}/{NAME}", self._held(lease))
         except ApiError as error:
@@ -79,20 +79,6 @@ class Lease:
                     raise RunInProgress("another run took the lease", where=f"{NAMESPACE}/{NAME}") from error
         self._renewed = boottime()
 
-    async def _outlive(self, lease: dict[str, Any]) -> dict[str, Any]:
-        version, since = lease["metadata"]["resourceVersion"], boottime()
-        while boottime() - since < SECONDS:
-            await anyio.sleep(1)
-            lease = await self._kube.get(f"{_LEASES}/{NAME}")
-            if lease["metadata"]["resourceVersion"] != version:
-                holder = lease.get("spec", {}).get("holderIdentity")
-                if not holder:
-                    break
-                raise RunInProgress(
-                    f"run {holder} is going on", where=f"{NAMESPACE}/{NAME}", hint="wait for it, or `harness lever on`"
-                )
-        return lease
-
     def _held(self, lease: dict[str, Any]) -> dict[str, Any]:
         metadata = {key: value for key, value in lease["metadata"].items() if key in ("name", "resourceVersion")}
         spec = {
@@ -105,17 +91,28 @@ class Lease:
 
     async def renew(self) -> None:
         """Renew once; raises AbortTriggered when the lease is another's or was marked expired."""
-        lapsed = boottime() - self._renewed
-        if lapsed > SECONDS:
-            raise AbortTriggered("the lease lapsed", why=f"it was not renewed for {lapsed:.0f} s (suspended?)")
-        body = dict(self._body, spec=dict(self._body["spec"], renewTime=_now()))
+        self.check()
+        asked = boottime()
         try:
-            self._body = await self._kube.replace(f"{_LEASES}/{NAME}", body)
+            await self._replace()
         except ApiError as error:
-            if error.status in (404, 409):
-                raise AbortTriggered("the lease was lost", why="a healer or another run took it") from error
-            raise
-        self._renewed = boottime()
+            if error.status not in (404, 409):
+                raise
+            await self._adopt(error)
+        self._renewed = asked
+
+    async def _replace(self) -> None:
+        body = dict(self._body, spec=dict(self._body["spec"], renewTime=_now()))
+        self._body = await self._kube.replace(f"{_LEASES}/{NAME}", body)
+
+    async def _adopt(self, error: ApiError) -> None:
+        """Renew a lease that is still ours: a renewal whose answer was lost on its way has changed its version."""
+        lease = await current(self._kube)
+        marked = lease and lease["metadata"].get("annotations", {}).get(EXPIRED) == self._run
+        if lease is None or marked or lease["spec"].get("holderIdentity") != self._run:
+            raise AbortTriggered("the lease was lost", why="a healer or another run took it") from error
+        self._body = lease
+        await self._replace()
 
     def check(self) -> None:
         """Refuse an effect when the lease has lapsed; raises AbortTriggered."""
@@ -148,6 +145,25 @@ async def current(kube: Kube) -> dict[str, Any] | None:
         if error.status == 404:
             return None
         raise
+
+
+async def outlive(kube: Kube) -> dict[str, Any] | None:
+    """Watch a held lease for its whole duration, where no keeper can vouch for its holder, and return it as it is then.
+
+    Raises RunInProgress when it is renewed meanwhile.
+    """
+    lease = await current(kube)
+    version, since = lease and lease["metadata"]["resourceVersion"], boottime()
+    while lease and lease.get("spec", {}).get("holderIdentity") and boottime() - since < SECONDS:
+        if lease["metadata"]["resourceVersion"] != version:
+            raise RunInProgress(
+                f"run {lease['spec']['holderIdentity']} is going on",
+                where=f"{NAMESPACE}/{NAME}",
+                hint="wait for it, or `harness lever on`",
+            )
+        await anyio.sleep(1)
+        lease = await current(kube)
+    return lease
 
 
 async def clear(kube: Kube) -> None:

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import anyio
 
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, HarnessError, InjectionFailed
-from harness.faults import REGISTRY, resource
+from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, HarnessError, InjectionFailed, UndoFailed
+from harness.faults import REGISTRY, notice, resource
+from harness.model.catalogue import FAULTS
 from harness.model.experiment import Activity
-from harness.model.fault import Phase
+from harness.model.fault import Hand, Phase
 from harness.model.plan import PlannedFault
 
 FELT_SECONDS = 75.0
 HEAL_SECONDS = 30.0
 STEP_SECONDS = 120.0
+# A request that was cut on this side may still be answered on the other: an undo before that would undo nothing.
+IN_FLIGHT_SECONDS = 5.0
+DELETE_TRIES = 3
 
 
 async def walk(session: Session) -> None:
@@ -36,19 +41,59 @@ async def walk(session: Session) -> None:
 
 
 async def inject_in_groups(session: Session, faults: Sequence[PlannedFault], at_once: int) -> None:
-    """Inject `at_once` faults together; before the next group, what the last one cost must be back."""
+    """Inject `at_once` faults together; before the next group, what the last one cost must be back.
+
+    Raises InjectionFailed when it is not.
+    """
     for start in range(0, len(faults), at_once):
         group = faults[start : start + at_once]
-        async with anyio.create_task_group() as together:
-            for fault in group:
-                together.start_soon(inject, session, fault)
+        try:
+            async with anyio.create_task_group() as together:
+                for fault in group:
+                    together.start_soon(inject, session, fault)
+        except BaseExceptionGroup as error:
+            raise first(error) from error
         last = start + at_once >= len(faults)
         if not last:
             await settle(session, group, session.experiment.phases.recovery)
+            hurt = [str(fault.victim) for fault in group if fault.id not in session.healed]
+            if hurt:
+                raise InjectionFailed(
+                    "the next target is spared: the last one is not back",
+                    where=", ".join(hurt),
+                    why=f"not seen healed within {session.experiment.phases.recovery:g} s",
+                )
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> HarnessError:
+    """Return the error a user should read; anything that is not ours is a bug and goes on as it is."""
+    ours, others = group.split(HarnessError)
+    if others or ours is None:
+        raise group
+    error: BaseException = ours
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, HarnessError)
+    return error
 
 
 async def inject(session: Session, fault: PlannedFault) -> None:
     """Inject one fault; raises InjectionFailed."""
+    with anyio.CancelScope() as scope:
+        session.injecting[fault.id] = scope
+        try:
+            await _inject(session, fault)
+        finally:
+            session.injecting.pop(fault.id, None)
+    if scope.cancelled_caught:
+        raise InjectionFailed(
+            "the fault's resource was deleted while it was being injected",
+            where=str(fault.victim),
+            why="deleting it is asking for its undo",
+        )
+
+
+async def _inject(session: Session, fault: PlannedFault) -> None:
     kind, reach = REGISTRY[fault.kind], session.reach
     undo = kind.undo(fault, reach)
     try:
@@ -56,58 +101,81 @@ async def inject(session: Session, fault: PlannedFault) -> None:
             await session.keeper.register(fault.id, undo)
         session.owed[fault.id] = fault
         await resource.create(session.kube, fault, session.plan.run, undo)
+        session.written.add(fault.id)
         await session.guard()
-        at = session.journal.now()
-        facts = await kind.inject(fault, reach)
-    except (AbortTriggered, anyio.get_cancelled_exc_class()):
+        session.write("fault.injecting", id=fault.id)
+        session.unanswered.add(fault.id)
+        try:
+            facts = await kind.inject(fault, reach)
+        except BaseExceptionGroup as group:
+            raise first(group) from group
+    except AbortTriggered:
         raise
     except HarnessError as error:
+        if not isinstance(error, ClusterUnreachable):
+            session.unanswered.discard(fault.id)
         session.write("fault.failed", id=fault.id, error=str(error))
         raise (
             error
             if isinstance(error, InjectionFailed)
             else InjectionFailed(f"{fault.kind} could not be injected", where=str(fault.victim), why=str(error))
         ) from error
+    session.unanswered.discard(fault.id)
     session.injected.add(fault.id)
-    session.write("fault.injected", id=fault.id, kind=fault.kind, victim=str(fault.victim), facts=facts, at=at)
+    session.write("fault.injected", id=fault.id, kind=fault.kind, victim=str(fault.victim), facts=facts)
     session.say(f"INJECT     {fault.kind} on {fault.victim}")
-    await _status(session, fault, Phase.INJECTED)
+    await _status(session, fault, Phase.INJECTED, injected_at=datetime.now(UTC))
+    await notice.post(session.kube, fault, session.plan.run, "ChaosInjected")
 
 
-async def feel(session: Session, faults: Sequence[PlannedFault]) -> None:
-    """Wait until each fault was felt, by evidence from outside it; one that is not is written down as such."""
+async def hold(session: Session, faults: Sequence[PlannedFault]) -> None:
+    """Wait until each fault was felt; what heals by itself is watched from then on, so that its window is its own."""
+
+    async def one(fault: PlannedFault) -> None:
+        await _feel(session, fault)
+        if FAULTS[fault.kind].instant and fault.id in session.owed:
+            await _heal_and_see(session, fault, session.experiment.phases.recovery)
+
     async with anyio.create_task_group() as together:
         for fault in faults:
-            if fault.id in session.owed and fault.id not in session.felt:
-                together.start_soon(_feel, session, fault)
+            together.start_soon(one, fault)
 
 
 async def _feel(session: Session, fault: PlannedFault) -> None:
+    """Wait until a fault was felt, by evidence from outside it; one that is not is written down as such."""
+    if fault.id in session.looked_for or fault.id not in session.owed:
+        return
     began = time.monotonic()
     evidence = None
     why = f"nothing was seen within {FELT_SECONDS:g} s"
     try:
         with anyio.move_on_after(FELT_SECONDS):
             evidence = await REGISTRY[fault.kind].felt(fault, session.reach)
+            why = why if evidence else "it changed nothing"
     except HarnessError as error:
         why = str(error)
+    session.looked_for.add(fault.id)
     if evidence is None:
         session.write("fault.not_felt", id=fault.id, why=why)
         session.say(f"not felt   {fault.kind} on {fault.victim}: {why}")
         return
-    after = time.monotonic() - began
     session.felt.add(fault.id)
-    session.write("fault.felt", id=fault.id, evidence=evidence, after=after)
+    session.write("fault.felt", id=fault.id, evidence=evidence, after=time.monotonic() - began)
     session.say(f"evidence   {fault.victim}: {_short(evidence)}")
+    await _status(session, fault, Phase.FELT, felt_at=datetime.now(UTC), evidence=evidence)
 
 
 async def settle(session: Session, faults: Sequence[PlannedFault], within: float) -> None:
     """Feel and heal these faults and wait, at most `within` seconds, until the system has what it lost."""
-    await feel(session, faults)
+
+    async def one(fault: PlannedFault) -> None:
+        await _feel(session, fault)
+        if fault.id in session.owed:
+            await _heal_and_see(session, fault, within)
+
     async with anyio.create_task_group() as together:
         for fault in faults:
-            if fault.id in session.owed:
-                together.start_soon(_heal_and_see, session, fault, within)
+            together.start_soon(one, fault)
 
 
 async def _heal_and_see(session: Session, fault: PlannedFault, within: float) -> None:
@@ -125,6 +193,9 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     try:
         with anyio.fail_after(HEAL_SECONDS):
             await kind.heal(fault, reach)
+            if fault.id in session.unanswered and fault.hand is Hand.API:
+                await anyio.sleep(IN_FLIGHT_SECONDS)
+                await kind.heal(fault, reach)
             if session.keeper and operations:
                 await session.keeper.forget(fault.id)
     except TimeoutError:
@@ -132,7 +203,7 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     except HarnessError as error:
         why = str(error)
     seconds = time.monotonic() - began
-    how = why or ("seen undone" if operations else "nothing to undo")
+    how = why or ("nothing to undo" if FAULTS[fault.kind].instant else "seen undone")
     session.write("undo", id=fault.id, ops=operations, ok=not why, how=how, seconds=seconds)
     if why:
         session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {why}"
@@ -140,11 +211,24 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     session.owed.pop(fault.id, None)
     session.dirty.pop(fault.id, None)
     session.say(f"HEAL       {fault.victim}: {how} after {seconds:.2f} s")
-    try:
-        await resource.delete(session.kube, fault)
-    except (ApiError, HarnessError) as error:
-        session.write("error", what=f"Fault {fault.id} was not deleted", where="", why=str(error), hint="")
+    await _strike(session, fault)
     return True
+
+
+async def _strike(session: Session, fault: PlannedFault) -> None:
+    """Delete the fault's resource; one that stays would tell everyone that something is still broken."""
+    why = ""
+    for tries in range(DELETE_TRIES):
+        try:
+            await resource.delete(session.kube, fault)
+        except HarnessError as error:
+            why = str(error)
+            await anyio.sleep(tries)
+        else:
+            if fault.id in session.injected:
+                await notice.post(session.kube, fault, session.plan.run, "ChaosHealed")
+            return
+    session.dirty[fault.id] = f"{fault.kind} on {fault.victim} is undone, but its resource is still there: {why}"
 
 
 async def on_deleted(session: Session, plural: str) -> None:
@@ -152,14 +236,28 @@ async def on_deleted(session: Session, plural: str) -> None:
     path, labels = f"{resource.ROOT}/{plural}", f"{resource.RUN_LABEL}={session.plan.run}"
     while True:
         try:
-            async for kind, item in session.kube.watch(path, labels=labels):
-                fault = session.owed.get(item["spec"]["id"])
-                if session.abort:
-                    return  # the undo of an aborted run is on its way, and a keeper may be tidying up beside it
-                if kind == "DELETED" and fault and await undo(session, fault):
-                    await see_healed(session, fault)
+            known = [fault for fault in session.owed.values() if fault.id in session.written]
+            items, version = await session.kube.list_at(path, labels=labels)
+            there = {item["spec"]["id"] for item in items}
+            for fault in known:
+                if resource.plural(fault) == plural and fault.id not in there:
+                    await _deleted(session, fault)
+            async for kind, item in session.kube.watch(path, labels=labels, since=version):
+                found = session.owed.get(item["spec"]["id"])
+                if kind == "DELETED" and found:
+                    await _deleted(session, found)
         except (ApiError, ClusterUnreachable):
             await anyio.sleep(1)
+
+
+async def _deleted(session: Session, fault: PlannedFault) -> None:
+    if session.abort:
+        return  # the undo of an aborted run is on its way, and a keeper may be tidying up beside it
+    scope = session.injecting.get(fault.id)
+    if scope:
+        scope.cancel()  # the walk ends there, and the undo follows
+    elif await undo(session, fault):
+        await see_healed(session, fault)
 
 
 async def see_healed(session: Session, fault: PlannedFault) -> None:
@@ -168,17 +266,40 @@ async def see_healed(session: Session, fault: PlannedFault) -> None:
     try:
         evidence = await REGISTRY[fault.kind].healed(fault, session.reach)
     except HarnessError as error:
+        if isinstance(error, UndoFailed):
+            session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {error}"
         session.write("error", what=f"{fault.victim} was not seen healed", where=fault.kind, why=str(error), hint="")
         return
+    session.healed.add(fault.id)
     session.write("fault.healed", id=fault.id, after=time.monotonic() - began, evidence=evidence)
 
 
 async def step(session: Session, activity: Activity) -> None:
-    """Run one foreign activity of the method in its own process."""
+    """Run one foreign activity of the method in its own process; a probe's tolerance must hold, too."""
+    await session.guard()
     result = await session.worker.call(document(activity), deadline=STEP_SECONDS)
     session.write("step", name=activity.name, **result)
     if result["status"] != "succeeded":
         raise InjectionFailed(f"step {activity.name!r} {result['status']}", why=str(result.get("error") or ""))
+    if result.get("tolerance_met") is False:
+        raise InjectionFailed(
+            f"step {activity.name!r} is outside its tolerance", why=f"it returned {result.get('output')!r}"
+        )
+
+
+async def roll_back(session: Session) -> None:
+    """Run the document's rollbacks, each whatever became of the one before; one that fails leaves the run dirty."""
+    if session.rolled_back:
+        return
+    session.rolled_back = True
+    for activity in session.experiment.rollbacks:
+        result = await session.worker.call(document(activity), deadline=STEP_SECONDS)
+        session.write("rollback", name=activity.name, **result)
+        session.say(f"ROLLBACK   {activity.name}: {result['status']}")
+        if result["status"] != "succeeded":
+            session.dirty[f"rollback {activity.name}"] = (
+                f"rollback {activity.name!r} {result['status']}: {result.get('error') or ''}"
+            )
 
 
 def document(activity: Activity) -> dict[str, object]:
@@ -189,9 +310,9 @@ def document(activity: Activity) -> dict[str, object]:
     return found
 
 
-async def _status(session: Session, fault: PlannedFault, phase: Phase) -> None:
+async def _status(session: Session, fault: PlannedFault, phase: Phase, **more: resource.Value) -> None:
     try:
-        await resource.status(session.kube, fault, phase)
+        await resource.status(session.kube, fault, phase, **more)
     except HarnessError as error:
         session.write("error", what=f"status of {fault.id} was not written", where="", why=str(error), hint="")
 

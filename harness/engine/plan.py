@@ -12,10 +12,12 @@ from typing import Any
 from harness.cluster.kube import Kube
 from harness.engine import select
 from harness.errors import ApiError, UsageError
+from harness.faults import nodes
 from harness.model import catalogue
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
+from harness.stack import apply as stack
 
 RULES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "pod_kill": ({"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},),
@@ -28,36 +30,72 @@ RULES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 }
 READS: tuple[Mapping[str, Any], ...] = (
     {"apiGroups": [""], "resources": ["pods", "nodes", "events", "namespaces"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch"]},
+    # The lever, and the Events that tell of a fault on its target.
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
+        "verbs": ["get", "list", "watch"],
+    },
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
+    # The lease lives in chaos-system, which the first run on a cluster creates.
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
     {
         "apiGroups": ["chaos.harness.dev"],
-        "resources": ["faults", "nodefaults", "faults/status", "nodefaults/status"],
-        "verbs": ["get", "list", "create", "patch", "delete"],
+        "resources": ["faults", "nodefaults"],
+        "verbs": ["get", "list", "watch", "create", "delete"],
     },
+    {"apiGroups": ["chaos.harness.dev"], "resources": ["faults/status", "nodefaults/status"], "verbs": ["patch"]},
 )
+# Of all that is done to a node, this alone leaves what runs there as it is.
+SPARES_PODS = "node_cordon"
 
 
-async def resolve(kube: Kube, experiment: Experiment, *, run: str, seed: int) -> Plan:
-    """Return the plan of one run.
+async def resolve(
+    kube: Kube, experiment: Experiment, *, run: str, seed: int, taken: frozenset[str] = frozenset()
+) -> Plan:
+    """Return the plan of one run; `taken` are UIDs that earlier faults of the run have already.
 
     Raises UsageError when a selector matches nothing or too little, a namespace does not exist, or a cap is exceeded.
     """
     await _require_namespaces(kube, experiment)
     chance = random.Random(seed)
     faults: list[PlannedFault] = []
-    taken: set[str] = set()
     for spec in experiment.faults:
         restarts = spec.kind == "container_kill"
-        victims = await select.resolve(kube, spec.target, chance, taken=frozenset(taken), restarted_last=restarts)
+        victims = await select.resolve(kube, spec.target, chance, taken=taken, restarted_last=restarts)
+        taken |= {victim.uid for victim in victims}
         for victim in victims:
-            taken.add(victim.uid)
-            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim))
+            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await takes(kube, spec.kind, victim)))
     require_caps(experiment, faults)
-    intent = {"document": experiment.digest, "seed": seed, "caps": dataclasses.asdict(experiment.blast_radius)}
-    resolved = [[fault.kind, str(fault.victim), fault.victim.uid] for fault in faults]
-    return Plan(run, seed, kube.context, tuple(faults), _hash(intent), _hash(resolved), rules_for(experiment))
+    intent = {
+        "document": experiment.digest,
+        "seed": seed,
+        "caps": dataclasses.asdict(experiment.blast_radius),
+        "stack": await _stack(kube),
+    }
+    return Plan(run, seed, kube.context, tuple(faults), _hash(intent), resolved(faults), rules_for(experiment))
+
+
+def resolved(faults: Sequence[PlannedFault]) -> str:
+    """Hash what will be touched, by name and UID."""
+    return _hash([[fault.kind, *((str(one), one.uid) for one in (fault.victim, *fault.takes))] for fault in faults])
+
+
+async def _stack(kube: Kube) -> str:
+    """Name the version of the system under test, where `harness up` has written it down."""
+    return str((await stack.inventory(kube)).get("key", ""))
+
+
+async def takes(kube: Kube, kind: str, victim: Victim) -> tuple[Victim, ...]:
+    """Name the pods that a fault of their node reaches, too."""
+    if victim.kind != "node" or kind == SPARES_PODS:
+        return ()
+    found = [pod["metadata"] for pod in await nodes.on(kube, victim.name) if nodes.movable(pod)]
+    pods = (Victim("pod", item["name"], item["uid"], item["namespace"], victim.name, victim.zone) for item in found)
+    return tuple(sorted(pods, key=str))
 
 
 def rules_for(experiment: Experiment) -> tuple[Mapping[str, Any], ...]:
@@ -66,8 +104,9 @@ def rules_for(experiment: Experiment) -> tuple[Mapping[str, Any], ...]:
     return (*READS, *effects.values())
 
 
-def _fault(identity: str, spec: FaultSpec, victim: Victim) -> PlannedFault:
-    return PlannedFault(identity, spec.kind, spec.activity, catalogue.FAULTS[spec.kind].hand, victim, spec.parameters)
+def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, ...]) -> PlannedFault:
+    hand = catalogue.FAULTS[spec.kind].hand
+    return PlannedFault(identity, spec.kind, spec.activity, hand, victim, spec.parameters, pods)
 
 
 async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
@@ -89,10 +128,14 @@ def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None
     caps = experiment.blast_radius
     pods = len({fault.victim.uid for fault in faults if fault.victim.kind == "pod"})
     nodes = len({fault.victim.name for fault in faults if fault.victim.kind == "node"})
-    outside = {fault.victim.namespace for fault in faults if fault.victim.namespace} - set(caps.namespaces)
+    reached = [one for fault in faults for one in (fault.victim, *fault.takes)]
+    outside = [str(one) for one in reached if one.namespace and one.namespace not in caps.namespaces]
     if outside:
         raise UsageError(
-            f"namespaces outside the blast radius: {', '.join(sorted(outside))}", where=str(experiment.path)
+            f"outside the blast radius: {', '.join(sorted(outside))}",
+            where=str(experiment.path),
+            why="a fault of a node reaches every pod on it" if any(fault.takes for fault in faults) else "",
+            hint="add the namespace to blast-radius.namespaces, or aim elsewhere",
         )
     if pods > caps.pods or nodes > caps.nodes:
         raise UsageError(
@@ -122,6 +165,7 @@ def text(experiment: Experiment, plan: Plan) -> str:
     for fault in plan.faults:
         place = f"on {fault.victim.node} ({fault.victim.zone})" if fault.victim.namespace else f"({fault.victim.zone})"
         lines.append(f"    {fault.kind:<14} {fault.victim}  {fault.victim.uid}  {place}")
+        lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:
         lines.append("    nothing")
     promises = ", ".join(objective.checker for objective in experiment.objectives) or "the hypothesis alone"

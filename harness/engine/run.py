@@ -9,36 +9,31 @@ import contextlib
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 
-from harness import __version__, report
-from harness.cluster.kube import Kube
-from harness.cluster.local import LocalCluster
-from harness.engine import abort, contexts, judge, lever, method, metrics, observe, plan, steady, traffic
+from harness import __version__
+from harness.engine import abort, contexts, ending, method, observe, permission, plan, steady, traffic
 from harness.engine.lease import SECONDS as LEASE_SECONDS
-from harness.engine.lease import Lease
 from harness.engine.options import Options, Outcome
 from harness.engine.session import Session
-from harness.errors import Exit, HarnessError, InjectionFailed, PreconditionFailed
-from harness.journal import operations, reader
+from harness.errors import AbortTriggered, HarnessError, InjectionFailed, PreconditionFailed
 from harness.journal.writer import Journal
 from harness.keeper.client import Keeper
-from harness.model import catalogue
 from harness.model.experiment import Experiment
-from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault
-from harness.model.verdict import Finding, State, Verdict, fold
+from harness.model.verdict import Verdict
 from harness.steps import Worker
 
 KEEPER_SECONDS = 25.0
 KEEPER_RETRY_SECONDS = 0.1
 Walk = Callable[[Session], Awaitable[None]]
-WAITING = ("baseline", "inject", "hold", "heal", "recovery")
+BEFORE = ("preflight", "baseline")
 
 
 def run(experiment: Experiment, options: Options) -> Outcome:
@@ -62,13 +57,15 @@ def dry_run(experiment: Experiment, options: Options) -> str:
 
 async def execute(experiment: Experiment, options: Options, walk: Walk = method.walk) -> Outcome:
     """Run one experiment inside an event loop; see `run`. `walk` drives the method, from the document by default."""
+    if options.dry_run:
+        raise PreconditionFailed("a dry run injects nothing", why="this run was asked to", hint="leave out the dry run")
     began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     kube, cluster = contexts.connect(options.kubeconfig, options.context)
     environment = {"HARNESS_CONTEXT": kube.context}
     if cluster or options.kubeconfig:
         environment["HARNESS_KUBECONFIG"] = str(cluster.kubeconfig if cluster else options.kubeconfig)
-    async with kube, Worker(env=environment) as worker, _permission(kube, cluster, experiment, identity) as right:
+    async with kube, Worker(env=environment) as worker, permission.hold(kube, cluster, experiment, identity) as right:
         lease, keeper = right
         planned = await plan.resolve(kube, experiment, run=identity, seed=_seed(options))
         directory = options.runs / identity
@@ -87,82 +84,66 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 say=_plain(options.say, journal),
             )
             _announce(session, planned)
-            failure = await _live(session, walk)
-            session.enter("judge")
-            verdict, reason = await _judge(session, failure)
-            _close(session, verdict, reason, began)
+            try:
+                failure = await _live(session, walk)
+                session.enter("judge")
+                verdict, reason = await ending.judged(session, failure)
+            except Exception as bug:
+                # What is still broken is worse news than a bug, and must not be lost behind it.
+                if not session.unclean:
+                    raise
+                verdict, reason = Verdict.DIRTY, "; ".join([*session.unclean, f"{type(bug).__name__}: {bug}"])
+            ending.close(session, verdict, reason, began)
     # Drawn when the lease is free and the worker gone: the next run need not wait, and memory peaks lower.
-    return _report(session, verdict, reason, began)
-
-
-@contextlib.asynccontextmanager
-async def _permission(
-    kube: Kube, cluster: LocalCluster | None, experiment: Experiment, identity: str
-) -> AsyncIterator[tuple[Lease, Keeper | None]]:
-    """Hold everything a run needs before it may act: no lever, an opt-in, the keeper's ear, the lease."""
-    pulled = await lever.read(kube)
-    if pulled:
-        raise PreconditionFailed(
-            "the lever is on",
-            where=kube.context,
-            why=f"{pulled.get('who')}: {pulled.get('reason')}",
-            hint="harness lever off",
-        )
-    if cluster is None:
-        await contexts.require_opt_in(kube, experiment.blast_radius.namespaces)
-        if any(catalogue.FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
-            raise PreconditionFailed(
-                "faults of the host hand need the local cluster's keeper", where=kube.context, hint="harness up"
-            )
-    keeper = await Keeper.connect(cluster.keeper_socket, identity, LEASE_SECONDS) if cluster else None
-    lease = Lease(kube, identity)
-    try:
-        await lease.acquire(holder_is_dead=keeper is not None)
-        yield lease, keeper
-    finally:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(5):
-            with contextlib.suppress(HarnessError):
-                await lease.release()
-            if keeper:
-                await keeper.end()
+    return ending.draw(session, verdict, reason, began)
 
 
 async def _live(session: Session, walk: Walk) -> HarnessError | None:
     """Walk the phases under observation, then undo what is owed; return the error that cut the walk short."""
     failure: HarnessError | None = None
+    bugs: list[Exception] = []
+
+    async def watcher(watch: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Turn the end of a watcher into an abort: a run that is not watched must not go on, but it must be undone."""
+        try:
+            await watch(*arguments)
+        except HarnessError as error:
+            session.abort.pull("watch", str(error))
+        except Exception as bug:
+            bugs.append(bug)
+            session.abort.pull("internal", f"{type(bug).__name__}: {bug}")
+
     async with anyio.create_task_group() as watchers:
-        _watch(session, watchers.start_soon)
+        _watch(session, lambda *words: watchers.start_soon(watcher, *words))
         try:
             with session.abort.scope:
                 await _phases(session, walk)
         except HarnessError as error:
-            failure = error
+            failure = _unless_abort(session, error)
         except BaseExceptionGroup as group:
-            failure = _first(group)
+            failure = _unless_abort(session, method.first(group))
         finally:
             with anyio.CancelScope(shield=True):
                 await _undo(session)
         if failure:
             session.write("error", what=failure.what, where=failure.where, why=failure.why, hint=failure.hint)
         watchers.cancel_scope.cancel()
+    if bugs:
+        raise bugs[0]
     return failure
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> HarnessError:
-    """Return the error a user should read; anything that is not ours is a bug and goes on as it is."""
-    ours, others = group.split(HarnessError)
-    if others or ours is None:
-        raise group
-    error: BaseException = ours
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, HarnessError)
+def _unless_abort(session: Session, error: HarnessError) -> HarnessError | None:
+    """Take an effect that was refused for a lost lease as the abort that it is."""
+    if isinstance(error, AbortTriggered):
+        session.abort.pull("lease", f"{error.what}: {error.why}")
+        return None
     return error
 
 
 def _watch(session: Session, start: Callable[..., object]) -> None:
-    start(abort.on_signal, session.abort, session.say)
-    start(abort.on_lost_lease, session.abort, session.lease, session.keeper, session.say)
+    start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
+    start(abort.on_lost_lease, session.abort, session.lease, session.say)
     start(abort.on_lever, session.abort, session.kube)
     if session.keeper:
         start(abort.on_lost_keeper, session.abort, session.keeper)
@@ -172,9 +153,17 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
         start(observe.deployments, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)
         start(observe.events, session.kube, namespace, session.write)
-    rule = session.experiment.abort_when
-    if rule and session.experiment.load:
-        start(abort.on_breach, session.abort, rule, lambda seconds: traffic.recent(session, seconds))
+    rule, load = session.experiment.abort_when, session.experiment.load
+    if rule and load:
+        start(
+            abort.on_breach,
+            session.abort,
+            rule,
+            load.rate,
+            session.journal.now,
+            lambda: session.steady_load_from,
+            lambda seconds: traffic.recent(session, seconds),
+        )
 
 
 async def _phases(session: Session, walk: Walk) -> None:
@@ -194,9 +183,10 @@ async def _phases(session: Session, walk: Walk) -> None:
     session.enter("hold")
     async with anyio.create_task_group() as together:
         together.start_soon(anyio.sleep, phases.hold)
-        together.start_soon(method.feel, session, list(session.owed.values()))
+        together.start_soon(method.hold, session, list(session.owed.values()))
     session.enter("heal")
     await method.settle(session, list(session.owed.values()), phases.recovery)
+    await method.roll_back(session)
     session.enter("recovery")
     with anyio.move_on_after(phases.recovery):
         await steady.again(session)
@@ -206,6 +196,7 @@ async def _phases(session: Session, walk: Walk) -> None:
 
 async def _undo(session: Session) -> None:
     """Undo everything that is still owed, all at once, and say how long an abort took to get here."""
+    begun = session.phase not in BEFORE
     if session.abort:
         latency = time.monotonic() - session.abort.at
         trigger, why = session.abort.trigger, session.abort.reason
@@ -221,6 +212,8 @@ async def _undo(session: Session) -> None:
                 together.start_soon(_undo_one, session, fault)
         if lost and session.keeper and session.keeper is not lost:
             await session.keeper.end()
+    if begun:
+        await method.roll_back(session)
     await traffic.stop(session)
 
 
@@ -238,94 +231,12 @@ async def _find_keeper(session: Session, lost: Keeper) -> None:
 
 
 async def _undo_one(session: Session, fault: PlannedFault) -> None:
-    if await method.undo(session, fault) and fault.id in session.injected:
-        with anyio.move_on_after(method.HEAL_SECONDS):
-            await method.see_healed(session, fault)
-
-
-async def _judge(session: Session, failure: HarnessError | None) -> tuple[Verdict, str]:
-    await metrics.collect(session)
-    events = reader.read(session.directory)
-    seen = judge.history(events, operations.read(session.directory))
-    findings = judge.findings(session.experiment, seen, events)
-    if failure and not session.abort:
-        findings.append(Finding("run", State.UNKNOWN, failure.what + (f": {failure.why}" if failure.why else "")))
-    for finding in findings:
-        session.write(
-            "finding",
-            checker=finding.checker,
-            state=finding.state,
-            summary=finding.summary,
-            target=finding.target,
-            baseline=finding.baseline,
-            in_fault=finding.in_fault,
-            recovery=finding.recovery,
-            detail=dict(finding.detail),
-        )
-    if not findings and not session.abort:
-        findings = [Finding("run", State.UNKNOWN, "nothing was judged: no objective, no hypothesis")]
-    verdict = fold(findings, undone=not session.dirty, aborted=bool(session.abort))
-    return verdict, _reason(session, verdict, findings)
-
-
-def _reason(session: Session, verdict: Verdict, findings: list[Finding]) -> str:
-    match verdict:
-        case Verdict.DIRTY:
-            return "; ".join(session.dirty.values())
-        case Verdict.ABORTED:
-            return session.abort.reason
-        case Verdict.DEVIATED:
-            return "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.BROKEN)
-        case Verdict.INCONCLUSIVE:
-            return "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.UNKNOWN)
-        case Verdict.PASS:
-            return ""
-
-
-def _close(session: Session, verdict: Verdict, reason: str, began: float) -> None:
-    declared = session.experiment.expect
-    seconds = time.monotonic() - began
-    session.write(
-        "verdict",
-        verdict=verdict,
-        expected=declared.verdict,
-        right=verdict is declared.verdict,
-        reason=reason,
-        exit=_exit(session, verdict),
-        seconds=seconds,
-        overhead=seconds - _waited(session),
-    )
-    session.write("run.end")
-
-
-def _report(session: Session, verdict: Verdict, reason: str, began: float) -> Outcome:
-    text = report.write(session.directory)
-    seconds = time.monotonic() - began
-    right = verdict is session.experiment.expect.verdict
-    return Outcome(
-        verdict=verdict,
-        exit=_exit(session, verdict),
-        right=right,
-        run=session.plan.run,
-        dir=session.directory,
-        text=text,
-        seconds=seconds,
-        overhead=seconds - _waited(session),
-        reason=reason,
-    )
-
-
-def _waited(session: Session) -> float:
-    return sum(session.spans.get(phase, 0.0) for phase in WAITING)
-
-
-def _exit(session: Session, verdict: Verdict) -> int:
-    """Give the exit code: a run that ends as declared passes, one that passes although it should not deviates."""
-    if session.abort.trigger.startswith("SIG") and verdict is not Verdict.DIRTY:
-        return int(Exit.INTERRUPTED)
-    if verdict is session.experiment.expect.verdict:
-        return int(Exit.PASS)
-    return int(Exit.DEVIATED if verdict is Verdict.PASS else verdict.exit)
+    try:
+        if await method.undo(session, fault) and fault.id in session.injected:
+            with anyio.move_on_after(method.HEAL_SECONDS):
+                await method.see_healed(session, fault)
+    except Exception as bug:  # one undo that breaks must not cut the others
+        session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {type(bug).__name__}: {bug}"
 
 
 def _seed(options: Options) -> int:
@@ -367,5 +278,12 @@ def _announce(session: Session, planned: Plan) -> None:
 
 
 def _plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:
-    """Give each line the seconds since the run began; without a listener, lines go nowhere."""
-    return (lambda line: say(f"{journal.now():7.2f}  {line}")) if say else (lambda _: None)
+    """Give each line the seconds since the run began; without a listener, or with a dead one, lines go nowhere."""
+
+    def plain(line: str) -> None:
+        if say:
+            # The terminal may be gone by now; that must not end the undo that the line tells of.
+            with contextlib.suppress(OSError, ValueError):
+                say(f"{journal.now():7.2f}  {line}")
+
+    return plain

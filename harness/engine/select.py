@@ -34,7 +34,7 @@ async def resolve(
         found = await _nodes(kube, target, nodes, zones)
         wanted, rule = target.nodes, f"hosting {target.hosting}" if target.hosting else target.selector
     else:
-        found = await _pods(kube, target, zones, restarted_last=restarted_last)
+        found = await _pods(kube, target, zones, taken=taken, restarted_last=restarted_last)
         wanted, rule = target.pods, f"{target.namespace}/{target.selector}"
     free = [victim for victim in found if victim.uid not in taken]
     if not free:
@@ -68,10 +68,14 @@ def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Seq
     return taken
 
 
-async def _pods(kube: Kube, target: Target, zones: Mapping[str, str], *, restarted_last: bool) -> list[Victim]:
+async def _pods(
+    kube: Kube, target: Target, zones: Mapping[str, str], *, taken: frozenset[str], restarted_last: bool
+) -> list[Victim]:
     pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
     running: list[Mapping[str, Any]] = [
-        pod for pod in pods if _ready(pod) and not pod["metadata"].get("deletionTimestamp")
+        pod
+        for pod in pods
+        if _ready(pod) and not pod["metadata"].get("deletionTimestamp") and pod["metadata"]["uid"] not in taken
     ]
     if restarted_last:
         running = least_restarted(running, target.pods)

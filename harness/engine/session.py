@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
@@ -24,7 +27,13 @@ from harness.steps import Worker
 
 @dataclass(slots=True)
 class Session:
-    """One run in progress."""
+    """One run in progress.
+
+    Of its faults, by id: `owed` are on the ledger and not yet undone; `injecting` may be cut by their scope;
+    `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
+    `looked_for` were given their time to be felt; `dirty` says why an undo failed. `unwritten` says why the journal
+    lacks something.
+    """
 
     experiment: Experiment
     plan: Plan
@@ -39,12 +48,20 @@ class Session:
     say: Callable[[str], None]
     abort: Abort = field(default_factory=Abort)
     load: LoadProcess | None = None
+    steady_load_from: float = math.inf
     phase: str = "preflight"
     spans: dict[str, float] = field(default_factory=dict)
     owed: dict[str, PlannedFault] = field(default_factory=dict)
+    injecting: dict[str, anyio.CancelScope] = field(default_factory=dict)
     injected: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    looked_for: set[str] = field(default_factory=set)
     felt: set[str] = field(default_factory=set)
+    healed: set[str] = field(default_factory=set)
     dirty: dict[str, str] = field(default_factory=dict)
+    rolled_back: bool = False
+    unwritten: str = ""
     reach: Reach = field(init=False)
     _entered: float = field(default_factory=time.monotonic)
 
@@ -57,8 +74,14 @@ class Session:
         self.write(kind, **data)
 
     def write(self, kind: str, /, **data: Any) -> None:
-        """Append one event to the journal, in the phase the run is in."""
-        self.journal.write(kind, self.phase, **data)
+        """Append one event to the journal, in the phase the run is in.
+
+        A full disk must not keep an undo from being done: what could not be written is remembered for the verdict.
+        """
+        try:
+            self.journal.write(kind, self.phase, **data)
+        except OSError as error:
+            self.unwritten = self.unwritten or f"{kind} could not be written: {error.strerror or error}"
 
     def enter(self, phase: str) -> None:
         """Leave the current phase for the next one and account for its time."""
@@ -66,6 +89,12 @@ class Session:
         self.spans[self.phase] = self.spans.get(self.phase, 0.0) + now - self._entered
         self.phase, self._entered = phase, now
         self.write("phase.start", name=phase)
+
+    @property
+    def unclean(self) -> list[str]:
+        """Say what is not undone, as far as anyone knows."""
+        owed = (fault for fault in self.owed.values() if fault.id not in self.dirty)
+        return [*self.dirty.values(), *(f"{fault.kind} on {fault.victim} is still owed its undo" for fault in owed)]
 
     async def guard(self) -> None:
         """Refuse an effect once the run may no longer act; raises AbortTriggered."""

@@ -56,7 +56,8 @@ def _served(session: Session, since: float) -> bool:
         return True
     if session.journal.now() - since < QUIET_SECONDS:
         return False
-    recent = list(traffic.recent(session, QUIET_SECONDS))
+    due_from = session.journal.now() - QUIET_SECONDS
+    recent = [one for one in traffic.recent(session, QUIET_SECONDS) or () if one.intended > due_from]
     return bool(recent) and all(operation.ok for operation in recent)
 
 

@@ -3,32 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import anyio
 
 from harness.engine.session import Session
-from harness.errors import ObservationFailed
+from harness.errors import ObservationFailed, PreconditionFailed
 from harness.journal import operations
 from harness.load import process
 from harness.model.history import Operation
 
 GATEWAY = "http://127.0.0.1:18080"
 HOST = "api.claude-ecosystem.com"
-LONGEST_SECONDS = 900.0
+# What a run may take besides the phases it states: steps, injections with deadlines, waits for evidence and undo.
+SPARE_SECONDS = 900.0
+READY_SECONDS = 20.0
+
+
+def gateway(session: Session) -> str:
+    """Return the URL that the load goes to; raises PreconditionFailed where only the local cluster's is known."""
+    named = os.environ.get("HARNESS_GATEWAY", "")
+    if not named and session.cluster is None:
+        raise PreconditionFailed(
+            "nobody said where this cluster takes its traffic",
+            where=session.kube.context,
+            why="the local gateway's answers would say nothing about another cluster",
+            hint="HARNESS_GATEWAY=https://... names it; HARNESS_HOST the host it is asked for",
+        )
+    return named or GATEWAY
 
 
 async def start(session: Session) -> None:
-    """Start the experiment's load, if it has one, and wait until it is sending; raises ObservationFailed."""
+    """Start the experiment's load, if it has one, and wait until it is sending.
+
+    Raises ObservationFailed when it does not start, PreconditionFailed when nobody said where to send it.
+    """
     wanted = session.experiment.load
     if wanted is None:
         return
-    url = os.environ.get("HARNESS_GATEWAY", GATEWAY)
+    url, phases = gateway(session), session.experiment.phases
     spec = {
         "url": url,
-        "host": HOST,
+        "host": os.environ.get("HARNESS_HOST", HOST),
+        # Named in the environment is named on purpose.
+        "allow": [urlsplit(url).hostname or ""],
         "workload": wanted.workload,
         "rate": wanted.rate,
         "ramp": wanted.ramp,
-        "seconds": LONGEST_SECONDS,
+        "seconds": phases.baseline + phases.hold + phases.recovery + SPARE_SECONDS,
         "seed": session.plan.seed,
     }
     session.load = await process.start(spec, session.directory)
@@ -41,8 +63,10 @@ async def start(session: Session) -> None:
         origin_ns=session.journal.origin_ns,
     )
     try:
-        await session.load.ready()
-    except OSError as error:
+        with anyio.fail_after(READY_SECONDS):
+            await session.load.ready()
+        session.steady_load_from = session.journal.now() + wanted.ramp
+    except (OSError, TimeoutError) as error:
         raise ObservationFailed("the load did not start", where=url, why=str(error)) from error
 
 
@@ -54,7 +78,9 @@ async def stop(session: Session) -> None:
     session.write("load.ended", **summary)
 
 
-def recent(session: Session, seconds: float) -> Iterable[Operation]:
-    """Return the operations that were due in the last `seconds` and have ended."""
+def recent(session: Session, seconds: float) -> list[Operation] | None:
+    """Return the operations that ended in the last `seconds`; None of no load or a dead one, which proves nothing."""
+    if session.load is None or session.load.died:
+        return None
     now = session.journal.now()
     return operations.tail(session.directory, session.journal.origin_ns, since=now - seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import anyio
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import lease
-from harness.errors import ApiError, HarnessError, UndoFailed
+from harness.errors import HarnessError, UndoFailed
 from harness.faults import REGISTRY, resource
 from harness.faults.reach import Reach
 from harness.keeper.client import Keeper
@@ -27,9 +28,15 @@ async def undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], No
     keeper = await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS) if cluster else None
     failed: list[str] = []
     try:
-        found = await _faults(kube, run)
-        for item in found:
-            await _one(item, Reach(kube=kube, keeper=keeper, cluster=cluster), say, failed)
+        if keeper is None:
+            await lease.outlive(kube)
+        found = [item for item in await resource.list_all(kube) if item["spec"]["run"].startswith(run)]
+        async with anyio.create_task_group() as beating:
+            if keeper:
+                beating.start_soon(_beat, keeper)
+            for item in found:
+                await _one(item, Reach(kube=kube, keeper=keeper, cluster=cluster), say, failed)
+            beating.cancel_scope.cancel()
         if not run:
             await lease.clear(kube)
     finally:
@@ -42,19 +49,20 @@ async def undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], No
     return len(found)
 
 
-async def _faults(kube: Kube, run: str) -> list[dict[str, Any]]:
-    try:
-        items = await resource.list_all(kube)
-    except ApiError as error:
-        if error.status == 404:
-            return []
-        raise
-    return [item for item in items if item["spec"]["run"].startswith(run)]
+async def _beat(keeper: Keeper) -> None:
+    """Keep the keeper from taking a long undo for a dead one."""
+    with contextlib.suppress(HarnessError):  # a keeper that is lost is told of by whatever it was asked to heal
+        while True:
+            await anyio.sleep(lease.RENEW_EVERY)
+            await keeper.beat()
 
 
 async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], failed: list[str]) -> None:
     fault = resource.planned(item)
-    kind = REGISTRY[fault.kind]
+    kind = REGISTRY.get(fault.kind)
+    if kind is None:
+        failed.append(f"{fault.kind} on {fault.victim}: this version does not know the fault")
+        return
     try:
         operations = kind.undo(fault, reach)
         if reach.keeper and operations:

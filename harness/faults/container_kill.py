@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.cluster import kube as api
-from harness.errors import InjectionFailed
+from harness.errors import InjectionFailed, ObservationFailed
 from harness.faults import inside, observe, pods
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
@@ -78,8 +78,10 @@ class ContainerKill:
 
         async def judge(found: Objects) -> Facts | None:
             pod = found.get(fault.victim.uid)
-            if pod is None:
-                return {"pod": "gone"}
+            if pod is None or pod["metadata"].get("deletionTimestamp"):
+                raise ObservationFailed(
+                    "the pod went away before its container was seen dead", why="somebody else deleted it"
+                )
             now = self._status(pod, note)
             if now is None:
                 return None

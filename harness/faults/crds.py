@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.cluster.kube import Kube
+from harness.errors import ApiError
 from harness.faults import observe
 from harness.faults.observe import Objects
 
@@ -115,6 +116,17 @@ def _definition(kind: str, plural: str, scope: str) -> dict[str, Any]:
 def definitions() -> list[dict[str, Any]]:
     """Return the definitions of `faults` (in a namespace) and `nodefaults` (of the cluster)."""
     return [_definition("Fault", "faults", "Namespaced"), _definition("NodeFault", "nodefaults", "Cluster")]
+
+
+async def installed(kube: Kube) -> bool:
+    """Say whether the API server serves both definitions; anyone may ask."""
+    try:
+        served = await kube.get(f"/apis/{GROUP}/{VERSION}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return False
+    return {"faults", "nodefaults"} <= {item["name"] for item in served.get("resources") or []}
 
 
 async def install(kube: Kube) -> None:

@@ -14,7 +14,9 @@ from harness.faults import pods
 from harness.faults.reach import Facts, Reach
 
 CREATED, REFUSED = 201, 429
+BUDGET, SEVERAL = "DisruptionBudget", "SeveralBudgets"
 RETRY_SECONDS = 1.0
+BUSY_SECONDS = 10.0
 
 
 def budget_of(budgets: list[dict[str, Any]], labels: Mapping[str, str]) -> dict[str, Any] | None:
@@ -34,11 +36,25 @@ async def arithmetic(kube: Kube, namespace: str, labels: Mapping[str, str]) -> F
     }
 
 
+def why(status: int, answer: Mapping[str, Any]) -> str:
+    """Tell a budget's refusal from a busy API server: BUDGET, SEVERAL (more than one budget), or nothing known.
+
+    The API server names the budget as a cause of its 429; one of priority and fairness has no cause. Two budgets on
+    one pod are a 500 that says so in words only.
+    """
+    causes = (answer.get("details") or {}).get("causes") or []
+    if status == REFUSED and any(cause.get("reason") == BUDGET for cause in causes):
+        return BUDGET
+    several = status == 500 and "more than one PodDisruptionBudget" in str(answer.get("message"))
+    return SEVERAL if several else ""
+
+
 async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
     """Ask once, or until `deadline` seconds have passed while a budget refuses.
 
     Every answer is emitted as an `eviction` event with the budget's arithmetic as read right before. Returns
-    {status, attempts, message}; 404 and 409 (another pod by that name, or gone) are returned as they are.
+    {status, attempts, message}; 404 and 409 (another pod by that name, or gone) are returned as they are, and 500
+    where more than one budget covers the pod. An API server that is merely busy is asked again, BUSY_SECONDS at least.
     Raises ApiError for any other refusal.
     """
     metadata = pod["metadata"]
@@ -51,7 +67,8 @@ async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
     }
     # The arithmetic is true of an answer only when no other eviction of ours comes between.
     one_by_one: anyio.Lock = reach.notes.setdefault("eviction", {}).setdefault("lock", anyio.Lock())
-    until, attempts = anyio.current_time() + deadline, 0
+    began = anyio.current_time()
+    until, attempts = began + deadline, 0
     while True:
         async with one_by_one:
             before = await arithmetic(reach.kube, namespace, metadata.get("labels") or {})
@@ -59,10 +76,16 @@ async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
             status, answer = await reach.kube.post(f"{api.pods(namespace, name)}/eviction", body)
         attempts += 1
         message = str(answer.get("message") or "")
-        reach.emit("eviction", {"pod": f"{namespace}/{name}", "status": status, "message": message, **before})
-        if status == REFUSED and anyio.current_time() + RETRY_SECONDS <= until:
+        cause = why(status, answer)
+        reach.emit(
+            "eviction", {"pod": f"{namespace}/{name}", "status": status, "cause": cause, "message": message, **before}
+        )
+        refused = status == REFUSED and cause == BUDGET
+        patience = until if refused else max(until, began + BUSY_SECONDS)
+        retriable = refused or (status in (REFUSED, 500, 503, 504) and cause != SEVERAL)
+        if retriable and anyio.current_time() + RETRY_SECONDS <= patience:
             await anyio.sleep(RETRY_SECONDS)
             continue
-        if status in (200, CREATED, REFUSED, 404, 409, 500):
+        if status in (200, CREATED, 404, 409) or refused or cause == SEVERAL:
             return {"status": status, "attempts": attempts, "message": message, **before}
         raise ApiError(status, str(answer.get("reason") or "Error"), message, where=f"{namespace}/{name}")

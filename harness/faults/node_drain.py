@@ -16,20 +16,13 @@ from harness.model.plan import PlannedFault
 DEADLINE = 60.0
 
 
-def evictable(pod: dict[str, Any]) -> bool:
-    """Say whether a drain evicts this pod: no DaemonSet pod, no static pod, none that is going or done."""
-    metadata, reference = pod["metadata"], pods.controller(pod)
-    if nodes.MIRROR in (metadata.get("annotations") or {}) or metadata.get("deletionTimestamp") or pods.is_done(pod):
-        return False
-    return reference is None or reference["kind"] != "DaemonSet"
-
-
 class NodeDrain:
     """Cordon one node and evict its pods, retrying refusals until `deadline` seconds have passed (default 60).
 
-    Pods with emptyDir volumes go too; a pod that no controller owns makes the drain refuse before it begins.
-    Felt when the node keeps pods away and every eviction was answered; pods that a budget held back are named.
-    Healed when the node takes pods again and every workload that lost one is complete.
+    Only pods that the plan names are evicted; one that came later stays and is named. Pods with emptyDir volumes go
+    too; a pod that no controller owns makes the drain refuse before it begins. Felt when the node keeps pods away and
+    at least one eviction was answered; an empty node proves nothing. Healed when the node takes pods again and every
+    workload that lost one is complete.
     """
 
     kind = "node_drain"
@@ -40,8 +33,10 @@ class NodeDrain:
         return nodes.uncordon(fault, reach)
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
-        """Cordon the node and evict its pods."""
-        victims = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if evictable(pod)]
+        """Cordon the node and evict the planned pods."""
+        planned = {pod.uid for pod in fault.takes}
+        found = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
+        victims = [pod for pod in found if pod["metadata"]["uid"] in planned]
         owners = [await pods.owner_of(reach.kube, pod) for pod in victims]
         if None in owners:
             lonely = [pod["metadata"] for pod, owner in zip(victims, owners, strict=True) if owner is None]
@@ -68,13 +63,17 @@ class NodeDrain:
                     group.start_soon(one, pod, owner)
         note["evicted"] = sorted(name for name, status in answers.items() if status < 400)
         note["left"] = sorted(name for name, status in answers.items() if status in (429, 500))
-        return {"node": fault.victim.name, "evicted": note["evicted"], "left": note["left"]}
+        still = [pod["metadata"] for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
+        later = sorted(f"{item['namespace']}/{item['name']}" for item in still if item["uid"] not in planned)
+        return {"node": fault.victim.name, "evicted": note["evicted"], "left": note["left"], "came_later": later}
 
     async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
         """Wait for the taint, and say what went and what a budget held back."""
         facts = await nodes.cordoned(fault, reach, want=True)
-        note = reach.note(fault)
-        return facts | {"evicted": note.get("evicted", []), "left": note.get("left", [])}
+        evicted, left = (reach.note(fault).get(key, []) for key in ("evicted", "left"))
+        if not evicted and not left:
+            return None
+        return facts | {"evicted": evicted, "left": left} | ({} if evicted else {"refused": True})
 
     async def heal(self, fault: PlannedFault, reach: Reach) -> None:
         """Uncordon the node."""

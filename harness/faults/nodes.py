@@ -64,6 +64,14 @@ async def on(kube: Kube, node: str) -> list[dict[str, Any]]:
     return await kube.list("/api/v1/pods", fields=f"spec.nodeName={node}")
 
 
+def movable(pod: Mapping[str, Any]) -> bool:
+    """Say whether a pod lives on after its node: no DaemonSet pod, no static pod, none that is going or done."""
+    metadata, reference = pod["metadata"], pods.controller(pod)
+    if MIRROR in (metadata.get("annotations") or {}) or metadata.get("deletionTimestamp") or pods.is_done(pod):
+        return False
+    return reference is None or reference["kind"] != "DaemonSet"
+
+
 # -- cordon ---------------------------------------------------------------------------------------------------------
 
 

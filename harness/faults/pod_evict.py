@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.errors import ObservationFailed
 from harness.faults import eviction, pods
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
@@ -11,8 +12,9 @@ from harness.model.plan import PlannedFault
 class PodEvict:
     """Evict one pod through the eviction API; with a `deadline` a refusal (429) is retried that long.
 
-    A refusal is an answer, not a failure: the budget was asked and held, and nothing needs healing. 500 says that
-    more than one budget covers the pod. An eviction that was granted is felt and healed as a pod kill is.
+    A budget's refusal is an answer, not a failure: it was asked and held, and nothing needs healing. 500 says that
+    more than one budget covers the pod: nothing was decided, so nothing was felt. An eviction that was granted is
+    felt and healed as a pod kill is.
     """
 
     kind = "pod_evict"
@@ -32,10 +34,14 @@ class PodEvict:
         return {"uid": fault.victim.uid, **facts}
 
     async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
-        """Give the refusal, or wait until the pod is gone or being replaced."""
+        """Give the budget's refusal, or wait until the pod is gone or being replaced."""
         note = reach.note(fault)
+        if note.get("status") == eviction.REFUSED:
+            return {"status": note["status"], "message": note.get("message", ""), "refused": True}
         if note.get("status", eviction.CREATED) >= 400:
-            return {"status": note["status"], "message": note.get("message", "")}
+            raise ObservationFailed(
+                "the eviction was neither granted nor refused by a budget", why=note.get("message", "")
+            )
         return {"status": eviction.CREATED} | await pods.removed(fault, reach)
 
     async def heal(self, fault: PlannedFault, reach: Reach) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 
 from harness.cluster import kube as api
-from harness.errors import ApiError, ClusterUnreachable
+from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
 from harness.faults import inside, observe, pods
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
@@ -62,11 +62,13 @@ class PodFreeze:
                 return {"request": "silent for 1 s", "url": note["url"]}
             try:
                 pod = await reach.kube.get(api.pods(fault.victim.namespace, fault.victim.name))
-                if note.get("ready") and pod["metadata"]["uid"] == fault.victim.uid and not pods.is_ready(pod):
+                if pod["metadata"]["uid"] != fault.victim.uid or pod["metadata"].get("deletionTimestamp"):
+                    raise self._gone()
+                if note.get("ready") and not pods.is_ready(pod):
                     return {"ready": False}
             except (ApiError, ClusterUnreachable) as error:
                 if isinstance(error, ApiError) and error.status == 404:
-                    return {"pod": "gone"}
+                    raise self._gone() from None
             await anyio.sleep(PAUSE_SECONDS)
 
     async def heal(self, fault: PlannedFault, reach: Reach) -> None:
@@ -90,6 +92,10 @@ class PodFreeze:
         while url and await self._probe(fault, reach, url) == "silent":
             await anyio.sleep(PAUSE_SECONDS)
         return facts | ({"request": "answered"} if url else {})
+
+    @staticmethod
+    def _gone() -> ObservationFailed:
+        return ObservationFailed("the pod went away before it was felt frozen", why="somebody else deleted it")
 
     async def _probe(self, fault: PlannedFault, reach: Reach, url: str) -> str:
         results: list[dict[str, Any]] = await reach.need_keeper().look(

@@ -25,6 +25,11 @@ def collection(fault: PlannedFault) -> str:
     return f"{ROOT}/namespaces/{fault.victim.namespace}/faults"
 
 
+def plural(fault: PlannedFault) -> str:
+    """Return which of the two collections this fault is written down in."""
+    return "nodefaults" if fault.victim.kind == "node" else "faults"
+
+
 def name(fault: PlannedFault) -> str:
     """Return the name of this fault's resource: its id, as the API server takes it."""
     plain = re.sub(r"[^a-z0-9.-]+", "-", fault.id.lower())

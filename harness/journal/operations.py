@@ -26,7 +26,7 @@ def read(dir: Path) -> list[Operation]:
 
 
 def tail(dir: Path, origin_ns: int, *, since: float) -> list[Operation]:
-    """Return the operations that were due after `since` (seconds since the run began) and have ended.
+    """Return the operations that ended after `since` (seconds since the run began), however long they took.
 
     The file is read from its end, so that looking often stays cheap however long the run is.
     """
@@ -41,8 +41,8 @@ def tail(dir: Path, origin_ns: int, *, since: float) -> list[Operation]:
             file.seek(begin * RECORD.size)
             block = _whole(file.read((end - begin) * RECORD.size))
             recent = [_operation(record, origin_ns) for record in RECORD.iter_unpack(block)]
-            found = [operation for operation in recent if operation.intended > since] + found
-            # Records stand nearly in the order they ended, so none before this one was due late enough.
+            found = [operation for operation in recent if operation.finished > since] + found
+            # Records stand nearly in the order they ended, so none before this one ended late enough.
             if not recent or recent[0].finished < since - _DISORDER:
                 break
             end = begin

@@ -23,6 +23,7 @@ from harness.errors import (
 Op = dict[str, Any]
 ANSWER_SECONDS = 60.0
 HELLO_SECONDS = 15.0
+BEAT_SECONDS = 10.0
 _LINE_BYTES = 1 << 20
 
 
@@ -97,8 +98,8 @@ class Keeper:
         await self._ask("forget", fault=fault_id)
 
     async def beat(self) -> None:
-        """Say that the run is alive."""
-        await self._ask("beat")
+        """Say that the run is alive; raises AbortTriggered when the keeper does not answer."""
+        await self._ask("beat", BEAT_SECONDS)
 
     async def end(self) -> None:
         """End the run in good order; what is still on the ledger is healed, a keeper that is gone already is fine."""
@@ -184,7 +185,7 @@ def _error(do: str, answer: dict[str, Any]) -> HarnessError:
         return PreconditionFailed(what, where="keeper", why=why, hint="`harness up` repairs the local cluster")
     if do in ("heal", "forget", "unhealed"):
         return UndoFailed(what, where="keeper", why=why, hint="`harness undo` tries again")
-    if code == "expired":
+    if code == "expired" or do == "beat":
         return AbortTriggered(what, where="keeper", why=why or "its lease lapsed or its connection ended")
     if do == "hello":
         return PreconditionFailed(what, where="keeper", why=why)

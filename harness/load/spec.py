@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.load.workloads import WORKLOADS
 from harness.model.extension import MAX_RATE
 
-MAX_SECONDS = 1800.0
+MAX_SECONDS = 5400.0
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

@@ -28,7 +28,7 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """One fault against one target."""
+    """One fault against one target; `takes` are the pods that go down with a node."""
 
     id: str
     kind: str
@@ -36,6 +36,7 @@ class PlannedFault:
     hand: Hand
     victim: Victim
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    takes: tuple[Victim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+KILL_SECONDS = 2.0
 _ANSWER_BYTES = 32 * 1024 * 1024
 
 
@@ -106,7 +107,8 @@ class Worker:
         # The group outlives its leader, so it is killed even when the leader has ended by itself.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        with anyio.CancelScope(shield=True):
+        # A child that not even SIGKILL ends (it waits for a disk) must not keep the undo waiting.
+        with anyio.move_on_after(KILL_SECONDS, shield=True):
             await process.aclose()
         if self._log is not None:
             self._log.close()

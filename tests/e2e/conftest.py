@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from harness.cluster import kube as api
 from harness.cluster import local
+from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.faults import Reach, crds
+from harness.keeper import container
+from harness.keeper.client import Keeper
 from tests.e2e.live import harness
+from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, until
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +30,7 @@ def cluster() -> LocalCluster:
     return found
 
 
+LEASE_SECONDS = 15.0
 SETTLED_SECONDS = 10
 # The tests run these themselves; as experiments of their own they would only hold their faults for a minute.
 collect_ignore_glob = ["documents/*"]
@@ -39,3 +48,110 @@ def as_found(cluster: LocalCluster, tmp_path: Path) -> Iterator[None]:
     while after.returncode and time.monotonic() < deadline:
         after = harness("fingerprint", "--compare", str(before), check=False)
     assert after.returncode == 0, after.stdout
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def image(cluster: LocalCluster) -> str:
+    """An image with Python that every node has: the stack's."""
+
+    async def find() -> str:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            item = await kube.get(api.deployments("claude-ecosystem-prod", "claude-tool-router"))
+            return str(item["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    return anyio.run(find)
+
+
+@pytest.fixture(scope="module")
+def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
+    """Two web servers on two nodes, with a budget that lets one go."""
+    container.ensure(cluster, print)
+    labels = {"app": APP}
+    web = {
+        "name": "web",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-u", "-c", SERVER],
+        "ports": [{"containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 2},
+        "livenessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 2, "failureThreshold": 5},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    }
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels},
+    }
+    pod = {"terminationGracePeriodSeconds": 2, "containers": [web], "topologySpreadConstraints": [spread]}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": APP},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": APP},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}},
+    }
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+
+    async def make() -> None:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            await crds.install(kube)
+            for name in (NAMESPACE, "chaos-system"):
+                await kube.patch(f"/api/v1/namespaces/{name}", {**namespace, "metadata": {"name": name}}, kind="apply")
+            await kube.patch(api.deployments(NAMESPACE, APP), deployment, kind="apply")
+            budgets = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/{APP}"
+            await kube.patch(budgets, budget, kind="apply")
+            await settled(kube)
+
+    async def remove() -> None:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            await kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
+
+            async def gone() -> bool:
+                return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={NAMESPACE}")
+
+            await until(gone)
+
+    anyio.run(make)
+    yield cluster
+    anyio.run(remove)
+
+
+@pytest.fixture
+async def kube(workload: LocalCluster) -> AsyncIterator[Kube]:
+    async with Kube.connect(workload.kubeconfig, workload.context) as kube:
+        await settled(kube)
+        yield kube
+
+
+@pytest.fixture
+async def reach(workload: LocalCluster, kube: Kube) -> AsyncIterator[Reach]:
+    keeper = await Keeper.connect(workload.keeper_socket, f"test-{time.monotonic_ns()}", LEASE_SECONDS)
+    observed: list[tuple[str, dict[str, Any]]] = []
+    async with anyio.create_task_group() as group:
+
+        async def beat() -> None:
+            while True:
+                await keeper.beat()
+                await anyio.sleep(3)
+
+        group.start_soon(beat)
+        reach = Reach(kube, keeper, workload, emit=lambda kind, data: observed.append((kind, data)))
+        reach.notes["observed"] = {"events": observed}
+        yield reach
+        group.cancel_scope.cancel()
+    await keeper.end()

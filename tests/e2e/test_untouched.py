@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.e2e.live import ROOT, docker, events, harness
 
 pytestmark = pytest.mark.e2e
 AUDIT = "/var/log/kubernetes/audit.log"
-OURS = {"faults", "nodefaults", "leases"}
+OURS = {"faults", "nodefaults", "leases", "events"}
 
 
 def audit(cluster: LocalCluster, since: int) -> list[dict[str, object]]:
@@ -22,7 +23,7 @@ def audit(cluster: LocalCluster, since: int) -> list[dict[str, object]]:
     return [entry for entry in entries if str(entry.get("userAgent", "")).startswith("kube-chaos-harness/")]
 
 
-@pytest.mark.parametrize("name", ["orchestrator/pod_kill", "orchestrator/pod_evict", "nodes/cordon"])
+@pytest.mark.parametrize("name", ["orchestrator/pod_kill", "orchestrator/pod_evict", "nodes/cordon", "nodes/drain"])
 def test_only_the_planned_targets_are_written_to(
     name: str, cluster: LocalCluster, as_found: None, tmp_path: Path
 ) -> None:
@@ -30,7 +31,8 @@ def test_only_the_planned_targets_are_written_to(
     harness("run", str(ROOT / "experiments" / f"{name}.yaml"), "--seed", "3", "--runs", str(tmp_path / "runs"))
     directory = next((tmp_path / "runs").iterdir())
     plan = next(event["data"] for event in events(directory) if event["type"] == "plan")
-    planned = {(fault["victim"]["namespace"], fault["victim"]["name"]) for fault in plan["faults"]}  # type: ignore[index]
+    faults: list[dict[str, Any]] = plan["faults"]  # type: ignore[index]
+    planned = {(one["namespace"], one["name"]) for fault in faults for one in (fault["victim"], *fault["takes"])}
     entries = audit(cluster, since)
     writes = [entry["objectRef"] for entry in entries if entry["verb"] not in ("get", "list", "watch")]
     effects = {

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.cluster import local
+from harness.cluster.local import LocalCluster
 from harness.engine import contexts
 from harness.errors import PreconditionFailed, UsageError
 
@@ -41,3 +43,15 @@ def test_a_context_is_refused_until_it_is_allowed(tmp_path: Path, monkeypatch: p
     kube, cluster = contexts.connect(path, "production")
     assert kube.context == "production"
     assert cluster is None
+
+
+def test_a_context_that_is_called_like_the_local_cluster_and_is_elsewhere_is_not_ours(tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    named = KUBECONFIG.replace("production", "kind-chaos-local")
+    mine.write_text(named)
+    theirs.write_text(named.replace("127.0.0.1:9", "192.0.2.1:6443"))
+    local.save(LocalCluster("chaos-local", mine, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
+    assert contexts.connect(None, None)[1] is not None
+    assert contexts.connect(mine, "kind-chaos-local")[1] is not None
+    with pytest.raises(UsageError, match="not allowed"):
+        contexts.connect(theirs, "kind-chaos-local")

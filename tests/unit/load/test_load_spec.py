@@ -29,7 +29,7 @@ GOOD = {"url": "http://127.0.0.1:18080", "workload": "mixed", "rate": 50, "out":
         ({"rate": 0}, "rate is 0"),
         ({"rate": 2001}, "rate is 2001"),
         ({"rate": float("nan")}, "rate is nan"),
-        ({"seconds": 1801}, "seconds is 1801"),
+        ({"seconds": 5401}, "seconds is 5401"),
         ({"ramp": 1000}, "ramp is 1000"),
         ({"workload": "else"}, "unknown workload"),
         ({"rates": 5}, "unknown key 'rates'"),

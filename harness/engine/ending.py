@@ -1,0 +1,105 @@
+"""End a run: judge what was seen, write the verdict down, draw the report."""
+
+from __future__ import annotations
+
+import time
+
+from harness import report
+from harness.engine import judge, metrics
+from harness.engine.options import Outcome
+from harness.engine.session import Session
+from harness.errors import Exit, HarnessError
+from harness.journal import operations, reader
+from harness.model.verdict import Finding, State, Verdict, fold
+
+WAITING = ("baseline", "inject", "hold", "heal", "recovery")
+
+
+async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdict, str]:
+    await metrics.collect(session)
+    events = reader.read(session.directory)
+    seen = judge.history(events, operations.read(session.directory))
+    findings = judge.findings(session.experiment, seen, events)
+    if failure and not session.abort:
+        findings.append(Finding("run", State.UNKNOWN, failure.what + (f": {failure.why}" if failure.why else "")))
+    if session.unwritten:
+        findings.append(Finding("journal", State.UNKNOWN, session.unwritten))
+    for finding in findings:
+        session.write(
+            "finding",
+            checker=finding.checker,
+            state=finding.state,
+            summary=finding.summary,
+            target=finding.target,
+            baseline=finding.baseline,
+            in_fault=finding.in_fault,
+            recovery=finding.recovery,
+            detail=dict(finding.detail),
+        )
+    if not findings and not session.abort:
+        findings = [Finding("run", State.UNKNOWN, "nothing was judged: no objective, no hypothesis")]
+    verdict = fold(findings, undone=not session.unclean, aborted=bool(session.abort))
+    return verdict, _reason(session, verdict, findings)
+
+
+def _reason(session: Session, verdict: Verdict, findings: list[Finding]) -> str:
+    match verdict:
+        case Verdict.DIRTY:
+            return "; ".join(session.unclean)
+        case Verdict.ABORTED:
+            return session.abort.reason
+        case Verdict.DEVIATED:
+            return "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.BROKEN)
+        case Verdict.INCONCLUSIVE:
+            return "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.UNKNOWN)
+        case Verdict.PASS:
+            return ""
+
+
+def close(session: Session, verdict: Verdict, reason: str, began: float) -> None:
+    declared = session.experiment.expect
+    seconds = time.monotonic() - began
+    session.write(
+        "verdict",
+        verdict=verdict,
+        expected=declared.verdict,
+        right=verdict is declared.verdict,
+        reason=reason,
+        exit=_exit(session, verdict),
+        seconds=seconds,
+        overhead=seconds - _waited(session),
+    )
+    session.write("run.end")
+
+
+def draw(session: Session, verdict: Verdict, reason: str, began: float) -> Outcome:
+    try:
+        text = report.write(session.directory)
+    except OSError as error:
+        text = f"VERDICT  {verdict}  {reason}\nthe report could not be written: {error.strerror or error}"
+    seconds = time.monotonic() - began
+    right = verdict is session.experiment.expect.verdict
+    return Outcome(
+        verdict=verdict,
+        exit=_exit(session, verdict),
+        right=right,
+        run=session.plan.run,
+        dir=session.directory,
+        text=text,
+        seconds=seconds,
+        overhead=seconds - _waited(session),
+        reason=reason,
+    )
+
+
+def _waited(session: Session) -> float:
+    return sum(session.spans.get(phase, 0.0) for phase in WAITING)
+
+
+def _exit(session: Session, verdict: Verdict) -> int:
+    """Give the exit code: a run that ends as declared passes, one that passes although it should not deviates."""
+    if session.abort.trigger.startswith("SIG") and verdict is not Verdict.DIRTY:
+        return int(Exit.INTERRUPTED)
+    if verdict is session.experiment.expect.verdict:
+        return int(Exit.PASS)
+    return int(Exit.DEVIATED if verdict is Verdict.PASS else verdict.exit)

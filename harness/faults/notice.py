@@ -1,0 +1,34 @@
+"""Tell whoever looks at a target that it was broken on purpose: an Event at the injection, and one at the end."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+
+from harness.cluster.kube import Kube
+from harness.errors import HarnessError
+from harness.model.plan import PlannedFault
+
+COMPONENT = "kube-chaos-harness"
+
+
+async def post(kube: Kube, fault: PlannedFault, run: str, reason: str) -> None:
+    """Write an Event on the fault's target; one that cannot be written is left out, for it changes no verdict."""
+    victim, now = fault.victim, datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    namespace = victim.namespace or "default"  # where the events of nodes are
+    about = {"apiVersion": "v1", "kind": victim.kind.capitalize(), "name": victim.name, "uid": victim.uid}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{victim.name}.chaos-", "namespace": namespace},
+        "involvedObject": about | ({"namespace": namespace} if victim.namespace else {}),
+        "reason": reason,
+        "message": f"{fault.kind} of run {run}, on purpose",
+        "type": "Warning" if reason == "ChaosInjected" else "Normal",
+        "source": {"component": COMPONENT},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    with contextlib.suppress(HarnessError):
+        await kube.create(f"/api/v1/namespaces/{namespace}/events", body)

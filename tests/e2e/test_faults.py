@@ -1,0 +1,141 @@
+"""Each fault against real pods and nodes: felt from outside, healed as found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from harness.cluster import kube as api
+from harness.cluster.kube import Kube
+from harness.engine import plan
+from harness.errors import InjectionFailed
+from harness.faults import REGISTRY, Reach, nodes
+from harness.model.plan import Victim
+from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, until, walk
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+
+
+async def test_a_killed_pod_is_replaced(reach: Reach, kube: Kube) -> None:
+    victim = await pod_of(kube)
+    seen = await walk(reach, planned("pod_kill", victim, grace=0))
+    assert seen["felt"]["replacement_uid"] not in ("", victim.uid)
+    assert seen["healed"]["ready"] >= seen["healed"]["desired"] == 2
+
+
+async def test_a_pod_that_was_replaced_before_is_not_touched(reach: Reach, kube: Kube) -> None:
+    victim = await pod_of(kube)
+    stale = Victim("pod", victim.name, "00000000-0000-0000-0000-000000000000", NAMESPACE, victim.node)
+    for kind in ("pod_kill", "pod_evict", "container_kill", "pod_freeze"):
+        with pytest.raises(InjectionFailed, match="deleted between"):
+            await REGISTRY[kind].inject(planned(kind, stale), reach)
+    assert (await kube.get(api.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
+
+
+async def test_the_budget_refuses_the_second_eviction(reach: Reach, kube: Kube) -> None:
+    first = await pod_of(kube)
+    second = await pod_of(kube, besides=first.uid)
+    faults = [planned("pod_evict", victim, f"e{number}") for number, victim in enumerate((first, second))]
+    async with anyio.create_task_group() as group:
+        for fault in faults:
+            group.start_soon(REGISTRY["pod_evict"].inject, fault, reach)
+    answers = [data for kind, data in reach.notes["observed"]["events"] if kind == "eviction"]
+    assert [(data["status"], data["allowed"]) for data in answers] == [(201, 1), (429, 0)]
+    assert {data["desired"] for data in answers} == {1}
+    for fault in faults:
+        assert await REGISTRY["pod_evict"].felt(fault, reach)
+        await REGISTRY["pod_evict"].healed(fault, reach)
+
+
+async def test_an_eviction_with_a_deadline_asks_again(reach: Reach, kube: Kube) -> None:
+    first = await pod_of(kube)
+    second = await pod_of(kube, besides=first.uid)
+    one, two = planned("pod_evict", first, "e1"), planned("pod_evict", second, "e2", deadline=60.0)
+    await REGISTRY["pod_evict"].inject(one, reach)
+    facts = await REGISTRY["pod_evict"].inject(two, reach)
+    assert facts["status"] == 201
+    assert facts["attempts"] > 1
+    for fault in (one, two):
+        await REGISTRY["pod_evict"].healed(fault, reach)
+
+
+async def test_a_killed_container_starts_again_in_its_pod(reach: Reach, kube: Kube) -> None:
+    victim = await pod_of(kube)
+    seen = await walk(reach, planned("container_kill", victim))
+    assert seen["felt"]["exit_code"] == 137
+    assert seen["healed"]["id"] not in ("", seen["facts"]["id"])
+    assert (await kube.get(api.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
+
+
+async def test_a_frozen_pod_answers_nothing_until_it_thaws(reach: Reach, kube: Kube) -> None:
+    victim = await pod_of(kube)
+    seen = await walk(reach, planned("pod_freeze", victim))
+    assert "silent" in seen["felt"].get("request", "") or seen["felt"].get("ready") is False
+    assert seen["healed"] == {"ready": True, "request": "answered"}
+
+
+async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(reach: Reach, kube: Kube) -> None:
+    fault = planned("pod_freeze", await pod_of(kube))
+    kind = REGISTRY["pod_freeze"]
+    assert reach.keeper
+    await reach.keeper.register(fault.id, kind.undo(fault, reach))
+    await kind.inject(fault, reach)
+
+    async def given_up() -> bool:
+        events = await kube.list(
+            f"/api/v1/namespaces/{NAMESPACE}/events", fields=f"involvedObject.uid={fault.victim.uid}"
+        )
+        return any(item["reason"] == "Killing" for item in events)
+
+    await until(given_up)
+    await kind.heal(fault, reach)
+    with anyio.fail_after(120):
+        print(await kind.healed(fault, reach))
+
+
+async def test_a_cordoned_node_is_uncordoned(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    seen = await walk(reach, planned("node_cordon", victim))
+    assert seen["felt"]["unschedulable"] is True
+    node = await kube.get(api.nodes(victim.name))
+    assert "unschedulable" not in node["spec"]
+    assert nodes.CORDONED_BY not in node["metadata"].get("annotations", {})
+
+
+async def test_a_node_that_someone_else_cordoned_stays_cordoned(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    await kube.patch(api.nodes(victim.name), {"spec": {"unschedulable": True}})
+    try:
+        fault = planned("node_cordon", victim)
+        assert reach.keeper
+        await reach.keeper.register(fault.id, REGISTRY["node_cordon"].undo(fault, reach))
+        with pytest.raises(InjectionFailed, match="cordoned already"):
+            await REGISTRY["node_cordon"].inject(fault, reach)
+        await REGISTRY["node_cordon"].heal(fault, reach)
+        await reach.keeper.heal(fault.id)
+        assert (await kube.get(api.nodes(victim.name)))["spec"]["unschedulable"] is True
+    finally:
+        await kube.patch(api.nodes(victim.name), {"spec": {"unschedulable": None}})
+
+
+async def test_a_drained_node_loses_its_pods_and_takes_pods_again(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    takes = await plan.takes(kube, "node_drain", victim)
+    seen = await walk(reach, replace(planned("node_drain", victim, deadline=60.0), takes=takes))
+    assert any(name.startswith(NAMESPACE) for name in seen["felt"]["evicted"])
+    assert "unschedulable" not in (await kube.get(api.nodes(victim.name)))["spec"]
+
+
+async def test_a_frozen_node_falls_silent_and_answers_again(reach: Reach, kube: Kube) -> None:
+    seen = await walk(reach, planned("node_freeze", await node_of(kube)))
+    assert seen["felt"]["kubelet"] == "silent"
+    assert seen["healed"]["ready"] is True
+
+
+async def test_a_stopped_node_comes_back_with_its_address(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    seen = await walk(reach, planned("node_stop", victim))
+    assert reach.keeper
+    assert (await reach.keeper.inspect(victim.name))["addresses"] == seen["facts"]["addresses"]

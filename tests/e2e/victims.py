@@ -1,0 +1,97 @@
+"""Two web servers of the tests' own, and what the tests do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from harness.cluster import kube as api
+from harness.cluster.kube import Kube
+from harness.errors import HarnessError
+from harness.faults import REGISTRY, Reach, resource
+from harness.keeper import client
+from harness.model.plan import PlannedFault, Victim
+
+NAMESPACE = "chaos-keeper-test"
+APP = "victim"
+
+SERVER = """
+import http.server, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+http.server.ThreadingHTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+async def settled(kube: Kube) -> None:
+    """Wait until the budget lets one of two ready web servers go."""
+
+    async def one() -> bool:
+        budgets = await kube.list(f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets")
+        return bool(budgets) and budgets[0].get("status", {}).get("disruptionsAllowed") == 1
+
+    await until(one)
+
+
+async def until(true: Callable[[], Any], seconds: float = 120) -> None:
+    """Wait until a question to the cluster is answered with yes."""
+    with anyio.fail_after(seconds):
+        while True:
+            with contextlib.suppress(HarnessError):
+                if await true():
+                    return
+            await anyio.sleep(0.05)
+
+
+async def pod_of(kube: Kube, *, besides: str = "") -> Victim:
+    """Name one of the web servers."""
+    items = await kube.list(api.pods(NAMESPACE), labels=f"app={APP}")
+    items = [
+        item for item in items if not item["metadata"].get("deletionTimestamp") and item["metadata"]["uid"] != besides
+    ]
+    item = sorted(items, key=lambda item: str(item["metadata"]["name"]))[0]
+    metadata = item["metadata"]
+    return Victim("pod", metadata["name"], metadata["uid"], NAMESPACE, item["spec"]["nodeName"], container="web")
+
+
+async def node_of(kube: Kube) -> Victim:
+    """Name a worker that hosts a web server."""
+    name = (await pod_of(kube)).node
+    item = await kube.get(api.nodes(name))
+    return Victim("node", name, item["metadata"]["uid"], node=name)
+
+
+def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> PlannedFault:
+    """Plan one fault as the engine does."""
+    return PlannedFault(f"{name}-{time.monotonic_ns()}", kind, "a test", REGISTRY[kind].hand, victim, parameters)
+
+
+async def walk(reach: Reach, fault: PlannedFault) -> dict[str, Any]:
+    """Take a fault through its whole life and return what was seen, with the seconds it took."""
+    kind = REGISTRY[fault.kind]
+    undo = kind.undo(fault, reach)
+    assert reach.keeper
+    if undo:
+        await reach.keeper.register(fault.id, undo)
+    await resource.create(reach.kube, fault, reach.keeper.run, undo)
+    seen: dict[str, Any] = {"kind": fault.kind}
+    began = time.monotonic()
+    with anyio.fail_after(120):
+        seen["facts"] = await kind.inject(fault, reach)
+        seen["felt"] = await kind.felt(fault, reach)
+        seen["felt_after"] = round(time.monotonic() - began, 2)
+        began = time.monotonic()
+        await kind.heal(fault, reach)
+        seen["undone_after"] = round(time.monotonic() - began, 2)
+        seen["healed"] = await kind.healed(fault, reach)
+        seen["healed_after"] = round(time.monotonic() - began, 2)
+    await reach.keeper.forget(fault.id)
+    await resource.delete(reach.kube, fault)
+    assert reach.cluster
+    assert fault.id not in await client.owed(reach.cluster.keeper_socket)
+    print(json.dumps(seen, default=str))
+    return seen

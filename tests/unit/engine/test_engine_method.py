@@ -1,0 +1,307 @@
+"""Injecting, healing and undoing: what the engine does whatever a fault, a disk or a terminal does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.engine import method, run
+from harness.engine.observe import Readiness
+from harness.engine.session import Session
+from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.journal import reader
+from harness.journal.writer import Journal
+from harness.model.experiment import Activity, BlastRadius, Phases
+from harness.model.fault import Hand
+from harness.model.plan import Plan, PlannedFault, Victim
+
+pytestmark = pytest.mark.anyio
+
+
+class Kube:
+    """Take every Fault resource and Event, and remember which were struck out."""
+
+    context = "kind-here"
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    async def create(self, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return body
+
+    async def patch(self, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return body
+
+    async def delete(self, path: str, **_: Any) -> dict[str, Any]:
+        self.deleted.append(path.rpartition("/")[2])
+        return {}
+
+
+class Lease:
+    """A lease that is held until it is said to be lost."""
+
+    lost = False
+
+    def check(self) -> None:
+        if self.lost:
+            raise AbortTriggered("the lease lapsed")
+
+
+class Steps:
+    """Answer every foreign activity with one result."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.answer: dict[str, Any] = {"status": "succeeded"}
+
+    async def call(self, activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+        self.called.append(activity["name"])
+        return self.answer
+
+
+class Broken:
+    """A fault that notes what is done to it; `does` may replace any of its steps."""
+
+    def __init__(self, **does: Callable[[PlannedFault], Any]) -> None:
+        self.seen: list[str] = []
+        self.does = does
+
+    def undo(self, fault: PlannedFault, reach: Any) -> list[dict[str, Any]]:
+        return []
+
+    async def _step(self, name: str, fault: PlannedFault) -> dict[str, Any]:
+        self.seen.append(f"{name} {fault.id}")
+        if name in self.does:
+            found = self.does[name](fault)
+            return await found if hasattr(found, "__await__") else found
+        return {"what": name}
+
+    async def inject(self, fault: PlannedFault, reach: Any) -> Any:
+        return await self._step("inject", fault)
+
+    async def felt(self, fault: PlannedFault, reach: Any) -> Any:
+        return await self._step("felt", fault)
+
+    async def heal(self, fault: PlannedFault, reach: Any) -> None:
+        await self._step("heal", fault)
+
+    async def healed(self, fault: PlannedFault, reach: Any) -> Any:
+        return await self._step("healed", fault)
+
+
+def fault(identity: str, kind: str = "node_cordon", hand: Hand = Hand.API) -> PlannedFault:
+    return PlannedFault(identity, kind, "break it", hand, Victim("node", f"node-{identity}", f"uid-{identity}"))
+
+
+@pytest.fixture
+async def session(tmp_path: Path, anyio_backend, experiment) -> Session:
+    plan = Plan("run", 1, "kind-here", (fault("a"), fault("b")), "i", "r")
+    return Session(
+        experiment=experiment(BlastRadius(nodes=2)),
+        plan=plan,
+        kube=Kube(),  # type: ignore[arg-type]
+        cluster=None,
+        keeper=None,
+        lease=Lease(),  # type: ignore[arg-type]
+        journal=Journal(tmp_path / "run", "run"),
+        worker=Steps(),  # type: ignore[arg-type]
+        readiness=Readiness([]),
+        directory=tmp_path / "run",
+        say=lambda _: None,
+    )
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
+    def make(**does: Callable[[PlannedFault], Any]) -> Broken:
+        found = Broken(**does)
+        monkeypatch.setattr(method, "REGISTRY", dict.fromkeys(("node_cordon", "pod_kill"), found))
+        return found
+
+    return make
+
+
+def fails(error: Exception) -> Callable[[PlannedFault], Any]:
+    def step(_: PlannedFault) -> Any:
+        raise error
+
+    return step
+
+
+def kinds(session: Session) -> list[str]:
+    return [event.type for event in reader.read(session.directory)]
+
+
+async def test_one_by_one_spares_the_next_target_when_the_last_was_not_undone(session, broken) -> None:
+    seen = broken(heal=fails(UndoFailed("still cordoned"))).seen
+    with pytest.raises(InjectionFailed, match="spared"):
+        await method.inject_in_groups(session, session.plan.faults, 1)
+    assert "inject b" not in seen
+    assert set(session.owed) == {"a"}
+
+
+async def test_one_by_one_spares_the_next_target_when_the_last_is_not_back_in_time(session, broken) -> None:
+    session.experiment = replace(session.experiment, phases=Phases(recovery=0.05))
+    seen = broken(healed=lambda _: anyio.sleep_forever()).seen
+    with pytest.raises(InjectionFailed, match="spared"):
+        await method.inject_in_groups(session, session.plan.faults, 1)
+    assert "inject b" not in seen
+
+
+async def test_one_by_one_goes_on_when_the_last_is_back(session, broken) -> None:
+    seen = broken().seen
+    await method.inject_in_groups(session, session.plan.faults, 1)
+    assert seen == ["inject a", "felt a", "heal a", "healed a", "inject b"]
+
+
+async def test_a_full_disk_does_not_keep_the_undo_from_being_done(session, broken, monkeypatch) -> None:
+    seen = broken().seen
+    await method.inject(session, fault("a"))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(session.journal, "write", full)
+    assert await method.undo(session, fault("a"))
+    assert "heal a" in seen
+    assert "No space left" in session.unwritten
+
+
+async def test_one_undo_that_breaks_does_not_cut_the_others(session, broken) -> None:
+    def heal(one: PlannedFault) -> dict[str, Any]:
+        if one.id == "a":
+            raise RuntimeError("a bug")
+        return {}
+
+    broken(heal=heal)
+    for one in session.plan.faults:
+        await method.inject(session, one)
+    session.enter("inject")
+    await run._undo(session)
+    assert set(session.owed) == {"a"}
+    assert any("a bug" in text for text in session.unclean)
+
+
+async def test_an_effect_without_an_answer_is_undone_again_after_it_may_have_arrived(
+    session, broken, monkeypatch
+) -> None:
+    monkeypatch.setattr(method, "IN_FLIGHT_SECONDS", 0)
+    seen = broken(inject=fails(ClusterUnreachable("no answer"))).seen
+    with pytest.raises(InjectionFailed):
+        await method.inject(session, fault("a"))
+    await method.undo(session, fault("a"))
+    assert seen.count("heal a") == 2
+
+
+async def test_an_effect_that_was_answered_is_undone_once(session, broken, monkeypatch) -> None:
+    monkeypatch.setattr(method, "IN_FLIGHT_SECONDS", 0)
+    seen = broken().seen
+    await method.inject(session, fault("a"))
+    await method.undo(session, fault("a"))
+    assert seen.count("heal a") == 1
+
+
+async def test_an_undo_that_is_seen_to_have_failed_leaves_the_run_dirty(session, broken) -> None:
+    broken(healed=fails(UndoFailed("it came back with another address")))
+    await method.inject(session, fault("a"))
+    await method.settle(session, [fault("a")], 1.0)
+    assert any("another address" in text for text in session.unclean)
+    assert "fault.healed" not in kinds(session)
+
+
+async def test_a_fault_whose_resource_is_deleted_while_it_is_injected_stops_there_and_stays_owed(
+    session, broken
+) -> None:
+    begun, ended = anyio.Event(), []
+
+    async def slow() -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    async def inject() -> None:
+        try:
+            await method.inject(session, fault("a"))
+        except InjectionFailed as error:
+            ended.append(error.what)
+
+    broken(inject=lambda _: slow())
+    async with anyio.create_task_group() as together:
+        together.start_soon(inject)
+        await begun.wait()
+        await method._deleted(session, session.owed["a"])
+    assert "deleted while" in ended[0]
+    assert set(session.owed) == {"a"}
+
+
+async def test_what_heals_by_itself_is_seen_healed_during_the_hold(session, broken) -> None:
+    seen = broken().seen
+    await method.inject(session, fault("a", "pod_kill"))
+    await method.hold(session, [fault("a", "pod_kill")])
+    assert seen == ["inject a", "felt a", "heal a", "healed a"]
+    assert "fault.healed" in kinds(session)
+
+
+async def test_what_stays_broken_is_only_felt_during_the_hold(session, broken) -> None:
+    seen = broken().seen
+    await method.inject(session, fault("a"))
+    await method.hold(session, [fault("a")])
+    assert seen == ["inject a", "felt a"]
+
+
+async def test_a_fault_that_was_not_felt_is_not_waited_for_a_second_time(session, broken) -> None:
+    seen = broken(felt=lambda _: None).seen
+    await method.inject(session, fault("a"))
+    await method.hold(session, [fault("a")])
+    await method.settle(session, [fault("a")], 1.0)
+    assert seen.count("felt a") == 1
+    assert kinds(session).count("fault.not_felt") == 1
+
+
+async def test_the_window_opens_before_the_effect(session, broken) -> None:
+    broken(inject=fails(InjectionFailed("half done")))
+    with pytest.raises(InjectionFailed):
+        await method.inject(session, fault("a"))
+    assert kinds(session)[-2:] == ["fault.injecting", "fault.failed"]
+
+
+async def test_a_run_that_lost_its_lease_takes_no_foreign_step(session) -> None:
+    session.lease.lost = True
+    with pytest.raises(AbortTriggered):
+        await method.step(session, Activity("action", "scale", {}))
+    assert session.worker.called == []
+
+
+async def test_a_probe_of_the_method_must_keep_its_tolerance(session) -> None:
+    session.worker.answer = {"status": "succeeded", "output": 3, "tolerance_met": False}
+    with pytest.raises(InjectionFailed, match="tolerance"):
+        await method.step(session, Activity("probe", "count", {}))
+
+
+async def test_rollbacks_run_once_and_one_that_fails_leaves_the_run_dirty(session) -> None:
+    back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
+    session.experiment = replace(session.experiment, rollbacks=back)
+    session.worker.answer = {"status": "failed", "error": "no such deployment"}
+    await method.roll_back(session)
+    await method.roll_back(session)
+    assert session.worker.called == ["scale back", "and this"]
+    assert len(session.unclean) == 2
+
+
+@pytest.mark.parametrize(("phase", "called"), [("baseline", []), ("inject", ["scale back"])])
+async def test_rollbacks_run_on_every_way_out_once_the_method_began(session, phase: str, called: list[str]) -> None:
+    session.experiment = replace(session.experiment, rollbacks=(Activity("action", "scale back", {}),))
+    session.enter(phase)
+    await run._undo(session)
+    assert session.worker.called == called
+
+
+async def test_a_terminal_that_is_gone_does_not_end_what_it_tells_of(session) -> None:
+    def gone(_: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    run._plain(gone, session.journal)("HEAL")

@@ -1,0 +1,102 @@
+"""Objects of a cluster that is not there, for what faults decide by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from harness.cluster.local import LocalCluster
+from harness.errors import ApiError
+from harness.faults import REGISTRY, Reach
+from harness.model import catalogue
+from harness.model.plan import PlannedFault, Victim
+
+PODS = "/api/v1/namespaces/shop/pods"
+CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "net", {"worker": "c-worker"}, "c-control-plane", Path("s"))
+POD = Victim("pod", "web-1", "uid-1", "shop", "worker", "a", "Deployment/web", "web")
+NODE = Victim("node", "worker", "uid-n", node="worker", zone="a")
+
+
+def planned(kind: str, **parameters: Any) -> PlannedFault:
+    victim = NODE if catalogue.FAULTS[kind].target == "node" else POD
+    return PlannedFault("run-1", kind, "an activity", REGISTRY[kind].hand, victim, parameters)
+
+
+def pod(uid: str = "uid-1", *, ready: bool = True, going: bool = False, owner: str = "ReplicaSet") -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": f"web-{uid}", "uid": uid, "namespace": "shop", "labels": {"app": "web"}}
+    metadata["ownerReferences"] = [{"kind": owner, "name": "web-abc", "controller": True, "apiVersion": "apps/v1"}]
+    if going:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return {"metadata": metadata, "spec": {"containers": [{"name": "web"}]}, "status": {"conditions": conditions}}
+
+
+class FakeKube:
+    """Objects by path, and a list of states that a watch goes through."""
+
+    def __init__(self, objects: dict[str, Any] | None = None, changes: list[tuple[str, dict[str, Any]]] | None = None):
+        self.objects, self.changes = objects or {}, changes or []
+        self.posted: list[str] = []
+        self.answers: list[tuple[int, dict[str, Any]]] = []
+        self.patched: list[tuple[str, Any]] = []
+        self.deleted: list[str] = []
+        self.failures: list[Exception] = []
+
+    async def get(self, path: str, **_: Any) -> dict[str, Any]:
+        if path not in self.objects:
+            raise ApiError(404, "NotFound", "", where=path)
+        return self.objects[path]
+
+    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
+        return (await self.list_at(path))[0]
+
+    async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
+        if self.failures:
+            raise self.failures.pop(0)
+        return list(self.objects.get(path, [])), "1"
+
+    async def watch(self, path: str, **_: Any) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        for change in self.changes:
+            await anyio.sleep(0)
+            yield change
+        await anyio.sleep_forever()
+
+    async def post(self, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        self.posted.append(path)
+        return self.answers.pop(0)
+
+    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
+        self.patched.append((path, body))
+        return {}
+
+    async def create(self, path: str, body: Any) -> dict[str, Any]:
+        if self.failures:
+            raise self.failures.pop(0)
+        return dict(body)
+
+    async def delete(self, path: str, **_: Any) -> dict[str, Any]:
+        self.deleted.append(path)
+        raise ApiError(404, "NotFound", "")
+
+
+def reach(kube: FakeKube, cluster: LocalCluster | None = CLUSTER, **more: Any) -> Reach:
+    return Reach(kube, None, cluster, **more)  # type: ignore[arg-type]
+
+
+def web(replicas: int = 2) -> dict[str, Any]:
+    reference = {"kind": "Deployment", "name": "web", "controller": True, "apiVersion": "apps/v1"}
+    selector = {"matchLabels": {"app": "web"}}
+    root = "/apis/apps/v1/namespaces/shop"
+    return {
+        f"{root}/replicasets/web-abc": {"metadata": {"ownerReferences": [reference]}, "spec": {"selector": selector}},
+        f"{root}/deployments/web": {"metadata": {}, "spec": {"replicas": replicas, "selector": selector}},
+    }
+
+
+def node(**spec: Any) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": "True"}]
+    metadata = {"name": "worker", "uid": "uid-n", "resourceVersion": "7", "labels": {}}
+    return {"metadata": metadata, "spec": spec, "status": {"conditions": conditions}}

@@ -1,0 +1,95 @@
+"""The eviction API's answers are told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import ApiError, ObservationFailed, PreconditionFailed
+from harness.faults import REGISTRY, eviction
+from tests.unit.faults.fakes import FakeKube, planned, pod, reach
+
+pytestmark = pytest.mark.anyio
+
+
+BUDGET = {
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"matchLabels": {"app": "web"}}},
+    "status": {"disruptionsAllowed": 0, "currentHealthy": 2, "desiredHealthy": 2},
+}
+NO = (429, {"message": "no", "details": {"causes": [{"reason": "DisruptionBudget"}]}})
+TWO = (500, {"message": "This pod has more than one PodDisruptionBudget, which the eviction subresource does not do"})
+BUSY = (429, {"message": "too many requests, please try again later"})
+BUDGETS = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets"
+
+
+async def test_a_refused_eviction_is_an_answer_with_its_arithmetic():
+    kube = FakeKube({BUDGETS: [BUDGET]})
+    kube.answers, seen = [NO], []
+    facts = await eviction.evict(reach(kube, emit=lambda kind, data: seen.append((kind, data))), pod(), deadline=0)
+    assert (facts["status"], facts["attempts"]) == (429, 1)
+    ((kind, data),) = seen
+    assert kind == "eviction"
+    assert (data["status"], data["allowed"], data["healthy"], data["desired"]) == (429, 0, 2, 2)
+
+
+async def test_a_refused_eviction_is_asked_again_until_its_deadline(monkeypatch):
+    monkeypatch.setattr(eviction, "RETRY_SECONDS", 0)
+    kube = FakeKube()
+    kube.answers = [NO, NO, (201, {})]
+    facts = await eviction.evict(reach(kube), pod(), deadline=60)
+    assert (facts["status"], facts["attempts"], facts["budget"]) == (201, 3, None)
+
+
+async def test_an_eviction_that_two_budgets_claim_is_told_apart():
+    kube = FakeKube()
+    kube.answers = [TWO]
+    assert (await eviction.evict(reach(kube), pod(), deadline=60))["status"] == 500
+
+
+async def test_an_eviction_that_is_forbidden_is_an_error():
+    kube = FakeKube()
+    kube.answers = [(403, {"message": "no"})]
+    with pytest.raises(ApiError):
+        await eviction.evict(reach(kube), pod(), deadline=0)
+
+
+async def test_a_run_that_lost_its_right_evicts_nothing():
+    kube = FakeKube()
+
+    async def guard() -> None:
+        raise PreconditionFailed("no right")
+
+    with pytest.raises(PreconditionFailed):
+        await eviction.evict(reach(kube, guard=guard), pod(), deadline=0)
+    assert kube.posted == []
+
+
+async def test_a_refused_eviction_needs_no_healing():
+    fault, there = planned("pod_evict"), reach(FakeKube())
+    there.note(fault).update(status=429, message="no")
+    assert await REGISTRY["pod_evict"].felt(fault, there) == {"status": 429, "message": "no", "refused": True}
+    assert await REGISTRY["pod_evict"].healed(fault, there) == {"refused": True}
+
+
+@pytest.mark.parametrize("busy", [BUSY, (500, {"message": "etcdserver: request timed out"}), (503, {})])
+async def test_a_busy_api_server_is_no_budget_and_is_asked_again(monkeypatch, busy):
+    monkeypatch.setattr(eviction, "RETRY_SECONDS", 0)
+    kube, seen = FakeKube(), []
+    kube.answers = [busy, (201, {})]
+    facts = await eviction.evict(reach(kube, emit=lambda _, data: seen.append(data["cause"])), pod(), deadline=0)
+    assert (facts["status"], facts["attempts"], seen) == (201, 2, ["", ""])
+
+
+async def test_an_api_server_that_stays_busy_is_an_error_and_not_a_refusal(monkeypatch):
+    monkeypatch.setattr(eviction, "BUSY_SECONDS", 0)
+    kube = FakeKube()
+    kube.answers = [BUSY]
+    with pytest.raises(ApiError):
+        await eviction.evict(reach(kube), pod(), deadline=0)
+
+
+async def test_an_eviction_that_two_budgets_claim_is_not_felt():
+    fault, there = planned("pod_evict"), reach(FakeKube())
+    there.note(fault).update(status=500, message="more than one")
+    with pytest.raises(ObservationFailed, match="neither granted nor refused"):
+        await REGISTRY["pod_evict"].felt(fault, there)

@@ -1,0 +1,88 @@
+"""Nodes are cordoned with a signature, and drained of what the plan names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.errors import InjectionFailed
+from harness.faults import REGISTRY, nodes
+from tests.unit.faults.fakes import POD, PODS, FakeKube, node, planned, pod, reach, web
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_node_that_is_cordoned_already_is_refused():
+    kube = FakeKube({"/api/v1/nodes/worker": node(unschedulable=True)})
+    with pytest.raises(InjectionFailed, match="cordoned already"):
+        await nodes.cordon(planned("node_cordon"), reach(kube))
+    assert kube.patched == []
+
+
+async def test_the_control_plane_is_refused():
+    item = node()
+    item["metadata"]["labels"] = {nodes.CONTROL_PLANE: ""}
+    with pytest.raises(InjectionFailed, match="control plane"):
+        await nodes.read(FakeKube({"/api/v1/nodes/worker": item}), planned("node_cordon"))  # type: ignore[arg-type]
+
+
+async def test_a_cordon_is_signed_and_only_its_own_signature_is_undone():
+    kube = FakeKube({"/api/v1/nodes/worker": node()})
+    await nodes.cordon(planned("node_cordon"), reach(kube))
+    metadata = {"resourceVersion": "7", "annotations": {nodes.CORDONED_BY: "run-1"}}
+    assert kube.patched == [("/api/v1/nodes/worker", {"metadata": metadata, "spec": {"unschedulable": True}})]
+    kube.patched.clear()
+    kube.objects["/api/v1/nodes/worker"]["metadata"]["annotations"] = {nodes.CORDONED_BY: "another"}
+    await nodes.ask_uncordon(planned("node_cordon"), reach(kube))
+    assert kube.patched == []
+    kube.objects["/api/v1/nodes/worker"]["metadata"]["annotations"] = {nodes.CORDONED_BY: "run-1"}
+    await nodes.ask_uncordon(planned("node_cordon"), reach(kube))
+    assert kube.patched[0][1]["spec"] == {"unschedulable": None}
+
+
+def test_a_drain_leaves_daemons_static_going_and_finished_pods():
+    assert nodes.movable(pod())
+    assert not nodes.movable(pod(owner="DaemonSet"))
+    assert not nodes.movable(pod(going=True))
+    static, done = pod(), pod()
+    static["metadata"]["annotations"] = {nodes.MIRROR: "x"}
+    done["status"]["phase"] = "Succeeded"
+    assert not nodes.movable(static)
+    assert not nodes.movable(done)
+
+
+def drained(*, found: dict[str, Any], **note: Any) -> tuple[Any, FakeKube, Any]:
+    """Make a drain of `worker` whose plan names the pod uid-1, on a cluster where `found` are the pods."""
+    fault = replace(planned("node_drain", deadline=1.0), takes=(POD,))
+    kube = FakeKube({**web(), "/api/v1/nodes/worker": node(), **found})
+    there = reach(kube)
+    there.note(fault).update(note)
+    return fault, kube, there
+
+
+async def test_a_drain_evicts_what_the_plan_names_and_tells_of_what_came_later():
+    fault, kube, there = drained(found={"/api/v1/pods": [pod("uid-1"), pod("uid-9")]})
+    kube.answers = [(201, {})]
+    facts = await REGISTRY["node_drain"].inject(fault, there)
+    assert kube.posted == [f"{PODS}/web-uid-1/eviction"]
+    assert facts["evicted"] == ["shop/web-uid-1"]
+    assert facts["came_later"] == ["shop/web-uid-9"]
+
+
+CORDONED = {
+    "/api/v1/nodes": [node(unschedulable=True, taints=[{"key": "node.kubernetes.io/unschedulable"}])],
+}
+
+
+async def test_a_drain_of_an_empty_node_is_not_felt():
+    fault, _, there = drained(found=CORDONED, evicted=[], left=[])
+    assert await REGISTRY["node_drain"].felt(fault, there) is None
+
+
+async def test_a_drain_that_only_met_refusals_says_so():
+    fault, _, there = drained(found=CORDONED, evicted=[], left=["shop/web-1"])
+    assert (await REGISTRY["node_drain"].felt(fault, there))["refused"] is True
+    fault, _, there = drained(found=CORDONED, evicted=["shop/web-2"], left=["shop/web-1"])
+    assert "refused" not in await REGISTRY["node_drain"].felt(fault, there)
