@@ -183,13 +183,19 @@ class Live:
         if portal is None or session is None:
             raise AbortTriggered("the run no longer takes orders", why=reason)
         try:
-            return portal.start_task_soon(act, session, *arguments).result(self._patience())
+            step = portal.start_task_soon(act, session, *arguments)
+        except RuntimeError as error:  # the portal has closed since
+            raise AbortTriggered("the run was cut short", why=session.abort.reason or str(error)) from None
+        try:
+            return step.result(self._patience())
         except TimeoutError:
+            if step.done():
+                raise
             why = f"a step took longer than {self._patience():g} s"
             self._pull(why)
             raise AbortTriggered("the run was cut short", why=why) from None
-        except (CancelledError, RuntimeError) as error:
-            raise AbortTriggered("the run was cut short", why=session.abort.reason or str(error)) from None
+        except CancelledError:
+            raise AbortTriggered("the run was cut short", why=session.abort.reason) from None
         except BaseExceptionGroup as group:
             raise method.first(group) from group
 

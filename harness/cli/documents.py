@@ -27,12 +27,9 @@ def load(paths: Sequence[Path], *, only: str | None = None) -> list[Experiment]:
     found = [_experiment(file) for path in paths for file in _files(path)]
     kept = [experiment for experiment in found if only is None or only in experiment.sets]
     if not kept:
-        raise NothingRan(
-            "no experiment here",
-            where=", ".join(map(str, paths)),
-            why=f"none is in the set {only}" if found else "no document has an extension named harness",
-            hint="harness list names those there are",
-        )
+        sets = sorted(frozenset().union(*(experiment.sets for experiment in found)))
+        why = f"none is in the set {only}, they are in {', '.join(sets) or 'no set'}" if found else ""
+        raise NothingRan("no experiment here", where=", ".join(map(str, paths)), why=why)
     if remark := next(filter(None, map(document.unpromised, kept)), ""):
         click.echo(remark, err=True)
     return kept

@@ -359,3 +359,16 @@ def test_a_run_that_is_told_to_abort_says_why(stand_in):
     run.start()
     outcome = run.finish(abort="enough")
     assert (outcome.verdict, outcome.reason) == (Verdict.ABORTED, "enough")
+
+
+def test_a_bug_in_a_step_is_no_abort(stand_in):
+    stand_in(Engine())
+    run = a_run()
+    run.start()
+
+    async def wrong(_: Any) -> None:
+        raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        run._call(wrong)
+    assert run.finish().verdict is Verdict.PASS
