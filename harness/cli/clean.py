@@ -9,6 +9,6 @@ import click
 @click.confirmation_option(prompt="Remove the local cluster, the private Docker daemon and every cache?")
 def command() -> None:
     """Remove the local cluster, the private Docker daemon and every cache; the next `up` is cold."""
-    from harness.cluster import up
+    from harness.cluster import down
 
-    up.clean(lambda line: click.echo(line, err=True))
+    down.clean(lambda line: click.echo(line, err=True))

@@ -8,10 +8,6 @@ import click
 @click.command("down")
 def command() -> None:
     """Remove the local cluster, the keeper and what they started; caches stay."""
-    from harness.cluster import local, up
-    from harness.keeper import container
+    from harness.cluster import down
 
-    cluster = local.current()
-    if cluster:
-        container.remove(cluster)
-    up.down(lambda line: click.echo(line, err=True))
+    down.down(lambda line: click.echo(line, err=True))

@@ -6,20 +6,17 @@ import time
 
 import click
 
-OVERLAYS = (
-    "kind",
-    "weak-no-pdb",
-    "weak-one-replica",
-    "weak-retries-off",
-    "weak-breaker-never-opens",
-    "weak-no-readiness",
-)
+from harness.stack import overlays
 
 
 @click.command("up")
 @click.option("--cluster-only", is_flag=True, help="Only the cluster and the keeper, no stack.")
 @click.option(
-    "--overlay", type=click.Choice(OVERLAYS), default="kind", show_default=True, help="Which variant of the stack."
+    "--overlay",
+    type=click.Choice(overlays.names()),
+    default="kind",
+    show_default=True,
+    help="Which variant of the stack.",
 )
 def command(cluster_only: bool, overlay: str) -> None:
     """Bring up or repair the local kind cluster, the keeper and the reference stack; seconds when all is well."""

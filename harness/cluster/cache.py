@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 Progress = Callable[[str], None]
+_held: list[int] = []
 
 
 def cache_dir() -> Path:
     """Return the folder that holds everything the harness builds, starts or remembers."""
+    # Always a folder of its own: `harness clean` deletes it, and HARNESS_CACHE may name a whole disk.
     named = os.environ.get("HARNESS_CACHE")
-    return Path(named).absolute() if named else Path.home() / ".cache" / "kube-chaos-harness"
+    parent = Path(named).absolute() if named else Path.home() / ".cache"
+    return parent / "kube-chaos-harness"
 
 
 def is_named() -> bool:
@@ -56,7 +59,7 @@ def _is_source(file: Path) -> bool:
 
 @contextmanager
 def locked(name: str, progress: Progress) -> Iterator[None]:
-    """Hold a lock that other processes with the same cache respect; it goes with the process."""
+    """Hold a lock that other processes with the same cache respect; it goes with the process and its commands."""
     path = cache_dir() / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
@@ -65,4 +68,13 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
         except BlockingIOError:
             progress(f"waiting for another harness command that holds {name!r}")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        _held.append(handle.fileno())
+        try:
+            yield
+        finally:
+            _held.remove(handle.fileno())
+
+
+def held() -> tuple[int, ...]:
+    """Return the locks' descriptors: a command that inherits them keeps the locks when this process is killed."""
+    return tuple(_held)

@@ -8,9 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.cluster.cache import Progress, cache_dir
+from harness.cluster.cache import Progress, cache_dir, held
 from harness.errors import PreconditionFailed
 
+# Enough for a download over a slow line; a build that takes longer says so itself.
+DEADLINE_SECONDS = 900.0
 HEARTBEAT_SECONDS = 20.0
 TAIL_LINES = 8
 
@@ -21,7 +23,7 @@ def run(
     progress: Progress,
     *,
     estimate: float,
-    deadline: float | None = None,
+    deadline: float = DEADLINE_SECONDS,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     hint: str = "",
@@ -31,22 +33,27 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     progress(f"{what}: about {duration(estimate)}")
     began = time.monotonic()
-    limit = deadline if deadline is not None else max(120.0, 5 * estimate)
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(
-                argv, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_env(env), cwd=cwd
+                argv,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=_env(env),
+                cwd=cwd,
+                pass_fds=held(),
             )
         except OSError as error:
             raise PreconditionFailed(f"{what} failed", where=argv[0], why=error.strerror or str(error)) from None
         try:
-            status = _wait(process, what, progress, began, estimate, limit)
+            status = _wait(process, what, progress, began, estimate, deadline)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
     if status != 0:
-        why = f"no end after {duration(limit)}" if status is None else f"exit status {status}"
+        why = f"no end after {duration(deadline)}" if status is None else f"exit status {status}"
         raise PreconditionFailed(f"{what} failed", where=str(log), why=f"{why}\n{tail(log)}", hint=hint)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cluster import command, docker, local, shim
@@ -19,6 +21,11 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 SOCKET_LIMIT = 90
 POLICY = Path("/usr/sbin/policy-rc.d")
+# The second line tells a file that a killed installation left from one that the machine's owner wrote.
+POLICY_TEXT = "#!/bin/sh\n# kube-chaos-harness: only while it installs packages\nexit 101\n"
+APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
+# From this one on the daemon leaves its OOM score alone and refuses the setting.
+NO_OOM_SCORE = 24
 HINTS = {
     "no space left": "free some disk space, then run `harness up` again",
     "address already in use": "another process holds that address: stop it, then run `harness up` again",
@@ -43,6 +50,11 @@ def runtime() -> Path:
 def private_host() -> str:
     """Return the address of the private daemon."""
     return f"unix://{runtime() / 'docker.sock'}"
+
+
+def exists() -> bool:
+    """Say whether there was ever a private daemon: containers of ours may outlive its process."""
+    return (folder() / "data").is_dir()
 
 
 def find() -> str | None:
@@ -83,11 +95,14 @@ def ensure(progress: Progress) -> str:
 
 
 def _install(progress: Progress) -> None:
-    apt_install(["docker.io", "iptables"], "installing Docker from the distribution", progress, estimate=15)
+    what = "installing Docker from the distribution"
+    apt_install(["docker.io", "iptables"], what, progress, estimate=15, where_known=["docker-cli"])
 
 
-def apt_install(packages: list[str], what: str, progress: Progress, *, estimate: float) -> None:
-    """Install distribution packages without starting any service they bring."""
+def apt_install(
+    packages: list[str], what: str, progress: Progress, *, estimate: float, where_known: Sequence[str] = ()
+) -> None:
+    """Install distribution packages, some only where the distribution has them, without starting their services."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise PreconditionFailed(
             f"missing on this machine: {', '.join(packages)}",
@@ -95,14 +110,15 @@ def apt_install(packages: list[str], what: str, progress: Progress, *, estimate:
             hint="install them yourself, or start Docker and make a container registry reachable",
         )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    mine = not POLICY.exists()
+    mine = not POLICY.exists() or POLICY.read_text() == POLICY_TEXT
     if mine:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.write_text(POLICY_TEXT)
         POLICY.chmod(0o755)
     try:
-        command.run(["apt-get", "update", "-q"], "reading the package lists", progress, estimate=10, env=quiet)
-        argv = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages]
-        command.run(argv, what, progress, estimate=estimate, deadline=600, env=quiet)
+        command.run([*APT, "update"], "reading the package lists", progress, estimate=10, env=quiet)
+        known = [name for name in where_known if command.ask(["apt-cache", "show", name], check=False).stdout.strip()]
+        argv = [*APT, "install", "--no-install-recommends", *packages, *known]
+        command.run(argv, what, progress, estimate=estimate, env=quiet)
     finally:
         if mine:
             POLICY.unlink(missing_ok=True)
@@ -122,12 +138,18 @@ def configuration() -> dict[str, object]:
         "labels": [docker.LABEL],
         # The node containers outlive a daemon that dies; the next `up` finds them as they were.
         "live-restore": True,
-        "oom-score-adjust": 0,
     }
+    if _version() < NO_OOM_SCORE:
+        settings["oom-score-adjust"] = 0
     if shim.needed():
         path = shim.install(folder() / "runtime-shim", os.path.realpath(shutil.which("runc") or "/usr/sbin/runc"))
         settings |= {"default-runtime": "harness", "runtimes": {"harness": {"path": str(path)}}}
     return settings
+
+
+def _version() -> int:
+    found = re.search(r"version (\d+)\.", command.ask(["dockerd", "--version"], check=False).stdout)
+    return int(found[1]) if found else NO_OOM_SCORE
 
 
 def pid_file() -> Path:
@@ -138,9 +160,13 @@ def pid_file() -> Path:
 def _start(progress: Progress) -> str:
     runtime().mkdir(parents=True, exist_ok=True)
     folder().mkdir(parents=True, exist_ok=True)
-    _forget_dead_pid(pid_file())
-    _forget_dead_pid(runtime() / "exec" / "containerd" / "containerd.pid")
-    config = folder() / "daemon.json"
+    # A daemon refuses to start over a pid file whose number is still in use, be it by a process that is not its own.
+    containerd = runtime() / "exec" / "containerd"
+    if running_pid() is None:
+        pid_file().unlink(missing_ok=True)
+    if _pid(containerd / "containerd.pid", containerd / "containerd.toml") is None:
+        (containerd / "containerd.pid").unlink(missing_ok=True)
+    config = _config_file()
     config.write_text(json.dumps(configuration(), indent=1))
     log = folder() / "dockerd.log"
     progress("starting a private Docker daemon: about 3 s")
@@ -173,22 +199,21 @@ def hint(text: str) -> str:
 
 def running_pid() -> int | None:
     """Return the private daemon's process id when it lives."""
+    return _pid(pid_file(), _config_file())
+
+
+def _config_file() -> Path:
+    return folder() / "daemon.json"
+
+
+def _pid(path: Path, config: Path) -> int | None:
+    """Return the process that a pid file names, when it is one that runs with this configuration."""
     try:
-        pid = int(pid_file().read_text())
+        pid = int(path.read_text())
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except (OSError, ValueError):
         return None
-    return pid if str(folder() / "daemon.json") in words else None
-
-
-def _forget_dead_pid(path: Path) -> None:
-    # A daemon refuses to start over a pid file whose number is still in use, if only by its own dead predecessor.
-    try:
-        words = Path(f"/proc/{int(path.read_text())}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        words = []
-    if not words or Path(words[0].decode(errors="replace")).name not in ("dockerd", "containerd"):
-        path.unlink(missing_ok=True)
+    return pid if str(config) in words else None
 
 
 def stop() -> bool:

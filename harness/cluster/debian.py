@@ -15,6 +15,7 @@ SUITE = "bookworm"
 TAG = "harness.local/debian:12"
 PUBLISHED = f"debian:{SUITE}-slim"
 KEY_LABEL = "harness.local/key"
+REGISTRY_SECONDS = 60.0
 
 
 def ensure(host: str, progress: Progress) -> str:
@@ -24,7 +25,7 @@ def ensure(host: str, progress: Progress) -> str:
     with locked("debian", progress):
         if _has(host):
             return TAG
-        if not offline() and docker.registry_answers(host, PUBLISHED):
+        if not offline() and not pull_published(host, progress):
             _extend_published(host, progress)
             return TAG
         archive = cache_dir() / "images" / f"debian-{key()}.tar"
@@ -36,6 +37,14 @@ def ensure(host: str, progress: Progress) -> str:
             host, ["import", *changes, str(archive), TAG], "importing the Debian base image", progress, estimate=5
         )
     return TAG
+
+
+def pull_published(host: str, progress: Progress) -> str:
+    """Pull the published Debian and return why it cannot be had; being small, it soon says if there is a registry."""
+    if docker.has_image(host, PUBLISHED):
+        return ""
+    progress(f"asking a container registry for {PUBLISHED}: at most {REGISTRY_SECONDS:.0f} s")
+    return docker.pull(host, PUBLISHED, deadline=REGISTRY_SECONDS)
 
 
 def _folder() -> Path:
@@ -59,8 +68,8 @@ def _extend_published(host: str, progress: Progress) -> None:
     lines += [f"RUN apt-get update -q && apt-get install -q -y --no-install-recommends {packages} && {clean}"]
     with tempfile.TemporaryDirectory() as context:
         (Path(context) / "Dockerfile").write_text("\n".join(lines) + "\n")
-        argv = ["build", "--network=host", "--label", f"{KEY_LABEL}={key()}", "--label", docker.LABEL, "--tag", TAG]
-        docker.long(host, [*argv, context], "making the Debian base image", progress, estimate=30)
+        argv = ["--label", f"{KEY_LABEL}={key()}", "--tag", TAG, context]
+        docker.build(host, argv, "making the Debian base image", progress, estimate=30)
 
 
 def _bootstrap(archive: Path, progress: Progress) -> None:
@@ -76,7 +85,6 @@ def _bootstrap(archive: Path, progress: Progress) -> None:
             "making a Debian base image with debootstrap",
             progress,
             estimate=45,
-            deadline=900,
             hint="a Debian mirror must be within reach once; after that the image is cached",
         )
         command.ask([str(_folder() / "slim"), str(root)], deadline=60)

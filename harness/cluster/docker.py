@@ -6,9 +6,6 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from harness.cluster import command
@@ -17,7 +14,7 @@ from harness.errors import PreconditionFailed
 
 LABEL = "harness.local/project=kube-chaos-harness"
 PING_SECONDS = 3.0
-REGISTRY_SECONDS = 5.0
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 def environment(host: str) -> dict[str, str]:
@@ -37,11 +34,22 @@ def result(
     return command.ask(["docker", *args], deadline=deadline, env=environment(host), check=check, stdin=stdin)
 
 
-def long(
-    host: str, args: list[str], what: str, progress: Progress, *, estimate: float, cwd: Path | None = None
-) -> None:
+def long(host: str, args: list[str], what: str, progress: Progress, *, estimate: float) -> None:
     """Run one long Docker command with progress."""
-    command.run(["docker", *args], what, progress, estimate=estimate, env=environment(host), cwd=cwd)
+    command.run(["docker", *args], what, progress, estimate=estimate, env=environment(host))
+
+
+def build(host: str, args: list[str], what: str, progress: Progress, *, estimate: float) -> None:
+    """Build one image of this project, with the host's network and proxies for its package managers."""
+    # By name alone: the values are the client's to read, and may hold a password.
+    proxies = [word for name in PROXY_VARIABLES if os.environ.get(name) for word in ("--build-arg", name)]
+    argv = ["build", "--network=host", "--force-rm", "--label", LABEL, *proxies, *args]
+    try:
+        long(host, argv, what, progress, estimate=estimate)
+    except PreconditionFailed as error:
+        full = "no space left" in error.why.lower()
+        hint = "free some disk space (`docker system df` shows what images use)" if full else error.hint
+        raise PreconditionFailed(error.what, where=error.where, why=error.why, hint=hint) from None
 
 
 def ping(host: str, deadline: float = PING_SECONDS) -> bool:
@@ -65,6 +73,11 @@ def ping(host: str, deadline: float = PING_SECONDS) -> bool:
             return False
 
 
+def info(host: str, field: str) -> str:
+    """Return one field of what the daemon says about itself and its machine."""
+    return docker(host, "info", "--format", "{{." + field + "}}").strip()
+
+
 def inspect(host: str, *names: str) -> list[dict[str, Any]]:
     """Describe containers, images or networks; what does not exist is left out."""
     if not names:
@@ -72,20 +85,37 @@ def inspect(host: str, *names: str) -> list[dict[str, Any]]:
     return list(json.loads(result(host, "inspect", *names).stdout or "[]"))
 
 
-def states(host: str, labels: Mapping[str, str]) -> dict[str, str]:
-    """Return name and state of every container that carries the labels."""
-    filters = [part for key, value in labels.items() for part in ("--filter", f"label={key}={value}")]
-    lines = docker(host, "ps", "--all", *filters, "--format", "{{.Names}}\t{{.State}}").splitlines()
+def states(host: str, *filters: str) -> dict[str, str]:
+    """Return name and state of every container that passes the filters, each written as `label=key=value`."""
+    words = [word for chosen in filters for word in ("--filter", chosen)]
+    lines = docker(host, "ps", "--all", *words, "--format", "{{.Names}}\t{{.State}}").splitlines()
     return dict(line.split("\t", 1) for line in lines if "\t" in line)
+
+
+def image_id(host: str, tag: str) -> str:
+    """Return the identity of an image the daemon has, or nothing."""
+    return result(host, "image", "inspect", "--format", "{{.Id}}", tag).stdout.strip()
 
 
 def has_image(host: str, tag: str) -> bool:
     """Say whether the daemon has an image."""
-    return result(host, "image", "inspect", "--format", "{{.Id}}", tag).returncode == 0
+    return bool(image_id(host, tag))
 
 
-def registry_answers(host: str, image: str) -> bool:
-    """Ask once, briefly, whether an image can be had from its registry."""
-    with suppress(PreconditionFailed):
-        return result(host, "manifest", "inspect", image, deadline=REGISTRY_SECONDS).returncode == 0
-    return False
+def drop_older(host: str, tag: str) -> None:
+    """Remove the other images of a tag's repository; one that a container still uses refuses to go."""
+    repository = tag.rpartition(":")[0]
+    listed = docker(host, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split()
+    older = [name for name in listed if name != tag]
+    if older:
+        result(host, "image", "rm", *older)
+
+
+def pull(host: str, image: str, *, deadline: float) -> str:
+    """Pull an image and return why it cannot be had; nothing when the daemon has it now."""
+    try:
+        done = result(host, "pull", "--quiet", image, deadline=deadline)
+    except PreconditionFailed as error:
+        return error.what
+    said = done.stderr.strip().splitlines()
+    return "" if done.returncode == 0 else (said[-1] if said else f"exit status {done.returncode}")

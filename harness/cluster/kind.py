@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -16,12 +17,15 @@ from harness.cluster.cache import Progress, cache_dir, project_root
 from harness.errors import PreconditionFailed
 
 NETWORK = "kind-chaos"
-SUBNET = "172.30.0.0/16"
-LABEL = "io.x-k8s.kind.cluster"
+# Another network of this daemon may have the first ones.
+SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "10.201.0.0/16", "192.168.224.0/20")
 ROLE = "io.x-k8s.kind.role"
+CALLED = f"label=io.x-k8s.kind.cluster={local.NAME}"
+# Anybody may give a kind cluster this name; kind gives its containers no label of ours, but we choose their network.
+OURS = (CALLED, f"network={NETWORK}")
+STOPPED = ("exited", "created")
 KIND_MINIMUM = (0, 30)
 CREATE_SECONDS = 45
-CGROUP_V2 = Path("/sys/fs/cgroup/cgroup.controllers")
 
 
 def read_config() -> dict[str, Any]:
@@ -64,24 +68,62 @@ def kubeconfig_path() -> Path:
     return cache_dir() / "kubeconfig"
 
 
-def kubectl_path(progress: Progress = lambda _: None) -> Path:
-    """Return a kubectl for this machine."""
-    own = shutil.which("kubectl")
-    return Path(own) if own else gobuild.tool("kubectl", "kubernetes", progress)
-
-
 def node_states(host: str) -> dict[str, str]:
     """Return the local cluster's node containers and their states."""
-    return docker.states(host, {LABEL: local.NAME})
+    return docker.states(host, *OURS)
+
+
+def stopped_planes(host: str) -> bool:
+    """Say whether a node that publishes ports does not run, so that others may have taken them."""
+    planes = docker.states(host, *OURS, f"label={ROLE}=control-plane")
+    return any(state in STOPPED for state in planes.values())
+
+
+def refuse_foreign(host: str) -> None:
+    """Leave a cluster alone that has our cluster's name and was made by somebody else; raises PreconditionFailed."""
+    foreign = sorted(docker.states(host, CALLED))
+    if foreign:
+        raise PreconditionFailed(
+            f"there is a kind cluster {local.NAME} that the harness did not make",
+            where=host,
+            why=f"its nodes are not on the network {NETWORK}: {', '.join(foreign)}",
+            hint=f"if nobody needs it: kind delete cluster --name {local.NAME}",
+        )
+
+
+def owns_network(host: str) -> bool | None:
+    """Say whether the cluster's network is this project's; None when there is no such network."""
+    found = docker.result(host, "network", "inspect", "--format", "{{json .Labels}}", NETWORK)
+    if found.returncode != 0:
+        return None
+    name, _, value = docker.LABEL.partition("=")
+    return bool((json.loads(found.stdout) or {}).get(name) == value)
 
 
 def ensure_network(host: str) -> None:
     """Create the cluster's network; only one with a subnet of its own gives a node its address back."""
-    if docker.result(host, "network", "inspect", NETWORK).returncode != 0:
-        docker.docker(
-            host, "network", "create", f"--subnet={SUBNET}", f"--label={docker.LABEL}",
-            "--opt=com.docker.network.bridge.enable_ip_masquerade=true", NETWORK,
-        )  # fmt: skip
+    ours = owns_network(host)
+    if ours is False:
+        raise PreconditionFailed(
+            f"there is a Docker network {NETWORK} that the harness did not make",
+            where=host,
+            hint=f"if nobody needs it: docker network rm {NETWORK}",
+        )
+    refused = []
+    for subnet in () if ours else SUBNETS:
+        masquerade = "--opt=com.docker.network.bridge.enable_ip_masquerade=true"
+        argv = ["network", "create", f"--subnet={subnet}", f"--label={docker.LABEL}", masquerade, NETWORK]
+        done = docker.result(host, *argv)
+        if done.returncode == 0:
+            return
+        refused.append(f"{subnet}: {done.stderr.strip()}")
+    if refused:
+        raise PreconditionFailed(
+            f"the Docker network {NETWORK} cannot be created",
+            where=host,
+            why="\n".join(refused),
+            hint="remove networks that nobody uses: docker network prune",
+        )
 
 
 def check_ports(config: dict[str, Any]) -> None:
@@ -98,16 +140,18 @@ def check_ports(config: dict[str, Any]) -> None:
                     f"port {port} is taken",
                     where=f"{address}:{port}",
                     why=error.strerror or str(error),
-                    hint="stop what listens there, or change hostPort in kind-config.yaml",
+                    hint=f"stop what listens there: `ss -ltnp 'sport = :{port}'` names it",
                 ) from None
 
 
 def create(host: str, image: str, progress: Progress) -> None:
     """Create the cluster and its kubeconfig."""
     config = read_config()
+    refuse_foreign(host)
     check_ports(config)
     ensure_network(host)
-    missing, old_cgroups = shim.needed(), not CGROUP_V2.exists()
+    # The nodes' machine is the daemon's, which need not be this one.
+    missing, old_cgroups = shim.needed(), docker.info(host, "CgroupVersion") == "1"
     fitted = patched(config, project_root(), no_resource_capability=missing, cgroup_v1=old_cgroups)
     if missing or old_cgroups:
         reasons = [
@@ -125,7 +169,6 @@ def create(host: str, image: str, progress: Progress) -> None:
         "creating the cluster",
         progress,
         estimate=CREATE_SECONDS,
-        deadline=600,
         env=_environment(host),
     )
     kubeconfig_path().chmod(0o600)
@@ -145,10 +188,10 @@ def delete(host: str) -> list[str]:
     return names
 
 
-def describe(host: str) -> local.LocalCluster:
+def describe(host: str, key: str) -> local.LocalCluster:
     """Return the cluster as the daemon shows it."""
     names = sorted(node_states(host))
-    planes = docker.states(host, {LABEL: local.NAME, ROLE: "control-plane"})
+    planes = docker.states(host, *OURS, f"label={ROLE}=control-plane")
     if not planes:
         raise PreconditionFailed("the local cluster has no control plane", hint="run `harness down`, then `harness up`")
     return local.LocalCluster(
@@ -159,6 +202,7 @@ def describe(host: str) -> local.LocalCluster:
         nodes={name: name for name in names},
         control_plane=min(planes),
         keeper_socket=cache_dir() / "keeper" / "keeper.sock",
+        key=key,
     )
 
 

@@ -22,6 +22,7 @@ CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 240
 PAGE = 500
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -67,6 +68,8 @@ class Kube:
             headers={"User-Agent": AGENT} | ({"Authorization": f"Bearer {token}"} if token else {}),
             timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            # A proxy for the outside world cannot reach what listens on this machine alone.
+            trust_env=httpx.URL(access.server).host not in LOOPBACK,
         )
         self._extensions = {"sni_hostname": access.server_name} if access.server_name else None
 

@@ -22,6 +22,8 @@ class LocalCluster:
     nodes: dict[str, str]
     control_plane: str
     keeper_socket: Path
+    key: str = ""
+    """What the cluster was made from."""
 
     @property
     def context(self) -> str:
@@ -46,6 +48,7 @@ def current() -> LocalCluster | None:
             nodes=dict(values["nodes"]),
             control_plane=values["control_plane"],
             keeper_socket=Path(values["keeper_socket"]),
+            key=values.get("key", ""),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -61,6 +64,7 @@ def save(cluster: LocalCluster) -> None:
         "nodes": cluster.nodes,
         "control_plane": cluster.control_plane,
         "keeper_socket": str(cluster.keeper_socket),
+        "key": cluster.key,
     }
     path = record_path()
     path.parent.mkdir(parents=True, exist_ok=True)

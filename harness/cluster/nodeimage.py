@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.cluster import command, debian, docker, gobuild
@@ -15,22 +16,27 @@ from harness.errors import PreconditionFailed
 
 # The node image that belongs to the kind release built here.
 PUBLISHED = "kindest/node:v1.34.0"
-PROGRAMS = ("kubernetes", "etcd", "coredns", "pause")
+# The components are one image under four names; each of the others is one of its own.
+CALLED_BY_NAME = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+ALONE = ("etcd", "coredns", "pause")
+PROGRAMS = ("kubernetes", *ALONE)
 
 
-def ensure(host: str, progress: Progress) -> tuple[str, bool]:
-    """Return the tag of a node image the daemon has, and whether it was built here."""
+def ensure(host: str, progress: Progress) -> str:
+    """Return the tag of a node image the daemon has: built here, or published."""
     tag = built_tag()
     if docker.has_image(host, tag):
-        return tag, True
+        return tag
     if docker.has_image(host, PUBLISHED):
-        return PUBLISHED, False
-    if not offline() and _pulled(host, progress):
-        return PUBLISHED, False
+        return PUBLISHED
+    why = "HARNESS_OFFLINE is set" if offline() else _pull(host, progress)
+    if not why:
+        return PUBLISHED
+    progress(f"building the node image here, it cannot be pulled: {why}")
     with locked("node-image", progress):
         if not docker.has_image(host, tag):
-            _build(host, tag, progress)
-    return tag, True
+            _build(host, tag, why, progress)
+    return tag
 
 
 def built_tag() -> str:
@@ -40,23 +46,24 @@ def built_tag() -> str:
     return f"harness.local/node:{gobuild.KUBERNETES}-{digest([images / 'node', images / 'debian'], *programs)}"
 
 
-def _pulled(host: str, progress: Progress) -> bool:
-    progress(f"asking for {PUBLISHED}: at most {docker.REGISTRY_SECONDS:.0f} s")
-    if not docker.registry_answers(host, PUBLISHED):
-        progress("no container registry answers: building the node image here")
-        return False
-    with suppress(PreconditionFailed):
-        docker.long(host, ["pull", "-q", PUBLISHED], f"pulling {PUBLISHED}", progress, estimate=60)
-        return True
-    return False
+def _pull(host: str, progress: Progress) -> str:
+    """Pull the published node image and return why it cannot be had; a small one first says if a registry is there."""
+    why = debian.pull_published(host, progress)
+    if why:
+        return why
+    try:
+        docker.long(host, ["pull", "--quiet", PUBLISHED], f"pulling {PUBLISHED}", progress, estimate=60)
+    except PreconditionFailed as error:
+        return error.why.splitlines()[-1]
+    return ""
 
 
-def _build(host: str, tag: str, progress: Progress) -> None:
+def _build(host: str, tag: str, why: str, progress: Progress) -> None:
     if sys.platform != "linux":
         raise PreconditionFailed(
             "the node image cannot be built here",
             where=sys.platform,
-            why="building it takes Linux, and no container registry answers",
+            why=f"building it takes Linux, and it cannot be pulled: {why}",
             hint=f"make a registry reachable, or load {PUBLISHED} into Docker",
         )
     binaries = {name: gobuild.binary(name, progress) for name in PROGRAMS}
@@ -71,10 +78,12 @@ def _build(host: str, tag: str, progress: Progress) -> None:
         _link(binaries["kubernetes"], context / "kubernetes")
         arguments = ["--build-arg", f"BASE={base}", "--build-arg", f"VERSION={gobuild.KUBERNETES}"]
         empty = f"{tag}-empty"
-        build(host, context, empty, arguments, "building the node image", progress, estimate=20)
+        what = "building the node image"
+        docker.build(host, [*arguments, "--tag", empty, str(context)], what, progress, estimate=20)
         _preload(host, empty, tag, archive, progress)
         docker.result(host, "image", "rm", empty)
-        _drop_older(host, tag)
+        # Each is more than a gigabyte.
+        docker.drop_older(host, tag)
 
 
 def _system_images(
@@ -89,35 +98,41 @@ def _system_images(
     _link(binaries["kubernetes"], components / "kubernetes")
     network = f"harness.local/node-network:{_version(tag)}"
     what = "building the image of the Kubernetes components"
-    build(host, components, network, ["--build-arg", f"BASE={base}"], what, progress, estimate=10)
-    tags = [network]
-    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"):
-        docker.docker(host, "tag", network, names[name])
-        tags.append(names[name])
-    for name in ("etcd", "coredns", "pause"):
-        context = folder / name
-        context.mkdir()
-        _link(binaries[name], context / name)
-        # kubeadm calls etcd by its name and gives CoreDNS and pause no command at all.
-        start = "" if name == "etcd" else f'ENTRYPOINT ["/usr/local/bin/{name}"]\n'
-        text = f"FROM scratch\nCOPY {name} /usr/local/bin/{name}\nENV PATH=/usr/local/bin\n{start}"
-        (context / "Dockerfile").write_text(text)
-        build(host, context, names[name], [], f"building the image of {name}", progress, estimate=2)
-        tags.append(names[name])
+    arguments = ["--build-arg", f"BASE={base}", "--tag", network, str(components)]
     archive = folder / "system.tar"
-    docker.long(host, ["save", "-o", str(archive), *tags], "saving the control plane's images", progress, estimate=5)
-    # On a daemon that others use too, nothing of ours keeps a published image's name.
-    docker.result(host, "image", "rm", *tags)
+    tags = [names[name] for name in (*CALLED_BY_NAME, *ALONE)]
+    with _borrowed(host, tags):
+        docker.build(host, arguments, what, progress, estimate=10)
+        for name in CALLED_BY_NAME:
+            docker.docker(host, "tag", network, names[name])
+        for name in ALONE:
+            _build_alone(host, folder / name, binaries[name], names[name], progress)
+        saved = ["save", "-o", str(archive), network, *tags]
+        docker.long(host, saved, "saving the control plane's images", progress, estimate=5)
+    docker.result(host, "image", "rm", network)
     return archive, names["pause"]
 
 
-def _drop_older(host: str, tag: str) -> None:
-    # Each is more than a gigabyte; one that a cluster still uses refuses to go.
-    repository = tag.partition(":")[0]
-    listed = docker.docker(host, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split()
-    older = [name for name in listed if name != tag]
-    if older:
-        docker.result(host, "image", "rm", *older)
+def _build_alone(host: str, context: Path, program: Path, tag: str, progress: Progress) -> None:
+    name = context.name
+    context.mkdir()
+    _link(program, context / name)
+    # kubeadm calls etcd by its name and gives CoreDNS and pause no command at all.
+    start = "" if name == "etcd" else f'ENTRYPOINT ["/usr/local/bin/{name}"]\n'
+    text = f"FROM scratch\nCOPY {name} /usr/local/bin/{name}\nENV PATH=/usr/local/bin\n{start}"
+    (context / "Dockerfile").write_text(text)
+    docker.build(host, ["--tag", tag, str(context)], f"building the image of {name}", progress, estimate=2)
+
+
+@contextmanager
+def _borrowed(host: str, tags: Sequence[str]) -> Iterator[None]:
+    """Use published images' names for a while; on a daemon that others use too, each goes back to whose it was."""
+    owners = {tag: docker.image_id(host, tag) for tag in tags}
+    try:
+        yield
+    finally:
+        for tag, owner in owners.items():
+            docker.result(host, *(("tag", owner, tag) if owner else ("image", "rm", tag)))
 
 
 def _preload(host: str, empty: str, tag: str, archive: Path, progress: Progress) -> None:
@@ -144,20 +159,6 @@ def _preload(host: str, empty: str, tag: str, archive: Path, progress: Progress)
         docker.long(host, ["commit", *words, name, tag], "committing the node image", progress, estimate=10)
     finally:
         docker.result(host, "rm", "--force", "--volumes", name)
-
-
-def build(
-    host: str, context: Path, tag: str, arguments: list[str], what: str, progress: Progress, *, estimate: float
-) -> None:
-    """Build one image on the daemon, with the host's network for its package managers."""
-    labels = ["--label", docker.LABEL]
-    argv = ["build", "--network=host", "--force-rm", *labels, *arguments, "--tag", tag, str(context)]
-    try:
-        docker.long(host, argv, what, progress, estimate=estimate)
-    except PreconditionFailed as error:
-        full = "no space left" in error.why.lower()
-        hint = "free some disk space (`docker system df` shows what images use)" if full else ""
-        raise PreconditionFailed(error.what, where=error.where, why=error.why, hint=hint) from None
 
 
 def _sources() -> Path:

@@ -1,8 +1,9 @@
-"""Bring the local cluster up, repair it, and take it down again."""
+"""Bring the local cluster up: create it, or repair what there is."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,8 +13,8 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import command, daemon, docker, kind, local, nodeimage
-from harness.cluster.cache import Progress, cache_dir, locked
+from harness.cluster import daemon, docker, kind, local, nodeimage
+from harness.cluster.cache import Progress, cache_dir, digest, locked, project_root
 from harness.cluster.kube import Kube, deployments, nodes, pods
 from harness.cluster.local import LocalCluster
 from harness.errors import HarnessError, PreconditionFailed
@@ -22,10 +23,12 @@ READY_SECONDS = 180.0
 REPAIR_SECONDS = 120.0
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 DISK_NEEDED = 8 * 2**30
+ENDED = ("Succeeded", "Failed")
 
 
 def up(progress: Progress) -> LocalCluster:
     """Return the running local cluster, created or repaired where necessary."""
+    _check_platform()
     cluster = healthy()
     if cluster:
         return cluster
@@ -33,7 +36,6 @@ def up(progress: Progress) -> LocalCluster:
         cluster = healthy()
         if cluster:
             return cluster
-        _check_disk()
         host = daemon.ensure(progress)
         cluster = _repaired(host, progress) or _created(host, progress)
         local.save(cluster)
@@ -43,7 +45,7 @@ def up(progress: Progress) -> LocalCluster:
 def healthy() -> LocalCluster | None:
     """Return the local cluster when all of it is well; ask as little as that takes."""
     cluster = local.current()
-    if cluster is None or not docker.ping(cluster.docker_host):
+    if cluster is None or not is_current(cluster) or not docker.ping(cluster.docker_host):
         return None
     with suppress(HarnessError):
         states = kind.node_states(cluster.docker_host)
@@ -51,6 +53,16 @@ def healthy() -> LocalCluster | None:
         if running and not not_ready(cluster):
             return cluster
     return None
+
+
+def key(image: str) -> str:
+    """Return a short hash of everything that decides what a cluster with this node image is like."""
+    return digest([project_root() / "kind-config.yaml", project_root() / "images" / "audit"], image)
+
+
+def is_current(cluster: LocalCluster) -> bool:
+    """Say whether the cluster was made from what the project holds now, whichever node image it got."""
+    return cluster.key in (key(nodeimage.built_tag()), key(nodeimage.PUBLISHED))
 
 
 def not_ready(cluster: LocalCluster, since: float | None = None) -> list[str]:
@@ -69,7 +81,7 @@ async def _not_ready(cluster: LocalCluster, since: float | None) -> list[str]:
         if since is not None:
             leases = await kube.list(LEASES)
             waiting += [f"node {x['metadata']['name']}" for x in leases if renewed(x) < since]
-            system = await kube.list(pods("kube-system"))
+            system = [p for p in await kube.list(pods("kube-system")) if p["status"].get("phase") not in ENDED]
             waiting += [f"pod {p['metadata']['name']}" for p in system if not is_ready(p)]
         return waiting
 
@@ -108,10 +120,11 @@ def wait_ready(cluster: LocalCluster, progress: Progress, *, seconds: float) -> 
 
 
 def _created(host: str, progress: Progress) -> LocalCluster:
-    image, _ = nodeimage.ensure(host, progress)
+    _check_disk(host)
+    image = nodeimage.ensure(host, progress)
     try:
         kind.create(host, image, progress)
-        cluster = kind.describe(host)
+        cluster = kind.describe(host, key(image))
         wait_ready(cluster, progress, seconds=READY_SECONDS)
     except HarnessError:
         local.forget()
@@ -123,11 +136,18 @@ def _repaired(host: str, progress: Progress) -> LocalCluster | None:
     states = kind.node_states(host)
     if not states:
         return None
+    recorded = local.current()
+    if recorded is None or not is_current(recorded):
+        progress("the cluster was made by another version of the harness: making a new one")
+        kind.delete(host)
+        return None
+    if kind.stopped_planes(host):
+        kind.check_ports(kind.read_config())
     expected = len(kind.read_config()["nodes"])
     try:
         if len(states) != expected:
             raise PreconditionFailed(f"{len(states)} of {expected} nodes are left")
-        stopped = sorted(name for name, state in states.items() if state in ("exited", "created"))
+        stopped = sorted(name for name, state in states.items() if state in kind.STOPPED)
         paused = sorted(name for name, state in states.items() if state == "paused")
         if paused:
             progress(f"waking frozen nodes: {', '.join(paused)}")
@@ -136,7 +156,7 @@ def _repaired(host: str, progress: Progress) -> LocalCluster | None:
             progress(f"starting stopped nodes: {', '.join(stopped)}")
             docker.docker(host, "start", *stopped, deadline=120)
         _refresh_dns(host, sorted(set(states) - set(stopped)))
-        cluster = kind.describe(host)
+        cluster = kind.describe(host, recorded.key)
         kind.export_kubeconfig(host, progress)
         wait_ready(cluster, progress, seconds=REPAIR_SECONDS)
     except HarnessError as error:
@@ -152,70 +172,30 @@ def _refresh_dns(host: str, names: Sequence[str]) -> None:
         docker.result(host, "exec", name, "node-dns", deadline=20)
 
 
-def _check_disk() -> None:
-    folder = cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < DISK_NEEDED:
+def _check_platform() -> None:
+    if sys.platform == "darwin":
         raise PreconditionFailed(
-            f"only {free / 2**30:.1f} GiB of disk are free, {DISK_NEEDED / 2**30:.0f} are needed",
-            where=str(folder),
-            hint="free some space, or name another folder with HARNESS_CACHE",
+            "a local cluster on macOS is not supported yet",
+            where="harness up",
+            why="Docker Desktop keeps containers in a machine of their own: the keeper's Unix socket cannot be reached "
+            "from here through a mounted folder",
+            hint="run the harness inside a Linux machine, or use another cluster with --context",
         )
 
 
-def down(progress: Progress) -> list[str]:
-    """Remove the local cluster and its network; keep what was built. Return what was removed."""
-    host = daemon.find()
-    removed: list[str] = []
-    if host:
-        removed += kind.delete(host)
-        ours = sorted(docker.states(host, dict([docker.LABEL.split("=")])))
-        if ours:
-            docker.docker(host, "rm", "--force", "--volumes", *ours, deadline=120)
-            removed += ours
-        if docker.result(host, "network", "rm", kind.NETWORK).returncode == 0:
-            removed.append(f"network {kind.NETWORK}")
-    for file in (kind.kubeconfig_path(), local.record_path()):
-        if file.exists():
-            file.unlink()
-            removed.append(str(file))
-    # Whatever the keeper's ledger names is gone with the nodes.
-    shutil.rmtree(cache_dir() / "keeper", ignore_errors=True)
-    if daemon.stop():
-        removed.append("the private Docker daemon")
-    for name in removed:
-        progress(f"removed {name}")
-    return removed
-
-
-def clean(progress: Progress) -> list[str]:
-    """Remove everything the harness made on this machine: cluster, images, daemon and cache."""
-    host = daemon.find()
-    removed: list[str] = []
-    if host and host != daemon.private_host():
-        tags = docker.docker(host, "image", "ls", "--filter", f"label={docker.LABEL}", "--format", "{{.ID}}").split()
-        if tags:
-            docker.result(host, "image", "rm", "--force", *sorted(set(tags)), deadline=120)
-            removed.append(f"{len(set(tags))} images")
-    removed += down(progress)
-    for folder in (cache_dir(), daemon.runtime()):
-        if folder.exists():
-            _remove_tree(folder)
-            removed.append(str(folder))
-            progress(f"removed {folder}")
-    return removed
-
-
-def _remove_tree(folder: Path) -> None:
-    # A daemon mounts its data root onto itself and leaves that behind.
-    mounts = Path("/proc/self/mountinfo")
-    mounted = [line.split()[4] for line in mounts.read_text().splitlines()] if mounts.exists() else []
-    for point in sorted(mounted, reverse=True):
-        if Path(point).is_relative_to(folder):
-            command.ask(["umount", "--lazy", point], check=False)
-    # Go keeps its module cache read-only.
-    for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o700)
-    shutil.rmtree(folder)
+def _check_disk(host: str) -> None:
+    folder = cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    # A daemon in another machine has its data on a disk that cannot be seen from here.
+    data = Path(docker.info(host, "DockerRootDir"))
+    hints = {folder: "free some space, or name a folder on another disk with HARNESS_CACHE"}
+    if host.startswith("unix://") and data.exists():
+        hints[data] = "free some space: `docker system df` shows what Docker's images and volumes use"
+    for place, hint in hints.items():
+        free = shutil.disk_usage(place).free
+        if free < DISK_NEEDED:
+            raise PreconditionFailed(
+                f"only {free / 2**30:.1f} GiB of disk are free, {DISK_NEEDED / 2**30:.0f} are needed",
+                where=str(place),
+                hint=hint,
+            )

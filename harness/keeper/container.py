@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.cluster import debian, docker
-from harness.cluster.cache import Progress, digest
+from harness.cluster.cache import Progress, digest, locked
 from harness.cluster.local import LocalCluster
 from harness.errors import PreconditionFailed
 
 NAME, VOLUME = "chaos-keeper", "chaos-keeper-ledger"
 LABEL, VERSION_LABEL = "chaos-harness=keeper", "chaos-harness.version"
-ASK_SECONDS = 1.0
+ASK_SECONDS = 5.0
 START_SECONDS = 20.0
 RESIDENT = Path(__file__).parent / "resident"
 PACKAGE = "harness/keeper/resident"
@@ -26,26 +26,32 @@ PACKAGE = "harness/keeper/resident"
 def ensure(cluster: LocalCluster, progress: Progress) -> None:
     """Have a living keeper of this very version beside the cluster; a living one is left alone in milliseconds.
 
-    Raises PreconditionFailed when it does not start.
+    One that cannot see Docker is replaced even if it owes: only a new one can heal. Raises PreconditionFailed when it
+    does not start.
     """
     version = _version(cluster)
+    if _serves(cluster, version, progress):
+        return
+    with locked("keeper", progress):
+        if _serves(cluster, version, progress):
+            return
+        progress("starting the keeper")
+        _start(cluster, version, progress)
+        _await(cluster, version)
+
+
+def _serves(cluster: LocalCluster, version: str, progress: Progress) -> bool:
+    """Say whether the keeper that answers is to stay."""
     found = _status(cluster.keeper_socket)
-    if found and found.get("version") == version:
-        return
-    if found and (found.get("live") or found.get("owed") or found.get("dead")):
+    # One that was given the socket of a daemon that was restarted since sees nothing; its ledger is on a volume.
+    if not found or found.get("docker") is False:
+        return False
+    if found.get("version") == version:
+        return True
+    busy = bool(found.get("live") or found.get("owed") or found.get("dead"))
+    if busy:
         progress("the keeper is an older one and has work to do: it is replaced another time")
-        return
-    progress("starting the keeper")
-    _start(cluster, version, progress)
-    _await(cluster, version)
-
-
-def remove(cluster: LocalCluster) -> None:
-    """Remove the keeper and its ledger."""
-    host = cluster.docker_host
-    docker.docker(host, "rm", "--force", NAME, check=False)
-    docker.docker(host, "volume", "rm", "--force", VOLUME, check=False)
-    cluster.keeper_socket.unlink(missing_ok=True)
+    return busy
 
 
 def _version(cluster: LocalCluster) -> str:

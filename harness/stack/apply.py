@@ -16,10 +16,9 @@ MANAGER = "harness-stack"
 PLURALS = {
     "NetworkPolicy": "networkpolicies",
     "PriorityClass": "priorityclasses",
-    "Ingress": "ingresses",
 }
 CLUSTER_SCOPED = frozenset(
-    {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass"}
+    {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 )
 FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount")
 """Kinds that others need; each is complete before what follows. The rest goes in one sweep."""

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from harness.cluster import command, gobuild
-from harness.cluster.cache import Progress, cache_dir
+from harness.cluster.cache import Progress, cache_dir, digest
 from harness.errors import PreconditionFailed
 
 MODULE, VERSION = "istio.io/api", "v1.27.3"
@@ -20,7 +20,7 @@ WANTED = ("destinationrules.networking.istio.io", "virtualservices.networking.is
 
 def definitions(progress: Progress) -> list[dict[str, Any]]:
     """Return the two definitions the gateway reads; the module is downloaded once."""
-    kept = cache_dir() / "istio" / f"{VERSION}.json"
+    kept = cache_dir() / "istio" / f"{VERSION}-{digest([], *WANTED)}.json"
     if not kept.exists():
         found = _select(_module(progress) / DEFINITIONS)
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,9 @@ def _module(progress: Progress) -> Path:
     argv = [gobuild.go(progress), "mod", "download", "-json", f"{MODULE}@{VERSION}"]
     folder = cache_dir() / "istio"
     folder.mkdir(parents=True, exist_ok=True)
-    answer = json.loads(command.ask(argv, deadline=180, env={"GOWORK": "off", "GOFLAGS": ""}, cwd=folder).stdout)
+    answer = json.loads(
+        command.ask(argv, deadline=command.DEADLINE_SECONDS, env={"GOWORK": "off", "GOFLAGS": ""}, cwd=folder).stdout
+    )
     if answer.get("Sum") != SUM:
         raise PreconditionFailed(
             f"{MODULE} {VERSION} is not the module that was chosen", why=f"its sum is {answer.get('Sum')}, not {SUM}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import anyio
@@ -14,51 +14,69 @@ from harness.errors import PreconditionFailed
 GATEWAY = "http://127.0.0.1:18080/v1/agents/agent-1/execute"
 HOST = "api.claude-ecosystem.com"
 PROMETHEUS = "http://127.0.0.1:19090/-/ready"
-NAMESPACES = ("claude-ecosystem-prod", "istio-system", "monitoring")
 ROLLOUT_SECONDS = 150.0
 ANSWER_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 
 
-def rolled_out(deployment: dict[str, Any]) -> bool:
-    """Say whether every replica is of the newest template and available, and none is left over."""
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+def replicas(objects: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return how many replicas each Deployment of the stack shall have, by namespace and name."""
+    found: dict[str, dict[str, int]] = {}
+    for item in objects:
+        if item["kind"] == "Deployment":
+            metadata = item["metadata"]
+            found.setdefault(metadata["namespace"], {})[metadata["name"]] = item["spec"].get("replicas", 1)
+    return found
+
+
+def rolled_out(deployment: Mapping[str, Any], wanted: int) -> bool:
+    """Say whether the wanted replicas are there, all of the newest template and available, and none left over."""
+    status = deployment.get("status", {})
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
     return status.get("observedGeneration", 0) >= deployment["metadata"]["generation"] and counts == [wanted] * 3
 
 
-async def well(kube: Kube, names: Iterable[str]) -> bool:
+async def well(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> bool:
     """Say whether the stack is up at this moment; ask once and wait for nothing."""
     try:
-        found = [item for namespace in NAMESPACES for item in await kube.list(deployments(namespace))]
-        present = {f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in found}
-        if set(names) - present or not all(rolled_out(item) for item in found):
-            return False
-        async with httpx.AsyncClient(timeout=3) as client:
+        for namespace, wanted in replicas(objects).items():
+            if _waiting(await kube.list(deployments(namespace)), wanted):
+                return False
+        async with _client(3) as client:
             return await _answers(client, GATEWAY) and await _answers(client, PROMETHEUS)
     except httpx.HTTPError:
         return False
 
 
-async def wait(kube: Kube) -> None:
+async def wait(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
     """Wait for every Deployment, then for gateway and Prometheus; raise PreconditionFailed with what is missing."""
-    for namespace in NAMESPACES:
-        await _deployments(kube, namespace)
-    async with httpx.AsyncClient(timeout=5) as client:
+    for namespace, wanted in replicas(objects).items():
+        await _deployments(kube, namespace, wanted)
+    async with _client(5) as client:
         for url in (GATEWAY, PROMETHEUS):
             await _answer(client, url)
 
 
-async def _deployments(kube: Kube, namespace: str) -> None:
+def _client(seconds: float) -> httpx.AsyncClient:
+    # Both ways in are on this machine: a proxy for the outside world cannot reach them.
+    return httpx.AsyncClient(timeout=seconds, trust_env=False)
+
+
+def _waiting(found: Iterable[Mapping[str, Any]], wanted: Mapping[str, int]) -> set[str]:
+    there = {item["metadata"]["name"]: item for item in found}
+    return {name for name, count in wanted.items() if name not in there or not rolled_out(there[name], count)}
+
+
+async def _deployments(kube: Kube, namespace: str, wanted: Mapping[str, int]) -> None:
     items, version = await kube.list_at(deployments(namespace))
-    waiting = {item["metadata"]["name"] for item in items if not rolled_out(item)}
+    waiting = _waiting(items, wanted)
     with anyio.move_on_after(ROLLOUT_SECONDS):
         if waiting:
             async for kind, seen in kube.watch(deployments(namespace), since=version):
-                if kind == "DELETED" or rolled_out(seen):
-                    waiting.discard(seen["metadata"]["name"])
-                else:
-                    waiting.add(seen["metadata"]["name"])
+                name = seen["metadata"]["name"]
+                if name in wanted:
+                    up = kind != "DELETED" and rolled_out(seen, wanted[name])
+                    (waiting.discard if up else waiting.add)(name)
                 if not waiting:
                     break
     if waiting:

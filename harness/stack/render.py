@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.cluster import docker
+from harness.cluster.cache import cache_dir
 from harness.cluster.local import LocalCluster
 from harness.errors import UsageError
-from harness.stack import source
+from harness.stack import overlays
 
 Object = dict[str, Any]
 
@@ -24,6 +27,28 @@ def objects(cluster: LocalCluster, overlay: str, images: Mapping[str, str]) -> l
         name = container["image"].rpartition(":")[0]
         container["image"] = images.get(name, container["image"])
     return found
+
+
+def kept(key: str) -> list[Object]:
+    """Return the objects that were deployed under a key, without putting them together again; nothing when unknown."""
+    try:
+        loaded: list[Object] = json.loads(_kept(key).read_text())
+    except (OSError, ValueError):
+        return []
+    return loaded
+
+
+def keep(key: str, found: list[Object]) -> None:
+    """Keep the objects that were deployed under a key."""
+    path = _kept(key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(found))
+    draft.replace(path)
+
+
+def _kept(key: str) -> Path:
+    return cache_dir() / "stack" / f"{key}.json"
 
 
 def _kustomize(cluster: LocalCluster, overlay: str) -> str:
@@ -45,7 +70,7 @@ def _kustomize(cluster: LocalCluster, overlay: str) -> str:
 def _archive() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.add(source.manifests(), "manifests")
+        archive.add(overlays.manifests(), "manifests")
     return buffer.getvalue()
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.cluster.cache import Progress, digest, project_root
-from harness.errors import UsageError
-from harness.stack import istio, wheels
+from harness.stack import istio, overlays, wheels
 
 IMAGES = {
     "claude-ecosystem/service": "service",
@@ -20,26 +19,9 @@ IMAGES = {
 """Image names of the manifests, and the folders under images/ that they are built from."""
 
 
-def manifests() -> Path:
-    """Return the folder of the stack's manifests."""
-    return project_root() / "stack" / "manifests"
-
-
-def overlays() -> list[str]:
-    """Return the names of the stack's variants."""
-    return sorted(path.parent.name for path in (manifests() / "overlays").glob("*/kustomization.yaml"))
-
-
-def check_overlay(overlay: str) -> None:
-    """Raise UsageError for a variant that does not exist."""
-    known = overlays()
-    if overlay not in known:
-        raise UsageError(f"no overlay {overlay!r}", where="stack/manifests/overlays", hint=f"one of {', '.join(known)}")
-
-
 def key(overlay: str) -> str:
     """Return a short hash of everything that decides what is deployed."""
-    return digest([manifests(), *_parts()], overlay, istio.VERSION)
+    return digest([overlays.manifests(), *_parts()], overlay, istio.VERSION, *istio.WANTED)
 
 
 def _parts() -> list[Path]:

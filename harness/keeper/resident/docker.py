@@ -13,6 +13,7 @@ HOST_LEVEL = ("unpause", "start")
 OPS = (*HOST_LEVEL, "pause", "stop", "exec", "nothing")
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 DOCKER_SECONDS = 30.0
+PING_SECONDS = 2.0
 OUTPUT_BYTES = 65536
 
 
@@ -45,11 +46,11 @@ class Docker:
     def __init__(self, path: str, cluster: str) -> None:
         self.path, self.cluster = path, cluster
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    def ask(self, method: str, path: str, body: Any = None, seconds: float = DOCKER_SECONDS) -> tuple[int, bytes]:
         """Send one request and return status and body; raises Refused when no answer comes."""
-        connection = http.client.HTTPConnection("docker", timeout=DOCKER_SECONDS)
+        connection = http.client.HTTPConnection("docker", timeout=seconds)
         connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(DOCKER_SECONDS)
+        connection.sock.settimeout(seconds)
         try:
             connection.sock.connect(self.path)
             headers = {"Content-Type": "application/json"} if body is not None else {}
@@ -60,6 +61,14 @@ class Docker:
             raise Refused("failed", f"Docker did not answer {method} {path}", repr(error)) from error
         finally:
             connection.close()
+
+    def answers(self) -> bool:
+        """Say whether the daemon answers; one that was restarted has another socket than the one that was mounted."""
+        try:
+            status, _ = self.ask("GET", "/_ping", seconds=PING_SECONDS)
+        except Refused:
+            return False
+        return status == 200
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         """Describe one container of our cluster; None when there is none by that name."""

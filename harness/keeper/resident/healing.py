@@ -160,11 +160,17 @@ class Keeper:
         return {"left": left}
 
     def status(self) -> dict[str, Any]:
-        """Say who is connected and what is owed."""
+        """Say who is connected, what is owed, and whether Docker answers."""
+        answers = self.docker.answers()
         with self.ledger.lock:
-            owed = [fault for faults in self.ledger.runs.values() for fault in faults]
-            dead = [run for run in self.ledger.runs if run != self.live]
-            return {"version": self.version, "live": self.live, "owed": owed, "dead": dead, "errors": dict(self.errors)}
+            return {
+                "version": self.version,
+                "docker": answers,
+                "live": self.live,
+                "owed": [fault for faults in self.ledger.runs.values() for fault in faults],
+                "dead": [run for run in self.ledger.runs if run != self.live],
+                "errors": dict(self.errors),
+            }
 
     def expire(self, run: str, why: str) -> None:
         """End a run for good and heal what it registered, in the background."""

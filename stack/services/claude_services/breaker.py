@@ -118,7 +118,7 @@ class WindowBreaker:
         self._in_a_row = self._in_a_row + 1 if failed else 0
         failures = sum(bad for _, bad in self._calls)
         busy = len(self._calls) >= self._limits.volume_threshold
-        bad_window = failed and busy and failures >= self._limits.error_ratio * len(self._calls)
+        bad_window = busy and failures >= self._limits.error_ratio * len(self._calls)
         if self._in_a_row >= self._limits.failure_threshold or bad_window:
             self._move(State.OPEN)
 

@@ -10,11 +10,8 @@ from harness.cluster import cache, local
 from harness.cluster.local import LocalCluster
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("HARNESS_CACHE", str(folder))
-    return folder
+def test_a_named_folder_is_not_the_cache_itself(tmp_path: Path) -> None:
+    assert cache.cache_dir().parent == tmp_path / "cache"
 
 
 def sources(folder: Path) -> Path:
@@ -77,13 +74,13 @@ def test_a_saved_cluster_is_read_back_as_it_was(own_cache: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "chaos-local"}'])
 def test_a_damaged_record_means_no_cluster(own_cache: Path, text: str) -> None:
-    own_cache.mkdir()
+    own_cache.mkdir(parents=True)
     local.record_path().write_text(text)
     assert local.current() is None
 
 
 def test_a_forgotten_cluster_is_gone(own_cache: Path) -> None:
-    own_cache.mkdir()
+    own_cache.mkdir(parents=True)
     local.record_path().write_text("{}")
     local.forget()
     local.forget()

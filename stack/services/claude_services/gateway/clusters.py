@@ -10,7 +10,8 @@ from claude_services.json_objects import Json
 
 TYPE = "type.googleapis.com/envoy"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-LOAD_BALANCERS = {"ROUND_ROBIN": "ROUND_ROBIN", "LEAST_REQUEST": "LEAST_REQUEST", "RANDOM": "RANDOM"}
+# Istio and Envoy have the same words for these.
+LOAD_BALANCERS = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
 
 
 def name(destination: Json) -> str:
@@ -106,7 +107,7 @@ def _balance(cluster: Json, balancer: Any, where: str) -> None:
     simple = known.get("simple", "LEAST_REQUEST")
     if simple not in LOAD_BALANCERS:
         raise Refused(f"{where}.loadBalancer.simple", f"is not one of {', '.join(LOAD_BALANCERS)}: {simple!r}")
-    cluster["lb_policy"] = LOAD_BALANCERS[simple]
+    cluster["lb_policy"] = simple
 
 
 def _outliers(cluster: Json, detection: Any, where: str) -> None:

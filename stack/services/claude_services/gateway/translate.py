@@ -6,6 +6,7 @@ import json
 
 from claude_services.gateway import clusters, routes
 from claude_services.gateway.clusters import TYPE
+from claude_services.gateway.fields import Refused
 from claude_services.gateway.mesh import Mesh
 from claude_services.json_objects import Json
 
@@ -18,6 +19,14 @@ def files(mesh: Mesh, *, gateway: str, folder: str) -> dict[str, str]:
 
     Raises Refused when a resource says something that is not understood; then no file changes.
     """
+    try:
+        return _files(mesh, gateway, folder)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # A resource of another shape than expected must not end the control plane either.
+        raise Refused("mesh", f"a resource cannot be read: {error!r}") from error
+
+
+def _files(mesh: Mesh, gateway: str, folder: str) -> dict[str, str]:
     chosen = [
         virtual_service
         for _, virtual_service in sorted(mesh.virtual_services.items())

@@ -1,0 +1,118 @@
+"""Take the local cluster down again, and on request everything else the harness made on this machine."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from harness.cluster import command, daemon, docker, kind, local
+from harness.cluster.cache import Progress, cache_dir, locked
+from harness.errors import PreconditionFailed
+
+OURS = f"label={docker.LABEL}"
+DEADLINE_SECONDS = 120.0
+
+
+def down(progress: Progress) -> list[str]:
+    """Remove the local cluster, the keeper and their network; keep what was built. Return what was removed."""
+    with locked("up", progress), locked("stack", progress):
+        removed = _cluster(_host(progress))
+        if daemon.stop():
+            removed.append("the private Docker daemon")
+    _say(removed, progress)
+    return removed
+
+
+def clean(progress: Progress) -> list[str]:
+    """Remove everything the harness made on this machine: cluster, images, daemon and cache."""
+    there = [folder for folder in (cache_dir(), daemon.runtime()) if folder.exists()]
+    with locked("up", progress), locked("stack", progress):
+        host = _host(progress)
+        removed = _cluster(host)
+        if host and host != daemon.private_host():
+            removed += _images(host)
+        if daemon.stop():
+            removed.append("the private Docker daemon")
+        for folder in (cache_dir(), daemon.runtime()):
+            if folder.exists():
+                _remove_tree(folder)
+    removed += map(str, there)
+    _say(removed, progress)
+    return removed
+
+
+def _say(removed: list[str], progress: Progress) -> None:
+    for name in removed:
+        progress(f"removed {name}")
+
+
+def _host(progress: Progress) -> str | None:
+    host, cluster = daemon.find(), local.current()
+    if host is None and daemon.exists():
+        # Its containers outlive it, and only a daemon can remove them.
+        host = daemon.ensure(progress)
+    if cluster and host != cluster.docker_host:
+        raise PreconditionFailed(
+            "the local cluster's Docker daemon does not answer",
+            where=cluster.docker_host,
+            why="only it can remove the cluster's containers",
+            hint=f"start Docker and try again; if it is gone for good, remove {cache_dir()}",
+        )
+    return host
+
+
+def _cluster(host: str | None) -> list[str]:
+    removed = [*_containers(host), *_volumes(host), *_network(host)] if host else []
+    for file in (kind.kubeconfig_path(), local.record_path()):
+        if file.exists():
+            file.unlink()
+            removed.append(str(file))
+    # Whatever the keeper's ledger names is gone with the nodes.
+    shutil.rmtree(cache_dir() / "keeper", ignore_errors=True)
+    return removed
+
+
+def _containers(host: str) -> list[str]:
+    # The keeper first: it would start the nodes again that its ledger names.
+    ours = sorted(docker.states(host, OURS))
+    if ours:
+        docker.docker(host, "rm", "--force", "--volumes", *ours, deadline=DEADLINE_SECONDS)
+    return [*ours, *kind.delete(host)]
+
+
+def _volumes(host: str) -> list[str]:
+    names = docker.docker(host, "volume", "ls", "--quiet", "--filter", OURS).split()
+    if names:
+        docker.docker(host, "volume", "rm", "--force", *names)
+    return [f"volume {name}" for name in names]
+
+
+def _network(host: str) -> list[str]:
+    gone = bool(kind.owns_network(host)) and docker.result(host, "network", "rm", kind.NETWORK).returncode == 0
+    return [f"network {kind.NETWORK}"] if gone else []
+
+
+def _images(host: str) -> list[str]:
+    before = _listed(host)
+    if before:
+        docker.result(host, "image", "rm", "--force", *sorted(before), deadline=DEADLINE_SECONDS)
+    gone = len(before - _listed(host))
+    return [f"{gone} images"] if gone else []
+
+
+def _listed(host: str) -> set[str]:
+    return set(docker.docker(host, "image", "ls", "--filter", OURS, "--format", "{{.ID}}").split())
+
+
+def _remove_tree(folder: Path) -> None:
+    # A daemon mounts its data root onto itself and leaves that behind.
+    mounts = Path("/proc/self/mountinfo")
+    mounted = [line.split()[4] for line in mounts.read_text().splitlines()] if mounts.exists() else []
+    for point in sorted(mounted, reverse=True):
+        if Path(point).is_relative_to(folder):
+            command.ask(["umount", "--lazy", point], check=False)
+    # Go keeps its module cache read-only.
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+    shutil.rmtree(folder)

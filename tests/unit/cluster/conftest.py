@@ -1,0 +1,106 @@
+"""A cache folder of its own for each test, and a Docker daemon that lives in this process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import cache, docker, kind, local
+
+HOST = "unix:///fake/docker.sock"
+NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2", "chaos-local-worker3")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    return cache.cache_dir()
+
+
+@dataclass
+class Container:
+    labels: tuple[str, ...] = ()
+    network: str = ""
+    state: str = "running"
+
+    def passes(self, wanted: str) -> bool:
+        kind_of, _, value = wanted.partition("=")
+        return value in self.labels if kind_of == "label" else value == self.network
+
+
+@dataclass
+class FakeDocker:
+    """Containers, networks, volumes and images; `refuse` names the words of commands that fail, and why."""
+
+    containers: dict[str, Container] = field(default_factory=dict)
+    networks: dict[str, dict[str, str]] = field(default_factory=dict)
+    volumes: list[str] = field(default_factory=list)
+    images: dict[str, str] = field(default_factory=dict)
+    info: dict[str, str] = field(default_factory=lambda: {"DockerRootDir": "/nowhere", "CgroupVersion": "2"})
+    refuse: dict[str, str] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def nodes(self, network: str = kind.NETWORK, state: str = "running") -> None:
+        for name in NODES:
+            role = "control-plane" if name.endswith("plane") else "worker"
+            labels = (f"io.x-k8s.kind.cluster={local.NAME}", f"io.x-k8s.kind.role={role}")
+            self.containers[name] = Container(labels, network, state)
+
+    def own_network(self) -> None:
+        self.networks[kind.NETWORK] = dict([docker.LABEL.split("=")])
+
+    def result(self, host: str, *args: str, check: bool = False, **_: object) -> subprocess.CompletedProcess[str]:
+        self.calls.append(" ".join(args))
+        why = next((why for words, why in self.refuse.items() if words in " ".join(args)), None)
+        out = self._answer(args) if why is None else None
+        assert not check or out is not None, args
+        return subprocess.CompletedProcess(args, 0 if out is not None else 1, out or "", why or "")
+
+    def _answer(self, args: tuple[str, ...]) -> str | None:
+        match args:
+            case ("ps", *words):
+                filters = [words[at + 1] for at, word in enumerate(words) if word == "--filter"]
+                found = {n: c for n, c in self.containers.items() if all(c.passes(wanted) for wanted in filters)}
+                return "\n".join(f"{name}\t{found[name].state}" for name in found)
+            case ("info", "--format", template):
+                return self.info[template.strip("{}.")]
+            case ("rm", *names):
+                for name in names:
+                    self.containers.pop(name, None)
+            case ("start" | "unpause", *names):
+                for name in names:
+                    self.containers[name].state = "running"
+            case ("network", "inspect", *_, name):
+                return json.dumps(self.networks[name]) if name in self.networks else None
+            case ("network", "create", *_, name):
+                self.networks[name] = dict([docker.LABEL.split("=")])
+            case ("network", "rm", name):
+                del self.networks[name]
+            case ("volume", "ls", *_):
+                return "\n".join(self.volumes)
+            case ("volume", "rm", "--force", *names):
+                self.volumes = [name for name in self.volumes if name not in names]
+            case ("image", "ls", *_):
+                return "\n".join(self.images.values())
+            case ("image", "inspect", *_, tag):
+                return self.images.get(tag)
+            case ("image", "rm", *names):
+                self.images = {tag: i for tag, i in self.images.items() if tag not in names and i not in names}
+            case ("tag", source, tag):
+                self.images[tag] = self.images.get(source, source)
+            case ("pull", *_, image):
+                self.images[image] = image
+        return ""
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
+    made = FakeDocker()
+    monkeypatch.setattr(docker, "result", made.result)
+    monkeypatch.setattr(docker, "ping", lambda host, deadline=1.0: host == HOST)
+    monkeypatch.setenv("DOCKER_HOST", HOST)
+    return made

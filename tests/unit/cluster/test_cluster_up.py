@@ -1,0 +1,211 @@
+"""Bringing the cluster up: what is left alone, what is repaired, what is made anew, and what is refused."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.cluster import cache, daemon, kind, local, nodeimage, shim, up
+from harness.errors import PreconditionFailed
+from tests.unit.cluster.conftest import HOST, NODES, FakeDocker
+
+PAUSED, STOPPED = "paused", "exited"
+
+
+@pytest.fixture
+def machine(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
+    """A machine with a published node image, on which kind makes nodes and every node becomes ready."""
+    fake.images[nodeimage.PUBLISHED] = "node"
+
+    def run(argv: list[str], what: str, *_: Any, **__: Any) -> None:
+        fake.calls.append(what)
+        kind.kubeconfig_path().touch()
+        fake.nodes()
+
+    monkeypatch.setattr(daemon, "ensure", lambda progress: HOST)
+    monkeypatch.setattr(kind.command, "run", run)
+    monkeypatch.setattr(kind, "executable", lambda progress: "kind")
+    monkeypatch.setattr(kind, "check_ports", lambda config: fake.calls.append("check ports"))
+    monkeypatch.setattr(kind, "export_kubeconfig", lambda host, progress: None)
+    monkeypatch.setattr(shim, "needed", lambda: False)
+    monkeypatch.setattr(up, "not_ready", lambda cluster, since=None: [])
+    return fake
+
+
+@pytest.fixture
+def made(machine: FakeDocker) -> FakeDocker:
+    """A machine with a cluster that `up` has made."""
+    up.up(lambda line: None)
+    machine.calls.clear()
+    return machine
+
+
+def said() -> tuple[list[str], local.LocalCluster]:
+    lines: list[str] = []
+    return lines, up.up(lines.append)
+
+
+def creations(machine: FakeDocker) -> int:
+    return machine.calls.count("creating the cluster")
+
+
+def test_a_cluster_is_made_where_there_is_none(machine: FakeDocker) -> None:
+    _, cluster = said()
+    assert set(cluster.nodes) == set(NODES)
+    assert local.current() == cluster
+    assert creations(machine) == 1
+
+
+def test_a_cluster_that_is_well_is_left_alone(made: FakeDocker) -> None:
+    lines, _ = said()
+    assert lines == []
+    assert {call.split()[0] for call in made.calls} == {"ps"}
+
+
+def test_a_frozen_node_is_woken_and_a_stopped_one_started(made: FakeDocker) -> None:
+    made.containers[NODES[1]].state, made.containers[NODES[2]].state = PAUSED, STOPPED
+    said()
+    assert {node.state for node in made.containers.values()} == {"running"}
+    assert creations(made) == 0
+
+
+def test_a_cluster_that_lost_a_node_is_made_anew(made: FakeDocker) -> None:
+    del made.containers[NODES[3]]
+    lines, _ = said()
+    assert creations(made) == 1
+    assert any("3 of 4 nodes are left" in line for line in lines)
+
+
+@pytest.mark.parametrize("change", ["kind-config.yaml", "images/audit/policy.yaml", "record"])
+def test_a_cluster_of_another_version_is_made_anew(
+    made: FakeDocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
+) -> None:
+    if change == "record":
+        local.forget()
+    else:
+        root = tmp_path / "project"
+        for name in ("kind-config.yaml", "images/audit/policy.yaml"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes((cache.project_root() / name).read_bytes())
+        (root / change).write_text((root / change).read_text() + "# changed\n")
+        monkeypatch.setattr(up, "project_root", lambda: root)
+    lines, cluster = said()
+    assert any("another version" in line for line in lines)
+    assert creations(made) == 1
+    assert up.is_current(cluster)
+
+
+def test_another_node_recipe_concerns_only_a_cluster_that_was_built_from_it(
+    made: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodeimage, "built_tag", lambda: "harness.local/node:other")
+    assert up.healthy()
+
+
+def test_a_cluster_whose_record_has_no_key_is_made_anew(made: FakeDocker) -> None:
+    text = local.record_path().read_text()
+    local.record_path().write_text(text.replace('"key"', '"other"'))
+    said()
+    assert creations(made) == 1
+
+
+def test_a_repair_needs_no_free_disk(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.containers[NODES[1]].state = PAUSED
+    monkeypatch.setattr(up, "DISK_NEEDED", 2**80)
+    said()
+    assert creations(made) == 0
+
+
+def test_a_creation_looks_at_the_daemons_disk_too(machine: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        def __init__(self, free: int) -> None:
+            self.free = free
+
+    machine.info["DockerRootDir"] = "/"
+    monkeypatch.setattr(up.shutil, "disk_usage", lambda path: Usage(0 if str(path) == "/" else 2**40))
+    with pytest.raises(PreconditionFailed, match="GiB of disk are free") as refused:
+        said()
+    assert refused.value.where == "/"
+
+
+def test_a_taken_port_does_not_cost_the_cluster(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(config: object) -> None:
+        raise PreconditionFailed("port 18080 is taken")
+
+    made.containers[NODES[0]].state = STOPPED
+    monkeypatch.setattr(kind, "check_ports", taken)
+    with pytest.raises(PreconditionFailed, match="18080"):
+        said()
+    assert set(made.containers) == set(NODES)
+
+
+def test_ports_are_not_asked_for_while_the_control_plane_holds_them(made: FakeDocker) -> None:
+    made.containers[NODES[1]].state = STOPPED
+    said()
+    assert "check ports" not in made.calls
+
+
+def test_a_foreign_cluster_of_the_same_name_is_left_alone(machine: FakeDocker) -> None:
+    machine.nodes(network="kind")
+    with pytest.raises(PreconditionFailed, match="did not make") as refused:
+        said()
+    assert "kind delete cluster" in refused.value.hint
+    assert set(machine.containers) == set(NODES)
+
+
+def test_a_foreign_network_of_the_same_name_is_left_alone(machine: FakeDocker) -> None:
+    machine.networks[kind.NETWORK] = {}
+    with pytest.raises(PreconditionFailed, match="did not make"):
+        said()
+
+
+def test_another_subnet_is_taken_where_the_first_is_in_use(machine: FakeDocker) -> None:
+    machine.refuse[kind.SUBNETS[0]] = "Pool overlaps with other one on this address space"
+    said()
+    assert any(kind.SUBNETS[1] in call for call in machine.calls)
+
+
+def test_a_network_without_any_free_subnet_says_why(machine: FakeDocker) -> None:
+    machine.refuse["network create"] = "Pool overlaps with other one on this address space"
+    with pytest.raises(PreconditionFailed, match="cannot be created") as refused:
+        said()
+    assert refused.value.why.count("Pool overlaps") == len(kind.SUBNETS)
+
+
+def test_the_daemons_machine_says_which_cgroups_there_are(machine: FakeDocker) -> None:
+    machine.info["CgroupVersion"] = "1"
+    lines, _ = said()
+    assert any("cgroup v1" in line for line in lines)
+
+
+def test_macos_is_told_plainly(machine: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(PreconditionFailed, match="macOS is not supported yet"):
+        said()
+    assert machine.calls == []
+
+
+@pytest.mark.parametrize(("phase", "waiting"), [("Succeeded", []), ("Failed", []), ("Pending", ["pod job"])])
+def test_a_pod_that_has_ended_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, phase: str, waiting: list[str]
+) -> None:
+    class Kube:
+        async def __aenter__(self) -> Kube:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        async def get(self, path: str) -> dict[str, Any]:
+            return {"status": {"availableReplicas": 1}}
+
+        async def list(self, path: str) -> list[dict[str, Any]]:
+            return [{"metadata": {"name": "job"}, "status": {"phase": phase}}] if path.endswith("pods") else []
+
+    monkeypatch.setattr(up.Kube, "connect", lambda *_: Kube())
+    cluster = local.LocalCluster("c", Path("k"), HOST, kind.NETWORK, {}, "c", Path("s"))
+    assert anyio.run(up._not_ready, cluster, 0.0) == waiting
