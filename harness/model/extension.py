@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect")
 LONGEST = {"baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
-FASTEST = 5000.0
+# What one process of the load can keep up with.
 MAX_RATE = 2000.0
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
 INHERITED = ("objective",)
@@ -92,7 +92,7 @@ def _sets(section: Section) -> frozenset[str]:
 def _load(section: Section) -> LoadSpec:
     return LoadSpec(
         workload=section.get("workload", _one_of(WORKLOADS), "", required=f"one of {', '.join(WORKLOADS)}"),
-        rate=section.get("rate", _bounded(units.rate, FASTEST), 1.0, required="operations per second, like 50/s"),
+        rate=section.get("rate", _bounded(units.rate, MAX_RATE), 1.0, required="operations per second, like 50/s"),
         ramp=section.get("ramp", _bounded(units.duration, LONGEST["baseline"]), 0.0),
     )
 

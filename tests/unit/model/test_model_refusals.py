@@ -43,7 +43,7 @@ CASES = {
     "unknown set": (("sets: [local", "sets: [lokal"), 25, "there is no set 'lokal'"),
     "load not a mapping": (("load: {workload: mixed, rate: 50/s}", "load: 50"), 26, "'load' must be a mapping, not 50"),
     "unknown workload": (("workload: mixed", "workload: mixd"), 26, "did you mean 'mixed'?"),
-    "rate too high": (("50/s", "50000/s"), 26, "'50000/s' is not between 0 and 5000"),
+    "rate too high": (("50/s", "2001/s"), 26, "'2001/s' is not between 0 and 2000"),
     "unknown objective": (("recovery: {", "recovry: {"), 30, "unknown key 'recovry' in 'objectives'"),
     "objective parameter": (("within: 30s", "whithin: 30s"), 30, "unknown key 'whithin' in 'recovery'"),
     "objective without number": ((RECOVERY, "latency: {why: slow}"), 30, "'latency' needs one of p50, p95, p99"),
