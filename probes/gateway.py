@@ -14,12 +14,13 @@ SCRAPE_SECONDS = 2.0
 
 def status(
     url: str | None = None,
-    host: str = settings.GATEWAY_HOST,
+    host: str | None = None,
     path: str = "/api/v1/agents/agent-1",
     timeout: float = 5.0,
 ) -> int:
     """Return the status of one request through the gateway, or 0 when no answer came."""
-    return http.status(settings.gateway(url).rstrip("/") + path, host=host, timeout=timeout)
+    address = settings.gateway(url).rstrip("/") + path
+    return http.status(address, host=settings.gateway_host(host), timeout=timeout)
 
 
 def ejected(wait: float = 0.0, configuration: settings.Settings = None) -> int:

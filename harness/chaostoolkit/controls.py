@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.model import SUFFIXES
+
 if TYPE_CHECKING:
     from harness.chaostoolkit.live import Live
     from harness.model.experiment import Experiment
 
 _live: Live | None = None
-SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def before_experiment_control(context: dict[str, Any]) -> None:
@@ -29,9 +30,13 @@ def before_experiment_control(context: dict[str, Any]) -> None:
     from harness.chaostoolkit.live import Live
     from harness.engine.options import Options
     from harness.errors import HarnessError
+    from harness.model import document
 
     try:
-        begun = Live(_experiment(context), Options(say=_say))
+        experiment = _experiment(context)
+        if remark := document.unpromised(experiment):
+            _say(remark)
+        begun = Live(experiment, Options(say=_say))
         begun.start()
     except HarnessError as error:
         raise InterruptExecution(str(error)) from error
@@ -65,9 +70,12 @@ def after_experiment_control(context: Mapping[str, Any], state: dict[str, Any]) 
         "dir": str(outcome.dir),
         "reason": outcome.reason,
     }
-    if outcome.verdict == "DEVIATED":
+    if outcome.right:
+        # A deviation that was declared is what was wanted, whatever Chaos Toolkit's own look at the hypothesis found.
+        state["deviated"] = state.get("deviated", False) and outcome.verdict != "DEVIATED"
+    elif outcome.verdict in ("DEVIATED", "PASS"):
         state["deviated"] = True
-    if not outcome.right and outcome.verdict != "DEVIATED":
+    else:
         state["status"] = "aborted" if outcome.verdict == "ABORTED" else "failed"
 
 
@@ -83,13 +91,11 @@ def _experiment(context: Mapping[str, Any]) -> Experiment:
     """Load the document that is being run; Chaos Toolkit tells a control its content, not its file."""
     from harness.model import document
 
-    slo = Path(document.SLO_FILE)
-    defaults = document.defaults(slo) if slo.exists() else None
-    for path in (Path(word) for word in sys.argv[1:] if word.endswith(SUFFIXES)):
-        if path.is_file() and document.is_experiment(path):
-            return document.load(path, defaults)
-    known = {key: value for key, value in context.items() if key in document.TOP}
-    return document.loads(json.dumps(known), Path("experiment.yaml"), defaults)
+    for path in (Path(word).resolve() for word in sys.argv[1:]):
+        if path.suffix in SUFFIXES and path.is_file() and document.is_experiment(path):
+            return document.load(path, document.defaults_for(path))
+    known, path = {key: value for key, value in context.items() if key in document.TOP}, Path("experiment.yaml")
+    return document.loads(json.dumps(known), path, document.defaults_for(path), promised=True)
 
 
 def _say(line: str) -> None:

@@ -2,12 +2,14 @@
 
 The run lives in a thread of its own: preflight, plan, load, baseline and every watcher before the first call; hold,
 heal, recovery and judgement after `finish`. Signals stay with whoever drives; a process that dies is healed after by
-the keeper, as with any run.
+the keeper, as with any run. Nobody waits for the run for ever: what takes too long is cut, and undone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
@@ -21,11 +23,15 @@ from harness.engine import method, plan
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, InjectionFailed
+from harness.errors import AbortTriggered, InjectionFailed, UndoFailed
 from harness.model.experiment import Activity, Experiment
 from harness.model.plan import PlannedFault
 
 T = TypeVar("T")
+# What a call may take besides the phases: preflight, evidence, injections with deadlines of their own.
+SPARE_SECONDS = 1800.0
+# What a run that was cut may take: the undo, a look whether it was done, the end of the load, the report.
+UNDO_SECONDS = 180.0
 _current: Live | None = None
 
 
@@ -43,6 +49,9 @@ class Live:
         self.outcome: Outcome | None = None
         self._failure: BaseException | None = None
         self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._whole: anyio.CancelScope | None = None
+        self._cut_why = ""
         self._portal: BlockingPortal | None = None
         self._session: Session | None = None
         self._over: anyio.Event | None = None
@@ -52,9 +61,15 @@ class Live:
         """Begin the run and return when its baseline is over; raises whatever kept it from beginning."""
         global _current
         self._thread.start()
-        self._ready.wait()
+        try:
+            began = self._ready.wait(self._patience())
+        except KeyboardInterrupt:
+            self._cut("interrupted")
+            raise
+        if not began:
+            self._cut(f"it had not begun after {self._patience():g} s")
         if self._portal is None:
-            self._thread.join()
+            self._thread.join(UNDO_SECONDS)
             raise self._why()
         _current = self
 
@@ -84,27 +99,73 @@ class Live:
         """Let the run go on to its verdict, or cut it short for a reason; raises what ended it otherwise."""
         global _current
         _current = None if _current is self else _current
-        with contextlib.suppress(AbortTriggered):  # then the run is on its way to a verdict by itself
-            self._call(self._end, abort)
-        self._thread.join()
+        try:
+            if abort:
+                self._pull(abort)
+            else:
+                with contextlib.suppress(AbortTriggered):  # then the run is on its way to a verdict by itself
+                    self._call(self._end)
+            self._thread.join(UNDO_SECONDS if abort else self._patience())
+        except KeyboardInterrupt:
+            self._pull("interrupted")
+            self._thread.join(UNDO_SECONDS)
+            raise
+        if self._thread.is_alive():
+            self._cut("it did not end")
         if self.outcome is None:
             raise self._why()
         return self.outcome
 
+    def _patience(self) -> float:
+        phases, caps = self.experiment.phases, self.experiment.blast_radius
+        targets = caps.pods + caps.nodes
+        return SPARE_SECONDS + phases.baseline + phases.hold + phases.recovery * (2 + targets)
+
+    def _pull(self, reason: str) -> None:
+        """Abort the run as any trigger does, in whatever phase it is; it undoes and judges."""
+        session, loop = self._session, self._loop
+        if session and loop:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
+                loop.call_soon_threadsafe(session.abort.pull, "driver", reason)
+        elif self._thread.is_alive():
+            self._cut(reason)
+
+    def _cut(self, why: str) -> None:
+        """End a run that has not come to its method, or does not end; raises UndoFailed when it goes on even so."""
+        self._cut_why = why
+        if self._loop and self._whole:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._whole.cancel)
+        self._thread.join(UNDO_SECONDS)
+        if self._thread.is_alive():
+            raise UndoFailed(
+                "the run was cut and does not end", why=why, hint="`harness undo` once this process is gone"
+            )
+
     def _why(self) -> BaseException:
         if self._failure:
             return self._failure
+        if self._cut_why:
+            return AbortTriggered("the run was cut short", why=self._cut_why)
         reason = self.outcome.reason if self.outcome else "it ended by itself"
         return InjectionFailed("the run ended before its method began", why=reason)
 
     def _run(self) -> None:
         try:
-            self.outcome = anyio.run(engine.execute, self.experiment, self.options, self._walk)
+            self.outcome = anyio.run(self._execute)
         except BaseException as error:  # raised again in the thread that drives
             self._failure = error
         finally:
             self._portal = None
             self._ready.set()
+
+    async def _execute(self) -> Outcome | None:
+        with anyio.CancelScope() as self._whole:
+            self._loop = asyncio.get_running_loop()
+            if self._cut_why:
+                self._whole.cancel()
+            return await engine.execute(self.experiment, self.options, self._walk)
+        return None
 
     async def _walk(self, session: Session) -> None:
         self._session, self._over = session, anyio.Event()
@@ -122,9 +183,21 @@ class Live:
         if portal is None or session is None:
             raise AbortTriggered("the run no longer takes orders", why=reason)
         try:
-            return portal.call(act, session, *arguments)
-        except (CancelledError, RuntimeError) as error:
+            step = portal.start_task_soon(act, session, *arguments)
+        except RuntimeError as error:  # the portal has closed since
             raise AbortTriggered("the run was cut short", why=session.abort.reason or str(error)) from None
+        try:
+            return step.result(self._patience())
+        except TimeoutError:
+            if step.done():
+                raise
+            why = f"a step took longer than {self._patience():g} s"
+            self._pull(why)
+            raise AbortTriggered("the run was cut short", why=why) from None
+        except CancelledError:
+            raise AbortTriggered("the run was cut short", why=session.abort.reason) from None
+        except BaseExceptionGroup as group:
+            raise method.first(group) from group
 
     async def _perform(self, session: Session, name: str) -> dict[str, Any]:
         activity = next((one for one in session.experiment.method if one.name == name and one.fault), None)
@@ -138,14 +211,24 @@ class Live:
         assert activity.fault
         before = session.plan
         alone = replace(session.experiment, method=(activity,))
-        number = len(session.experiment.method) + 1
-        added = await plan.resolve(session.kube, alone, run=f"{before.run}-{number}", seed=before.seed)
+        run = f"{before.run}-{len(session.experiment.method) + 1}"
+        # What is broken now is not broken twice; what was healed may be picked again, as the seed says.
+        taken = frozenset(fault.victim.uid for fault in session.owed.values())
+        added = await plan.resolve(session.kube, alone, run=run, seed=before.seed, taken=taken)
         faults = (*before.faults, *added.faults)
         plan.require_caps(session.experiment, faults)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))
-        session.plan = replace(before, faults=faults, resolved=added.resolved)
+        session.plan = replace(before, faults=faults, resolved=plan.resolved(faults))
         session.write(
-            "plan", intent=before.intent, resolved=added.resolved, faults=[plan.record(one) for one in added.faults]
+            "plan",
+            intent=before.intent,
+            resolved=session.plan.resolved,
+            caps=dataclasses.asdict(session.experiment.blast_radius),
+            faults=[plan.record(one) for one in added.faults],
+            objectives=[
+                {"checker": objective.checker, "parameters": dict(objective.parameters)}
+                for objective in session.experiment.objectives
+            ],
         )
         await method.inject_in_groups(session, added.faults, activity.fault.target.at_once)
         return added.faults
@@ -154,8 +237,6 @@ class Live:
         owed = [fault for fault in faults if fault.id in session.owed]
         await method.settle(session, owed, session.experiment.phases.recovery)
 
-    async def _end(self, session: Session, abort: str) -> None:
+    async def _end(self, _: Session) -> None:
         assert self._over
-        if abort:
-            session.abort.pull("driver", abort)
         self._over.set()

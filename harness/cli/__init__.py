@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from typing import Any
 
@@ -25,7 +27,8 @@ COMMANDS = {
     "runs": "Which runs were there?",
     "show": "Show a run: its end, or its log.",
     "report": "Rebuild a run's report from its journal.",
-    "explain": "Explain a fault, an objective, a verdict, an error or an exit code.",
+    "crds": "Print the definitions of the harness's resources, for a cluster that is not the local one.",
+    "explain": "Explain a fault, an objective, a row of a report, a verdict, an error or an exit code.",
 }
 
 EXIT_CODES = """\b
@@ -66,6 +69,39 @@ class Lazy(click.Group):
             raise
 
 
+class Patient(io.RawIOBase):
+    """A stream whose reader may leave (`| head`): what comes after goes nowhere, and the command to its own end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except BrokenPipeError:
+            return len(data)
+
+
+def _outlive_readers() -> None:
+    # click would end the command with 1, which means DEVIATED.
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            raw = io.BufferedWriter(Patient(stream.fileno()))
+            buffering = stream.line_buffering
+            patient = io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=buffering)
+            setattr(sys, name, patient)
+
+
 @click.group(
     cls=Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
@@ -76,6 +112,7 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one clear error and exit code 4, never in a traceback."""
+    _outlive_readers()
     try:
         group.main(standalone_mode=False)
     except click.ClickException as error:
@@ -86,8 +123,6 @@ def main() -> None:
     except HarnessError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception:
         import traceback
 

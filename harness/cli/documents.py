@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import Exit, HarnessError, UsageError
-from harness.model import document
+import click
+
+from harness.errors import Exit, HarnessError
+from harness.model import SUFFIXES, document
 from harness.model.experiment import Experiment
 
 
-def load(paths: Iterable[Path], *, only: str | None = None) -> list[Experiment]:
-    """Load every experiment below `paths`, in a stable order; `only` keeps those of one set.
-
-    Raises UsageError for a file that is not a valid experiment.
-    """
-    defaults = slo()
-    found: list[Experiment] = []
-    for path in paths:
-        files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
-        for file in files:
-            if path.is_dir() and not document.is_experiment(file):
-                continue
-            found.append(document.load(file, defaults))
-    return [experiment for experiment in found if only is None or only in experiment.sets]
-
-
-def slo() -> dict[str, dict[str, object]] | None:
-    """Return the objectives of `stack/slo.yaml` beside the experiments, or None where there is none."""
-    path = Path("stack/slo.yaml")
-    return document.defaults(path) if path.exists() else None
-
-
 class NothingRan(HarnessError):
-    """No experiment was left to run."""
+    """No experiment was there to look at or to run."""
 
     exit = Exit.NOTHING_RAN
 
 
-__all__ = ["NothingRan", "UsageError", "load", "slo"]
+def load(paths: Sequence[Path], *, only: str | None = None) -> list[Experiment]:
+    """Load every experiment below `paths`, in a stable order; `only` keeps those of one set.
+
+    Raises UsageError for a file that is not a valid experiment, NothingRan when none is left.
+    """
+    found = [_experiment(file) for path in paths for file in _files(path)]
+    kept = [experiment for experiment in found if only is None or only in experiment.sets]
+    if not kept:
+        sets = sorted(frozenset().union(*(experiment.sets for experiment in found)))
+        why = f"none is in the set {only}, they are in {', '.join(sets) or 'no set'}" if found else ""
+        raise NothingRan("no experiment here", where=", ".join(map(str, paths)), why=why)
+    if remark := next(filter(None, map(document.unpromised, kept)), ""):
+        click.echo(remark, err=True)
+    return kept
+
+
+def _files(path: Path) -> Iterable[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and document.is_experiment(file))
+
+
+def _experiment(file: Path) -> Experiment:
+    found = document.load(file, document.defaults_for(file))
+    # An experiment is named for its folder, and a file of this folder does not say which that is.
+    return found if file.parent.name not in ("", "..") else replace(found, path=file.resolve())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Iterable
 
 import click
 
@@ -16,39 +17,97 @@ VERDICTS = {
     Verdict.DEVIATED: "An objective or the hypothesis was broken inside the window, beyond its own number.",
     Verdict.INCONCLUSIVE: "Evidence or data is missing: the run proves nothing. The reason names what was missing.",
     Verdict.ABORTED: "A person, the lever, a deadline or a lost lease ended the run; no breach was seen.",
-    Verdict.DIRTY: "Something broken on purpose was not seen undone. Run `harness undo`, then `harness doctor`.",
+    Verdict.DIRTY: "Something broken on purpose was not seen undone.",
+}
+OTHER_CODES = {
+    Exit.USAGE: "An option, a document or the surroundings are wrong; nothing was touched.",
+    Exit.NOTHING_RAN: "There was no experiment to run, or none that was judged.",
+    Exit.INTERNAL: "A bug of the harness.",
+    Exit.INTERRUPTED: "Interrupted, and everything undone.",
+}
+FIXES = {
+    Exit.PASS: "nothing to mend",
+    Exit.DEVIATED: "`harness show` names the promise; mend the system, or declare the weakness with `expect`",
+    Exit.INCONCLUSIVE: "`harness show` names what was missing; `harness doctor`, then run it again",
+    Exit.ABORTED: "`harness show` says who or what ended it; `harness lever off` when it was the lever",
+    Exit.USAGE: "mend what the error names; `harness doctor` looks at the surroundings",
+    Exit.NOTHING_RAN: "`harness list` names the experiments and their sets",
+    Exit.DIRTY: "`harness undo`, then `harness doctor`",
+    Exit.INTERNAL: "`harness undo` makes sure that nothing is left behind; then report the traceback",
+    Exit.INTERRUPTED: "nothing to mend; run it again",
+}
+# What every report has a row for besides the objectives.
+ROWS = {
+    "load": "Whether the load kept its own schedule; unknown when it died, fell behind or could not send what was due.",
+    "evidence": "Whether every fault was felt, by evidence from outside it; unknown when one was not.",
+    "hypothesis": "Whether the steady-state hypothesis held before the first fault and after the recovery.",
+    "journal": "Whether everything could be written down; unknown when something could not.",
+    "run": "What kept the run from its end or from being judged; unknown.",
 }
 
 
 @click.command("explain")
 @click.argument("word", nargs=-1)
 def command(word: tuple[str, ...]) -> None:
-    """Explain a fault, an objective, a verdict, an error or an exit code; without a word, list them all."""
-    from harness.model.catalogue import FAULTS, OBJECTIVES
-
-    texts: dict[str, str] = {name: _fault(name) for name in FAULTS}
-    texts |= {name: _objective(name) for name in OBJECTIVES}
-    texts |= {
-        verdict.value: f"{verdict}  exit code {int(verdict.exit)}\n  {text}" for verdict, text in VERDICTS.items()
-    }
-    texts |= {str(int(code)): f"exit code {int(code)}: {code.name.replace('_', ' ')}" for code in Exit}
-    texts |= {
-        name: f"{name}  exit code {int(found.exit)}\n  {inspect.getdoc(found)}"
-        for name, found in vars(errors).items()
-        if isinstance(found, type) and issubclass(found, errors.HarnessError)
-    }
+    """Explain a fault, an objective, a row of a report, a verdict, an error or an exit code; with no word list them."""
+    texts = _texts()
     if not word:
-        for title, names in (("faults", FAULTS), ("objectives", OBJECTIVES), ("verdicts", VERDICTS)):
-            click.echo(f"{title:<11} {', '.join(str(name) for name in names)}")
-        click.echo(f"exit codes  {', '.join(str(int(code)) for code in Exit)}")
+        click.echo(_overview())
         return
     asked = word[-1]
-    if asked not in texts:
+    found = asked if asked in texts else next((name for name in texts if name.lower() == asked.lower()), None)
+    if found is None:
         near = difflib.get_close_matches(asked, texts, n=3)
         raise UsageError(
             f"nothing is called {asked!r}", hint=f"did you mean {', '.join(near)}?" if near else "harness explain"
         )
-    click.echo(texts[asked])
+    click.echo(texts[found])
+
+
+def _texts() -> dict[str, str]:
+    from harness.model.catalogue import FAULTS, OBJECTIVES
+
+    texts = {name: _fault(name) for name in FAULTS}
+    texts |= {name: _objective(name) for name in OBJECTIVES}
+    texts |= {name: f"{name}  (a row of every report)\n  {text}" for name, text in ROWS.items()}
+    texts |= {str(verdict): _verdict(verdict) for verdict in VERDICTS}
+    texts |= {str(int(code)): _code(code) for code in Exit}
+    texts |= {
+        name: f"{name}  exit code {int(found.exit)}\n  {inspect.getdoc(found)}\n  fix   {FIXES[found.exit]}"
+        for name, found in _errors().items()
+    }
+    return texts
+
+
+def _overview() -> str:
+    from harness.model.catalogue import FAULTS, OBJECTIVES
+
+    groups: dict[str, Iterable[object]] = {
+        "faults": FAULTS,
+        "objectives": OBJECTIVES,
+        "rows": ROWS,
+        "verdicts": VERDICTS,
+        "errors": _errors(),
+        "exit codes": [int(code) for code in Exit],
+    }
+    return "\n".join(f"{title:<11} {', '.join(map(str, names))}" for title, names in groups.items())
+
+
+def _errors() -> dict[str, type[errors.HarnessError]]:
+    return {
+        name: found
+        for name, found in vars(errors).items()
+        if isinstance(found, type) and issubclass(found, errors.HarnessError)
+    }
+
+
+def _verdict(verdict: Verdict) -> str:
+    return f"{verdict}  exit code {int(verdict.exit)}\n  {VERDICTS[verdict]}\n  fix   {FIXES[verdict.exit]}"
+
+
+def _code(code: Exit) -> str:
+    means = OTHER_CODES.get(code) or VERDICTS[Verdict(code.name)]
+    return f"exit code {int(code)}: {code.name.replace('_', ' ')}\n  {means}\n  fix   {FIXES[code]}"
 
 
 def _fault(name: str) -> str:

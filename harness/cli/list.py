@@ -8,17 +8,19 @@ import click
 
 from harness.cli import options
 
+USUAL = Path("experiments")
+
 
 @click.command("list")
 @click.argument("files", nargs=-1, type=options.EXISTING)
-@click.option("--set", "only", help="Only the experiments of this set.")
+@options.one_set
 def command(files: tuple[Path, ...], only: str | None) -> None:
     """List the experiments with their sets, faults and the verdict each declares."""
     from harness.cli import documents
 
-    experiments = documents.load(files or (Path("experiments"),), only=only)
-    if not experiments:
-        raise documents.NothingRan("no experiment here", where=", ".join(map(str, files)) or "experiments/")
+    if not files and not USUAL.is_dir():
+        raise documents.NothingRan("no experiment here", where=f"{USUAL}/", hint="name a file or a folder")
+    experiments = documents.load(files or (USUAL,), only=only)
     width = max(len(experiment.name) for experiment in experiments)
     for experiment in experiments:
         kinds = ", ".join(sorted({fault.kind for fault in experiment.faults})) or "-"

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+from harness.model.catalogue import SETS
 
 RUNS = Path("runs")
 EXISTING = click.Path(exists=True, path_type=Path)
 
 
+class Kubeconfig(click.Path):
+    """A file that exists and is text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what cannot be a kubeconfig where the option stands."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            # A pipe can be read only once, and whoever wants the configuration has to.
+            if path.is_file():
+                path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"'{path}' is no kubeconfig: {error}", param, ctx)
+        return path
+
+
 def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --context and --kubeconfig: which cluster, ours when neither is given."""
     function = click.option("--context", help="Kubernetes context; must be allowed (HARNESS_CONTEXTS).")(function)
-    return click.option("--kubeconfig", type=EXISTING, help="Kubeconfig that has the context.")(function)
+    kubeconfig = Kubeconfig(exists=True, path_type=Path)
+    return click.option("--kubeconfig", type=kubeconfig, help="Kubeconfig that has the context.")(function)
 
 
 def runs(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,3 +42,8 @@ def runs(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept."
     )(function)
+
+
+def one_set(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --set: only the experiments of one set."""
+    return click.option("--set", "only", type=click.Choice(SETS), help="Only the experiments of this set.")(function)

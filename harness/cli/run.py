@@ -12,7 +12,7 @@ from harness.cli import options
 
 @click.command("run")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
-@click.option("--set", "only", help="Run only the experiments of this set (local, nightly).")
+@options.one_set
 @click.option("--seed", type=int, help="Seed for targets and load; printed when not given.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Print verdicts only.")
@@ -35,10 +35,6 @@ def command(
     from harness.model.verdict import Verdict, worst
 
     experiments = documents.load(files, only=only)
-    if not experiments:
-        raise documents.NothingRan(
-            "no experiment to run", where=", ".join(map(str, files)), why=f"set {only!r}" if only else ""
-        )
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)
     codes: list[int] = []

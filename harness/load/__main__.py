@@ -37,6 +37,7 @@ def main() -> int:
             "done": True,
             "operations": summary.operations,
             "late": summary.late,
+            "not_sent": summary.not_sent,
             "max_lateness": round(summary.max_lateness_ns / 1e9, 4),
             "statuses": {str(status): count for status, count in sorted(summary.statuses.items())},
         }

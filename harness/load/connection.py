@@ -15,7 +15,7 @@ from harness.load.workloads import Request
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, when its last byte came, who served it and how often the gateway tried."""
+    """What came back: status, when its last byte came, who served it, and how often the gateway says it tried."""
 
     status: int
     finished_ns: int
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
 
 def _answer(response: h11.Response) -> Answer:
     finished = time.monotonic_ns()
-    served_by, attempts = "", 1
+    served_by, attempts = "", 0
     for name, value in response.headers:
         if name == b"x-served-by":
             served_by = value.decode("latin-1")

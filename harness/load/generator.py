@@ -25,10 +25,11 @@ SPARE_FILES = 64
 
 @dataclass(slots=True)
 class Summary:
-    """What the load did: how many operations, how they ended, how many the generator itself began late."""
+    """What the load did: how many operations, how they ended, how many it began late or never sent."""
 
     operations: int = 0
     late: int = 0
+    not_sent: int = 0
     max_lateness_ns: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
 
@@ -43,9 +44,15 @@ class Generator:
         self._running: set[asyncio.Task[None]] = set()
         self._most = min(spec.in_flight, _files() - SPARE_FILES)
         self._summary = Summary()
+        self._stop = asyncio.Event()
+        self._unwritten: OSError | None = None
 
     async def run(self, stop: asyncio.Event) -> Summary:
-        """Send until the time is over or `stop` is set, then wait for what is under way (at most one timeout)."""
+        """Send until the time is over or `stop` is set, then wait for what is under way (at most one timeout).
+
+        Raises OSError as soon as an operation cannot be recorded: what nobody wrote down proves nothing.
+        """
+        self._stop = stop
         workload, random = WORKLOADS[self._spec.workload], Random(self._spec.seed)
         stopped = asyncio.ensure_future(stop.wait())
         start = time.monotonic_ns()
@@ -62,9 +69,11 @@ class Generator:
                 self._begin(due, workload(random))
         finally:
             stopped.cancel()
-        if self._running:
+        if self._running and not self._unwritten:
             await asyncio.wait(self._running)
         self._pool.close()
+        if self._unwritten:
+            raise self._unwritten
         return self._summary
 
     def _begin(self, due: int, request: Request) -> None:
@@ -75,6 +84,7 @@ class Generator:
         late = Flag.LATE if lateness > LATE_NS else Flag(0)
         self._summary.late += bool(late)
         if len(self._running) >= self._most:
+            self._summary.not_sent += 1
             self._record(due, now, now, 0, flags=late | Flag.NOT_SENT)
             return
         task = asyncio.ensure_future(self._operate(due, request, late))
@@ -102,10 +112,14 @@ class Generator:
             connection.abort()
 
     def _record(
-        self, due: int, sent: int, finished: int, status: int, attempts: int = 1, flags: int = 0, served_by: str = ""
+        self, due: int, sent: int, finished: int, status: int, attempts: int = 0, flags: int = 0, served_by: str = ""
     ) -> None:
         self._summary.statuses[status] += 1
-        self._writer.write(due, sent, finished, status, attempts, flags, served_by)
+        try:
+            self._writer.write(due, sent, finished, status, attempts, flags, served_by)
+        except OSError as error:
+            self._unwritten = self._unwritten or error
+            self._stop.set()
 
 
 def _files() -> int:

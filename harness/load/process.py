@@ -52,12 +52,14 @@ class LoadProcess:
     async def stop(self) -> dict[str, Any]:
         """End the load and return what it did; `lost` says why a load that died cannot tell."""
         with anyio.CancelScope(shield=True):
-            summary = None
+            summary, refused = None, ""
             with anyio.move_on_after(STOP_SECONDS):
                 await self._stdin.aclose()
                 while (answer := await self._line()) is not None:
                     if answer.get("done"):
                         summary = answer
+                    elif answer.get("error"):
+                        refused = str(answer["error"]["what"])
                 await self._process.wait()
             if not self.died:
                 self._process.kill()
@@ -67,7 +69,7 @@ class LoadProcess:
             return {key: value for key, value in summary.items() if key != "done"}
         return {
             "operations": operations.count(self._directory),
-            "lost": f"the load process ended with status {status}: {self._log()}",
+            "lost": f"the load process ended with status {status}: {refused or self._log()}",
         }
 
     async def _line(self) -> dict[str, Any] | None:

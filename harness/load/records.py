@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import os
 from pathlib import Path
 from types import TracebackType
@@ -25,17 +26,25 @@ class Flag(enum.IntFlag):
 
 
 class Writer:
-    """The record file; a record is in the kernel's hands before `write` returns."""
+    """The record file; a record is in the kernel's hands before `write` returns, and the file holds whole ones only."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def write(
         self, intended_ns: int, sent_ns: int, finished_ns: int, status: int, attempts: int, flags: int, served_by: str
     ) -> None:
-        """Append one record; of a long name the end is kept, where a pod's own part is."""
+        """Append one record; of a long name the end is kept, where a pod's own part is.
+
+        Raises OSError when it does not fit whole: a part of one would shift every record after it.
+        """
         name = served_by.encode()[-_NAME_BYTES:]
-        os.write(self._file, RECORD.pack(intended_ns, sent_ns, finished_ns, status, attempts, flags, name))
+        record = RECORD.pack(intended_ns, sent_ns, finished_ns, status, attempts, flags, name)
+        if os.write(self._file, record) != len(record):
+            end = os.fstat(self._file).st_size
+            os.ftruncate(self._file, end - end % RECORD.size)
+            raise OSError(errno.ENOSPC, "a record was cut short", str(self._path))
 
     def close(self) -> None:
         """Close the file."""

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 from harness.load.workloads import WORKLOADS
+from harness.model.extension import MAX_RATE
 
-MAX_RATE = 2000.0
 MAX_SECONDS = 5400.0
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -78,6 +78,7 @@ def _check(spec: Spec) -> None:
             why="only this machine's own ports are allowed by default",
             hint=f"name it on purpose: allow: [{host}]",
         )
+    _require_bare(spec)
     if spec.workload not in WORKLOADS:
         known = ", ".join(sorted(WORKLOADS))
         raise UsageError(f"unknown workload {spec.workload!r}", where="load.workload", hint=f"one of: {known}")
@@ -101,3 +102,15 @@ def _address(spec: Spec) -> tuple[str, int, bool]:
     if scheme not in ("http", "https") or not address[0]:
         raise UsageError(f"{spec.url!r} is no http or https URL", where="load.url")
     return address
+
+
+def _require_bare(spec: Spec) -> None:
+    """Refuse what would be dropped in silence: paths are the workload's, and it sends no credentials."""
+    parts = urlsplit(spec.url)
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+        raise UsageError(
+            "the gateway's URL is more than scheme, host and port",
+            where="load.url",
+            why="the workload brings its own paths",
+            hint=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        )

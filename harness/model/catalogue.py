@@ -162,7 +162,7 @@ MINIMUM = Parameter(
 OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
     ObjectiveKind(
         name="availability",
-        summary="Share of operations that got an answer below 500 (and not 429), over the whole fault window.",
+        summary="Share of operations that got what they asked for (200 to 399), over the whole fault window.",
         broken="the share is below `ratio`",
         unknown=THIN,
         parameters=(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.model import hashing, meaning, source, units
+from harness.model import LARGEST_BYTES, hashing, meaning, source, units
 from harness.model.activity import activities
 from harness.model.catalogue import OBJECTIVES
 from harness.model.closed import Problems, Section
@@ -23,7 +24,9 @@ TOP = (
 )  # fmt: skip
 # Values that change from machine to machine would make the same document mean different things.
 UNREAD = ("configuration", "secrets")
-MENTIONS = re.compile(r"extensions.*harness", re.DOTALL)
+# What cannot be read is ours only when it says so with a key at the start of a line: many files mention both words.
+KEY = re.compile(r"""^(?:[{\s]*["'])?extensions["']?\s*:""", re.MULTILINE)
+NAMED = re.compile(r"""name["']?\s*:\s*["']?harness\b""")
 SLO_FILE = "stack/slo.yaml"
 # Every experiment with load makes these promises, stated or not.
 IMPLIED = ("availability", "latency")
@@ -34,15 +37,19 @@ ORDER = tuple(OBJECTIVES)
 def is_experiment(path: Path) -> bool:
     """Say whether a file is an experiment of ours; a broken one counts, so that its error is shown and not skipped."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        if path.stat().st_size > LARGEST_BYTES:
+            return False
+        content = path.read_bytes()
+    except OSError:
         return False
-    if not MENTIONS.search(text):
+    text = content.decode(errors="replace")
+    if "harness" not in text.partition("extensions")[2]:
         return False
     try:
-        data = source.read(text, path).data
-    except UsageError:
-        return True
+        data = source.read(content.decode(), path).data
+    except (UsageError, ValueError, RecursionError):
+        key = KEY.search(text)
+        return bool(key and NAMED.search(text, key.end()))
     listed = data.get("extensions") if isinstance(data, dict) else None
     return isinstance(listed, list) and any(isinstance(item, dict) and item.get("name") == "harness" for item in listed)
 
@@ -157,6 +164,27 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
         raise UsageError("cannot read the objectives", where=str(path), why=str(error)) from error
     _slo(document)
     return {name: dict(stated) for name, stated in document.data.items()}
+
+
+def defaults_for(path: Path) -> dict[str, dict[str, Any]] | None:
+    """Read the objectives that hold for a document: those of the nearest `stack/slo.yaml` beside or above it.
+
+    None when there is none. Where a command was started must not change what a document promises.
+    """
+    for folder in path.resolve().parents:
+        found = folder / SLO_FILE
+        if os.access(found, os.F_OK):
+            return defaults(found)
+    return None
+
+
+def unpromised(experiment: Experiment) -> str:
+    """Say what an experiment with load leaves unpromised for want of a `stack/slo.yaml`; empty when nothing."""
+    made = {objective.checker for objective in experiment.objectives}
+    lacking = [name for name in IMPLIED if experiment.load and name not in made]
+    if not lacking:
+        return ""
+    return f"note: {experiment.path} promises no {' and no '.join(lacking)}: no {SLO_FILE} is beside or above it"
 
 
 def _slo(document: Source) -> dict[str, Objective]:

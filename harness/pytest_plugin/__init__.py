@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.model import LARGEST_BYTES, SUFFIXES
+
 if TYPE_CHECKING:
     from harness.pytest_plugin.fixture import Chaos
 
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 MARKER = "chaos(namespaces, pods, nodes): what the test's `chaos` fixture may touch"
 
 
@@ -40,17 +41,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and refuse to spread experiments over several workers."""
+    """Register the marker, and refuse to spread experiments over workers."""
     config.addinivalue_line("markers", MARKER)
-    if getattr(config.option, "dist", "no") != "no" and len(getattr(config.option, "tx", None) or ()) != 1:
-        from harness.pytest_plugin.spread import refuse_experiments
+    if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
+        from harness.pytest_plugin import spread
 
-        refuse_experiments(config)
+        spread.refuse_experiments(config)
+        config.pluginmanager.register(spread.Watch(), "harness-spread")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect a document that has an extension named `harness`."""
-    if file_path.suffix not in SUFFIXES or b"harness" not in file_path.read_bytes():
+    if file_path.suffix not in SUFFIXES or not _worth_reading(file_path):
         return None
     from harness.model.document import is_experiment
     from harness.pytest_plugin.items import ExperimentFile
@@ -62,6 +64,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     of(parent.config)
     collected: pytest.Collector = ExperimentFile.from_parent(parent, path=file_path)
     return collected
+
+
+def _worth_reading(path: Path) -> bool:
+    # What cannot be read or is far too large is some other project's file, and no business of ours.
+    try:
+        return path.stat().st_size <= LARGEST_BYTES and b"harness" in path.read_bytes()
+    except OSError:
+        return False
 
 
 @pytest.fixture

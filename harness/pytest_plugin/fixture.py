@@ -5,6 +5,7 @@ The run begins with the first fault and ends with `verdict()`, or with the test.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,115 +24,178 @@ from harness.model.experiment import Experiment
 from harness.model.plan import PlannedFault
 from harness.model.verdict import Verdict
 from harness.pytest_plugin import session, spread
+from harness.pytest_plugin.session import Session
+from harness.pytest_plugin.wording import in_python
 
 TARGET = ("namespace", "selector", "pods", "nodes", "at_once", "container", "hosting")
+MARKED = '@pytest.mark.chaos(namespaces=["shop"], pods=1)'
 
 
 def serve(request: pytest.FixtureRequest) -> Iterator[Chaos]:
     """Give one test its `chaos`, and end its run whatever the test does."""
     spread.refuse_worker(request.config)
-    state = session.of(request.config)
-    item = request.node
-    marker = item.get_closest_marker("chaos")
+    if request.config.getoption("chaos_dry_run"):
+        pytest.skip("dry run: nothing was touched")
+    state, item = session.of(request.config), request.node
     with state.following(item) as options:
-        chaos = Chaos(item.nodeid, dict(marker.kwargs) if marker else {}, options, request.config.rootpath)
+        chaos = Chaos(item, options, state)
     yield chaos
+    if state.interrupted:
+        # pytest is on its way out and takes no failure any more; what counts is that the run is undone.
+        with contextlib.suppress(HarnessError):
+            if outcome := chaos.end(abort="interrupted"):
+                state.finished(item, item.name, Verdict.PASS, outcome)
+        return
     with state.following(item):
         outcome = chaos.end()
-    if outcome is None:
-        return
-    if chaos.judged and outcome.verdict not in (Verdict.ABORTED, Verdict.DIRTY):
-        # The test asked for the verdict: whether it was the right one is for its assertions to say.
-        state.finished(item, item.name, outcome.verdict, replace(outcome, right=True, exit=int(Exit.PASS)))
+    if outcome:
+        _conclude(state, item, outcome)
+
+
+def _conclude(state: Session, item: pytest.Item, outcome: Outcome) -> None:
+    if item.nodeid in state.asked and outcome.verdict not in (Verdict.ABORTED, Verdict.DIRTY):
+        if item.nodeid in state.blamed:
+            state.finished(item, item.name, Verdict.PASS, outcome)
+        else:
+            # The test asked for the verdict and was content with it.
+            state.finished(item, item.name, outcome.verdict, replace(outcome, right=True, exit=int(Exit.PASS)))
         return
     state.finished(item, item.name, Verdict.PASS, outcome)
-    if not outcome.right:
-        pytest.fail(outcome.text, pytrace=False)
+    if outcome.right:
+        return
+    state.told.add(item.nodeid)
+    if state.excuses(outcome):
+        pytest.xfail(f"INCONCLUSIVE: {outcome.reason}")
+    pytest.fail(outcome.text, pytrace=False)
 
 
 class Chaos:
     """Break something on purpose, under load, and judge what it did."""
 
-    def __init__(self, name: str, caps: dict[str, Any], options: Options, root: Path) -> None:
-        self.judged = False
-        self._where, self._options = Path(name), options
-        slo = root / document.SLO_FILE
-        self._slo = document.defaults(slo) if slo.exists() else None
-        self._extension: dict[str, Any] = {"name": "harness", "objectives": {}, "blast-radius": caps}
+    def __init__(self, item: pytest.Item, options: Options, state: Session) -> None:
+        self._node, self._where = item.nodeid, Path(item.nodeid)
+        self._options, self._state = options, state
+        self._slo = document.defaults_for(item.path)
+        self._extension: dict[str, Any] = {"name": "harness", "objectives": {}, "blast-radius": self._caps(item)}
         self._method: list[dict[str, Any]] = []
+        self._open = 0
         self._live: Live | None = None
         self._outcome: Outcome | None = None
 
     def load(self, workload: str, rate: str, **more: Any) -> None:
         """Send operations of one workload at a rate such as 40/s, from before the first fault to the end."""
-        self._state("load", {"workload": workload, "rate": rate, **more})
+        self._stated("load", {"workload": workload, "rate": rate, **more})
 
     def phases(self, **durations: str) -> None:
         """Say how long `baseline`, `hold` and `recovery` may take: `chaos.phases(baseline="3s")`."""
-        self._state("phases", durations)
+        self._stated("phases", durations)
 
     def promise(self, objective: str, **parameters: Any) -> None:
         """State an objective as a document does: `chaos.promise("recovery", within="30s")`."""
         named = {_dashed(name): value for name, value in parameters.items()}
-        self._state("objectives", {**self._extension["objectives"], objective: named})
+        self._stated("objectives", {**self._extension["objectives"], objective: named})
 
     @contextmanager
     def fault(self, kind: str, **arguments: Any) -> Iterator[list[str]]:
         """Break something for the length of a block; gives the names of what is touched."""
         __tracebackhide__ = True
-        target = {_dashed(name): value for name, value in arguments.items() if name in TARGET}
-        parameters = {_dashed(name): value for name, value in arguments.items() if name not in TARGET}
-        provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": {"target": target, **parameters}}
-        self._method.append({"type": "action", "name": f"{kind} {len(self._method) + 1}", "provider": provider})
         try:
-            live, faults = self._inject()
-        except HarnessError as error:
-            raise error.with_traceback(None) from None
-        try:
-            yield [str(fault.victim) for fault in faults]
-        finally:
-            live.heal(faults)
+            try:
+                live, faults = self._inject(kind, arguments)
+            except HarnessError as error:
+                raise error.with_traceback(None) from None
+            self._open += 1
+            try:
+                yield [str(fault.victim) for fault in faults]
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                live.heal(faults)
+                raise
+            else:
+                live.heal(faults)
+            finally:
+                self._open -= 1
+        except KeyboardInterrupt:
+            # At once: pytest ends fixtures late, and something is broken.
+            with contextlib.suppress(HarnessError):
+                self.end(abort="interrupted")
+            raise
 
     def verdict(self) -> Verdict:
         """End the run and judge it."""
+        __tracebackhide__ = True
+        if self._open:
+            raise self._error(
+                "the verdict was asked for inside a fault's block",
+                why="the fault is not undone yet, so its window is not over",
+                hint="ask after the `with` block",
+            )
         outcome = self.end()
         if outcome is None:
-            raise UsageError("nothing was broken, so nothing can be judged", where=str(self._where))
-        self.judged = True
+            raise self._error("nothing was broken, so nothing can be judged", hint="with chaos.fault(...)")
+        self._state.asked[self._node] = outcome
         return outcome.verdict
 
-    def end(self) -> Outcome | None:
-        """End the run, if it has begun."""
+    def end(self, *, abort: str = "") -> Outcome | None:
+        """End the run, if it has begun; `abort` cuts it short for a reason."""
         if self._live and self._outcome is None:
-            self._outcome = self._live.finish()
+            self._outcome = self._live.finish(abort=abort)
         return self._outcome
 
-    def _inject(self) -> tuple[Live, tuple[PlannedFault, ...]]:
-        experiment = self._experiment()
+    def _inject(self, kind: str, arguments: dict[str, Any]) -> tuple[Live, tuple[PlannedFault, ...]]:
+        if self._outcome:
+            raise self._error("the run is over, so nothing can be broken", hint="ask for the verdict last")
+        experiment = self._experiment(self._activity(kind, arguments))
         if self._live is None:
+            self._state.remark(document.unpromised(experiment))
             begun = Live(replace(experiment, method=()), self._options)
             begun.start()
             self._live = begun
         return self._live, self._live.inject(experiment.method[-1])
 
-    def _state(self, key: str, value: dict[str, Any]) -> None:
+    def _activity(self, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        target = {_dashed(name): value for name, value in arguments.items() if name in TARGET}
+        parameters = {_dashed(name): value for name, value in arguments.items() if name not in TARGET}
+        provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": {"target": target, **parameters}}
+        return {"type": "action", "name": f"{kind} {len(self._method) + 1}", "provider": provider}
+
+    def _stated(self, key: str, value: dict[str, Any]) -> None:
         if self._live:
-            raise UsageError(f"{key} must be stated before the first fault", where=str(self._where))
+            raise self._error(f"{key} must be stated before the first fault")
         self._extension[key] = value
 
-    def _experiment(self) -> Experiment:
+    def _experiment(self, activity: dict[str, Any]) -> Experiment:
         """Read what was stated so far as a document, so that the same things are refused with the same words."""
-        extension = dict(self._extension)
-        if not extension["objectives"] and "load" not in extension:
+        extension, method = dict(self._extension), [*self._method, activity]
+        if not extension["blast-radius"]:
+            raise self._error("the test does not say what it may touch", hint=MARKED)
+        if not extension["objectives"] and not ("load" in extension and self._slo):
             # The test's own assertions are the promise; what the harness can add is that the system comes back.
-            extension["objectives"] = {"recovery": {"within": "60s"}}
-        stated = {
+            within = extension.get("phases", {}).get("recovery", "60s")
+            extension["objectives"] = {"recovery": {"within": within}}
+        document_of = {
             "title": self._where.name,
             "description": "Written in Python.",
-            "method": self._method,
+            "method": method,
             "extensions": [extension],
         }
-        return document.loads(yaml.safe_dump(stated, sort_keys=False), self._where, self._slo)
+        text = yaml.safe_dump(document_of, sort_keys=False)
+        try:
+            found = document.loads(text, self._where, self._slo, promised=True)
+        except UsageError as error:
+            raise in_python(error, self._where) from None
+        self._method = method
+        return found
+
+    def _caps(self, item: pytest.Item) -> dict[str, Any]:
+        marker = item.get_closest_marker("chaos")
+        if marker and marker.args:
+            raise self._error("the chaos marker takes its limits by name", hint=MARKED)
+        return dict(marker.kwargs) if marker else {}
+
+    def _error(self, what: str, *, why: str = "", hint: str = "") -> UsageError:
+        return UsageError(what, where=str(self._where), why=why, hint=hint)
 
 
 def _dashed(name: str) -> str:

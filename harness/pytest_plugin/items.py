@@ -25,15 +25,16 @@ class ExperimentFile(pytest.File):
 
     def collect(self) -> Iterable[ExperimentItem]:
         """Read the document; what is wrong in it is a collection error without a traceback."""
+        spread.refuse_worker(self.config)
         state = session.of(self.config)
         try:
-            spread.refuse_worker(self.config)
-            experiment = document.load(self.path, _slo(self.config.rootpath))
+            experiment = document.load(self.path, document.defaults_for(self.path))
         except UsageError as error:
             state.note(error)
             raise self.CollectError(str(error)) from None
         item: ExperimentItem = ExperimentItem.from_parent(self, name=self.path.stem, experiment=experiment)
         state.sets[item.nodeid] = experiment.sets
+        state.remark(document.unpromised(experiment))
         yield item
 
 
@@ -68,16 +69,10 @@ class ExperimentItem(pytest.Item):
         outcome = self.outcome
         if outcome is None or outcome.right:
             return
-        if outcome.verdict is Verdict.INCONCLUSIVE and self.config.getoption("chaos_inconclusive") == "xfail":
+        if session.of(self.config).excuses(outcome):
             pytest.xfail(f"INCONCLUSIVE: {outcome.reason}")
         pytest.fail(outcome.text, pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the experiment in headings."""
         return self.path, 0, f"{self.experiment.name}: {self.experiment.title}"
-
-
-def _slo(root: Path) -> dict[str, dict[str, Any]] | None:
-    """Give the default objectives of the stack, where the project has some."""
-    path = root / document.SLO_FILE
-    return document.defaults(path) if path.exists() else None

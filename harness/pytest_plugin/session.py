@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import pytest
 
@@ -16,8 +15,13 @@ from harness.model.verdict import Verdict, worst
 from harness.pytest_plugin import summary
 from harness.pytest_plugin.summary import Ran
 
-T = TypeVar("T")
 NAME = "harness-session"
+# What pytest found wrong beside the experiments, in our codes; any other status is somebody's own and stays.
+FOUND_WRONG: Mapping[int, int] = {
+    pytest.ExitCode.TESTS_FAILED: Exit.DEVIATED,
+    pytest.ExitCode.INTERNAL_ERROR: Exit.INTERNAL,
+    pytest.ExitCode.USAGE_ERROR: Exit.USAGE,
+}
 
 
 def of(config: pytest.Config) -> Session:
@@ -32,7 +36,11 @@ def of(config: pytest.Config) -> Session:
 
 @dataclass(eq=False)
 class Session:
-    """The experiments of one pytest session."""
+    """The experiments of one pytest session.
+
+    By node: `asked` holds the outcomes whose verdict a test asked for, `blamed` the codes of tests that failed,
+    `told` the nodes whose set-up or tear-down has failed and is counted, `lines` what a run said since the last report.
+    """
 
     config: pytest.Config
     sets: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -40,6 +48,10 @@ class Session:
     plans: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
+    asked: dict[str, Outcome] = field(default_factory=dict)
+    blamed: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     interrupted: bool = False
 
     @property
@@ -57,10 +69,9 @@ class Session:
     @contextmanager
     def following(self, item: pytest.Item) -> Iterator[Options]:
         """Let the terminal follow a run with -v, keep its lines for a failure, and count what it raises."""
-        lines: list[str] = []
 
         def say(line: str) -> None:
-            lines.append(line)
+            self.lines.setdefault(item.nodeid, []).append(line)
             if self.config.get_verbosity() > 0:
                 self._write(line)
 
@@ -68,13 +79,12 @@ class Session:
             yield replace(self.options, say=say)
         except HarnessError as error:
             self.note(error)
+            self.told.add(item.nodeid)
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         except Exception:
             self.codes.append(int(Exit.INTERNAL))
+            self.told.add(item.nodeid)
             raise
-        finally:
-            if lines:
-                item.add_report_section("setup", "chaos log", "\n".join(lines))
 
     def _write(self, line: str) -> None:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
@@ -89,10 +99,18 @@ class Session:
         """Count an error into the session's exit status."""
         self.codes.append(int(error.exit))
 
+    def remark(self, text: str) -> None:
+        """Keep a remark for the end of the session; one is enough."""
+        if text and not self.remarks:
+            self.remarks.append(text)
+
+    def excuses(self, outcome: Outcome) -> bool:
+        """Say whether this outcome is an expected failure by `--chaos-inconclusive=xfail`."""
+        return outcome.verdict is Verdict.INCONCLUSIVE and self.config.getoption("chaos_inconclusive") == "xfail"
+
     def finished(self, item: pytest.Item, name: str, expected: Verdict, outcome: Outcome) -> None:
         """Take in one outcome; what was left broken, or an interruption, ends the session."""
         self.ran.append(Ran(name, expected, outcome))
-        self.told.add(item.nodeid)
         item.user_properties += [
             ("chaos_verdict", str(outcome.verdict)),
             ("chaos_run", outcome.run),
@@ -119,11 +137,34 @@ class Session:
         """Tell a person's Ctrl-C from a session that stopped by itself."""
         self.interrupted |= excinfo.type is KeyboardInterrupt
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give a report what its run has said since the last one, and a failed test the code of what failed it."""
+        if lines := self.lines.pop(item.nodeid, []):
+            item.add_report_section(call.when, "chaos log", "\n".join(lines))
+        report = yield
+        if report.failed and report.when == "call" and call.excinfo and "chaos" in getattr(item, "fixturenames", ()):
+            self._blame(report, call.excinfo.value)
+        return report
+
+    def _blame(self, report: pytest.TestReport, error: BaseException) -> None:
+        asked = self.asked.get(report.nodeid)
+        self.blamed[report.nodeid] = int(Exit.DEVIATED)
+        if isinstance(error, HarnessError):
+            self.blamed[report.nodeid] = int(error.exit)
+        elif asked:
+            self.blamed[report.nodeid] = asked.exit or int(Exit.DEVIATED)
+            if self.excuses(asked):
+                report.outcome, report.wasxfail = "skipped", f"INCONCLUSIVE: {asked.reason}"
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count failures of ordinary tests of the same session."""
-        judged = report.nodeid in self.sets or (report.when == "teardown" and report.nodeid in self.told)
-        if report.failed and not judged:
-            self.codes.append(int(Exit.DEVIATED))
+        """Count failures that no run's verdict accounts for."""
+        counted = report.nodeid in self.sets or (report.when != "call" and report.nodeid in self.told)
+        if report.failed and not counted:
+            blamed = self.blamed.get(report.nodeid) if report.when == "call" else None
+            self.codes.append(int(Exit.DEVIATED) if blamed is None else blamed)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -131,20 +172,25 @@ class Session:
         session.exitstatus = self.status(session.exitstatus)
 
     def status(self, pytest_status: int) -> int:
-        """Fold everything that happened into one exit code, the worst; nothing judged is not a pass."""
-        lenient = self.config.getoption("chaos_inconclusive") == "xfail"
-        judged = [ran for ran in self.ran if not (lenient and ran.outcome.verdict is Verdict.INCONCLUSIVE)]
-        codes = [*self.codes, *(ran.code for ran in judged)]
+        """Fold everything that happened into one exit code, the worst; nothing judged is not a pass.
+
+        Whatever pytest found wrong counts, also where no experiment knows of it: another fixture, a file, a plugin.
+        """
+        codes = [*self.codes, *(ran.code for ran in self.ran if not self.excuses(ran.outcome))]
         if self.interrupted:
             codes.append(int(Exit.INTERRUPTED))
         if pytest_status == pytest.ExitCode.INTERNAL_ERROR:
             codes.append(int(Exit.INTERNAL))
-        if pytest_status == pytest.ExitCode.USAGE_ERROR or (pytest_status == pytest.ExitCode.INTERRUPTED and not codes):
-            codes.append(int(Exit.USAGE))
-        if codes:
-            return worst(codes)
-        return int(Exit.NOTHING_RAN) if self.ran else int(pytest_status)
+        found = worst(codes) if codes or self.ran else int(pytest_status)
+        content = pytest_status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if content or (codes and found not in (Exit.PASS, Exit.NOTHING_RAN)):
+            return found
+        if pytest_status == pytest.ExitCode.INTERRUPTED:
+            return int(Exit.ABORTED if self.ran else Exit.USAGE)
+        return int(FOUND_WRONG.get(pytest_status, pytest_status))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show plans, verdicts, evidence and time."""
+        for remark in self.remarks:
+            terminalreporter.write_line(remark)
         summary.write(terminalreporter, self.ran, self.plans, self.config.getoption("chaos_set"))

@@ -1,4 +1,4 @@
-"""Refuse several workers: two experiments at once would judge each other's faults."""
+"""Refuse to spread experiments over workers: two at once judge each other's faults, and a worker's verdict is lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-SUFFIXES = (".yaml", ".yml", ".json")
+from harness.errors import Exit
+from harness.model import SUFFIXES
+
 SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "build", "dist"})
+REFUSED = (
+    "experiments run one at a time, in pytest's own process\n"
+    "  why   they share a cluster, and each would be judged by the other's fault\n"
+    "  fix   -n0, or give pytest the experiments in a session of their own"
+)
 
 
 def refuse_experiments(config: pytest.Config) -> None:
@@ -16,19 +23,35 @@ def refuse_experiments(config: pytest.Config) -> None:
     from harness.model.document import is_experiment
 
     for path in _documents(config):
-        if b"harness" in path.read_bytes() and is_experiment(path):
-            raise pytest.UsageError(
-                f"{path}: experiments run one at a time\n"
-                "  why   they share a cluster, and each would be judged by the other's fault\n"
-                "  fix   -n0, or give pytest the experiments in a session of their own"
-            )
+        if is_experiment(path):
+            raise pytest.UsageError(f"{path}: {REFUSED}")
 
 
 def refuse_worker(config: pytest.Config) -> None:
-    """Raise UsageError inside one of several workers."""
-    worker = getattr(config, "workerinput", None)
-    if worker and worker.get("workercount", 1) > 1:
-        raise pytest.UsageError("experiments run one at a time: use -n0")
+    """Fail inside a worker."""
+    if hasattr(config, "workerinput"):
+        pytest.fail(REFUSED, pytrace=False)
+
+
+class Watch:
+    """Turn what a worker refused into the session's exit status: a worker cannot set it."""
+
+    def __init__(self) -> None:
+        self.refused = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """See an experiment that a worker would not collect."""
+        self.refused |= report.failed and REFUSED in report.longreprtext
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """See a test whose `chaos` a worker would not give."""
+        self.refused |= report.failed and REFUSED in report.longreprtext
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Make it a usage error."""
+        if self.refused:
+            session.exitstatus = int(Exit.USAGE)
 
 
 def _documents(config: pytest.Config) -> Iterator[Path]:
@@ -41,7 +64,11 @@ def _documents(config: pytest.Config) -> Iterator[Path]:
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    for entry in sorted(directory.iterdir()):
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError:
+        return
+    for entry in entries:
         if entry.is_dir() and not entry.name.startswith(".") and entry.name not in SKIPPED:
             yield from _below(entry)
         elif entry.is_file() and entry.suffix in SUFFIXES:

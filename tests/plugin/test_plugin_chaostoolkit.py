@@ -16,11 +16,11 @@ import yaml
 from chaoslib.experiment import run_experiment
 
 from harness.chaostoolkit import actions, controls, live
-from harness.engine import method, single
+from harness.engine import method, plan, single
 from harness.engine import run as engine
 from harness.engine.abort import Abort
 from harness.engine.options import Options, Outcome
-from harness.errors import AbortTriggered, PreconditionFailed
+from harness.errors import AbortTriggered, InjectionFailed, PreconditionFailed
 from harness.model.catalogue import FAULTS
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand
@@ -79,6 +79,10 @@ class Engine:
     def __init__(self, verdict: Verdict = Verdict.PASS, refuse: Exception | None = None) -> None:
         self.verdict, self.refuse = verdict, refuse
         self.did: list[str] = []
+        self.wrote: list[tuple[str, dict[str, Any]]] = []
+
+    async def baseline(self) -> None:
+        """Take no time."""
 
     async def __call__(
         self, experiment: Experiment, options: Options, walk: Callable[[Any], Awaitable[None]]
@@ -94,7 +98,9 @@ class Engine:
             abort=Abort(),
             plan=Plan("run-1", 1, "kind", faults, "i", "r"),
             owed={},
+            write=lambda kind, **data: self.wrote.append((kind, data)),
         )
+        await self.baseline()
         self.did.append("baseline")
         with session.abort.scope:
             await walk(session)
@@ -103,7 +109,7 @@ class Engine:
         return Outcome(
             verdict=verdict,
             exit=int(verdict.exit),
-            right=verdict is Verdict.PASS,
+            right=verdict is experiment.expect.verdict,
             run="run-1",
             dir=Path("runs/run-1"),
             text=f"VERDICT  {verdict}",
@@ -112,8 +118,9 @@ class Engine:
             reason=session.abort.reason,
         )
 
-    async def inject(self, _: Any, faults: tuple[PlannedFault, ...], at_once: int) -> None:
+    async def inject(self, session: Any, faults: tuple[PlannedFault, ...], at_once: int) -> None:
         self.did += [f"{fault.kind} {fault.victim} {at_once}" for fault in faults]
+        session.owed.update({fault.id: fault for fault in faults})
 
 
 @pytest.fixture
@@ -152,6 +159,32 @@ def test_a_deviation_of_the_run_is_a_deviation_of_the_experiment(stand_in):
     stand_in(Engine(Verdict.DEVIATED))
     journal = chaos_run()
     assert journal["deviated"] is True
+
+
+WEAK = DOCUMENT.replace("rollbacks: []", "rollbacks: []\n").replace(
+    "  - name: harness\n", "  - name: harness\n    expect: {verdict: DEVIATED, reason: known}\n"
+)
+
+
+@pytest.mark.parametrize(("verdict", "deviated"), [(Verdict.DEVIATED, False), (Verdict.PASS, True)])
+def test_a_declared_deviation_is_right_and_one_that_no_longer_shows_deviates(stand_in, tmp_path, verdict, deviated):
+    stand_in(Engine(verdict))
+    (tmp_path / "experiment.yaml").write_text(WEAK)
+    journal = chaos_run(WEAK)
+    assert (journal["status"], journal["deviated"]) == ("completed", deviated)
+    assert journal["harness"]["right"] is not deviated
+
+
+def test_what_chaos_run_promises_depends_on_the_documents_place(stand_in, tmp_path, monkeypatch, capsys):
+    stand_in(Engine())
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack" / "slo.yaml").write_text("latency: {p99: 1s}\n")
+    monkeypatch.setattr("sys.argv", ["chaos", "run", str(tmp_path / "experiment.yaml")])
+    monkeypatch.chdir("/")
+    assert [one.checker for one in controls._experiment({}).objectives] == ["availability", "latency"]
+    (tmp_path / "stack" / "slo.yaml").unlink()
+    chaos_run()
+    assert "experiment.yaml promises no latency" in capsys.readouterr().err
 
 
 def test_a_run_without_evidence_fails_the_experiment(stand_in):
@@ -195,3 +228,147 @@ def test_a_run_that_aborts_refuses_further_faults(stand_in):
 async def _pull(session: Any) -> None:
     session.abort.pull("lever", "someone: enough")
     await anyio.sleep(0)
+
+
+def a_run() -> live.Live:
+    return live.Live(controls._experiment({}), Options())
+
+
+def test_a_fault_inside_a_fault_takes_another_target_and_the_journal_knows_both(stand_in, monkeypatch):
+    stand, asked = stand_in(Engine()), []
+
+    async def resolve(_: Any, experiment: Experiment, *, run: str, seed: int, taken: frozenset[str]) -> Plan:
+        asked.append(set(taken))
+        fault = experiment.faults[0]
+        number = len(asked)
+        victim = Victim("pod", f"cart-{number}", f"uid-{number}", namespace="shop")
+        return Plan(
+            run, seed, "kind", (PlannedFault(f"{run}-1", fault.kind, fault.activity, Hand.API, victim),), "", ""
+        )
+
+    monkeypatch.setattr(plan, "resolve", resolve)
+    monkeypatch.setattr(plan, "require_caps", lambda experiment, faults: None)
+    run = a_run()
+    run.start()
+    outer = run.inject(run.experiment.method[0])
+    run.inject(run.experiment.method[0])
+    assert run._session
+    run._session.owed.pop(outer[0].id)
+    run.inject(run.experiment.method[0])
+    run.finish()
+    assert asked == [set(), {"uid-1"}, {"uid-2"}]
+    events = [data for kind, data in stand.wrote if kind == "plan"]
+    assert [[fault["victim"]["name"] for fault in event["faults"]] for event in events] == [
+        ["cart-1"],
+        ["cart-2"],
+        ["cart-3"],
+    ]
+    assert len({event["resolved"] for event in events}) == 3
+    assert all(event["caps"]["pods"] == 1 and event["objectives"] for event in events)
+
+
+def test_what_refuses_an_injection_is_one_error(stand_in):
+    stand_in(Engine())
+    run = a_run()
+    run.start()
+
+    async def refuse(_: Any) -> None:
+        async with anyio.create_task_group() as together:
+            together.start_soon(_refused)
+            together.start_soon(_refused)
+
+    with pytest.raises(InjectionFailed, match="no way"):
+        run._call(refuse)
+    run.finish()
+
+
+async def _refused() -> None:
+    raise InjectionFailed("no way")
+
+
+class Slow(Engine):
+    """An engine whose baseline does not end by itself."""
+
+    async def baseline(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.did.append("cut")
+
+
+def test_a_run_that_does_not_begin_is_cut(stand_in, monkeypatch):
+    stand = stand_in(Slow())
+    monkeypatch.setattr(live.Live, "_patience", lambda _: 0.05)
+    with pytest.raises(AbortTriggered, match="cut short") as cut:
+        a_run().start()
+    assert "had not begun" in cut.value.why
+    assert stand.did == ["cut"]
+
+
+def test_an_interruption_of_the_baseline_ends_the_run(stand_in, monkeypatch):
+    stand, run = stand_in(Slow()), a_run()
+
+    def interrupted(_: float) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run._ready, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.start()
+    assert not run._thread.is_alive()
+    assert stand.did in (["cut"], []), "it may not even have come to its baseline"
+    assert live.current() is None
+
+
+def test_an_interruption_while_the_run_ends_aborts_it(stand_in, monkeypatch):
+    stand_in(Engine())
+    run = a_run()
+    run.start()
+    join, calls = run._thread.join, []
+
+    def interrupted_once(seconds: float) -> None:
+        calls.append(seconds)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        join(seconds)
+
+    monkeypatch.setattr(run._thread, "join", interrupted_once)
+    monkeypatch.setattr(run, "_call", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        run.finish()
+    outcome = run.finish()
+    assert (outcome.verdict, outcome.reason) == (Verdict.ABORTED, "interrupted")
+
+
+def test_a_step_that_does_not_end_aborts_the_run(stand_in, monkeypatch):
+    stand_in(Engine())
+    run = a_run()
+    run.start()
+    monkeypatch.setattr(run, "_patience", lambda: 0.05)
+
+    async def hang(_: Any) -> None:
+        await anyio.sleep_forever()
+
+    with pytest.raises(AbortTriggered, match="cut short"):
+        run._call(hang)
+    assert run.finish().verdict is Verdict.ABORTED
+
+
+def test_a_run_that_is_told_to_abort_says_why(stand_in):
+    stand_in(Engine())
+    run = a_run()
+    run.start()
+    outcome = run.finish(abort="enough")
+    assert (outcome.verdict, outcome.reason) == (Verdict.ABORTED, "enough")
+
+
+def test_a_bug_in_a_step_is_no_abort(stand_in):
+    stand_in(Engine())
+    run = a_run()
+    run.start()
+
+    async def wrong(_: Any) -> None:
+        raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        run._call(wrong)
+    assert run.finish().verdict is Verdict.PASS

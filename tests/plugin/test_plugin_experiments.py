@@ -278,6 +278,101 @@ def test_a_failing_ordinary_test_beside_a_passing_experiment_fails_the_session(p
     assert result.ret == 1
 
 
+def test_an_error_beside_a_passing_experiment_fails_the_session(pytester, door):
+    door(kill=Verdict.PASS)
+    write(pytester, "kill")
+    pytester.makepyfile(test_broken="import nothing_of_this_name")
+    result = pytester.runpytest("--continue-on-collection-errors")
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+
+
+def test_a_hook_that_fails_the_set_up_of_an_experiment_fails_the_session(pytester, door):
+    door(a=Verdict.PASS, b=Verdict.PASS)
+    write(pytester, "a")
+    write(pytester, "b")
+    pytester.makeconftest("def pytest_runtest_setup(item):\n    assert item.name == 'a'")
+    result = pytester.runpytest("experiments")
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+
+
+def test_a_session_that_somebody_ends_after_a_pass_was_aborted(pytester, door):
+    door(a=Verdict.PASS)
+    write(pytester, "a")
+    pytester.makepyfile("import pytest\ndef test_stop(): pytest.exit('enough')")
+    assert pytester.runpytest("experiments", "test_a_session_that_somebody_ends_after_a_pass_was_aborted.py").ret == 3
+
+
+def test_a_status_that_somebody_chose_stays(pytester, door):
+    door(a=Verdict.PASS)
+    write(pytester, "a")
+    pytester.makepyfile(test_stop="import pytest\ndef test_stop(): pytest.exit('enough', returncode=42)")
+    assert pytester.runpytest("experiments", "test_stop.py").ret == 42
+
+
+SLO = "availability: {ratio: 99%}\nlatency: {p99: 1s}\n"
+
+
+def test_what_an_experiment_promises_depends_on_its_own_place_and_not_on_the_sessions(pytester, door, monkeypatch):
+    seen = []
+    door(kill=Verdict.PASS)
+    monkeypatch.setattr(
+        engine,
+        "run",
+        lambda experiment, options, run=engine.run: (seen.append(experiment), run(experiment, options))[1],
+    )
+    path = write(pytester, "kill")
+    (pytester.mkdir("stack") / "slo.yaml").write_text(SLO)
+    assert pytester.runpytest("--rootdir", path.parent, path).ret == 0
+    assert [objective.checker for objective in seen[0].objectives] == ["availability", "latency"]
+
+
+def test_a_load_without_the_stacks_objectives_is_remarked_on_once(pytester, door):
+    door(a=Verdict.PASS, b=Verdict.PASS)
+    write(pytester, "a")
+    write(pytester, "b")
+    result = pytester.runpytest("experiments")
+    assert [line for line in result.outlines if "promises no latency" in line] == [
+        f"note: {pytester.path}/experiments/cart/a.yaml promises no latency: no stack/slo.yaml is beside or above it"
+    ]
+
+
+def test_files_of_other_projects_are_none_of_our_business(pytester, door):
+    calls = door()
+    (pytester.path / "crd.yaml").write_text("spec:\n  extensions: [{name: harness}]\n---\nkind: CRD\n")
+    (pytester.path / "mkdocs.yml").write_text("markdown_extensions: [!!python/name:x.y {}]\nname: harness\n")
+    (pytester.path / "large.json").write_text('{"extensions": "harness", "x": "' + "y" * 1_000_000 + '"}')
+    (pytester.path / "gone.json").symlink_to("nowhere")
+    pytester.makepyfile("def test_fine(): pass")
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    assert (result.ret, calls) == (0, [])
+
+
+def test_a_file_that_may_not_be_read_is_none_of_our_business(pytester, monkeypatch):
+    (pytester.path / "secret.json").write_text('{"extensions": [{"name": "harness"}]}')
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "secret.json":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    pytester.makepyfile("def test_fine(): pass")
+    assert pytester.runpytest().ret == 0
+
+
+def test_an_experiment_in_another_encoding_is_an_error_and_not_overlooked(pytester, door):
+    calls = door()
+    path = write(pytester, "kill")
+    path.write_bytes(path.read_text().replace("Deletes", "Supprimé").encode("latin-1"))
+    result = pytester.runpytest("--co")
+    assert (result.ret, calls) == (4, [])
+    result.stdout.fnmatch_lines(["*kill.yaml: cannot read the experiment"])
+
+
 def test_documents_without_the_extension_are_left_alone(pytester, door):
     calls = door()
     (pytester.path / "values.yaml").write_text("extensions: [{name: other}]  # no harness here\n")
@@ -320,11 +415,43 @@ def test_several_workers_are_fine_where_no_experiment_is(pytester):
     assert pytester.runpytest("--dist=load", "--tx=popen", "--tx=popen").ret == 0
 
 
-def test_one_worker_is_no_spread(pytester, door):
-    door(kill=Verdict.PASS)
+@pytest.mark.parametrize("tx", ["popen", "2*popen"])
+def test_one_worker_is_refused_too_because_its_verdict_would_be_lost(pytester, door, tx):
+    calls = door(kill=Verdict.PASS)
     write(pytester, "kill")
     pytester.makeconftest(SPREAD)
-    assert pytester.runpytest("--dist=load", "--tx=popen", "experiments").ret == 0
+    assert pytester.runpytest("--dist=load", f"--tx={tx}", "experiments").ret == 4
+    assert calls == []
+
+
+WORKER = (
+    SPREAD
+    + """
+def pytest_sessionstart(session):
+    session.config.workerinput = {"workercount": 1}
+"""
+)
+
+
+def test_a_worker_that_meets_an_experiment_ends_the_session_with_a_usage_error(pytester, door):
+    calls = door()
+    late = write(pytester, "kill").rename(pytester.path / "kill.txt")
+    pytester.makeconftest(f"{WORKER}    __import__('pathlib').Path({str(late)!r}).rename('kill.yaml')\n")
+    result = pytester.runpytest("--dist=load", "--tx=popen", "--continue-on-collection-errors")
+    assert (result.ret, calls) == (4, [])
+    result.stdout.fnmatch_lines(["experiments run one at a time, in pytest's own process"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*spread.py*")
+
+
+def test_a_worker_gives_no_test_its_chaos(pytester):
+    pytester.makeconftest(WORKER)
+    pytester.makepyfile("def test_it(chaos): pass")
+    result = pytester.runpytest("--dist=load", "--tx=popen")
+    result.assert_outcomes(errors=1)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["experiments run one at a time, in pytest's own process"])
+    result.stdout.no_fnmatch_line("*spread.py*")
 
 
 WATCH = """
@@ -350,4 +477,4 @@ def test_a_session_without_experiments_imports_nothing_of_the_cluster(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "HEAVY [] OURS ['harness', 'harness.pytest_plugin']" in done.stdout
+    assert "HEAVY [] OURS ['harness', 'harness.model', 'harness.pytest_plugin']" in done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.engine.options import Options, Outcome
-from harness.errors import PreconditionFailed
+from harness.errors import InjectionFailed, PreconditionFailed
 from harness.journal.writer import Journal
 from harness.model.experiment import Activity, Experiment
 from harness.model.fault import Hand
@@ -37,9 +37,11 @@ class Run:
     verdict = Verdict.PASS
     refuse: Exception | None = None
     did: list[str]
+    experiments: list[Experiment]
 
     def __init__(self, experiment: Experiment, options: Options) -> None:
         self.experiment, self.options = experiment, options
+        self.experiments.append(experiment)
 
     def start(self) -> None:
         if self.refuse:
@@ -55,8 +57,10 @@ class Run:
     def heal(self, faults: tuple[PlannedFault, ...]) -> None:
         self.did.append(f"heal {faults[0].victim}")
 
-    def finish(self) -> Outcome:
-        self.did.append("finish")
+    def finish(self, *, abort: str = "") -> Outcome:
+        self.did.append(f"finish {abort}".strip())
+        assert self.options.say
+        self.options.say("the run says something")
         directory = self.options.runs / "run-1"
         with Journal(directory, "run-1") as journal:
             journal.write("run.end", "report")
@@ -78,7 +82,11 @@ def driven(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callab
 
     def use(verdict: Verdict = Verdict.PASS, refuse: Exception | None = None) -> list[str]:
         did: list[str] = []
-        monkeypatch.setattr(fixture, "Live", type("Stand", (Run,), {"verdict": verdict, "refuse": refuse, "did": did}))
+        monkeypatch.setattr(
+            fixture,
+            "Live",
+            type("Stand", (Run,), {"verdict": verdict, "refuse": refuse, "did": did, "experiments": []}),
+        )
         return did
 
     return use
@@ -131,7 +139,39 @@ def test_more_than_the_marker_allows_is_refused_before_anything_begins(pytester,
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
     assert did == []
-    result.stdout.fnmatch_lines(["*the faults ask for 2 pods, the blast radius allows 1"])
+    result.stdout.fnmatch_lines(["*the faults ask for 2 pods, the chaos marker allows 1"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('app=cart", pods=1', 'app=cart", pods=2', "*fix   @pytest.mark.chaos(pods=2), or ask for fewer"),
+        (
+            '@pytest.mark.chaos(namespaces=["shop"], pods=1)',
+            "",
+            '*fix   @pytest.mark.chaos(namespaces=[[]"shop"], pods=1)',
+        ),
+        ('chaos.load("list-agents", "20/s")', "", '*fix   chaos.load("execute-agent", "50/s")'),
+        ("pods=1)\ndef", "pod=1)\ndef", "*unknown key 'pod' in the chaos marker"),
+    ],
+)
+def test_a_refusal_speaks_of_the_test_and_not_of_a_document(pytester, driven, old, new, said):
+    did = driven()
+    text = BROKEN.format(then="pass")
+    assert old in text
+    pytester.makepyfile(test_it=text.replace(old, new))
+    result = pytester.runpytest()
+    result.stdout.fnmatch_lines([said])
+    result.stdout.no_re_match_line(r".*test_it\.py::test_it:\d|.*blast.radius")
+    assert (result.ret, did) == (4, [])
+
+
+def test_positional_limits_are_refused_and_not_overlooked(pytester, driven):
+    did = driven()
+    pytester.makepyfile(BROKEN.format(then="pass").replace('namespaces=["shop"]', '["shop"]'))
+    result = pytester.runpytest()
+    result.stdout.fnmatch_lines(["*the chaos marker takes its limits by name"])
+    assert (result.ret, did) == (4, [])
 
 
 def test_a_misspelt_fault_is_refused_with_the_word_that_was_meant(pytester, driven):
@@ -141,18 +181,150 @@ def test_a_misspelt_fault_is_refused_with_the_word_that_was_meant(pytester, driv
     assert did == []
 
 
-def test_a_run_that_may_not_begin_is_told_once(pytester, driven):
-    did = driven(refuse=PreconditionFailed("no local cluster"))
+@pytest.mark.parametrize(
+    ("refusal", "code"), [(PreconditionFailed("no local cluster"), 4), (InjectionFailed("not steady"), 2)]
+)
+def test_a_run_that_may_not_begin_is_told_once_with_its_own_code(pytester, driven, refusal, code):
+    did = driven(refuse=refusal)
     pytester.makepyfile(BROKEN.format(then="pass"))
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
-    assert did == []
+    assert (result.ret, did) == (code, [])
+
+
+def test_a_refusal_that_the_test_expects_is_none(pytester, driven):
+    driven(refuse=PreconditionFailed("no local cluster"))
+    text = BROKEN.format(then="pass").replace("    with chaos", "    with pytest.raises(Exception), chaos")
+    pytester.makepyfile(text)
+    assert pytester.runpytest().ret == 0
+
+
+def test_a_dry_run_breaks_nothing(pytester, driven):
+    did = driven()
+    pytester.makepyfile(BROKEN.format(then="pass"))
+    result = pytester.runpytest("--chaos-dry-run")
+    result.assert_outcomes(skipped=1)
+    assert (result.ret, did) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [(Verdict.DEVIATED, 1), (Verdict.INCONCLUSIVE, 2), (Verdict.ABORTED, 3), (Verdict.DIRTY, 6)],
+)
+def test_a_test_that_wanted_another_verdict_ends_with_the_code_of_the_one_it_got(pytester, driven, verdict, code):
+    driven(verdict)
+    pytester.makepyfile(BROKEN.format(then="assert chaos.verdict() == 'PASS'"))
+    assert pytester.runpytest().ret == code
+
+
+def test_a_test_that_wanted_a_deviation_and_passes_is_a_deviation(pytester, driven):
+    driven(Verdict.PASS)
+    pytester.makepyfile(BROKEN.format(then="assert chaos.verdict() == 'DEVIATED'"))
+    assert pytester.runpytest().ret == 1
+
+
+@pytest.mark.parametrize(
+    ("then", "outcomes", "code"),
+    [
+        ("assert chaos.verdict() == 'PASS'", {"xfailed": 1}, 5),
+        ("pass", {"passed": 1, "xfailed": 1}, 5),
+        ("assert chaos.verdict() == 'INCONCLUSIVE'", {"passed": 1}, 5),
+        ("assert False", {"failed": 1, "xfailed": 1}, 1),
+    ],
+)
+def test_an_inconclusive_run_may_be_an_expected_failure(pytester, driven, then, outcomes, code):
+    driven(Verdict.INCONCLUSIVE)
+    pytester.makepyfile(BROKEN.format(then=then))
+    result = pytester.runpytest("--chaos-inconclusive=xfail")
+    result.assert_outcomes(**outcomes)
+    assert result.ret == code
+
+
+def test_another_fixture_that_fails_in_its_tear_down_fails_the_session(pytester, driven):
+    driven()
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef other():\n    yield\n    assert False")
+    text = BROKEN.format(then="assert chaos.verdict() == 'PASS'").replace("(chaos)", "(chaos, other)")
+    pytester.makepyfile(text)
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+
+
+INTERRUPTED = BROKEN.format(then="pass").replace("assert names ==", "raise KeyboardInterrupt; names ==")
+
+
+def test_an_interruption_aborts_the_run_at_once(pytester, driven):
+    did = driven(Verdict.ABORTED)
+    pytester.makepyfile(INTERRUPTED)
+    result = pytester.runpytest()
+    assert did == ["start", "inject pod_kill {'grace': 0}", "finish interrupted"]
+    assert result.ret == 130
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_an_interruption_that_leaves_something_broken_is_dirty(pytester, driven):
+    driven(Verdict.DIRTY)
+    pytester.makepyfile(INTERRUPTED)
+    assert pytester.runpytest().ret == 6
+
+
+def test_an_interruption_outside_a_fault_cuts_the_run_short_too(pytester, driven):
+    did = driven(Verdict.ABORTED)
+    pytester.makepyfile(BROKEN.format(then="raise KeyboardInterrupt"))
+    result = pytester.runpytest()
+    assert (did[-1], result.ret) == ("finish interrupted", 130)
+
+
+def test_what_the_run_said_is_shown_with_the_failure(pytester, driven):
+    driven(Verdict.DEVIATED)
+    pytester.makepyfile(BROKEN.format(then="assert chaos.verdict() == 'PASS'"))
+    pytester.runpytest().stdout.fnmatch_lines(["*chaos log call*", "the run says something"])
+
+
+def test_a_verdict_inside_the_block_is_refused_where_it_is_asked_for(pytester, driven):
+    did = driven()
+    pytester.makepyfile(BROKEN.format(then="pass").replace("assert names ==", "chaos.verdict() ==").replace("['", "['"))
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    assert (result.ret, did[-2:]) == (4, ["heal shop/cart-0", "finish"])
+    result.stdout.fnmatch_lines(["*the verdict was asked for inside a fault's block", "*fix   ask after*"])
+
+
+def test_nothing_is_broken_after_the_verdict(pytester, driven):
+    driven()
+    then = "chaos.verdict()\n    with chaos.fault('pod_kill', namespace='shop', selector='app=cart', pods=0): pass"
+    pytester.makepyfile(BROKEN.format(then=then))
+    result = pytester.runpytest()
+    result.stdout.fnmatch_lines(["*the run is over, so nothing can be broken"])
+    assert result.ret == 4
+
+
+@pytest.mark.parametrize(
+    ("slo", "more", "promised"),
+    [
+        (True, "", {"availability": {"ratio": 0.99, "minimum-operations": 30}}),
+        (False, "", {"recovery": {"within": 60.0, "steady": 1.0}}),
+        (False, "chaos.phases(recovery='30s')", {"recovery": {"within": 30.0, "steady": 1.0}}),
+    ],
+)
+def test_a_run_always_promises_something(pytester, driven, slo, more, promised):
+    driven()
+    seen = []
+    fixture.Live.experiments = seen
+    if slo:
+        (pytester.mkdir("stack") / "slo.yaml").write_text("availability: {ratio: 99%}\n")
+    text = BROKEN.format(then="pass").replace('chaos.promise("availability", ratio="99%")', more or "pass")
+    pytester.makepyfile(text)
+    assert pytester.runpytest().ret == 0
+    assert {one.checker: dict(one.parameters) for one in seen[0].objectives} == promised
 
 
 def test_what_holds_for_the_run_is_stated_before_the_first_fault(pytester, driven):
     driven()
     pytester.makepyfile(BROKEN.format(then="chaos.load('mixed', '10/s')"))
-    pytester.runpytest().stdout.fnmatch_lines(["*load must be stated before the first fault"])
+    result = pytester.runpytest()
+    result.stdout.fnmatch_lines(["*load must be stated before the first fault"])
+    assert result.ret == 4
 
 
 def test_a_test_that_breaks_nothing_has_no_verdict(pytester, driven):

@@ -34,8 +34,10 @@ def test_failures_beyond_the_promise_break_it(run, ops):
     assert (found.baseline, found.in_fault, found.recovery) == ("100 %", "90.09 %", "100 %")
 
 
-@pytest.mark.parametrize(("status", "state"), [(429, State.BROKEN), (500, State.BROKEN), (404, State.HELD)])
-def test_refusals_for_load_are_failures_and_answers_are_not(run, ops, status, state):
+@pytest.mark.parametrize(
+    ("status", "state"), [(404, State.BROKEN), (429, State.BROKEN), (500, State.BROKEN), (302, State.HELD)]
+)
+def test_whatever_is_not_served_is_a_failure(run, ops, status, state):
     found = availability.check(run(operations=ops(lambda at: {"status": status if 12 <= at < 14 else 200})), PROMISE)
     assert found.state is state
 

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.cli import COMMANDS
+from harness.errors import Exit
+
+EXPERIMENT = """\
+title: One pod is deleted
+description: Deletes one pod.
+method:
+  - type: action
+    name: delete one
+    provider:
+      type: python
+      module: harness.chaostoolkit.actions
+      func: pod_kill
+      arguments: {target: {namespace: shop, selector: app=cart, pods: 1}}
+extensions:
+  - name: harness
+    sets: [local]
+    load: {workload: execute-agent, rate: 20/s}
+    objectives: {availability: {ratio: 99%}}
+    blast-radius: {namespaces: [shop], pods: 1}
+"""
+
+
+def write(path: Path) -> None:
+    """Write an experiment."""
+    path.write_text(EXPERIMENT)
 
 
 def harness(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -60,15 +88,126 @@ def test_a_file_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     assert "does not exist" in done.stderr
 
 
-def test_an_empty_folder_means_nothing_ran(tmp_path: Path) -> None:
-    assert harness("run", str(tmp_path)).returncode == 5
+@pytest.mark.parametrize("command", ["run", "plan", "list"])
+def test_an_empty_folder_means_nothing_ran(tmp_path: Path, command: str) -> None:
+    done = harness(command, str(tmp_path))
+    assert done.returncode == 5
+    assert f"{tmp_path}: no experiment here" in done.stderr
 
 
-@pytest.mark.parametrize("word", ["pod_kill", "availability", "DIRTY", "6", "RunInProgress"])
-def test_explain_knows_faults_objectives_verdicts_codes_and_errors(word: str) -> None:
+def test_a_set_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    done = harness("list", "--set", "lokal")
+    assert done.returncode == 4
+    assert "'local'" in done.stderr
+
+
+def test_a_set_without_an_experiment_means_nothing_ran(tmp_path: Path) -> None:
+    write(tmp_path / "kill.yaml")
+    done = harness("list", "--set", "gameday", str(tmp_path))
+    assert done.returncode == 5
+    assert "none is in the set gameday" in done.stderr
+
+
+def test_experiments_of_every_suffix_are_found_and_named_for_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "cart"
+    folder.mkdir()
+    for name in ("a.yaml", "b.yml"):
+        write(folder / name)
+    (folder / "c.json").write_text(json.dumps(yaml.safe_load(EXPERIMENT)))
+    names = [line.split()[0] for line in harness("list", str(tmp_path)).stdout.splitlines()]
+    assert names == ["cart/a", "cart/b", "cart/c"]
+    assert harness("list", "a.yaml", cwd=folder).stdout.split()[0] == "cart/a"
+
+
+def test_an_experiment_in_another_encoding_is_an_error_and_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "kill.yaml").write_bytes(EXPERIMENT.replace("Deletes", "Supprimé").encode("latin-1"))
+    done = harness("list", str(tmp_path))
+    assert done.returncode == 4
+    assert f"{tmp_path / 'kill.yaml'}: cannot read the experiment" in done.stderr
+
+
+def test_a_load_without_the_stacks_objectives_is_remarked_on_once(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        write(tmp_path / name)
+    (tmp_path / "work").mkdir()
+    done = harness("list", str(tmp_path), cwd=tmp_path / "work")
+    assert done.stderr == f"note: {tmp_path}/a.yaml promises no latency: no stack/slo.yaml is beside or above it\n"
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack" / "slo.yaml").write_text("latency: {p99: 1s}\n")
+    assert harness("list", str(tmp_path), cwd=tmp_path / "work").stderr == ""
+
+
+def test_a_kubeconfig_that_is_no_text_is_refused_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config").write_bytes(b"\xff\x00\xfe")
+    done = harness("doctor", "--kubeconfig", str(tmp_path / "config"))
+    assert done.returncode == 4
+    assert "is no kubeconfig" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def into_a_closed_pipe(*argv: str) -> tuple[int, str]:
+    """Run a program whose reader has left already."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    finally:
+        os.close(writing)
+    return done.returncode, done.stderr
+
+
+def test_a_listing_that_nobody_reads_to_its_end_is_fine() -> None:
+    assert into_a_closed_pipe(sys.executable, "-m", "harness.cli", "explain") == (0, "")
+
+
+RUN = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from harness import cli
+from harness.engine import run
+from harness.model.verdict import Verdict
+
+def stand_in(experiment, options):
+    options.say("a line")
+    print(experiment.name, file=open("ran", "a"))
+    return SimpleNamespace(text="VERDICT", exit=2, verdict=Verdict.INCONCLUSIVE)
+
+run.run = stand_in
+sys.argv[1:] = ["run", *sys.argv[1:]]
+cli.main()
+"""
+
+
+def test_a_run_that_nobody_reads_goes_on_and_keeps_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.yaml", "b.yaml"):
+        write(tmp_path / name)
+    code, _ = into_a_closed_pipe(sys.executable, "-c", RUN, "a.yaml", "b.yaml")
+    assert code == 2
+    assert (tmp_path / "ran").read_text().split() == [f"{tmp_path.name}/a", f"{tmp_path.name}/b"]
+
+
+KNOWN = ["pod_kill", "availability", "dirty", "6", "RunInProgress", "load", "evidence", "hypothesis"]
+
+
+@pytest.mark.parametrize("word", KNOWN)
+def test_explain_knows_faults_objectives_rows_verdicts_codes_and_errors(word: str) -> None:
     done = harness("explain", word)
     assert done.returncode == 0
     assert len(done.stdout.split()) > 3
+
+
+@pytest.mark.parametrize("code", list(Exit))
+def test_explain_says_what_a_code_means_and_what_to_do(code: Exit) -> None:
+    said = harness("explain", str(int(code))).stdout.splitlines()
+    assert len(said) == 3
+    assert said[2].startswith("  fix   ")
+
+
+def test_explain_without_a_word_lists_every_kind_of_word() -> None:
+    said = harness("explain").stdout
+    assert all(word in said for word in ("pod_kill", "availability", "hypothesis", "DIRTY", "UsageError", "130"))
 
 
 def test_explain_suggests_what_was_meant() -> None:

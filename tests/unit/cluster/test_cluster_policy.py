@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.cluster.cache import project_root
-from harness.stack import source
+from harness.stack import overlays
 
 # Not an import: that would leave compiled files in an image's sources.
 FILE = project_root() / "images" / "node" / "components" / "files" / "usr" / "local" / "bin" / "chaos_policy.py"
@@ -289,7 +289,7 @@ def test_no_rule_looks_like_a_fault_s_residue_and_every_name_fits() -> None:
 
 def deployed() -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, dict[str, str]]]:
     """Return the base's policies, one pod of each workload by its label, and the namespaces."""
-    base = source.manifests() / "base"
+    base = overlays.manifests() / "base"
     items = [item for file in sorted(base.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text()) if item]
     names = {
         item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in items if item["kind"] == "Namespace"

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-HEAD = "HTTP/1.1 {status}\r\nx-served-by: {name}\r\nx-envoy-attempt-count: {attempts}\r\n"
+HEAD = "HTTP/1.1 {status}\r\nx-served-by: {name}\r\n"
 
 
 @dataclass
 class Server:
     port: int = 0
     name: str = "claude-orchestrator-7d9f-x2x4z"
-    attempts: int = 1
+    attempts: int | None = 1
     status: str = "200 OK"
     chunked: bool = False
     close: bool = False
@@ -51,7 +51,8 @@ class Server:
                     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
                     await writer.drain()
                     break
-                head = HEAD.format(status=self.status, name=self.name, attempts=self.attempts)
+                head = HEAD.format(status=self.status, name=self.name)
+                head += f"x-envoy-attempt-count: {self.attempts}\r\n" if self.attempts is not None else ""
                 head += "connection: close\r\n" if self.close else ""
                 body = (
                     "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"

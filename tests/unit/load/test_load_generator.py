@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import threading
 from collections.abc import Callable
@@ -75,6 +76,12 @@ def test_who_served_and_how_often_the_gateway_tried_is_kept(tmp_path: Path, serv
     assert {record[6].rstrip(b"\0") for record in records} == {server.name.encode()}
 
 
+def test_a_gateway_that_counts_no_attempts_is_no_single_attempt(tmp_path: Path, server: Any) -> None:
+    server.attempts = None
+    _, records = _send(tmp_path, server.url, seconds=0.05)
+    assert {(record[3], record[4]) for record in records} == {(200, 0)}
+
+
 def test_of_a_long_name_the_pods_own_part_is_kept(tmp_path: Path, server: Any) -> None:
     server.name = "a" * 80 + "-x2x4z"
     _, records = _send(tmp_path, server.url, seconds=0.02)
@@ -127,12 +134,12 @@ def test_a_server_error_is_recorded_with_its_status(tmp_path: Path, server: Any)
     assert summary.statuses == {503: 10}
 
 
-def test_above_the_cap_operations_are_recorded_as_not_sent(tmp_path: Path, server: Any) -> None:
+def test_above_the_cap_operations_are_recorded_as_not_sent_and_counted(tmp_path: Path, server: Any) -> None:
     server.stall(True)
-    _, records = _send(tmp_path, server.url, rate=100, seconds=0.2, timeout=0.5, in_flight=5)
+    summary, records = _send(tmp_path, server.url, rate=100, seconds=0.2, timeout=0.5, in_flight=5)
     server.stall(False)
     not_sent = [record for record in records if record[5] & Flag.NOT_SENT]
-    assert (len(records), len(not_sent)) == (20, 15)
+    assert (len(records), len(not_sent), summary.not_sent) == (20, 15, 15)
     assert all(record[3] == 0 for record in not_sent)
 
 
@@ -152,6 +159,21 @@ def test_a_generator_that_lags_sends_everything_and_says_that_it_was_late(
     assert summary.late >= 20
     assert summary.max_lateness_ns >= 290_000_000
     assert sum(1 for record in records if record[5] & Flag.LATE) == summary.late
+
+
+@pytest.mark.parametrize("spare", [0, 50])
+def test_a_disk_that_takes_no_more_ends_the_load_and_leaves_whole_records(
+    tmp_path: Path, server: Any, spare: int
+) -> None:
+    # A limit on file sizes does what a full disk does: the last write is cut short, the next one refused.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 * RECORD.size + spare, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"cut short|too large"):
+            _send(tmp_path, server.url, seconds=60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [record[3] for record in RECORD.iter_unpack((tmp_path / "operations.bin").read_bytes())] == [200] * 5
 
 
 def test_requests_carry_the_host_and_a_user(tmp_path: Path, server: Any) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def test_a_load_is_started_watched_and_stopped(tmp_path: Path, server: Any) -> N
     assert summary["operations"] == operations.count(tmp_path) >= 20
     assert summary["statuses"] == {"200": summary["operations"]}
     assert {"late", "max_lateness"} <= set(summary)
+    assert summary["not_sent"] == 0
 
 
 def test_a_load_that_was_killed_leaves_readable_records_and_says_so(tmp_path: Path, server: Any) -> None:
@@ -108,6 +110,22 @@ def test_a_load_that_cannot_write_says_why(tmp_path: Path, server: Any) -> None:
 
     with pytest.raises(UsageError, match="directory"):
         anyio.run(main)
+
+
+def test_a_load_that_can_no_longer_write_ends_and_says_why(tmp_path: Path, server: Any) -> None:
+    async def main() -> dict[str, Any]:
+        load = await process.start(_spec(server), tmp_path)
+        await load.ready()
+        resource.prlimit(load.pid, resource.RLIMIT_FSIZE, (operations.RECORD.size * 3, resource.RLIM_INFINITY))
+        with anyio.fail_after(20):
+            while not load.died:
+                await anyio.sleep(0.01)
+        return await load.stop()
+
+    summary = anyio.run(main)
+    assert "File too large" in summary["lost"]
+    assert summary["operations"] == operations.count(tmp_path)
+    assert (tmp_path / "load.log").read_text() == "", "nothing but the reason is said"
 
 
 def test_a_load_that_dies_at_once_is_an_os_error(tmp_path: Path, server: Any) -> None:

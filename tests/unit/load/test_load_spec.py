@@ -11,6 +11,7 @@ from harness.errors import UsageError
 from harness.load import spec as specs
 from harness.load.schedule import offsets
 from harness.load.workloads import WORKLOADS
+from harness.model import extension
 
 GOOD = {"url": "http://127.0.0.1:18080", "workload": "mixed", "rate": 50, "out": "x.bin"}
 
@@ -23,6 +24,8 @@ GOOD = {"url": "http://127.0.0.1:18080", "workload": "mixed", "rate": 50, "out":
         ({"url": "http://127.0.0.1@evil.example/"}, "load is not sent to"),
         ({"url": "ftp://127.0.0.1"}, "no http or https URL"),
         ({"url": "http://127.0.0.1:port"}, "no URL"),
+        ({"url": "http://127.0.0.1:1/base"}, "more than scheme, host and port"),
+        ({"url": "http://me:secret@127.0.0.1"}, "more than scheme, host and port"),
         ({"rate": 0}, "rate is 0"),
         ({"rate": 2001}, "rate is 2001"),
         ({"rate": float("nan")}, "rate is nan"),
@@ -36,6 +39,16 @@ GOOD = {"url": "http://127.0.0.1:18080", "workload": "mixed", "rate": 50, "out":
 def test_a_wrong_load_is_a_usage_error(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         specs.from_mapping({**GOOD, **change})
+
+
+def test_a_gateway_with_a_trailing_slash_is_one() -> None:
+    assert specs.from_mapping({**GOOD, "url": "http://127.0.0.1:1/"}).address == ("127.0.0.1", 1, False)
+
+
+def test_the_loader_and_the_load_know_one_fastest_rate() -> None:
+    assert specs.from_mapping({**GOOD, "rate": extension.MAX_RATE}).rate == extension.MAX_RATE
+    with pytest.raises(UsageError, match="rate is"):
+        specs.from_mapping({**GOOD, "rate": extension.MAX_RATE + 1})
 
 
 def test_a_missing_key_is_named() -> None:

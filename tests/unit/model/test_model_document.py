@@ -117,6 +117,63 @@ def test_only_documents_with_our_extension_are_experiments(tmp_path, text):
     assert not is_experiment("kind: Deployment")
     assert not is_experiment(b"\xff\xfe")
     assert not document.is_experiment(tmp_path / "missing.yaml")
+    assert not document.is_experiment(tmp_path), "a folder may be called x.yaml"
+
+
+CRD = """\
+spec:
+  extensions: [{name: harness}]
+---
+kind: Deployment
+"""
+MKDOCS = """\
+markdown_extensions:
+  - emoji: {index: !!python/name:material.emoji}
+nav: [{name: harness}]
+"""
+
+
+@pytest.mark.parametrize("other", [CRD, MKDOCS, "[" * 3000 + '"extensions harness"', "a: !!int x\nextensions: harness"])
+def test_a_file_of_another_project_that_cannot_be_read_is_not_ours(tmp_path, other):
+    path = tmp_path / "x.yaml"
+    path.write_text(other)
+    assert not document.is_experiment(path)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "title: caf\xe9\nextensions:\n- name: harness\n".encode("latin-1"),
+        b'{\n  "extensions": [\n    {"name": "harness",,}\n',
+        b"title: [\nextensions:\n  - name: 'harness'\n",
+    ],
+)
+def test_a_broken_file_that_says_it_is_ours_is_shown_and_not_skipped(tmp_path, broken):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(broken)
+    assert document.is_experiment(path)
+    with pytest.raises(UsageError):
+        document.load(path)
+
+
+def test_a_file_far_too_large_for_an_experiment_is_not_read(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text + " " * 1_000_000)
+    assert not document.is_experiment(path)
+
+
+def test_the_defaults_are_those_of_the_nearest_stack_above_the_document(tmp_path, monkeypatch):
+    for name, ratio in (("outer", "99%"), ("outer/inner", "98%")):
+        (tmp_path / name / "stack").mkdir(parents=True)
+        (tmp_path / name / "stack" / "slo.yaml").write_text(f"availability: {{ratio: {ratio}}}\n")
+    (tmp_path / "outer" / "inner" / "cart").mkdir()
+    monkeypatch.chdir(tmp_path / "outer")
+    found = document.defaults_for(Path("inner/cart/kill.yaml"))
+    assert found == {"availability": {"ratio": "98%"}}
+    assert document.defaults_for(Path("kill.yaml")) == {"availability": {"ratio": "99%"}}
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "outer" / "inner" / "kill.yaml")
+    assert document.defaults_for(tmp_path / "link.yaml") == found, "a link promises what its file does"
+    assert document.defaults_for(tmp_path / "kill.yaml") is None
 
 
 def test_a_file_that_cannot_be_read_says_so(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ class Server:
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
+    hang_up: bool = False
 
     @property
     def url(self) -> str:
@@ -41,6 +43,10 @@ def server() -> Iterator[Server]:
             parts = urlsplit(self.path)
             found.asked.append((parts.path, {key: values[0] for key, values in parse_qs(parts.query).items()}))
             found.hosts.append(self.headers.get("host", ""))
+            if found.hang_up:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
             status, body = found.answers.get(parts.path, (404, {"kind": "Status", "reason": "NotFound"}))
             content = json.dumps(body).encode()
             self.send_response(status)
@@ -51,6 +57,10 @@ def server() -> Iterator[Server]:
 
         def log_message(self, *_: Any) -> None:
             pass
+
+        def do_CONNECT(self) -> None:
+            found.asked.append(("CONNECT", {}))
+            self.send_error(502)
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found.port = http.server_address[1]

@@ -109,3 +109,16 @@ def test_an_api_server_that_is_away_is_an_error(api: Any, tmp_path: Any, monkeyp
     monkeypatch.setenv("HARNESS_KUBECONFIG", str(path))
     with pytest.raises(ClusterUnreachable):
         workload.ready_replicas("prod", "api")
+
+
+def test_the_api_server_is_asked_once(api: Any) -> None:
+    api.hang_up = True
+    with pytest.raises(ClusterUnreachable):
+        workload.ready_replicas("prod", "api")
+    assert len(api.asked) == 1
+
+
+def test_a_proxy_is_not_asked_for_an_api_server_of_this_machine(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    api.answers[DEPLOYMENT] = _deployment(readyReplicas=2)
+    assert workload.ready_replicas("prod", "api") == 2

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ObservationFailed
+from harness.cluster import local
+from harness.errors import ObservationFailed, PreconditionFailed, UsageError
+from harness.probes import http, settings
 from harness.probes import prometheus as questions
 from probes import breaker, gateway, slo
 
@@ -47,18 +49,6 @@ def test_several_answers_to_a_question_for_one_are_refused(prometheus: Any) -> N
         questions.value("breaker_state")
 
 
-def test_a_range_keeps_its_gaps(prometheus: Any) -> None:
-    values = [[1700000000, "1"], [1700000001, "NaN"], [1700000003, "3"]]
-    result = [{"metric": {"pod": "a"}, "values": values}]
-    data = {"status": "success", "data": {"resultType": "matrix", "result": result}}
-    prometheus.answers["/api/v1/query_range"] = (200, data)
-    assert questions.series("up", 1700000000, 1700000003) == [
-        ({"pod": "a"}, [(1700000000.0, 1.0), (1700000003.0, 3.0)])
-    ]
-    asked = prometheus.asked[-1][1]
-    assert (float(asked["start"]), float(asked["end"]), asked["step"]) == (1700000000, 1700000003, "1")
-
-
 def test_a_query_prometheus_refuses_is_an_error_with_its_words(prometheus: Any) -> None:
     prometheus.answers["/api/v1/query"] = (400, {"status": "error", "error": "parse error at char 3"})
     with pytest.raises(ObservationFailed, match="parse error"):
@@ -81,3 +71,80 @@ def test_the_gateway_is_asked_under_its_name(server: Any, monkeypatch: pytest.Mo
 
 def test_a_gateway_that_does_not_answer_is_0() -> None:
     assert gateway.status("http://127.0.0.1:1", timeout=1) == 0
+
+
+def test_prometheus_is_asked_once(prometheus: Any) -> None:
+    prometheus.hang_up = True
+    with pytest.raises(ObservationFailed, match="no answer"):
+        questions.value("up")
+    assert len(prometheus.asked) == 1
+
+
+def test_the_gateways_host_may_be_named_for_a_whole_run(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_HOST", "shop.example")
+    gateway.status(server.url)
+    assert server.hosts == ["shop.example"]
+
+
+@pytest.mark.parametrize("url", ["htp://x", "http://127.0.0.1:port", "127.0.0.1:1"])
+def test_what_cannot_be_asked_is_an_error_and_not_a_silent_server(url: str) -> None:
+    with pytest.raises(UsageError, match="cannot be asked"):
+        http.status(url)
+
+
+def test_a_host_that_no_header_can_hold_is_an_error(server: Any) -> None:
+    with pytest.raises(UsageError, match="cannot be asked"):
+        http.status(server.url, host="a\nb")
+
+
+def test_a_proxy_is_not_asked_for_this_machine(server: Any, prometheus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    server.answers["/"] = (200, {})
+    assert http.status(f"{server.url}/") == 200
+    prometheus.samples(({}, "1"))
+    assert questions.value("up") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "ours"),
+    [
+        ("http://localhost:1", True),
+        ("http://127.0.0.9", True),
+        ("https://[::1]:6443", True),
+        ("http://10.0.0.1", False),
+    ],
+)
+def test_this_machine_is_known_by_its_addresses(url: str, ours: bool) -> None:
+    assert settings.loopback(url) is ours
+
+
+def test_another_cluster_is_not_judged_by_the_local_ones_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CONTEXT", "staging")
+    monkeypatch.delenv("HARNESS_GATEWAY", raising=False)
+    monkeypatch.delenv("HARNESS_PROMETHEUS", raising=False)
+    with pytest.raises(PreconditionFailed, match="where the gateway of this cluster is") as failed:
+        gateway.status()
+    assert failed.value.hint.startswith("HARNESS_GATEWAY=")
+    with pytest.raises(PreconditionFailed, match="where Prometheus of this cluster is"):
+        slo.availability()
+
+
+def test_the_local_cluster_needs_no_naming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HARNESS_GATEWAY", raising=False)
+    monkeypatch.setenv("HARNESS_CONTEXT", f"kind-{local.NAME}")
+    assert settings.gateway(None) == settings.GATEWAY
+    monkeypatch.delenv("HARNESS_CONTEXT")
+    assert settings.gateway(None) == settings.GATEWAY
+
+
+@pytest.mark.parametrize("text", ["0", "2"])
+def test_the_ejected_hosts_are_counted(prometheus: Any, text: str) -> None:
+    prometheus.samples(({}, text))
+    assert gateway.ejected() == int(text)
+
+
+def test_ejections_that_nobody_counts_are_an_error_and_not_0(prometheus: Any) -> None:
+    prometheus.samples()
+    with pytest.raises(ObservationFailed, match="nobody counts"):
+        gateway.ejected(wait=60)
