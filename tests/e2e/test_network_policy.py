@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from harness.cluster import kube as api
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.errors import HarnessError
 from tests.e2e.live import kubectl
+from tests.e2e.victims import until
 
 NAMESPACE = "chaos-policy-test"
 POLICIES = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies"
@@ -103,16 +102,6 @@ async def all_ready(kube: Kube) -> bool:
 
 def states(conditions: list[dict[str, Any]]) -> dict[str, str]:
     return {condition["type"]: condition["status"] for condition in conditions}
-
-
-async def until(true: Callable[[], Awaitable[Any]], seconds: float = 60) -> None:
-    """Wait until a question to the cluster is answered with yes."""
-    with anyio.fail_after(seconds):
-        while True:
-            with contextlib.suppress(HarnessError):
-                if await true():
-                    return
-            await anyio.sleep(0.05)
 
 
 Knock = Callable[[str], Awaitable[str]]

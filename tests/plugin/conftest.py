@@ -1,0 +1,63 @@
+"""The real plugin in a session of its own, with the engine replaced at its one door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.engine import run as engine
+from harness.engine.options import Options, Outcome
+from harness.journal.writer import Journal
+from harness.model.experiment import Experiment
+from harness.model.verdict import Verdict
+from harness.pytest_plugin import items  # noqa: F401 - loaded once here, not again in every inner session
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def _light(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other plugins are not under test, and one of them takes half a second to import in every inner session.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+
+
+@pytest.fixture
+def door(
+    _light: None, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester
+) -> Callable[..., list[tuple[str, Options]]]:
+    """Answer the engine's door with given verdicts, by experiment name; returns the calls it will see."""
+
+    def answer(**verdicts: Verdict | Exception) -> list[tuple[str, Options]]:
+        calls: list[tuple[str, Options]] = []
+
+        def run(experiment: Experiment, options: Options) -> Outcome:
+            calls.append((experiment.name, options))
+            found = verdicts[experiment.path.stem]
+            if isinstance(found, Exception):
+                raise found
+            assert options.say
+            options.say("INJECT     pod_kill on shop/cart-0")
+            directory = pytester.path / "runs" / experiment.path.stem
+            with Journal(directory, experiment.path.stem) as journal:
+                journal.write("fault.injected", "inject", id="1", kind="pod_kill", victim="shop/cart-0", facts={})
+                if found is not Verdict.INCONCLUSIVE:
+                    journal.write("fault.felt", "hold", id="1", evidence={"uid": "gone"}, after=0.4)
+                journal.write("fault.healed", "heal", id="1", evidence={}, after=1.5)
+            right = found is experiment.expect.verdict
+            return Outcome(
+                verdict=found,
+                exit=0 if right else int(found.exit),
+                right=right,
+                run=f"run-{experiment.path.stem}",
+                dir=directory,
+                text=f"VERDICT  {found}  of {experiment.path.stem}",
+                seconds=10.0,
+                overhead=2.5,
+                reason="" if found is Verdict.PASS else "availability 97 %",
+            )
+
+        monkeypatch.setattr(engine, "run", run)
+        return calls
+
+    return answer
