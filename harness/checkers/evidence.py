@@ -43,7 +43,8 @@ def _missing(fault: FaultRecord) -> str:
     if fault.injected is None:
         return "was never injected"
     if fault.applied is None:
-        return "was cut while being injected"
+        failed = fault.evidence.get("failed")
+        return f"was not injected: {failed}" if failed else "was cut while being injected"
     if fault.felt is None:
         return "was not felt"
     return "was not seen healed" if fault.healed is None else ""

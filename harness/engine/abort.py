@@ -36,13 +36,18 @@ class Abort:
         self.reason = ""
         self.trigger = ""
         self.at = 0.0
+        self.over = False
 
     def __bool__(self) -> bool:
         return bool(self.trigger)
 
     def pull(self, trigger: str, reason: str) -> None:
-        """End the run now; later triggers change nothing."""
-        if not self.trigger:
+        """End the run now; later triggers change nothing.
+
+        Once the walk is `over`, only a person can still cut what follows: what the undo and the load's end look like
+        is no reason to.
+        """
+        if not self.trigger and (not self.over or trigger.startswith("SIG")):
             self.trigger, self.reason, self.at = trigger, reason, time.monotonic()
             self.scope.cancel()
 
@@ -81,7 +86,7 @@ async def on_lost_lease(abort: Abort, lease: Lease, say: Callable[[str], None]) 
             return
         except (HarnessError, TimeoutError) as error:
             missed += 1
-            say(f"lease not renewed ({missed}): {error or f'no answer within {RENEW_SECONDS:g} s'}")
+            say(f"lease not renewed ({missed}): {str(error) or f'no answer within {RENEW_SECONDS:g} s'}")
 
 
 async def on_lost_keeper(abort: Abort, keeper: Keeper) -> None:

@@ -20,7 +20,7 @@ async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdic
     events = reader.read(session.directory)
     seen = judge.history(events, operations.read(session.directory))
     findings = judge.findings(session.experiment, seen, events)
-    if failure and not session.abort:
+    if failure:
         findings.append(Finding("run", State.UNKNOWN, failure.what + (f": {failure.why}" if failure.why else "")))
     if session.unwritten:
         findings.append(Finding("journal", State.UNKNOWN, session.unwritten))

@@ -58,6 +58,8 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
             # A journal without `fault.injecting` tells afterwards when it began.
             record.setdefault("injected", data.get("at", event.t))
             record |= {"applied": event.t, "evidence": dict(data.get("facts") or {})}
+        elif event.type == "fault.failed":
+            records[data["id"]]["evidence"] |= {"failed": str(data.get("error", "")).splitlines()[0]}
         elif event.type == "fault.felt":
             records[data["id"]]["felt"] = event.t
             records[data["id"]]["evidence"] |= data.get("evidence") or {}
@@ -106,7 +108,7 @@ def load(events: Sequence[Event], seen: History) -> Finding:
     if ended is None or "lost" in ended:
         return unknown(f"the load did not account for itself: {ended['lost'] if ended else 'it never ended'}")
     made, recorded = int(ended["operations"]), len(seen.operations)
-    held_up = int(ended["late"]) + int(ended.get("not_sent") or 0)
+    held_up = sum(not operation.punctual for operation in seen.operations)
     if not made:
         return unknown("the load made no operation")
     if made != recorded:

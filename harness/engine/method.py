@@ -251,13 +251,13 @@ async def on_deleted(session: Session, plural: str) -> None:
 
 
 async def _deleted(session: Session, fault: PlannedFault) -> None:
-    if session.abort:
+    if session.abort or fault.id not in session.owed:
         return  # the undo of an aborted run is on its way, and a keeper may be tidying up beside it
     scope = session.injecting.get(fault.id)
     if scope:
         scope.cancel()  # the walk ends there, and the undo follows
-    elif await undo(session, fault):
-        await see_healed(session, fault)
+    else:
+        await _heal_and_see(session, fault, HEAL_SECONDS)
 
 
 async def see_healed(session: Session, fault: PlannedFault) -> None:
@@ -288,12 +288,18 @@ async def step(session: Session, activity: Activity) -> None:
 
 
 async def roll_back(session: Session) -> None:
-    """Run the document's rollbacks, each whatever became of the one before; one that fails leaves the run dirty."""
-    if session.rolled_back:
-        return
-    session.rolled_back = True
-    for activity in session.experiment.rollbacks:
-        result = await session.worker.call(document(activity), deadline=STEP_SECONDS)
+    """Run the document's rollbacks, each whatever became of the one before; one that fails leaves the run dirty.
+
+    One that an abort cuts has not ended, so the next call runs it again, and those behind it.
+    """
+    for number, activity in enumerate(session.experiment.rollbacks):
+        if number in session.rolled_back:
+            continue
+        try:
+            result = await session.worker.call(document(activity), deadline=STEP_SECONDS)
+        except Exception as bug:  # the rollbacks behind it must run all the same
+            result = {"status": "failed", "error": f"{type(bug).__name__}: {bug}"}
+        session.rolled_back.add(number)
         session.write("rollback", name=activity.name, **result)
         session.say(f"ROLLBACK   {activity.name}: {result['status']}")
         if result["status"] != "succeeded":

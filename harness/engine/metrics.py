@@ -7,11 +7,13 @@ import os
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from harness.engine.session import Session
 from harness.errors import ObservationFailed
+from harness.load.spec import LOCAL
 
 PROMETHEUS = "http://127.0.0.1:19090"
 STEP_SECONDS = 1
@@ -53,7 +55,7 @@ async def collect(session: Session) -> None:
             _write(session, series, end - ran)
 
 
-async def value(query: str, session: Session | None = None) -> float | None:
+async def value(query: str, session: Session) -> float | None:
     """Ask for one number as it is now; None when Prometheus is away, has none, or is not that of the run's cluster."""
     url = _address(session)
     if url is None:
@@ -65,15 +67,22 @@ async def value(query: str, session: Session | None = None) -> float | None:
     return float(found[0]["value"][1]) if found else None
 
 
-def _address(session: Session | None) -> str | None:
-    """Give the address of the run's own Prometheus: the local one knows nothing of another cluster."""
-    local = session is None or session.cluster is not None
-    return os.environ.get("HARNESS_PROMETHEUS") or (PROMETHEUS if local else None)
+def _address(session: Session) -> str | None:
+    """Give the address of the run's own Prometheus: the local one knows nothing of another cluster, nor it of ours."""
+    named = os.environ.get("HARNESS_PROMETHEUS")
+    if session.cluster is None:
+        return named
+    return named if named and _is_here(named) else PROMETHEUS
+
+
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in LOCAL
 
 
 async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+        # A proxy of this machine's surroundings knows nothing of its own ports.
+        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=not _is_here(url)) as client:
             answer = await client.get(f"/api/v1/{what}", params=parameters)
             answer.raise_for_status()
             found: list[dict[str, Any]] = answer.json()["data"]["result"]

@@ -9,12 +9,13 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import contexts, lever
+from harness.engine import contexts, lever, traffic
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Lease
 from harness.errors import HarnessError, PreconditionFailed
 from harness.faults import crds, resource
 from harness.keeper.client import Keeper
+from harness.keeper.client import status as keeper_status
 from harness.model import catalogue
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand
@@ -35,6 +36,8 @@ async def hold(
             why=f"{pulled.get('who')}: {pulled.get('reason')}",
             hint="harness lever off",
         )
+    if experiment.load:
+        traffic.gateway(kube, cluster)
     if cluster is None:
         if not await crds.installed(kube):
             raise PreconditionFailed(
@@ -48,6 +51,13 @@ async def hold(
             raise PreconditionFailed(
                 "faults of the host hand need the local cluster's keeper", where=kube.context, hint="harness up"
             )
+    elif (await keeper_status(cluster.keeper_socket)).get("docker") is False:
+        raise PreconditionFailed(
+            "the keeper does not see Docker",
+            where=cluster.docker_host,
+            why="it could not heal what a run that dies leaves behind",
+            hint="harness up",
+        )
     keeper = await Keeper.connect(cluster.keeper_socket, identity, LEASE_SECONDS) if cluster else None
     lease = Lease(kube, identity)
     try:

@@ -62,7 +62,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
     began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     kube, cluster = contexts.connect(options.kubeconfig, options.context)
-    environment = {"HARNESS_CONTEXT": kube.context}
+    environment = {"HARNESS_CONTEXT": kube.context} | ({"HARNESS_LOCAL": "1"} if cluster else {})
     if cluster or options.kubeconfig:
         environment["HARNESS_KUBECONFIG"] = str(cluster.kubeconfig if cluster else options.kubeconfig)
     async with kube, Worker(env=environment) as worker, permission.hold(kube, cluster, experiment, identity) as right:
@@ -123,6 +123,7 @@ async def _live(session: Session, walk: Walk) -> HarnessError | None:
         except BaseExceptionGroup as group:
             failure = _unless_abort(session, method.first(group))
         finally:
+            session.abort.over = True
             with anyio.CancelScope(shield=True):
                 await _undo(session)
         if failure:
@@ -197,11 +198,7 @@ async def _phases(session: Session, walk: Walk) -> None:
 async def _undo(session: Session) -> None:
     """Undo everything that is still owed, all at once, and say how long an abort took to get here."""
     begun = session.phase not in BEFORE
-    if session.abort:
-        latency = time.monotonic() - session.abort.at
-        trigger, why = session.abort.trigger, session.abort.reason
-        session.write("abort", trigger=trigger, why=why, latency=latency)
-        session.say(f"ABORT      {why}; undo began after {latency * 1000:.0f} ms")
+    _tell_of_abort(session)
     if session.owed:
         session.enter("heal")
         lost = session.keeper if session.keeper and session.keeper.lost.is_set() else None
@@ -215,6 +212,15 @@ async def _undo(session: Session) -> None:
     if begun:
         await method.roll_back(session)
     await traffic.stop(session)
+    _tell_of_abort(session)
+
+
+def _tell_of_abort(session: Session) -> None:
+    if session.abort and not session.told_of_abort:
+        session.told_of_abort = True
+        latency, why = time.monotonic() - session.abort.at, session.abort.reason
+        session.write("abort", trigger=session.abort.trigger, why=why, latency=latency)
+        session.say(f"ABORT      {why}; undo began after {latency * 1000:.0f} ms")
 
 
 async def _find_keeper(session: Session, lost: Keeper) -> None:

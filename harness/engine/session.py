@@ -31,8 +31,8 @@ class Session:
 
     Of its faults, by id: `owed` are on the ledger and not yet undone; `injecting` may be cut by their scope;
     `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
-    `looked_for` were given their time to be felt; `dirty` says why an undo failed. `unwritten` says why the journal
-    lacks something.
+    `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
+    ended, by number. `unwritten` says why the journal lacks something.
     """
 
     experiment: Experiment
@@ -60,7 +60,8 @@ class Session:
     felt: set[str] = field(default_factory=set)
     healed: set[str] = field(default_factory=set)
     dirty: dict[str, str] = field(default_factory=dict)
-    rolled_back: bool = False
+    rolled_back: set[int] = field(default_factory=set)
+    told_of_abort: bool = False
     unwritten: str = ""
     reach: Reach = field(init=False)
     _entered: float = field(default_factory=time.monotonic)

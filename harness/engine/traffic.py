@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from urllib.parse import urlsplit
 
 import anyio
 
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
 from harness.engine.session import Session
 from harness.errors import ObservationFailed, PreconditionFailed
 from harness.journal import operations
 from harness.load import process
+from harness.load.spec import LOCAL
 from harness.model.history import Operation
 
 GATEWAY = "http://127.0.0.1:18080"
@@ -20,15 +24,25 @@ SPARE_SECONDS = 900.0
 READY_SECONDS = 20.0
 
 
-def gateway(session: Session) -> str:
-    """Return the URL that the load goes to; raises PreconditionFailed where only the local cluster's is known."""
+def gateway(kube: Kube, cluster: LocalCluster | None) -> str:
+    """Return the URL that the load of a run goes to.
+
+    Raises PreconditionFailed where it would not be the run's own cluster that answers.
+    """
     named = os.environ.get("HARNESS_GATEWAY", "")
-    if not named and session.cluster is None:
+    if not named and cluster is None:
         raise PreconditionFailed(
             "nobody said where this cluster takes its traffic",
-            where=session.kube.context,
+            where=kube.context,
             why="the local gateway's answers would say nothing about another cluster",
             hint="HARNESS_GATEWAY=https://... names it; HARNESS_HOST the host it is asked for",
+        )
+    if named and cluster and urlsplit(named).hostname not in LOCAL:
+        raise PreconditionFailed(
+            f"HARNESS_GATEWAY names {named}",
+            where=kube.context,
+            why="this run breaks the local cluster, and another one's answers would judge it",
+            hint="unset HARNESS_GATEWAY, or name --context",
         )
     return named or GATEWAY
 
@@ -41,10 +55,10 @@ async def start(session: Session) -> None:
     wanted = session.experiment.load
     if wanted is None:
         return
-    url, phases = gateway(session), session.experiment.phases
+    url, phases = gateway(session.kube, session.cluster), session.experiment.phases
     spec = {
         "url": url,
-        "host": os.environ.get("HARNESS_HOST", HOST),
+        "host": os.environ.get("HARNESS_HOST") or HOST,
         # Named in the environment is named on purpose.
         "allow": [urlsplit(url).hostname or ""],
         "workload": wanted.workload,
@@ -56,6 +70,7 @@ async def start(session: Session) -> None:
     session.load = await process.start(spec, session.directory)
     session.write(
         "load.started",
+        url=url,
         rate=wanted.rate,
         ramp=wanted.ramp,
         workload=wanted.workload,
@@ -74,6 +89,7 @@ async def stop(session: Session) -> None:
     """Stop the load and write down what it did."""
     if session.load is None:
         return
+    session.steady_load_from = math.inf
     summary = await session.load.stop()
     session.write("load.ended", **summary)
 

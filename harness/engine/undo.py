@@ -73,6 +73,6 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
                 await reach.keeper.forget(fault.id)
         await resource.delete(reach.kube, fault)
     except (HarnessError, TimeoutError) as error:
-        failed.append(f"{fault.kind} on {fault.victim}: {error or 'no end'}")
+        failed.append(f"{fault.kind} on {fault.victim}: {str(error) or 'no end'}")
         return
     say(f"healed {fault.kind} on {fault.victim}")

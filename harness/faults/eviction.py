@@ -49,6 +49,13 @@ def why(status: int, answer: Mapping[str, Any]) -> str:
     return SEVERAL if several else ""
 
 
+def words(answer: Mapping[str, Any]) -> str:
+    """Give what an answer says, with its causes: that a budget is still being processed stands only there."""
+    causes = (answer.get("details") or {}).get("causes") or []
+    found = [answer.get("message"), *(cause.get("message") for cause in causes)]
+    return "; ".join(dict.fromkeys(str(one) for one in found if one))
+
+
 async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
     """Ask once, or until `deadline` seconds have passed while a budget refuses.
 
@@ -75,7 +82,7 @@ async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
             await reach.guard()
             status, answer = await reach.kube.post(f"{api.pods(namespace, name)}/eviction", body)
         attempts += 1
-        message = str(answer.get("message") or "")
+        message = words(answer)
         cause = why(status, answer)
         reach.emit(
             "eviction", {"pod": f"{namespace}/{name}", "status": status, "cause": cause, "message": message, **before}

@@ -50,6 +50,16 @@ def test_what_the_load_itself_held_up_is_no_breach() -> None:
     assert all(at(now, served(0, 20) + held_up) in (1.0, None) for now in range(14, 40))
 
 
+@pytest.mark.anyio
+async def test_once_the_walk_is_over_only_a_person_still_cuts_what_follows() -> None:
+    pulled = Abort()
+    pulled.over = True
+    pulled.pull("abort-when", "the load is ending")
+    assert not pulled
+    pulled.pull("SIGINT", "SIGINT was received")
+    assert pulled.trigger == "SIGINT"
+
+
 def test_nothing_is_said_before_the_load_was_steady_for_the_whole_span() -> None:
     assert lowest(served(0, 5, status=503), 5.0, 10.0, 0.0, RATE) is None
 

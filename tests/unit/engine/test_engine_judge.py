@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,21 +148,29 @@ def test_a_plain_action_promises_nothing_and_need_not() -> None:
     assert "promise" not in judged(journal(*STRUCK))
 
 
+GOOD = Operation(1.0, 1.0, 1.1, 200)
+LATE, UNSENT, LATE_AND_UNSENT = (
+    replace(GOOD, late=True),
+    replace(GOOD, unsent=True),
+    replace(GOOD, late=True, unsent=True),
+)
+
+
 @pytest.mark.parametrize(
-    ("ended", "count", "why"),
+    ("ended", "operations", "why"),
     [
-        ({"operations": 100, "late": 2}, 100, ""),
-        ({"operations": 100, "late": 1, "not_sent": 1}, 100, ""),
-        ({"operations": 100, "late": 1, "not_sent": 2}, 100, "the load held up 3 of 100 operations itself"),
-        ({"operations": 0, "late": 0}, 0, "the load made no operation"),
-        ({"operations": 100, "late": 0}, 98, "the load made 100 operations, 98 were recorded"),
-        ({"operations": 90, "lost": "status -9"}, 90, "the load did not account for itself: status -9"),
-        (None, 9, "the load did not account for itself: it never ended"),
+        ({"operations": 100}, [GOOD] * 98 + [LATE] * 2, ""),
+        ({"operations": 100}, [GOOD] * 98 + [LATE_AND_UNSENT] * 2, ""),
+        ({"operations": 100}, [GOOD] * 97 + [LATE, UNSENT, UNSENT], "the load held up 3 of 100 operations itself"),
+        ({"operations": 0}, [], "the load made no operation"),
+        ({"operations": 100}, [GOOD] * 98, "the load made 100 operations, 98 were recorded"),
+        ({"operations": 90, "lost": "status -9"}, [GOOD] * 90, "the load did not account for itself: status -9"),
+        (None, [GOOD] * 9, "the load did not account for itself: it never ended"),
     ],
 )
 def test_a_load_that_did_not_keep_its_schedule_proves_nothing(
-    ended: dict[str, Any] | None, count: int, why: str
+    ended: dict[str, Any] | None, operations: list[Operation], why: str
 ) -> None:
     events = journal((0, "load.started", {"rate": 10}), *([(9, "load.ended", ended)] if ended else []))
-    found = judge.load(events, judge.history(events, [Operation(1.0, 1.0, 1.1, 200)] * count))
+    found = judge.load(events, judge.history(events, operations))
     assert (found.state, found.summary) == ((State.UNKNOWN, why) if why else (State.HELD, "100 operations"))

@@ -292,6 +292,41 @@ async def test_rollbacks_run_once_and_one_that_fails_leaves_the_run_dirty(sessio
     assert len(session.unclean) == 2
 
 
+async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(session) -> None:
+    back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
+    session.experiment = replace(session.experiment, rollbacks=back)
+    cut = session.worker.call
+
+    async def hang(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+        session.worker.called.append(activity["name"])
+        await anyio.sleep_forever()
+        return {}
+
+    session.worker.call = hang
+    with anyio.move_on_after(0.01):
+        await method.roll_back(session)
+    session.worker.call = cut
+    await method.roll_back(session)
+    assert session.worker.called == ["scale back", "scale back", "and this"]
+    assert session.unclean == []
+
+
+async def test_a_rollback_whose_child_cannot_be_started_leaves_the_run_dirty_and_the_next_one_runs(session) -> None:
+    back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
+    session.experiment = replace(session.experiment, rollbacks=back)
+    answer = session.worker.call
+
+    async def broken_once(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+        if activity["name"] == "scale back":
+            raise OSError(24, "Too many open files")
+        return await answer(activity, deadline=deadline)
+
+    session.worker.call = broken_once
+    await method.roll_back(session)
+    assert session.worker.called == ["and this"]
+    assert "Too many open files" in session.unclean[0]
+
+
 @pytest.mark.parametrize(("phase", "called"), [("baseline", []), ("inject", ["scale back"])])
 async def test_rollbacks_run_on_every_way_out_once_the_method_began(session, phase: str, called: list[str]) -> None:
     session.experiment = replace(session.experiment, rollbacks=(Activity("action", "scale back", {}),))

@@ -88,6 +88,14 @@ async def test_an_api_server_that_stays_busy_is_an_error_and_not_a_refusal(monke
         await eviction.evict(reach(kube), pod(), deadline=0)
 
 
+async def test_what_an_answer_says_includes_its_causes():
+    cause = {"reason": "DisruptionBudget", "message": "The disruption budget web is still being processed"}
+    kube = FakeKube()
+    kube.answers = [(429, {"message": "Cannot evict pod", "details": {"causes": [cause]}})]
+    facts = await eviction.evict(reach(kube), pod(), deadline=0)
+    assert facts["message"] == "Cannot evict pod; The disruption budget web is still being processed"
+
+
 async def test_an_eviction_that_two_budgets_claim_is_not_felt():
     fault, there = planned("pod_evict"), reach(FakeKube())
     there.note(fault).update(status=500, message="more than one")
