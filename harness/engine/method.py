@@ -105,6 +105,7 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
         await session.guard()
         session.write("fault.injecting", id=fault.id)
         session.unanswered.add(fault.id)
+        began = datetime.now(UTC)
         try:
             facts = await kind.inject(fault, reach)
         except BaseExceptionGroup as group:
@@ -124,7 +125,7 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
     session.injected.add(fault.id)
     session.write("fault.injected", id=fault.id, kind=fault.kind, victim=str(fault.victim), facts=facts)
     session.say(f"INJECT     {fault.kind} on {fault.victim}")
-    await _status(session, fault, Phase.INJECTED, injected_at=datetime.now(UTC))
+    await _status(session, fault, Phase.INJECTED, injected_at=began, applied_at=datetime.now(UTC))
     await notice.post(session.kube, fault, session.plan.run, "ChaosInjected")
 
 

@@ -8,6 +8,7 @@ from harness.cluster.kube import Kube
 from harness.errors import ApiError
 from harness.faults import observe
 from harness.faults.observe import Objects
+from harness.model.fault import Phase
 
 GROUP, VERSION = "chaos.harness.dev", "v1alpha1"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -58,7 +59,7 @@ def _schema() -> dict[str, Any]:
     status = {
         "type": "object",
         "properties": {
-            "phase": {"type": "string", "enum": ["Pending", "Injected", "Felt", "Healed", "Failed"]},
+            "phase": {"type": "string", "enum": [str(phase) for phase in Phase]},
             "injectedAt": _TIME,
             "appliedAt": _TIME,
             "feltAt": _TIME,

@@ -17,13 +17,10 @@ class Hand(enum.StrEnum):
 
 
 class Phase(enum.StrEnum):
-    """Where a fault is in its life."""
+    """Where a fault is in its life, as its resource tells; once it is healed there is no resource any more."""
 
-    PENDING = "Pending"
     INJECTED = "Injected"
     FELT = "Felt"
-    HEALED = "Healed"
-    FAILED = "Failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from harness.errors import ApiError
 from harness.faults import Reach, nodes, resource
 from harness.keeper import client, container
 from harness.keeper.client import Keeper
+from harness.model.fault import Phase
 from harness.model.plan import Victim
 from tests.e2e.live import docker
 from tests.e2e.victims import node_of, planned, pod_of, settled, until
@@ -37,6 +38,7 @@ from harness.cluster.kube import Kube
 from harness.engine.lease import Lease
 from harness.faults import REGISTRY, Reach, resource
 from harness.keeper.client import Keeper
+from harness.model.fault import Phase
 from harness.model.plan import PlannedFault, Victim
 
 async def main(run, kind, victim, lease_seconds):
@@ -165,6 +167,6 @@ async def test_a_deleted_fault_resource_is_not_missed(kube: Kube) -> None:
     assert resource.planned(found) == fault
     await resource.delete(kube, fault)
     await resource.delete(kube, fault)
-    await resource.status(kube, fault, "Healed")
+    await resource.status(kube, fault, Phase.FELT)
     with pytest.raises(ApiError):
         await kube.get(f"{resource.collection(fault)}/{resource.name(fault)}")
