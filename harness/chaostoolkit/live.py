@@ -80,7 +80,7 @@ class Live:
         if session is None:
             return {}
         kubeconfig = session.cluster.kubeconfig if session.cluster else self.options.kubeconfig
-        named = {"HARNESS_CONTEXT": session.kube.context}
+        named = {"HARNESS_CONTEXT": session.kube.context, "HARNESS_LOCAL": "1" if session.cluster else "0"}
         return named | ({"HARNESS_KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
 
     def begin_method(self) -> None:

@@ -78,8 +78,8 @@ def test_an_action_without_the_control_is_a_run_of_its_own(monkeypatch):
 class Engine:
     """Stand in for `execute`: walk the method as told, inject into a list, give a verdict."""
 
-    def __init__(self, verdict: Verdict = Verdict.PASS, refuse: Exception | None = None) -> None:
-        self.verdict, self.refuse = verdict, refuse
+    def __init__(self, verdict: Verdict = Verdict.PASS, refuse: Exception | None = None, cluster: Any = None) -> None:
+        self.verdict, self.refuse, self.cluster = verdict, refuse, cluster
         self.did: list[str] = []
         self.wrote: list[tuple[str, dict[str, Any]]] = []
 
@@ -96,7 +96,7 @@ class Engine:
         session = SimpleNamespace(
             experiment=experiment,
             kube=SimpleNamespace(context="kind-x"),
-            cluster=None,
+            cluster=self.cluster,
             abort=Abort(),
             plan=Plan("run-1", 1, "kind", faults, "i", "r"),
             owed={},
@@ -141,6 +141,8 @@ class Engine:
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Engine], Engine]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_CONTEXT", "another")
+    monkeypatch.setenv("HARNESS_LOCAL", "another")
+    monkeypatch.setenv("HARNESS_KUBECONFIG", "another")
     monkeypatch.setattr("sys.argv", ["chaos", "run", "experiment.yaml"])
     (tmp_path / "experiment.yaml").write_text(DOCUMENT)
 
@@ -167,6 +169,14 @@ def test_chaos_run_injects_through_the_run_of_the_control(stand_in):
     assert journal["harness"]["verdict"] == "PASS"
     assert live.current() is None
     assert os.environ["HARNESS_CONTEXT"] == "kind-x", "probes of this process ask the run's cluster"
+    assert os.environ["HARNESS_LOCAL"] == "0"
+
+
+def test_probes_of_this_process_are_told_when_the_runs_cluster_is_the_local_one(stand_in):
+    local = SimpleNamespace(kubeconfig=Path("ours"))
+    stand_in(Engine(cluster=local))
+    chaos_run()
+    assert (os.environ["HARNESS_LOCAL"], os.environ["HARNESS_KUBECONFIG"]) == ("1", "ours")
 
 
 def test_a_deviation_of_the_run_is_a_deviation_of_the_experiment(stand_in):
