@@ -145,6 +145,15 @@ def test_a_kubeconfig_that_is_no_text_is_refused_where_it_is_named(tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
+def test_the_definitions_of_the_resources_are_yaml_that_kubectl_takes() -> None:
+    done = harness("crds")
+    found = list(yaml.safe_load_all(done.stdout))
+    assert [item["kind"] for item in found] == ["CustomResourceDefinition"] * 2
+    assert [item["apiVersion"] for item in found] == ["apiextensions.k8s.io/v1"] * 2
+    assert [item["spec"]["names"]["kind"] for item in found] == ["Fault", "NodeFault"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def into_a_closed_pipe(*argv: str) -> tuple[int, str]:
     """Run a program whose reader has left already."""
     reading, writing = os.pipe()
@@ -158,6 +167,20 @@ def into_a_closed_pipe(*argv: str) -> tuple[int, str]:
 
 def test_a_listing_that_nobody_reads_to_its_end_is_fine() -> None:
     assert into_a_closed_pipe(sys.executable, "-m", "harness.cli", "explain") == (0, "")
+
+
+def onto_a_full_disk(*argv: str) -> tuple[int, str]:
+    """Run a program whose output nothing has room for."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("words", [["explain"], ["--help"], ["crds"]])
+def test_a_listing_that_cannot_be_written_is_one_line_and_not_a_bug(words: list[str]) -> None:
+    code, said = onto_a_full_disk(sys.executable, "-m", "harness.cli", *words)
+    assert said == "error: standard output: not everything could be written: No space left on device\n"
+    assert code == 4
 
 
 RUN = """
@@ -186,6 +209,17 @@ def test_a_run_that_nobody_reads_goes_on_and_keeps_its_code(tmp_path: Path, monk
     code, _ = into_a_closed_pipe(sys.executable, "-c", RUN, "a.yaml", "b.yaml")
     assert code == 2
     assert (tmp_path / "ran").read_text().split() == [f"{tmp_path.name}/a", f"{tmp_path.name}/b"]
+
+
+def test_a_run_whose_output_cannot_be_written_goes_on_and_keeps_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.yaml", "b.yaml"):
+        write(tmp_path / name)
+    code, said = onto_a_full_disk(sys.executable, "-c", RUN, "a.yaml", "b.yaml")
+    assert (code, said.splitlines()[-1][:6]) == (2, "error:")
+    assert len((tmp_path / "ran").read_text().split()) == 2
 
 
 KNOWN = ["pod_kill", "availability", "dirty", "6", "RunInProgress", "load", "evidence", "hypothesis"]
