@@ -147,6 +147,15 @@ def test_a_set_that_no_experiment_is_in_is_refused_with_the_word_that_was_meant(
     result.stderr.fnmatch_lines(["*did you mean 'local'*"])
 
 
+def test_a_set_without_an_experiment_means_nothing_ran(pytester, door):
+    calls = door()
+    write(pytester, "a", sets="local")
+    result = pytester.runpytest("experiments", "--chaos-set=gameday")
+    assert (result.ret, calls) == (5, [])
+    result.assert_outcomes(deselected=1)
+    result.stdout.fnmatch_lines(["no experiment is in the set gameday, they are in local"])
+
+
 def test_the_evidence_table_tells_a_felt_fault_from_one_that_was_not(pytester, door):
     door(a=Verdict.PASS, b=Verdict.INCONCLUSIVE)
     write(pytester, "a")

@@ -171,7 +171,7 @@ def test_a_listing_that_nobody_reads_to_its_end_is_fine() -> None:
 
 def onto_a_full_disk(*argv: str) -> tuple[int, str]:
     """Run a program whose output nothing has room for."""
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     return done.returncode, done.stderr
 
