@@ -208,7 +208,7 @@ def test_what_chaos_run_promises_depends_on_the_documents_place(stand_in, tmp_pa
     assert [one.checker for one in controls._experiment({}).objectives] == ["availability", "latency"]
     (tmp_path / "stack" / "slo.yaml").unlink()
     chaos_run()
-    assert "experiment.yaml promises no latency" in capsys.readouterr().err
+    assert "experiment.yaml is not judged for latency" in capsys.readouterr().err
 
 
 def test_a_document_that_chaos_run_fetches_must_promise_something_as_a_file_must(stand_in, monkeypatch):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.cli import COMMANDS
+from harness.cli import COMMANDS, explain
 from harness.errors import Exit
+from harness.model.catalogue import FAULTS, OBJECTIVES
 
 EXPERIMENT = """\
 title: One pod is deleted
@@ -131,7 +132,9 @@ def test_a_load_without_the_stacks_objectives_is_remarked_on_once(tmp_path: Path
         write(tmp_path / name)
     (tmp_path / "work").mkdir()
     done = harness("list", str(tmp_path), cwd=tmp_path / "work")
-    assert done.stderr == f"note: {tmp_path}/a.yaml promises no latency: no stack/slo.yaml is beside or above it\n"
+    assert (
+        done.stderr == f"note: {tmp_path}/a.yaml is not judged for latency: no stack/slo.yaml is beside or above it\n"
+    )
     (tmp_path / "stack").mkdir()
     (tmp_path / "stack" / "slo.yaml").write_text("latency: {p99: 1s}\n")
     assert harness("list", str(tmp_path), cwd=tmp_path / "work").stderr == ""
@@ -242,6 +245,34 @@ def test_explain_says_what_a_code_means_and_what_to_do(code: Exit) -> None:
 def test_explain_without_a_word_lists_every_kind_of_word() -> None:
     said = harness("explain").stdout
     assert all(word in said for word in ("pod_kill", "availability", "hypothesis", "DIRTY", "UsageError", "130"))
+
+
+@pytest.mark.parametrize("word", [*FAULTS, *OBJECTIVES])
+def test_explain_lines_up_every_parameter_and_says_which_are_required(word: str) -> None:
+    parameters = (FAULTS.get(word) or OBJECTIVES[word]).parameters
+    lines = explain._texts()[word].splitlines()[2:]
+    columns = set()
+    for one in parameters:
+        line = next(line for line in lines if line.split()[0] == one.name)
+        columns.add(line.index(one.summary))
+        assert line.endswith("(required)") is one.required
+        assert "None" not in line
+        assert line[line.index(one.summary) - 2 :].startswith("  ")
+    assert len(columns) <= 1
+
+
+def test_explain_says_what_can_be_explained() -> None:
+    done = harness("explain", "nope")
+    assert done.returncode == 4
+    assert "fix   name a fault, an objective, a row" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["runs", "show", "report"])
+def test_a_file_is_no_folder_of_runs(tmp_path: Path, command: str) -> None:
+    write(tmp_path / "a.yaml")
+    done = harness(command, "--runs", str(tmp_path / "a.yaml"))
+    assert done.returncode == 4
+    assert "a.yaml' is a file" in done.stderr
 
 
 def test_explain_suggests_what_was_meant() -> None:
