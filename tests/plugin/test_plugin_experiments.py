@@ -128,6 +128,15 @@ def test_options_reach_the_engine(pytester, door):
     assert (options.context, options.seed, options.runs) == ("staging", 7, pytester.path / "out")
 
 
+def test_a_kubeconfig_that_is_no_text_is_a_usage_error(pytester):
+    write(pytester, "kill")
+    (pytester.path / "config").write_bytes(b"\xff\x00\xfe")
+    result = pytester.runpytest("experiments", "--chaos-kubeconfig=config", "--chaos-context=staging")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*config: the kubeconfig is not text"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_a_set_keeps_its_experiments_and_names_itself_in_the_time_line(pytester, door):
     calls = door(a=Verdict.PASS, b=Verdict.PASS)
     write(pytester, "a", sets="local, nightly")
