@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import AbortTriggered, HarnessError
 from harness.model import SUFFIXES
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ def before_experiment_control(context: dict[str, Any]) -> None:
 
     from harness.chaostoolkit.live import Live
     from harness.engine.options import Options
-    from harness.errors import HarnessError
     from harness.model import document
 
     try:
@@ -42,6 +42,19 @@ def before_experiment_control(context: dict[str, Any]) -> None:
         raise InterruptExecution(str(error)) from error
     _live = begun
     os.environ.update(begun.environment)
+    # The run rolls back by itself, once, whatever ends it; what Chaos Toolkit still finds here it would do again.
+    context["rollbacks"] = []
+
+
+def before_method_control(context: Mapping[str, Any]) -> None:  # noqa: ARG001
+    """Tell the run that there is something to roll back from now on; a run that is over begins no method."""
+    from chaoslib.exceptions import InterruptExecution
+
+    try:
+        if _live:
+            _live.begin_method()
+    except AbortTriggered as error:
+        raise InterruptExecution(str(error)) from error
 
 
 def before_activity_control(context: Mapping[str, Any]) -> None:

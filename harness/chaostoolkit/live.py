@@ -80,8 +80,12 @@ class Live:
         if session is None:
             return {}
         kubeconfig = session.cluster.kubeconfig if session.cluster else self.options.kubeconfig
-        named = {"HARNESS_CONTEXT": session.kube.context}
+        named = {"HARNESS_CONTEXT": session.kube.context, "HARNESS_LOCAL": "1" if session.cluster else "0"}
         return named | ({"HARNESS_KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
+
+    def begin_method(self) -> None:
+        """Have the run's end roll the document back from now on; raises AbortTriggered when the run is over."""
+        self._call(self._begin_method)
 
     def perform_named(self) -> dict[str, Any]:
         """Inject the faults of the activity that is being run; raises InjectionFailed."""
@@ -169,6 +173,8 @@ class Live:
 
     async def _walk(self, session: Session) -> None:
         self._session, self._over = session, anyio.Event()
+        # Whoever drives may look first, and be interrupted there: then nothing has been done that could be rolled back.
+        session.rolled_back = True
         try:
             async with BlockingPortal() as portal:
                 self._portal = portal
@@ -198,6 +204,9 @@ class Live:
             raise AbortTriggered("the run was cut short", why=session.abort.reason) from None
         except BaseExceptionGroup as group:
             raise method.first(group) from group
+
+    async def _begin_method(self, session: Session) -> None:
+        session.rolled_back = False
 
     async def _perform(self, session: Session, name: str) -> dict[str, Any]:
         activity = next((one for one in session.experiment.method if one.name == name and one.fault), None)

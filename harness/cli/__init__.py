@@ -70,10 +70,14 @@ class Lazy(click.Group):
 
 
 class Patient(io.RawIOBase):
-    """A stream whose reader may leave (`| head`): what comes after goes nowhere, and the command to its own end."""
+    """A stream that may be cut: what nobody takes any more goes nowhere, and the command to its own end.
+
+    A reader may leave (`| head`), which is fine; `lost` holds why anything else could not be written.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.lost: OSError | None = None
 
     def fileno(self) -> int:
         return self._descriptor
@@ -88,18 +92,23 @@ class Patient(io.RawIOBase):
         try:
             return os.write(self._descriptor, data)
         except BrokenPipeError:
-            return len(data)
+            pass
+        except OSError as error:
+            self.lost = self.lost or error
+        return len(data)
 
 
-def _outlive_readers() -> None:
+def _patient(name: str) -> Patient | None:
+    """Make one standard stream patient; None when it is no file, as in a test."""
     # click would end the command with 1, which means DEVIATED.
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper):
-            raw = io.BufferedWriter(Patient(stream.fileno()))
-            buffering = stream.line_buffering
-            patient = io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=buffering)
-            setattr(sys, name, patient)
+    stream = getattr(sys, name)
+    if not isinstance(stream, io.TextIOWrapper):
+        return None
+    raw = Patient(stream.fileno())
+    buffering = stream.line_buffering
+    patient = io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=buffering)
+    setattr(sys, name, patient)
+    return raw
 
 
 @click.group(
@@ -112,17 +121,31 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one clear error and exit code 4, never in a traceback."""
-    _outlive_readers()
+    out = _patient("stdout")
+    _patient("stderr")
+    code = _run()
+    if out:
+        sys.stdout.flush()
+        if out.lost:
+            click.echo(f"error: standard output: not everything could be written: {out.lost.strerror}", err=True)
+            # A verdict is worth more than its listing.
+            code = code or Exit.USAGE
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         group.main(standalone_mode=False)
+    except SystemExit as end:
+        return int(end.code or 0)
     except click.ClickException as error:
         error.show()
-        sys.exit(Exit.USAGE)
+        return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED
     except HarnessError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit)
+        return error.exit
     except Exception:
         import traceback
 
@@ -130,4 +153,5 @@ def main() -> None:
         click.echo(
             "error: this is a bug in the harness; `harness undo` makes sure that nothing is left behind", err=True
         )
-        sys.exit(Exit.INTERNAL)
+        return Exit.INTERNAL
+    return Exit.PASS

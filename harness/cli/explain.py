@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import click
 
 from harness import errors
 from harness.errors import Exit, UsageError
+from harness.model.parameter import Parameter
 from harness.model.verdict import Verdict
 
 VERDICTS = {
@@ -36,6 +37,9 @@ FIXES = {
     Exit.INTERNAL: "`harness undo` makes sure that nothing is left behind; then report the traceback",
     Exit.INTERRUPTED: "nothing to mend; run it again",
 }
+LISTED = (
+    "name a fault, an objective, a row of a report, a verdict, an error or an exit code; `harness explain` lists all"
+)
 # What every report has a row for besides the objectives.
 ROWS = {
     "load": "Whether the load kept its own schedule; unknown when it died, fell behind or could not send what was due.",
@@ -58,9 +62,7 @@ def command(word: tuple[str, ...]) -> None:
     found = asked if asked in texts else next((name for name in texts if name.lower() == asked.lower()), None)
     if found is None:
         near = difflib.get_close_matches(asked, texts, n=3)
-        raise UsageError(
-            f"nothing is called {asked!r}", hint=f"did you mean {', '.join(near)}?" if near else "harness explain"
-        )
+        raise UsageError(f"nothing is called {asked!r}", hint=f"did you mean {', '.join(near)}?" if near else LISTED)
     click.echo(texts[found])
 
 
@@ -115,17 +117,28 @@ def _fault(name: str) -> str:
     from harness.model.catalogue import FAULTS
 
     kind = FAULTS[name]
-    lines = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
-    lines += [f"  evidence   {kind.evidence}", f"  healed     {kind.healed}"]
-    lines += [f"  exercises  {', '.join(sorted(kind.exercises))}"]
-    lines += [f"  {item.name:<10} {item.summary} (default {item.default})" for item in kind.parameters]
+    rows = {"evidence": kind.evidence, "healed": kind.healed, "exercises": ", ".join(sorted(kind.exercises))}
+    head = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
     policy = inspect.getdoc(type(REGISTRY[name])) or ""
-    return "\n".join([*lines, *(f"  {line}" for line in policy.splitlines()[1:])])
+    return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in policy.splitlines()[1:])])
 
 
 def _objective(name: str) -> str:
     from harness.model.catalogue import OBJECTIVES
 
     kind = OBJECTIVES[name]
-    lines = [f"{name}", f"  {kind.summary}", f"  broken     {kind.broken}", f"  unknown    {kind.unknown}"]
-    return "\n".join(lines + [f"  {item.name:<14} {item.summary} (default {item.default})" for item in kind.parameters])
+    rows = {"broken": kind.broken, "unknown": kind.unknown}
+    return "\n".join([name, f"  {kind.summary}", *_table(rows, kind.parameters)])
+
+
+def _table(rows: Mapping[str, str], parameters: Iterable[Parameter]) -> list[str]:
+    """Line up what is known of a word with the parameters it takes."""
+    rows = dict(rows) | {one.name: one.summary + _default(one) for one in parameters}
+    width = max(map(len, rows))
+    return [f"  {name:<{width}}  {text}" for name, text in rows.items()]
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.required:
+        return " (required)"
+    return "" if parameter.default is None else f" (default {parameter.default})"

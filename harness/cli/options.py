@@ -40,7 +40,11 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
 def runs(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --runs: the folder that holds one folder per run."""
     return click.option(
-        "--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where runs are kept."
+        "--runs",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=RUNS,
+        show_default=True,
+        help="Where runs are kept.",
     )(function)
 
 

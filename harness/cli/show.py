@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.errors import UsageError
 
 
 @click.command("show")
@@ -19,7 +20,15 @@ def command(run: str, log: bool, runs: Path) -> None:
     from harness.journal import reader
     from harness.journal.runs import find
 
-    events = reader.read(find(runs, run).dir)
+    found = find(runs, run)
+    events = reader.read(found.dir)
+    if not events:
+        raise UsageError(
+            "this run wrote nothing down",
+            where=str(found.dir),
+            why="it ended before its first event, or its disk was full",
+            hint="`harness faults` says what is broken now, `harness runs` lists the other runs",
+        )
     if not log:
         click.echo(report.text(events))
         return

@@ -66,7 +66,7 @@ def load(path: Path, context: str | None = None) -> Access:
     """Read one context (the current one when none is named) of the kubeconfig at `path`."""
     where = str(path)
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PreconditionFailed(
             "the kubeconfig cannot be read",
@@ -74,6 +74,8 @@ def load(path: Path, context: str | None = None) -> Access:
             why=error.strerror or str(error),
             hint="run `harness up` for the local cluster, or name a file with --kubeconfig",
         ) from None
+    except UnicodeDecodeError as error:
+        raise PreconditionFailed("the kubeconfig is not text", where=where, why=str(error)) from None
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:

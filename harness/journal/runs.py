@@ -49,7 +49,7 @@ def find(root: Path, prefix: str) -> Run:
     named = Path(prefix)
     if (named / FILE).is_file():
         return _describe(named)
-    runs = every(root)
+    runs = every(root) or [latest(root)]
     found = [run for run in runs if run.run.startswith(prefix)]
     exact = [run for run in found if run.run == prefix]
     if len(found) == 1 or exact:

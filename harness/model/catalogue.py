@@ -152,8 +152,8 @@ def _objectives(*kinds: ObjectiveKind) -> Mapping[str, ObjectiveKind]:
 
 
 THIN = (
-    "fewer than `minimum-operations` operations in the window, gaps in the load, so many that nobody saw that it could"
-    " be either, or a load that was not served before the fault either"
+    "fewer than `minimum-operations` operations were seen in the window, the load had gaps, none was served before"
+    " the fault either, or the operations that nobody saw could turn the answer"
 )
 MINIMUM = Parameter(
     "minimum-operations", Type.INTEGER, "Below this many operations in the window nothing is concluded.", 30, minimum=1
@@ -217,7 +217,7 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
         summary="Retries hide single failures without multiplying the load: attempts as the gateway counted them.",
         broken="attempts per operation exceed the limit, one operation took more tries than allowed,"
         " or fewer operations than promised were saved by a retry",
-        unknown=THIN + ", the gateway did not count attempts, or no operation was tried twice",
+        unknown=THIN + "; or the gateway did not count attempts, or no operation was tried twice",
         parameters=(
             Parameter(
                 "max-attempts", Type.NUMBER, "Most attempts per operation, on average over the window.", minimum=1

@@ -184,7 +184,7 @@ def unpromised(experiment: Experiment) -> str:
     lacking = [name for name in IMPLIED if experiment.load and name not in made]
     if not lacking:
         return ""
-    return f"note: {experiment.path} promises no {' and no '.join(lacking)}: no {SLO_FILE} is beside or above it"
+    return f"note: {experiment.path} is not judged for {' and '.join(lacking)}: no {SLO_FILE} is beside or above it"
 
 
 def _slo(document: Source) -> dict[str, Objective]:

@@ -65,7 +65,7 @@ def _blast_radius(extension: Extension, faults: list[Named]) -> None:
             place = next(place for fault, place in faults if getattr(fault.target, what))
             problems.add(
                 (*place, what),
-                f"the faults ask for {asked} {what}, the blast radius allows {cap}",
+                f"the faults ask for {asked} {what if asked > 1 else what[:-1]}, the blast radius allows {cap}",
                 hint=f"raise blast-radius.{what} to {asked}, or ask for fewer",
             )
 

@@ -6,10 +6,11 @@ The run begins with the first fault and ends with `verdict()`, or with the test.
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from harness.chaostoolkit.live import Live
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError, UsageError
 from harness.model import document
-from harness.model.catalogue import ACTIONS
+from harness.model.catalogue import ACTIONS, FAULTS
 from harness.model.experiment import Experiment
 from harness.model.plan import PlannedFault
 from harness.model.verdict import Verdict
@@ -84,43 +85,23 @@ class Chaos:
 
     def load(self, workload: str, rate: str, **more: Any) -> None:
         """Send operations of one workload at a rate such as 40/s, from before the first fault to the end."""
+        __tracebackhide__ = True
         self._stated("load", {"workload": workload, "rate": rate, **more})
 
     def phases(self, **durations: str) -> None:
         """Say how long `baseline`, `hold` and `recovery` may take: `chaos.phases(baseline="3s")`."""
+        __tracebackhide__ = True
         self._stated("phases", durations)
 
     def promise(self, objective: str, **parameters: Any) -> None:
         """State an objective as a document does: `chaos.promise("recovery", within="30s")`."""
+        __tracebackhide__ = True
         named = {_dashed(name): value for name, value in parameters.items()}
         self._stated("objectives", {**self._extension["objectives"], objective: named})
 
-    @contextmanager
-    def fault(self, kind: str, **arguments: Any) -> Iterator[list[str]]:
+    def fault(self, kind: str, **arguments: Any) -> Fault:
         """Break something for the length of a block; gives the names of what is touched."""
-        __tracebackhide__ = True
-        try:
-            try:
-                live, faults = self._inject(kind, arguments)
-            except HarnessError as error:
-                raise error.with_traceback(None) from None
-            self._open += 1
-            try:
-                yield [str(fault.victim) for fault in faults]
-            except KeyboardInterrupt:
-                raise
-            except BaseException:
-                live.heal(faults)
-                raise
-            else:
-                live.heal(faults)
-            finally:
-                self._open -= 1
-        except KeyboardInterrupt:
-            # At once: pytest ends fixtures late, and something is broken.
-            with contextlib.suppress(HarnessError):
-                self.end(abort="interrupted")
-            raise
+        return Fault(self, kind, arguments)
 
     def verdict(self) -> Verdict:
         """End the run and judge it."""
@@ -136,6 +117,11 @@ class Chaos:
             raise self._error("nothing was broken, so nothing can be judged", hint="with chaos.fault(...)")
         self._state.asked[self._node] = outcome
         return outcome.verdict
+
+    def _interrupted(self) -> None:
+        # At once: pytest ends fixtures late, and something is broken.
+        with contextlib.suppress(HarnessError):
+            self.end(abort="interrupted")
 
     def end(self, *, abort: str = "") -> Outcome | None:
         """End the run, if it has begun; `abort` cuts it short for a reason."""
@@ -155,12 +141,13 @@ class Chaos:
         return self._live, self._live.inject(experiment.method[-1])
 
     def _activity(self, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        target = {_dashed(name): value for name, value in arguments.items() if name in TARGET}
-        parameters = {_dashed(name): value for name, value in arguments.items() if name not in TARGET}
+        target = {_dashed(name): value for name, value in arguments.items() if _aims(kind, name)}
+        parameters = {_dashed(name): value for name, value in arguments.items() if not _aims(kind, name)}
         provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": {"target": target, **parameters}}
         return {"type": "action", "name": f"{kind} {len(self._method) + 1}", "provider": provider}
 
     def _stated(self, key: str, value: dict[str, Any]) -> None:
+        __tracebackhide__ = True
         if self._live:
             raise self._error(f"{key} must be stated before the first fault")
         self._extension[key] = value
@@ -196,6 +183,51 @@ class Chaos:
 
     def _error(self, what: str, *, why: str = "", hint: str = "") -> UsageError:
         return UsageError(what, where=str(self._where), why=why, hint=hint)
+
+
+class Fault:
+    """Something that is broken for the length of a block.
+
+    A class, because a failure shows its reader the source of a generator's manager, but not methods that hide.
+    """
+
+    def __init__(self, chaos: Chaos, kind: str, arguments: dict[str, Any]) -> None:
+        self._chaos, self._kind, self._arguments = chaos, kind, arguments
+
+    def __enter__(self) -> list[str]:
+        __tracebackhide__ = True
+        try:
+            self._live, self._faults = self._chaos._inject(self._kind, self._arguments)
+        except HarnessError as error:
+            raise error.with_traceback(None) from None
+        except KeyboardInterrupt:
+            self._chaos._interrupted()
+            raise
+        self._chaos._open += 1
+        return [str(fault.victim) for fault in self._faults]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        self._chaos._open -= 1
+        if isinstance(error, KeyboardInterrupt):
+            self._chaos._interrupted()
+            return
+        try:
+            self._live.heal(self._faults)
+        except HarnessError as failed:
+            raise failed.with_traceback(None) from error
+        except KeyboardInterrupt:
+            self._chaos._interrupted()
+            raise
+
+
+def _aims(kind: str, name: str) -> bool:
+    """Say whether an argument belongs to the target; a misspelt one to what it was meant for."""
+    parameters = [one.name for one in FAULTS[kind].parameters] if kind in FAULTS else []
+    meant = difflib.get_close_matches(name, (*TARGET, *parameters), n=1)
+    return bool(meant) and meant[0] in TARGET
 
 
 def _dashed(name: str) -> str:

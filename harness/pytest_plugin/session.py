@@ -10,6 +10,7 @@ import pytest
 
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError
+from harness.model.catalogue import SETS
 from harness.model.closed import nearest
 from harness.model.verdict import Verdict, worst
 from harness.pytest_plugin import summary
@@ -122,13 +123,16 @@ class Session:
             item.session.shouldstop = f"{name} was interrupted and undone"
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the experiments of the chosen set; raises UsageError for a set that no experiment is in."""
+        """Keep the experiments of the chosen set; raises UsageError for a set that there is not."""
         chosen = self.config.getoption("chaos_set")
         if chosen is None or not self.sets:
             return
         known = sorted(frozenset().union(*self.sets.values()))
+        if chosen not in SETS:
+            raise pytest.UsageError(f"--chaos-set {chosen}: there is no such set; {nearest(chosen, SETS)}")
         if chosen not in known:
-            raise pytest.UsageError(f"--chaos-set {chosen}: no experiment is in this set; {nearest(chosen, known)}")
+            self.codes.append(int(Exit.NOTHING_RAN))
+            self.remarks.append(f"no experiment is in the set {chosen}, they are in {', '.join(known) or 'no set'}")
         others = [item for item in items if chosen not in self.sets.get(item.nodeid, {chosen})]
         self.config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]

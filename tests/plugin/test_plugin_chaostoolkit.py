@@ -20,12 +20,14 @@ from harness.engine import method, plan, single
 from harness.engine import run as engine
 from harness.engine.abort import Abort
 from harness.engine.options import Options, Outcome
-from harness.errors import AbortTriggered, InjectionFailed, PreconditionFailed
+from harness.errors import AbortTriggered, InjectionFailed, PreconditionFailed, UsageError
 from harness.model.catalogue import FAULTS
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from harness.model.verdict import Verdict
+from harness.steps import __main__ as steps
+from probes import slo
 
 DOCUMENT = """\
 title: One pod is deleted
@@ -76,8 +78,8 @@ def test_an_action_without_the_control_is_a_run_of_its_own(monkeypatch):
 class Engine:
     """Stand in for `execute`: walk the method as told, inject into a list, give a verdict."""
 
-    def __init__(self, verdict: Verdict = Verdict.PASS, refuse: Exception | None = None) -> None:
-        self.verdict, self.refuse = verdict, refuse
+    def __init__(self, verdict: Verdict = Verdict.PASS, refuse: Exception | None = None, cluster: Any = None) -> None:
+        self.verdict, self.refuse, self.cluster = verdict, refuse, cluster
         self.did: list[str] = []
         self.wrote: list[tuple[str, dict[str, Any]]] = []
 
@@ -94,16 +96,23 @@ class Engine:
         session = SimpleNamespace(
             experiment=experiment,
             kube=SimpleNamespace(context="kind-x"),
-            cluster=None,
+            cluster=self.cluster,
             abort=Abort(),
             plan=Plan("run-1", 1, "kind", faults, "i", "r"),
             owed={},
+            dirty={},
+            rolled_back=False,
+            worker=SimpleNamespace(call=self.call),
+            say=lambda line: None,
             write=lambda kind, **data: self.wrote.append((kind, data)),
         )
         await self.baseline()
         self.did.append("baseline")
-        with session.abort.scope:
-            await walk(session)
+        try:
+            with session.abort.scope:
+                await walk(session)
+        finally:
+            await method.roll_back(session)
         self.did.append("judge")
         verdict = Verdict.ABORTED if session.abort else self.verdict
         return Outcome(
@@ -118,6 +127,11 @@ class Engine:
             reason=session.abort.reason,
         )
 
+    async def call(self, activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+        """Run an activity as the engine's worker does."""
+        assert deadline
+        return steps.perform(activity, {}, {})
+
     async def inject(self, session: Any, faults: tuple[PlannedFault, ...], at_once: int) -> None:
         self.did += [f"{fault.kind} {fault.victim} {at_once}" for fault in faults]
         session.owed.update({fault.id: fault for fault in faults})
@@ -127,6 +141,8 @@ class Engine:
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Engine], Engine]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_CONTEXT", "another")
+    monkeypatch.setenv("HARNESS_LOCAL", "another")
+    monkeypatch.setenv("HARNESS_KUBECONFIG", "another")
     monkeypatch.setattr("sys.argv", ["chaos", "run", "experiment.yaml"])
     (tmp_path / "experiment.yaml").write_text(DOCUMENT)
 
@@ -153,6 +169,14 @@ def test_chaos_run_injects_through_the_run_of_the_control(stand_in):
     assert journal["harness"]["verdict"] == "PASS"
     assert live.current() is None
     assert os.environ["HARNESS_CONTEXT"] == "kind-x", "probes of this process ask the run's cluster"
+    assert os.environ["HARNESS_LOCAL"] == "0"
+
+
+def test_probes_of_this_process_are_told_when_the_runs_cluster_is_the_local_one(stand_in):
+    local = SimpleNamespace(kubeconfig=Path("ours"))
+    stand_in(Engine(cluster=local))
+    chaos_run()
+    assert (os.environ["HARNESS_LOCAL"], os.environ["HARNESS_KUBECONFIG"]) == ("1", "ours")
 
 
 def test_a_deviation_of_the_run_is_a_deviation_of_the_experiment(stand_in):
@@ -184,7 +208,18 @@ def test_what_chaos_run_promises_depends_on_the_documents_place(stand_in, tmp_pa
     assert [one.checker for one in controls._experiment({}).objectives] == ["availability", "latency"]
     (tmp_path / "stack" / "slo.yaml").unlink()
     chaos_run()
-    assert "experiment.yaml promises no latency" in capsys.readouterr().err
+    assert "experiment.yaml is not judged for latency" in capsys.readouterr().err
+
+
+def test_a_document_that_chaos_run_fetches_must_promise_something_as_a_file_must(stand_in, monkeypatch):
+    stand_in(Engine())
+    monkeypatch.setattr("sys.argv", ["chaos", "run", "http://127.0.0.1:1/experiment.yaml"])
+    silent = yaml.safe_load(DOCUMENT)
+    del silent["extensions"][0]["load"], silent["extensions"][0]["objectives"]
+    with pytest.raises(UsageError, match="promises nothing"):
+        controls._experiment(silent)
+    journal = chaos_run(yaml.safe_dump(silent))
+    assert (journal["status"], journal["run"]) == ("interrupted", [])
 
 
 def test_a_run_without_evidence_fails_the_experiment(stand_in):
@@ -211,6 +246,82 @@ def test_an_experiment_that_is_interrupted_cuts_its_run_short(stand_in, monkeypa
     assert stand.did == ["baseline", "judge"]
     assert journal["status"] == "aborted"
     assert (journal["harness"]["verdict"], journal["harness"]["reason"]) == ("ABORTED", "chaos run was interrupted")
+
+
+ROLLED_BACK = DOCUMENT.replace(
+    "rollbacks: []",
+    """\
+steady-state-hypothesis:
+  title: All is well
+  probes:
+    - {type: probe, name: share, tolerance: 1, provider: {type: python, module: probes.slo, func: availability}}
+rollbacks:
+  - {type: action, name: note, provider: {type: process, path: sh, arguments: [-c, "echo once >> rolled-back"]}}""",
+)
+
+
+def rolled_back(tmp_path: Path) -> int:
+    """Count how often the document was rolled back."""
+    note = tmp_path / "rolled-back"
+    return len(note.read_text().splitlines()) if note.exists() else 0
+
+
+@pytest.fixture(params=["default", "always"])
+def roll_back_run(request, stand_in, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]:
+    """Run the document with a rollback, by either strategy of Chaos Toolkit."""
+    (tmp_path / "experiment.yaml").write_text(ROLLED_BACK)
+    monkeypatch.setattr(slo, "availability", lambda: 1)
+
+    def run(stand: Engine) -> dict[str, Any]:
+        stand_in(stand)
+        settings = {"runtime": {"rollbacks": {"strategy": request.param}}}
+        journal: dict[str, Any] = run_experiment(yaml.safe_load(ROLLED_BACK), settings)
+        return journal
+
+    return run
+
+
+def test_the_run_rolls_back_and_chaos_toolkit_does_not_do_it_again(roll_back_run, tmp_path):
+    journal = roll_back_run(Engine())
+    assert (journal["status"], rolled_back(tmp_path)) == ("completed", 1)
+
+
+def test_a_method_that_is_interrupted_is_rolled_back_once(roll_back_run, tmp_path, monkeypatch):
+    def interrupted(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(actions, "pod_kill", interrupted)
+    roll_back_run(Engine())
+    assert rolled_back(tmp_path) == 1
+
+
+def test_a_run_that_is_interrupted_before_its_method_rolls_nothing_back(roll_back_run, tmp_path, monkeypatch):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slo, "availability", interrupted)
+    journal = roll_back_run(Engine())
+    assert (journal["status"], journal["run"], rolled_back(tmp_path)) == ("aborted", [], 0)
+
+
+def test_an_unsteady_system_rolls_nothing_back(roll_back_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(slo, "availability", lambda: 0)
+    journal = roll_back_run(Engine())
+    assert (journal["run"], rolled_back(tmp_path)) == ([], 0)
+
+
+def test_the_method_of_a_run_that_is_over_does_not_begin(roll_back_run, tmp_path, monkeypatch):
+    def enough() -> int:
+        run = live.current()
+        assert run
+        run._pull("enough")
+        run._thread.join()
+        return 1
+
+    monkeypatch.setattr(slo, "availability", enough)
+    journal = roll_back_run(Engine())
+    assert (journal["run"], rolled_back(tmp_path)) == ([], 0)
+    assert (journal["status"], journal["harness"]["reason"]) == ("aborted", "enough")
 
 
 def test_a_run_that_aborts_refuses_further_faults(stand_in):

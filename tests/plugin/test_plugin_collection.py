@@ -38,8 +38,9 @@ def test_a_load_without_the_stacks_objectives_is_remarked_on_once(pytester, door
     write(pytester, "a")
     write(pytester, "b")
     result = pytester.runpytest("experiments")
-    assert [line for line in result.outlines if "promises no latency" in line] == [
-        f"note: {pytester.path}/experiments/cart/a.yaml promises no latency: no stack/slo.yaml is beside or above it"
+    assert [line for line in result.outlines if "is not judged for latency" in line] == [
+        f"note: {pytester.path}/experiments/cart/a.yaml is not judged for latency:"
+        " no stack/slo.yaml is beside or above it"
     ]
 
 

@@ -128,6 +128,15 @@ def test_options_reach_the_engine(pytester, door):
     assert (options.context, options.seed, options.runs) == ("staging", 7, pytester.path / "out")
 
 
+def test_a_kubeconfig_that_is_no_text_is_a_usage_error(pytester):
+    write(pytester, "kill")
+    (pytester.path / "config").write_bytes(b"\xff\x00\xfe")
+    result = pytester.runpytest("experiments", "--chaos-kubeconfig=config", "--chaos-context=staging")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*config: the kubeconfig is not text"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_a_set_keeps_its_experiments_and_names_itself_in_the_time_line(pytester, door):
     calls = door(a=Verdict.PASS, b=Verdict.PASS)
     write(pytester, "a", sets="local, nightly")
@@ -145,6 +154,15 @@ def test_a_set_that_no_experiment_is_in_is_refused_with_the_word_that_was_meant(
     assert result.ret == 4
     assert calls == []
     result.stderr.fnmatch_lines(["*did you mean 'local'*"])
+
+
+def test_a_set_without_an_experiment_means_nothing_ran(pytester, door):
+    calls = door()
+    write(pytester, "a", sets="local")
+    result = pytester.runpytest("experiments", "--chaos-set=gameday")
+    assert (result.ret, calls) == (5, [])
+    result.assert_outcomes(deselected=1)
+    result.stdout.fnmatch_lines(["no experiment is in the set gameday, they are in local"])
 
 
 def test_the_evidence_table_tells_a_felt_fault_from_one_that_was_not(pytester, door):

@@ -182,6 +182,55 @@ def test_a_misspelt_fault_is_refused_with_the_word_that_was_meant(pytester, driv
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "meant"),
+    [
+        ("selector=", "selecter=", "selector"),
+        ("namespace=", "namespaces=", "namespace"),
+        ("pods=1, grace", "pod=1, grace", "pods"),
+        ("grace=", "grase=", "grace"),
+    ],
+)
+def test_a_misspelt_argument_is_refused_with_the_one_that_was_meant(pytester, driven, old, new, meant):
+    did = driven()
+    head, call, rest = BROKEN.format(then="pass").partition("with chaos")
+    assert old in rest
+    pytester.makepyfile(head + call + rest.replace(old, new))
+    result = pytester.runpytest()
+    result.stdout.fnmatch_lines([f"*did you mean '{meant}'?"])
+    assert (result.ret, did) == (4, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refusal"),
+    [
+        ("selector=", "selecter=", None),
+        ("assert names ==", "chaos.load('mixed', '10/s'), names ==", None),
+        ("grace=0", "grace=0", PreconditionFailed("no local cluster")),
+    ],
+)
+def test_a_mistake_shows_the_tests_own_lines_and_none_of_ours(pytester, driven, old, new, refusal):
+    driven(refuse=refusal)
+    pytester.makepyfile(BROKEN.format(then="pass").replace(old, new))
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([">*chaos*"])
+    result.stdout.no_re_match_line(r".*(self\.gen|contextlib\.py|fixture\.py|__traceback)")
+
+
+def test_a_heal_that_fails_does_not_hide_why_the_block_failed(pytester, driven, monkeypatch):
+    driven()
+
+    def heal(run: Run, faults: tuple[PlannedFault, ...]) -> None:
+        raise InjectionFailed("not healed")
+
+    monkeypatch.setattr(Run, "heal", heal)
+    pytester.makepyfile(BROKEN.format(then="pass").replace("assert names ==", "assert 'mine' ==  names =="))
+    result = pytester.runpytest()
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["*assert 'mine'*", "*not healed*"])
+
+
+@pytest.mark.parametrize(
     ("refusal", "code"), [(PreconditionFailed("no local cluster"), 4), (InjectionFailed("not steady"), 2)]
 )
 def test_a_run_that_may_not_begin_is_told_once_with_its_own_code(pytester, driven, refusal, code):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.cli import COMMANDS
+from harness.cli import COMMANDS, explain
 from harness.errors import Exit
+from harness.model.catalogue import FAULTS, OBJECTIVES
 
 EXPERIMENT = """\
 title: One pod is deleted
@@ -131,7 +132,9 @@ def test_a_load_without_the_stacks_objectives_is_remarked_on_once(tmp_path: Path
         write(tmp_path / name)
     (tmp_path / "work").mkdir()
     done = harness("list", str(tmp_path), cwd=tmp_path / "work")
-    assert done.stderr == f"note: {tmp_path}/a.yaml promises no latency: no stack/slo.yaml is beside or above it\n"
+    assert (
+        done.stderr == f"note: {tmp_path}/a.yaml is not judged for latency: no stack/slo.yaml is beside or above it\n"
+    )
     (tmp_path / "stack").mkdir()
     (tmp_path / "stack" / "slo.yaml").write_text("latency: {p99: 1s}\n")
     assert harness("list", str(tmp_path), cwd=tmp_path / "work").stderr == ""
@@ -143,6 +146,15 @@ def test_a_kubeconfig_that_is_no_text_is_refused_where_it_is_named(tmp_path: Pat
     assert done.returncode == 4
     assert "is no kubeconfig" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_definitions_of_the_resources_are_yaml_that_kubectl_takes() -> None:
+    done = harness("crds")
+    found = list(yaml.safe_load_all(done.stdout))
+    assert [item["kind"] for item in found] == ["CustomResourceDefinition"] * 2
+    assert [item["apiVersion"] for item in found] == ["apiextensions.k8s.io/v1"] * 2
+    assert [item["spec"]["names"]["kind"] for item in found] == ["Fault", "NodeFault"]
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def into_a_closed_pipe(*argv: str) -> tuple[int, str]:
@@ -158,6 +170,20 @@ def into_a_closed_pipe(*argv: str) -> tuple[int, str]:
 
 def test_a_listing_that_nobody_reads_to_its_end_is_fine() -> None:
     assert into_a_closed_pipe(sys.executable, "-m", "harness.cli", "explain") == (0, "")
+
+
+def onto_a_full_disk(*argv: str) -> tuple[int, str]:
+    """Run a program whose output nothing has room for."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("words", [["explain"], ["--help"], ["crds"]])
+def test_a_listing_that_cannot_be_written_is_one_line_and_not_a_bug(words: list[str]) -> None:
+    code, said = onto_a_full_disk(sys.executable, "-m", "harness.cli", *words)
+    assert said == "error: standard output: not everything could be written: No space left on device\n"
+    assert code == 4
 
 
 RUN = """
@@ -188,6 +214,17 @@ def test_a_run_that_nobody_reads_goes_on_and_keeps_its_code(tmp_path: Path, monk
     assert (tmp_path / "ran").read_text().split() == [f"{tmp_path.name}/a", f"{tmp_path.name}/b"]
 
 
+def test_a_run_whose_output_cannot_be_written_goes_on_and_keeps_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.yaml", "b.yaml"):
+        write(tmp_path / name)
+    code, said = onto_a_full_disk(sys.executable, "-c", RUN, "a.yaml", "b.yaml")
+    assert (code, said.splitlines()[-1][:6]) == (2, "error:")
+    assert len((tmp_path / "ran").read_text().split()) == 2
+
+
 KNOWN = ["pod_kill", "availability", "dirty", "6", "RunInProgress", "load", "evidence", "hypothesis"]
 
 
@@ -208,6 +245,34 @@ def test_explain_says_what_a_code_means_and_what_to_do(code: Exit) -> None:
 def test_explain_without_a_word_lists_every_kind_of_word() -> None:
     said = harness("explain").stdout
     assert all(word in said for word in ("pod_kill", "availability", "hypothesis", "DIRTY", "UsageError", "130"))
+
+
+@pytest.mark.parametrize("word", [*FAULTS, *OBJECTIVES])
+def test_explain_lines_up_every_parameter_and_says_which_are_required(word: str) -> None:
+    parameters = (FAULTS.get(word) or OBJECTIVES[word]).parameters
+    lines = explain._texts()[word].splitlines()[2:]
+    columns = set()
+    for one in parameters:
+        line = next(line for line in lines if line.split()[0] == one.name)
+        columns.add(line.index(one.summary))
+        assert line.endswith("(required)") is one.required
+        assert "None" not in line
+        assert line[line.index(one.summary) - 2 :].startswith("  ")
+    assert len(columns) <= 1
+
+
+def test_explain_says_what_can_be_explained() -> None:
+    done = harness("explain", "nope")
+    assert done.returncode == 4
+    assert "fix   name a fault, an objective, a row" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["runs", "show", "report"])
+def test_a_file_is_no_folder_of_runs(tmp_path: Path, command: str) -> None:
+    write(tmp_path / "a.yaml")
+    done = harness(command, "--runs", str(tmp_path / "a.yaml"))
+    assert done.returncode == 4
+    assert "a.yaml' is a file" in done.stderr
 
 
 def test_explain_suggests_what_was_meant() -> None:

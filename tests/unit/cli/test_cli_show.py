@@ -7,9 +7,19 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from harness.cli import show
+from harness.errors import UsageError
 from harness.journal.writer import Journal
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\u202ea\n    9.999  verdict"
+
+
+def test_a_run_without_events_is_said_to_be_one(tmp_path: Path) -> None:
+    Journal(tmp_path / "r1", "r1").close()
+    for words in ([], ["--log"]):
+        done = CliRunner().invoke(show.command, ["r1", "--runs", str(tmp_path), *words])
+        assert isinstance(done.exception, UsageError)
+        assert done.exception.where == str(tmp_path / "r1")
+        assert done.output == ""
 
 
 def test_the_log_shows_each_event_on_one_inert_line(tmp_path: Path) -> None:

@@ -66,10 +66,12 @@ def test_what_is_wrong_with_a_kubeconfig_is_said(tmp_path: Path, changes: dict[s
         kubeconfig.load(write(tmp_path, **changes))
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "empty"), ("a: [", "not YAML")])
-def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "empty"), (b"a: [", "not YAML"), (b"\xff\x00\xfe", "not text"), (b"\0", "not YAML")]
+)
+def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "config"
-    path.write_text(text)
+    path.write_bytes(content)
     with pytest.raises(PreconditionFailed, match=said):
         kubeconfig.load(path)
 

@@ -55,6 +55,8 @@ def test_an_ambiguous_or_unknown_name_is_a_usage_error_that_lists_what_there_is(
 
 def test_no_run_at_all_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run yet"):
+        runs.find(tmp_path, "abc")
+    with pytest.raises(UsageError, match="no run yet"):
         runs.latest(tmp_path / "missing")
 
 

@@ -215,7 +215,7 @@ def node(*more):
 
 
 def test_node_faults_need_a_cap_for_nodes(refused, loaded):
-    assert "the faults ask for 1 nodes, the blast radius allows 0" in refused(*node())[0]
+    assert "the faults ask for 1 node, the blast radius allows 0" in refused(*node())[0]
     assert loaded(*node(("[shop], pods: 3", "[shop], nodes: 1"))).faults[0].target.kind == "node"
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import local
 from harness.errors import ObservationFailed, PreconditionFailed, UsageError
 from harness.probes import http, settings
 from harness.probes import prometheus as questions
@@ -83,7 +82,9 @@ def test_prometheus_is_asked_once(prometheus: Any) -> None:
 def test_the_gateways_host_may_be_named_for_a_whole_run(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_HOST", "shop.example")
     gateway.status(server.url)
-    assert server.hosts == ["shop.example"]
+    monkeypatch.setenv("HARNESS_HOST", "")
+    gateway.status(server.url)
+    assert server.hosts == ["shop.example", "api.claude-ecosystem.com"]
 
 
 @pytest.mark.parametrize("url", ["htp://x", "http://127.0.0.1:port", "127.0.0.1:1"])
@@ -119,8 +120,12 @@ def test_this_machine_is_known_by_its_addresses(url: str, ours: bool) -> None:
     assert settings.loopback(url) is ours
 
 
-def test_another_cluster_is_not_judged_by_the_local_ones_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HARNESS_CONTEXT", "staging")
+@pytest.mark.parametrize(("context", "local"), [("staging", ""), ("kind-chaos-local", ""), ("kind-chaos-local", "0")])
+def test_another_cluster_is_not_judged_by_the_local_ones_answers(
+    monkeypatch: pytest.MonkeyPatch, context: str, local: str
+) -> None:
+    monkeypatch.setenv("HARNESS_CONTEXT", context)
+    monkeypatch.setenv("HARNESS_LOCAL", local)
     monkeypatch.delenv("HARNESS_GATEWAY", raising=False)
     monkeypatch.delenv("HARNESS_PROMETHEUS", raising=False)
     with pytest.raises(PreconditionFailed, match="where the gateway of this cluster is") as failed:
@@ -132,9 +137,12 @@ def test_another_cluster_is_not_judged_by_the_local_ones_answers(monkeypatch: py
 
 def test_the_local_cluster_needs_no_naming(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HARNESS_GATEWAY", raising=False)
-    monkeypatch.setenv("HARNESS_CONTEXT", f"kind-{local.NAME}")
+    monkeypatch.setenv("HARNESS_CONTEXT", "kind-chaos-local")
+    monkeypatch.setenv("HARNESS_LOCAL", "1")
     assert settings.gateway(None) == settings.GATEWAY
+    assert settings.prometheus(None) == settings.PROMETHEUS
     monkeypatch.delenv("HARNESS_CONTEXT")
+    monkeypatch.delenv("HARNESS_LOCAL")
     assert settings.gateway(None) == settings.GATEWAY
 
 
