@@ -67,7 +67,10 @@ def after_method_control(context: Mapping[str, Any], state: list[Mapping[str, An
     """Hold, heal, recover and judge; a method that did not get to its end cuts the run short instead."""
     if _live:
         ended = [run for run in state if run.get("status") in ("succeeded", "failed")]
-        _live.finish(abort="" if len(ended) == len(context["method"]) else "chaos run was interrupted")
+        bad = [run for run in ended if run["status"] == "failed" or run.get("tolerance_met") is False]
+        whole = len(ended) == len(context["method"])
+        failed = [run["activity"]["name"] for run in bad]
+        _live.finish(abort="" if whole else "chaos run was interrupted", failed=failed)
 
 
 def after_experiment_control(context: Mapping[str, Any], state: dict[str, Any]) -> None:  # noqa: ARG001

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -52,6 +52,7 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._whole: anyio.CancelScope | None = None
         self._cut_why = ""
+        self._failed: Sequence[str] = ()
         self._portal: BlockingPortal | None = None
         self._session: Session | None = None
         self._over: anyio.Event | None = None
@@ -99,8 +100,11 @@ class Live:
         """See these faults felt, undo them and wait until the system has what it lost."""
         self._call(self._settle, faults)
 
-    def finish(self, *, abort: str = "") -> Outcome:
-        """Let the run go on to its verdict, or cut it short for a reason; raises what ended it otherwise."""
+    def finish(self, *, abort: str = "", failed: Sequence[str] = ()) -> Outcome:
+        """Let the run go on to its verdict, or cut it short for a reason; raises what ended it otherwise.
+
+        `failed` names steps that somebody else ran and that did not succeed: such a run proves nothing.
+        """
         global _current
         _current = None if _current is self else _current
         try:
@@ -108,11 +112,11 @@ class Live:
                 self._pull(abort)
             else:
                 with contextlib.suppress(AbortTriggered):  # then the run is on its way to a verdict by itself
-                    self._call(self._end)
-            self._thread.join(UNDO_SECONDS if abort else self._patience())
+                    self._call(self._end, failed)
+            self._thread.join(self._undo_seconds() if abort else self._patience())
         except KeyboardInterrupt:
             self._pull("interrupted")
-            self._thread.join(UNDO_SECONDS)
+            self._thread.join(self._undo_seconds())
             raise
         if self._thread.is_alive():
             self._cut("it did not end")
@@ -123,7 +127,10 @@ class Live:
     def _patience(self) -> float:
         phases, caps = self.experiment.phases, self.experiment.blast_radius
         targets = caps.pods + caps.nodes
-        return SPARE_SECONDS + phases.baseline + phases.hold + phases.recovery * (2 + targets)
+        return SPARE_SECONDS + self._undo_seconds() + phases.baseline + phases.hold + phases.recovery * (2 + targets)
+
+    def _undo_seconds(self) -> float:
+        return UNDO_SECONDS + method.STEP_SECONDS * len(self.experiment.rollbacks)
 
     def _pull(self, reason: str) -> None:
         """Abort the run as any trigger does, in whatever phase it is; it undoes and judges."""
@@ -140,7 +147,7 @@ class Live:
         if self._loop and self._whole:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._whole.cancel)
-        self._thread.join(UNDO_SECONDS)
+        self._thread.join(self._undo_seconds())
         if self._thread.is_alive():
             raise UndoFailed(
                 "the run was cut and does not end", why=why, hint="`harness undo` once this process is gone"
@@ -149,6 +156,8 @@ class Live:
     def _why(self) -> BaseException:
         if self._failure:
             return self._failure
+        if self._session and self._session.unclean:
+            return UndoFailed("something is still broken", why="; ".join(self._session.unclean), hint="harness undo")
         if self._cut_why:
             return AbortTriggered("the run was cut short", why=self._cut_why)
         reason = self.outcome.reason if self.outcome else "it ended by itself"
@@ -173,8 +182,6 @@ class Live:
 
     async def _walk(self, session: Session) -> None:
         self._session, self._over = session, anyio.Event()
-        # Whoever drives may look first, and be interrupted there: then nothing has been done that could be rolled back.
-        session.rolled_back = True
         try:
             async with BlockingPortal() as portal:
                 self._portal = portal
@@ -182,6 +189,8 @@ class Live:
                 await self._over.wait()
         finally:
             self._portal = None
+        if self._failed:
+            raise InjectionFailed(f"not every step succeeded: {', '.join(self._failed)}")
 
     def _call(self, act: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         portal, session = self._portal, self._session
@@ -206,7 +215,7 @@ class Live:
             raise method.first(group) from group
 
     async def _begin_method(self, session: Session) -> None:
-        session.rolled_back = False
+        session.method_begun = True
 
     async def _perform(self, session: Session, name: str) -> dict[str, Any]:
         activity = next((one for one in session.experiment.method if one.name == name and one.fault), None)
@@ -246,6 +255,7 @@ class Live:
         owed = [fault for fault in faults if fault.id in session.owed]
         await method.settle(session, owed, session.experiment.phases.recovery)
 
-    async def _end(self, _: Session) -> None:
+    async def _end(self, _: Session, failed: Sequence[str]) -> None:
         assert self._over
+        self._failed = failed
         self._over.set()

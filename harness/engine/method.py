@@ -30,6 +30,7 @@ DELETE_TRIES = 3
 
 async def walk(session: Session) -> None:
     """Run every activity of the method in order; raises InjectionFailed when a fault cannot be injected."""
+    session.method_begun = True
     for activity in session.experiment.method:
         await anyio.sleep(activity.pause_before)
         if activity.fault:
@@ -293,7 +294,7 @@ async def roll_back(session: Session) -> None:
 
     One that an abort cuts has not ended, so the next call runs it again, and those behind it.
     """
-    for number, activity in enumerate(session.experiment.rollbacks):
+    for number, activity in enumerate(session.experiment.rollbacks if session.method_begun else ()):
         if number in session.rolled_back:
             continue
         try:

@@ -33,7 +33,6 @@ from harness.steps import Worker
 KEEPER_SECONDS = 25.0
 KEEPER_RETRY_SECONDS = 0.1
 Walk = Callable[[Session], Awaitable[None]]
-BEFORE = ("preflight", "baseline")
 
 
 def run(experiment: Experiment, options: Options) -> Outcome:
@@ -197,7 +196,6 @@ async def _phases(session: Session, walk: Walk) -> None:
 
 async def _undo(session: Session) -> None:
     """Undo everything that is still owed, all at once, and say how long an abort took to get here."""
-    begun = session.phase not in BEFORE
     _tell_of_abort(session)
     if session.owed:
         session.enter("heal")
@@ -209,8 +207,7 @@ async def _undo(session: Session) -> None:
                 together.start_soon(_undo_one, session, fault)
         if lost and session.keeper and session.keeper is not lost:
             await session.keeper.end()
-    if begun:
-        await method.roll_back(session)
+    await method.roll_back(session)
     await traffic.stop(session)
     _tell_of_abort(session)
 

@@ -32,7 +32,8 @@ class Session:
     Of its faults, by id: `owed` are on the ledger and not yet undone; `injecting` may be cut by their scope;
     `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
     `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
-    ended, by number. `unwritten` says why the journal lacks something.
+    ended, by number; before the `method_begun` there is nothing to roll back. `unwritten` says why the journal lacks
+    something.
     """
 
     experiment: Experiment
@@ -60,6 +61,7 @@ class Session:
     felt: set[str] = field(default_factory=set)
     healed: set[str] = field(default_factory=set)
     dirty: dict[str, str] = field(default_factory=dict)
+    method_begun: bool = False
     rolled_back: set[int] = field(default_factory=set)
     told_of_abort: bool = False
     unwritten: str = ""

@@ -101,7 +101,9 @@ class Engine:
             plan=Plan("run-1", 1, "kind", faults, "i", "r"),
             owed={},
             dirty={},
-            rolled_back=False,
+            method_begun=False,
+            rolled_back=set(),
+            unclean=[],
             worker=SimpleNamespace(call=self.call),
             say=lambda line: None,
             write=lambda kind, **data: self.wrote.append((kind, data)),
@@ -483,3 +485,11 @@ def test_a_bug_in_a_step_is_no_abort(stand_in):
     with pytest.raises(RuntimeError, match="boom"):
         run._call(wrong)
     assert run.finish().verdict is Verdict.PASS
+
+
+def test_a_run_whose_foreign_step_failed_proves_nothing(stand_in):
+    stand_in(Engine())
+    run = a_run()
+    run.start()
+    with pytest.raises(InjectionFailed, match="not every step succeeded: scale up"):
+        run.finish(failed=["scale up"])

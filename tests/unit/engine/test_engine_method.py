@@ -285,6 +285,7 @@ async def test_a_probe_of_the_method_must_keep_its_tolerance(session) -> None:
 async def test_rollbacks_run_once_and_one_that_fails_leaves_the_run_dirty(session) -> None:
     back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
     session.experiment = replace(session.experiment, rollbacks=back)
+    session.method_begun = True
     session.worker.answer = {"status": "failed", "error": "no such deployment"}
     await method.roll_back(session)
     await method.roll_back(session)
@@ -295,6 +296,7 @@ async def test_rollbacks_run_once_and_one_that_fails_leaves_the_run_dirty(sessio
 async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(session) -> None:
     back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
     session.experiment = replace(session.experiment, rollbacks=back)
+    session.method_begun = True
     cut = session.worker.call
 
     async def hang(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
@@ -314,6 +316,7 @@ async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(s
 async def test_a_rollback_whose_child_cannot_be_started_leaves_the_run_dirty_and_the_next_one_runs(session) -> None:
     back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
     session.experiment = replace(session.experiment, rollbacks=back)
+    session.method_begun = True
     answer = session.worker.call
 
     async def broken_once(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
@@ -327,10 +330,10 @@ async def test_a_rollback_whose_child_cannot_be_started_leaves_the_run_dirty_and
     assert "Too many open files" in session.unclean[0]
 
 
-@pytest.mark.parametrize(("phase", "called"), [("baseline", []), ("inject", ["scale back"])])
-async def test_rollbacks_run_on_every_way_out_once_the_method_began(session, phase: str, called: list[str]) -> None:
+@pytest.mark.parametrize(("begun", "called"), [(False, []), (True, ["scale back"])])
+async def test_rollbacks_run_on_every_way_out_once_the_method_began(session, begun: bool, called: list[str]) -> None:
     session.experiment = replace(session.experiment, rollbacks=(Activity("action", "scale back", {}),))
-    session.enter(phase)
+    session.method_begun = begun
     await run._undo(session)
     assert session.worker.called == called
 
