@@ -62,7 +62,9 @@ def _host(progress: Progress) -> str | None:
 
 
 def _cluster(host: str | None) -> list[str]:
-    removed = [*_containers(host), *_volumes(host), *_network(host)] if host else []
+    if host:
+        kind.refuse_others(host)
+    removed = [*_containers(host), *_volumes(host)] if host else []
     for file in (kind.kubeconfig_path(), local.record_path()):
         if file.exists():
             file.unlink()
@@ -85,11 +87,6 @@ def _volumes(host: str) -> list[str]:
     if names:
         docker.docker(host, "volume", "rm", "--force", *names)
     return [f"volume {name}" for name in names]
-
-
-def _network(host: str) -> list[str]:
-    gone = bool(kind.owns_network(host)) and docker.result(host, "network", "rm", kind.NETWORK).returncode == 0
-    return [f"network {kind.NETWORK}"] if gone else []
 
 
 def _images(host: str) -> list[str]:

@@ -37,6 +37,7 @@ def up(progress: Progress) -> LocalCluster:
         if cluster:
             return cluster
         host = daemon.ensure(progress)
+        kind.refuse_others(host)
         cluster = _repaired(host, progress) or _created(host, progress)
         local.save(cluster)
         return cluster
@@ -137,7 +138,11 @@ def _repaired(host: str, progress: Progress) -> LocalCluster | None:
     if not states:
         return None
     recorded = local.current()
-    if recorded is None or not is_current(recorded):
+    if recorded is None:
+        progress("the cluster was left unfinished, or its record is lost: making a new one")
+        kind.delete(host)
+        return None
+    if not is_current(recorded):
         progress("the cluster was made by another version of the harness: making a new one")
         kind.delete(host)
         return None

@@ -80,19 +80,45 @@ def test_a_cluster_that_lost_a_node_is_made_anew(made: FakeDocker) -> None:
     assert any("3 of 4 nodes are left" in line for line in lines)
 
 
-@pytest.mark.parametrize("change", ["kind-config.yaml", "images/audit/policy.yaml", "record"])
+def test_the_cluster_of_another_cache_is_left_alone(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = cache.cache_dir()
+    monkeypatch.setenv("HARNESS_CACHE", str(owner.parent / "other"))
+    with pytest.raises(PreconditionFailed, match="another cache folder") as refused:
+        said()
+    assert refused.value.where == str(owner)
+    assert refused.value.hint == f"`HARNESS_CACHE={owner.parent} harness down` removes it"
+    assert set(made.containers) == set(NODES)
+    assert creations(made) == 0
+
+
+def test_the_network_of_another_cache_is_left_alone_without_nodes_too(machine: FakeDocker) -> None:
+    machine.own_network(owner="/elsewhere/kube-chaos-harness")
+    with pytest.raises(PreconditionFailed, match="another cache folder"):
+        said()
+    assert machine.networks[kind.NETWORK][kind.OWNER] == "/elsewhere/kube-chaos-harness"
+
+
+@pytest.mark.parametrize("owner", ["ours", ""])
+def test_a_cluster_of_ours_without_a_record_is_made_anew(made: FakeDocker, owner: str) -> None:
+    made.own_network(owner and str(cache.cache_dir()))
+    local.forget()
+    lines, _ = said()
+    assert any("its record is lost: making a new one" in line for line in lines)
+    assert not any("another version" in line for line in lines)
+    assert creations(made) == 1
+    assert made.networks[kind.NETWORK][kind.OWNER] == str(cache.cache_dir())
+
+
+@pytest.mark.parametrize("change", ["kind-config.yaml", "images/audit/policy.yaml"])
 def test_a_cluster_of_another_version_is_made_anew(
     made: FakeDocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
 ) -> None:
-    if change == "record":
-        local.forget()
-    else:
-        root = tmp_path / "project"
-        for name in ("kind-config.yaml", "images/audit/policy.yaml"):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes((cache.project_root() / name).read_bytes())
-        (root / change).write_text((root / change).read_text() + "# changed\n")
-        monkeypatch.setattr(up, "project_root", lambda: root)
+    root = tmp_path / "project"
+    for name in ("kind-config.yaml", "images/audit/policy.yaml"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes((cache.project_root() / name).read_bytes())
+    (root / change).write_text((root / change).read_text() + "# changed\n")
+    monkeypatch.setattr(up, "project_root", lambda: root)
     lines, cluster = said()
     assert any("another version" in line for line in lines)
     assert creations(made) == 1
