@@ -207,7 +207,7 @@ def test_a_changed_source_is_another_binary(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
-    assert gobuild._environment("pause")["GOMODCACHE"].startswith(str(own_cache))
+    assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
 
 
 def test_a_go_toolchain_that_was_cut_short_is_unpacked_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
