@@ -7,7 +7,6 @@ from pathlib import Path
 
 from harness.cluster import command, daemon, docker, kind, local
 from harness.cluster.cache import Progress, cache_dir, locked
-from harness.errors import PreconditionFailed
 
 OURS = f"label={docker.LABEL}"
 DEADLINE_SECONDS = 120.0
@@ -51,13 +50,8 @@ def _host(progress: Progress) -> str | None:
     if host is None and daemon.exists():
         # Its containers outlive it, and only a daemon can remove them.
         host = daemon.ensure(progress)
-    if cluster and host != cluster.docker_host:
-        raise PreconditionFailed(
-            "the local cluster's Docker daemon does not answer",
-            where=cluster.docker_host,
-            why="only it can remove the cluster's containers",
-            hint=f"start Docker and try again; if it is gone for good, remove {cache_dir()}",
-        )
+    if cluster and host is None:
+        raise daemon.lost(cluster.docker_host)
     return host
 
 

@@ -29,6 +29,7 @@ OURS = (CALLED, f"network={NETWORK}")
 STOPPED = ("exited", "created")
 KIND_MINIMUM = (0, 30)
 CREATE_SECONDS = 45
+AFRESH = "run `harness down`, then `harness up`"
 
 
 def read_config() -> dict[str, Any]:
@@ -168,7 +169,6 @@ def create(host: str, image: str, progress: Progress) -> None:
     refuse_foreign(host)
     check_ports(config)
     ensure_network(host)
-    # The nodes' machine is the daemon's, which need not be this one.
     missing, old_cgroups = shim.needed(), docker.info(host, "CgroupVersion") == "1"
     fitted = patched(config, project_root(), no_resource_capability=missing, cgroup_v1=old_cgroups)
     if missing or old_cgroups:
@@ -192,10 +192,10 @@ def create(host: str, image: str, progress: Progress) -> None:
     kubeconfig_path().chmod(0o600)
 
 
-def export_kubeconfig(host: str, progress: Progress) -> None:
+def export_kubeconfig(host: str, program: str) -> None:
     """Write the cluster's kubeconfig again."""
-    argv = [executable(progress), "export", "kubeconfig", "--name", local.NAME, "--kubeconfig", str(kubeconfig_path())]
-    command.ask(argv, env=_environment(host), deadline=60)
+    argv = [program, "export", "kubeconfig", "--name", local.NAME, "--kubeconfig", str(kubeconfig_path())]
+    command.ask(argv, env=_environment(host), deadline=60, hint=AFRESH)
 
 
 def delete(host: str) -> list[str]:
@@ -213,7 +213,7 @@ def describe(host: str, key: str) -> local.LocalCluster:
     names = sorted(node_states(host))
     planes = docker.states(host, *OURS, f"label={ROLE}=control-plane")
     if not planes:
-        raise PreconditionFailed("the local cluster has no control plane", hint="run `harness down`, then `harness up`")
+        raise PreconditionFailed("the local cluster has no control plane", hint=AFRESH)
     return local.LocalCluster(
         name=local.NAME,
         kubeconfig=kubeconfig_path(),

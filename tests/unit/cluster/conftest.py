@@ -14,6 +14,8 @@ from harness.cluster import cache, docker, kind, local
 HOST = "unix:///fake/docker.sock"
 NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2", "chaos-local-worker3")
 
+INFO = {"DockerRootDir": "/nowhere", "CgroupVersion": "2", "OperatingSystem": "Debian GNU/Linux 12 (bookworm)"}
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -40,7 +42,7 @@ class FakeDocker:
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
     volumes: list[str] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
-    info: dict[str, str] = field(default_factory=lambda: {"DockerRootDir": "/nowhere", "CgroupVersion": "2"})
+    info: dict[str, str] = field(default_factory=lambda: dict(INFO))
     refuse: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
