@@ -12,6 +12,7 @@ import httpx
 
 from harness.engine.session import Session
 from harness.errors import ObservationFailed
+from harness.probes import settings
 
 PROMETHEUS = "http://127.0.0.1:19090"
 STEP_SECONDS = 1
@@ -73,7 +74,7 @@ def _address(session: Session | None) -> str | None:
 
 async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=not settings.loopback(url)) as client:
             answer = await client.get(f"/api/v1/{what}", params=parameters)
             answer.raise_for_status()
             found: list[dict[str, Any]] = answer.json()["data"]["result"]
