@@ -19,7 +19,7 @@ from harness.stack import overlays
     help="Which variant of the stack.",
 )
 def command(cluster_only: bool, overlay: str) -> None:
-    """Bring up or repair the local kind cluster, the keeper and the reference stack; seconds when all is well."""
+    """Bring up or repair the local cluster, the keeper and the reference stack; about a second when all is well."""
     import anyio
 
     from harness.cluster import up

@@ -78,6 +78,7 @@ def ask(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     check: bool = True,
+    hint: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a short command and return what it said."""
     try:
@@ -91,13 +92,15 @@ def ask(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise PreconditionFailed(f"no answer within {duration(deadline)}", where=" ".join(argv[:4])) from None
+        raise PreconditionFailed(
+            f"no answer within {duration(deadline)}", where=" ".join(argv[:4]), hint=hint
+        ) from None
     except OSError as error:
-        raise PreconditionFailed("cannot be run", where=argv[0], why=error.strerror or str(error)) from None
+        raise PreconditionFailed("cannot be run", where=argv[0], why=error.strerror or str(error), hint=hint) from None
     out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     if check and done.returncode != 0:
         why = "\n".join((err or out).strip().splitlines()[-TAIL_LINES:])
-        raise PreconditionFailed(f"exit status {done.returncode}", where=" ".join(argv[:6]), why=why)
+        raise PreconditionFailed(f"exit status {done.returncode}", where=" ".join(argv[:6]), why=why, hint=hint)
     return subprocess.CompletedProcess(list(argv), done.returncode, out, err)
 
 

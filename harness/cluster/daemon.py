@@ -20,6 +20,7 @@ from harness.errors import PreconditionFailed
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 SOCKET_LIMIT = 90
+PACKAGES = ("docker.io", "iptables")
 POLICY = Path("/usr/sbin/policy-rc.d")
 # The second line tells a file that a killed installation left from one that the machine's owner wrote.
 POLICY_TEXT = "#!/bin/sh\n# kube-chaos-harness: only while it installs packages\nexit 101\n"
@@ -58,57 +59,91 @@ def exists() -> bool:
 
 
 def find() -> str | None:
-    """Return the address of a daemon that answers now: the cluster's own first."""
-    remembered = local.current()
-    candidates = [
-        remembered.docker_host if remembered else None,
-        os.environ.get("DOCKER_HOST"),
-        "unix:///var/run/docker.sock",
-        f"unix://{Path.home() / '.docker' / 'run' / 'docker.sock'}",
-        private_host(),
-    ]
-    if remembered and remembered.docker_host == private_host():
-        candidates = [private_host()]
+    """Return the address of a daemon that answers now; where there is a cluster, no other than its own will do."""
+    cluster = local.current()
+    usual = [os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock", private_host()]
+    candidates = [cluster.docker_host] if cluster else usual
     return next((host for host in candidates if host and docker.ping(host)), None)
 
 
 def ensure(progress: Progress) -> str:
     """Return the address of a working daemon, installing and starting a private one when there is none."""
     host = find()
+    check(host)
     if host:
-        if not shutil.which("docker"):
+        if _missing(host):
             _install(progress)
         return host
     with locked("docker", progress):
         host = find()
         if host:
             return host
-        if os.geteuid() != 0:
-            raise PreconditionFailed(
-                "no Docker daemon answers",
-                why="it is not running, or this user may not talk to it; only root can start one here",
-                hint="start Docker (Docker Desktop, or `systemctl start docker`) and join its group",
-            )
-        if not (shutil.which("dockerd") and shutil.which("docker") and shutil.which("runc")):
+        if _missing(host):
             _install(progress)
         return _start(progress)
 
 
+def check(host: str | None) -> None:
+    """Refuse where `ensure` cannot make do with the daemon at `host`, or without one; change nothing."""
+    cluster = local.current()
+    if host is None and cluster and cluster.docker_host != private_host():
+        raise lost(cluster.docker_host)
+    if host is None and os.geteuid() != 0:
+        raise PreconditionFailed(
+            "no Docker daemon answers",
+            where=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+            why="it is not running, or this user may not talk to it; only root can start one here",
+            hint="start Docker (`systemctl start docker`) and join its group, or name another socket with DOCKER_HOST",
+        )
+    if _missing(host):
+        _check_apt(PACKAGES)
+
+
+def lost(host: str) -> PreconditionFailed:
+    """Make the error for a cluster whose daemon does not answer: another daemon knows nothing of it."""
+    return PreconditionFailed(
+        "the local cluster's Docker daemon does not answer",
+        where=host,
+        why="only it has the cluster's containers",
+        hint=f"start Docker and try again; if it is gone for good, remove {cache_dir()}",
+    )
+
+
+def refuse_distant(host: str) -> None:
+    """Refuse a daemon that keeps its containers in another machine; raises PreconditionFailed."""
+    if not host.startswith("unix://") or docker.info(host, "OperatingSystem") == "Docker Desktop":
+        raise PreconditionFailed(
+            "this Docker daemon keeps its containers in another machine",
+            where=host,
+            why="the keeper's socket cannot be reached from here yet",
+            hint="name the socket of a daemon on this machine with DOCKER_HOST, or another cluster with --context",
+        )
+
+
+def _missing(host: str | None) -> list[str]:
+    """Name the programs that are not here: a daemon that answers needs only its client."""
+    return [name for name in (("docker",) if host else ("docker", "dockerd", "runc")) if not shutil.which(name)]
+
+
 def _install(progress: Progress) -> None:
     what = "installing Docker from the distribution"
-    apt_install(["docker.io", "iptables"], what, progress, estimate=15, where_known=["docker-cli"])
+    apt_install(PACKAGES, what, progress, estimate=15, where_known=["docker-cli"])
 
 
-def apt_install(
-    packages: list[str], what: str, progress: Progress, *, estimate: float, where_known: Sequence[str] = ()
-) -> None:
-    """Install distribution packages, some only where the distribution has them, without starting their services."""
+def _check_apt(packages: Sequence[str]) -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise PreconditionFailed(
             f"missing on this machine: {', '.join(packages)}",
             why="only root on a Debian-like system can install them from here",
             hint="install them yourself, or start Docker and make a container registry reachable",
         )
+
+
+def apt_install(
+    packages: Sequence[str], what: str, progress: Progress, *, estimate: float, where_known: Sequence[str] = ()
+) -> None:
+    """Install distribution packages, some only where the distribution has them, without starting their services."""
+    _check_apt(packages)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     mine = not POLICY.exists() or POLICY.read_text() == POLICY_TEXT
     if mine:

@@ -28,10 +28,10 @@ def docker(host: str, *args: str, deadline: float = 60.0, check: bool = True, st
 
 
 def result(
-    host: str, *args: str, deadline: float = 60.0, check: bool = False, stdin: bytes | None = None
+    host: str, *args: str, deadline: float = 60.0, check: bool = False, stdin: bytes | None = None, hint: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run one short Docker command and return status and output."""
-    return command.ask(["docker", *args], deadline=deadline, env=environment(host), check=check, stdin=stdin)
+    return command.ask(["docker", *args], deadline=deadline, env=environment(host), check=check, stdin=stdin, hint=hint)
 
 
 def long(host: str, args: list[str], what: str, progress: Progress, *, estimate: float) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from harness.cluster import command, daemon, docker, kind, local
 from harness.cluster.cache import Progress, cache_dir, locked
-from harness.errors import PreconditionFailed
 
 OURS = f"label={docker.LABEL}"
 DEADLINE_SECONDS = 120.0
@@ -51,18 +50,15 @@ def _host(progress: Progress) -> str | None:
     if host is None and daemon.exists():
         # Its containers outlive it, and only a daemon can remove them.
         host = daemon.ensure(progress)
-    if cluster and host != cluster.docker_host:
-        raise PreconditionFailed(
-            "the local cluster's Docker daemon does not answer",
-            where=cluster.docker_host,
-            why="only it can remove the cluster's containers",
-            hint=f"start Docker and try again; if it is gone for good, remove {cache_dir()}",
-        )
+    if cluster and host is None:
+        raise daemon.lost(cluster.docker_host)
     return host
 
 
 def _cluster(host: str | None) -> list[str]:
-    removed = [*_containers(host), *_volumes(host), *_network(host)] if host else []
+    if host:
+        kind.refuse_others(host)
+    removed = [*_containers(host), *_volumes(host)] if host else []
     for file in (kind.kubeconfig_path(), local.record_path()):
         if file.exists():
             file.unlink()
@@ -85,11 +81,6 @@ def _volumes(host: str) -> list[str]:
     if names:
         docker.docker(host, "volume", "rm", "--force", *names)
     return [f"volume {name}" for name in names]
-
-
-def _network(host: str) -> list[str]:
-    gone = bool(kind.owns_network(host)) and docker.result(host, "network", "rm", kind.NETWORK).returncode == 0
-    return [f"network {kind.NETWORK}"] if gone else []
 
 
 def _images(host: str) -> list[str]:

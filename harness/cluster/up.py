@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -21,9 +22,13 @@ from harness.errors import HarnessError, PreconditionFailed
 
 READY_SECONDS = 180.0
 REPAIR_SECONDS = 120.0
+START_SECONDS = 120.0
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 DISK_NEEDED = 8 * 2**30
+AGAIN = "`harness up` tries again"
 ENDED = ("Succeeded", "Failed")
+# What of kube-system the cluster itself is made of, besides the control plane; the last two are the networks.
+SYSTEM = {"kube-proxy", "kube-dns", "kindnet", "chaos-ptp"}
 
 
 def up(progress: Progress) -> LocalCluster:
@@ -37,6 +42,8 @@ def up(progress: Progress) -> LocalCluster:
         if cluster:
             return cluster
         host = daemon.ensure(progress)
+        daemon.refuse_distant(host)
+        kind.refuse_others(host)
         cluster = _repaired(host, progress) or _created(host, progress)
         local.save(cluster)
         return cluster
@@ -81,9 +88,16 @@ async def _not_ready(cluster: LocalCluster, since: float | None) -> list[str]:
         if since is not None:
             leases = await kube.list(LEASES)
             waiting += [f"node {x['metadata']['name']}" for x in leases if renewed(x) < since]
-            system = [p for p in await kube.list(pods("kube-system")) if p["status"].get("phase") not in ENDED]
+            system = [p for p in await kube.list(pods("kube-system")) if _is_awaited(p)]
             waiting += [f"pod {p['metadata']['name']}" for p in system if not is_ready(p)]
         return waiting
+
+
+def _is_awaited(pod: dict[str, Any]) -> bool:
+    """Say whether a pod of kube-system is part of the cluster and has not ended; users put pods there too."""
+    labels = pod["metadata"].get("labels") or {}
+    part = labels.get("tier") == "control-plane" or not SYSTEM.isdisjoint((labels.get("k8s-app"), labels.get("app")))
+    return part and pod["status"].get("phase") not in ENDED
 
 
 def is_ready(thing: dict[str, Any]) -> bool:
@@ -99,7 +113,7 @@ def renewed(lease: dict[str, Any]) -> float:
 
 
 def wait_ready(cluster: LocalCluster, progress: Progress, *, seconds: float) -> None:
-    """Wait until every node, what runs in kube-system and the cluster's DNS are ready, as said from now on."""
+    """Wait until every node, the cluster's own pods and its DNS are ready, as said from now on."""
     progress("waiting for the nodes and the cluster's DNS: about 20 s")
     since, until = time.time(), time.monotonic() + seconds
     waiting = ["the API server"]
@@ -115,7 +129,7 @@ def wait_ready(cluster: LocalCluster, progress: Progress, *, seconds: float) -> 
         f"the local cluster is not ready after {seconds:.0f} s",
         where=cluster.context,
         why=f"still waiting for {', '.join(waiting)}",
-        hint="run `harness down`, then `harness up`",
+        hint=kind.AFRESH,
     )
 
 
@@ -136,49 +150,56 @@ def _repaired(host: str, progress: Progress) -> LocalCluster | None:
     states = kind.node_states(host)
     if not states:
         return None
-    recorded = local.current()
-    if recorded is None or not is_current(recorded):
-        progress("the cluster was made by another version of the harness: making a new one")
-        kind.delete(host)
-        return None
+    recorded, expected = local.current(), len(kind.read_config()["nodes"])
+    if recorded is None:
+        beyond = "the cluster was left unfinished, or its record is lost"
+    elif not is_current(recorded):
+        beyond = "the cluster was made by another version of the harness"
+    elif len(states) != expected:
+        beyond = f"the cluster cannot be repaired: {len(states)} of {expected} nodes are left"
+    else:
+        # Only a node that refuses to start costs the cluster: whatever else fails now may have its reason elsewhere.
+        program = kind.executable(progress)
+        beyond = _start_nodes(host, states, progress)
+        if not beyond:
+            cluster = kind.describe(host, recorded.key)
+            kind.export_kubeconfig(host, program)
+            wait_ready(cluster, progress, seconds=REPAIR_SECONDS)
+            return cluster
+    progress(f"{beyond}: making a new one")
+    kind.delete(host)
+    return None
+
+
+def _start_nodes(host: str, states: dict[str, str], progress: Progress) -> str:
+    """Have every node run; return why one refuses to."""
     if kind.stopped_planes(host):
         kind.check_ports(kind.read_config())
-    expected = len(kind.read_config()["nodes"])
-    try:
-        if len(states) != expected:
-            raise PreconditionFailed(f"{len(states)} of {expected} nodes are left")
-        stopped = sorted(name for name, state in states.items() if state in kind.STOPPED)
-        paused = sorted(name for name, state in states.items() if state == "paused")
-        if paused:
-            progress(f"waking frozen nodes: {', '.join(paused)}")
-            docker.docker(host, "unpause", *paused)
-        if stopped:
-            progress(f"starting stopped nodes: {', '.join(stopped)}")
-            docker.docker(host, "start", *stopped, deadline=120)
-        _refresh_dns(host, sorted(set(states) - set(stopped)))
-        cluster = kind.describe(host, recorded.key)
-        kind.export_kubeconfig(host, progress)
-        wait_ready(cluster, progress, seconds=REPAIR_SECONDS)
-    except HarnessError as error:
-        progress(f"the cluster cannot be repaired ({error.what}): making a new one")
-        kind.delete(host)
-        return None
-    return cluster
+    stopped = sorted(name for name, state in states.items() if state in kind.STOPPED)
+    paused = sorted(name for name, state in states.items() if state == "paused")
+    for names, word, what in ((paused, "unpause", "waking frozen"), (stopped, "start", "starting stopped")):
+        if names:
+            progress(f"{what} nodes: {', '.join(names)}")
+            done = docker.result(host, word, *names, deadline=START_SECONDS, hint=AGAIN)
+            now = kind.node_states(host)
+            if done.returncode != 0 and any(now.get(name) != "running" for name in names):
+                return f"the cluster cannot be repaired: {done.stderr.strip()}"
+    _refresh_dns(host, sorted(set(states) - set(stopped)))
+    return ""
 
 
 def _refresh_dns(host: str, names: Sequence[str]) -> None:
     # A daemon that was restarted has moved its resolver; only our own node image has this command.
     for name in names:
-        docker.result(host, "exec", name, "node-dns", deadline=20)
+        docker.result(host, "exec", name, "node-dns", deadline=20, hint=AGAIN)
 
 
 def _check_platform() -> None:
-    if sys.platform == "darwin":
+    if sys.platform != "linux":
         raise PreconditionFailed(
-            "a local cluster on macOS is not supported yet",
-            where="harness up",
-            why="Docker Desktop keeps containers in a machine of their own: the keeper's Unix socket cannot be reached "
-            "from here through a mounted folder",
+            "a local cluster needs Linux",
+            where=sys.platform,
+            why="elsewhere Docker keeps its containers in another machine: the keeper's socket cannot be reached yet",
             hint="run the harness inside a Linux machine, or use another cluster with --context",
         )
 
@@ -186,10 +207,10 @@ def _check_platform() -> None:
 def _check_disk(host: str) -> None:
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    # A daemon in another machine has its data on a disk that cannot be seen from here.
+    # A container that was given the daemon's socket does not see its disk, and not every user does.
     data = Path(docker.info(host, "DockerRootDir"))
     hints = {folder: "free some space, or name a folder on another disk with HARNESS_CACHE"}
-    if host.startswith("unix://") and data.exists():
+    if os.access(data, os.F_OK):
         hints[data] = "free some space: `docker system df` shows what Docker's images and volumes use"
     for place, hint in hints.items():
         free = shutil.disk_usage(place).free

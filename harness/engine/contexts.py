@@ -27,7 +27,7 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
     if context is None and kubeconfig is None:
         if cluster is None:
             raise PreconditionFailed(
-                "no local cluster", why="`harness up` has not been run here", hint="run `make up`, or name --context"
+                "no local cluster", why="`harness up` has not been run here", hint="run `harness up`, or name --context"
             )
         return Kube.connect(cluster.kubeconfig, f"kind-{cluster.name}"), cluster
     if kubeconfig is None and cluster is not None and context == f"kind-{cluster.name}":

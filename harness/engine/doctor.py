@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,14 +12,14 @@ from typing import Any
 
 import httpx
 
-from harness.cluster import docker
+from harness.cluster import daemon, docker
 from harness.cluster.cache import cache_dir
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lease, lever, metrics, plan, traffic
-from harness.errors import ApiError, ClusterUnreachable, HarnessError
+from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
 from harness.faults import resource
-from harness.keeper.client import owed
+from harness.keeper import client
 
 FREE_GIB = 10
 
@@ -40,11 +41,14 @@ async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
     try:
         kube, cluster = contexts.connect(kubeconfig, context)
     except HarnessError as error:
-        return [*checks, Check("cluster", "context", False, error.what, error.hint)]
+        needed = _local() if kubeconfig is None and context is None else ()
+        return [*checks, *needed, Check("cluster", "context", False, error.what, error.hint)]
+    if cluster:
+        checks += _local()
     async with kube:
         checks.append(Check("cluster", "context", True, kube.context))
         if cluster:
-            checks += _docker(cluster)
+            checks += _nodes(cluster)
         try:
             version = await kube.get("/version")
         except (ClusterUnreachable, ApiError) as error:
@@ -60,19 +64,37 @@ async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
 
 def _machine() -> Iterable[Check]:
     free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
-    yield Check("machine", "Python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 to 3.13")
+    python = (3, 11) <= sys.version_info < (3, 14)
+    yield Check("machine", "Python", python, sys.version.split()[0], "install Python 3.11 to 3.13")
     yield Check(
         "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
     )
 
 
 def _existing(path: Path) -> Path:
-    return path if path.exists() else _existing(path.parent)
+    # Below a folder that this user may not search, Path.exists() raises.
+    return path if os.access(path, os.F_OK) else _existing(path.parent)
 
 
-def _docker(cluster: LocalCluster) -> Iterable[Check]:
+def _local() -> Iterable[Check]:
+    """Look at what only a local cluster needs, before there is one too."""
+    hint = "run the harness inside a Linux machine, or name another cluster with --context"
+    yield Check("machine", "platform", sys.platform == "linux", sys.platform, hint)
+    host = daemon.find()
+    said = f"answers at {host}" if host else "none answers: `harness up` starts one"
+    try:
+        daemon.check(host)
+        # Without its client, which `harness up` installs, a daemon cannot be asked where it is.
+        if host and shutil.which("docker"):
+            daemon.refuse_distant(host)
+    except PreconditionFailed as error:
+        yield Check("machine", "Docker", False, error.what, error.hint)
+    else:
+        yield Check("machine", "Docker", True, said)
+
+
+def _nodes(cluster: LocalCluster) -> Iterable[Check]:
     answers = docker.ping(cluster.docker_host)
-    yield Check("cluster", "Docker", answers, "answers" if answers else "no answer", "harness up")
     for item in docker.inspect(cluster.docker_host, *cluster.nodes.values()) if answers else ():
         state = item["State"]["Status"]
         yield Check("cluster", item["Name"].lstrip("/"), state == "running", state, "harness undo, then harness up")
@@ -119,9 +141,12 @@ async def _lacking(kube: Kube, rule: Mapping[str, Any]) -> list[str]:
 
 async def _keeper(cluster: LocalCluster) -> Check:
     try:
-        debts = await owed(cluster.keeper_socket)
+        status = await client.status(cluster.keeper_socket)
     except HarnessError as error:
         return Check("cluster", "keeper", False, error.what, "harness up")
+    if status.get("docker") is False:
+        return Check("cluster", "keeper", False, "it cannot reach Docker, and so heal nothing", "harness up")
+    debts = status["owed"]
     return Check(
         "cluster", "keeper", not debts, f"owes {', '.join(debts)}" if debts else "alive, owes nothing", "harness undo"
     )
@@ -129,13 +154,14 @@ async def _keeper(cluster: LocalCluster) -> Check:
 
 async def _ways_in() -> list[Check]:
     checks = []
-    async with httpx.AsyncClient(timeout=3) as client:
+    # Both are on this machine: a proxy for the outside world cannot reach them.
+    async with httpx.AsyncClient(timeout=3, trust_env=False) as http:
         for name, url, host in (
             ("gateway", f"{traffic.GATEWAY}/v1/agents/agent-1", traffic.HOST),
             ("Prometheus", f"{metrics.PROMETHEUS}/-/ready", "127.0.0.1"),
         ):
             try:
-                status = (await client.get(url, headers={"Host": host})).status_code
+                status = (await http.get(url, headers={"Host": host})).status_code
                 checks.append(Check("stack", name, status == 200, f"{url} answers {status}", "harness up"))
             except httpx.HTTPError as error:
                 checks.append(Check("stack", name, False, f"{url}: {type(error).__name__}", "harness up"))

@@ -7,13 +7,12 @@ import os
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from harness.engine.session import Session
 from harness.errors import ObservationFailed
-from harness.load.spec import LOCAL
+from harness.probes import settings
 
 PROMETHEUS = "http://127.0.0.1:19090"
 STEP_SECONDS = 1
@@ -72,17 +71,12 @@ def _address(session: Session) -> str | None:
     named = os.environ.get("HARNESS_PROMETHEUS")
     if session.cluster is None:
         return named
-    return named if named and _is_here(named) else PROMETHEUS
-
-
-def _is_here(url: str) -> bool:
-    return urlsplit(url).hostname in LOCAL
+    return named if named and settings.loopback(named) else PROMETHEUS
 
 
 async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
     try:
-        # A proxy of this machine's surroundings knows nothing of its own ports.
-        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=not _is_here(url)) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=not settings.loopback(url)) as client:
             answer = await client.get(f"/api/v1/{what}", params=parameters)
             answer.raise_for_status()
             found: list[dict[str, Any]] = answer.json()["data"]["result"]

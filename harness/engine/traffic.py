@@ -14,8 +14,8 @@ from harness.engine.session import Session
 from harness.errors import ObservationFailed, PreconditionFailed
 from harness.journal import operations
 from harness.load import process
-from harness.load.spec import LOCAL
 from harness.model.history import Operation
+from harness.probes import settings
 
 GATEWAY = "http://127.0.0.1:18080"
 HOST = "api.claude-ecosystem.com"
@@ -37,7 +37,7 @@ def gateway(kube: Kube, cluster: LocalCluster | None) -> str:
             why="the local gateway's answers would say nothing about another cluster",
             hint="HARNESS_GATEWAY=https://... names it; HARNESS_HOST the host it is asked for",
         )
-    if named and cluster and urlsplit(named).hostname not in LOCAL:
+    if named and cluster and not settings.loopback(named):
         raise PreconditionFailed(
             f"HARNESS_GATEWAY names {named}",
             where=kube.context,

@@ -78,7 +78,6 @@ def _start(cluster: LocalCluster, version: str, progress: Progress) -> None:
     docker.docker(host, "rm", "--force", NAME, check=False)
     # The ledger outlives the container: a new keeper heals what an old one left on it.
     docker.docker(host, "volume", "create", "--label", LABEL, "--label", docker.LABEL, VOLUME)
-    docker_socket = host.removeprefix("unix://") if host.startswith("unix://") else "/var/run/docker.sock"
     environment = {
         "CLUSTER": cluster.name,
         "CONTROL_PLANE": cluster.control_plane,
@@ -96,7 +95,7 @@ def _start(cluster: LocalCluster, version: str, progress: Progress) -> None:
         f"--label={LABEL}",
         f"--label={docker.LABEL}",
         f"--label={VERSION_LABEL}={version}",
-        f"--volume={docker_socket}:/var/run/docker.sock",
+        f"--volume={host.removeprefix('unix://')}:/var/run/docker.sock",
         f"--volume={folder}:/run/keeper",
         f"--volume={VOLUME}:/ledger",
         *(f"--env={key}={value}" for key, value in environment.items()),
@@ -127,16 +126,24 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def _await(cluster: LocalCluster, version: str) -> None:
-    until = time.monotonic() + START_SECONDS
+    until, blind = time.monotonic() + START_SECONDS, None
     while time.monotonic() < until:
         found = _status(cluster.keeper_socket)
         if found and found.get("version") == version:
-            return
+            if found.get("docker") is not False:
+                return
+            blind = found
         time.sleep(0.05)
     said = docker.result(cluster.docker_host, "logs", "--tail=8", NAME)
+    log = (said.stdout + said.stderr).strip()
+    if blind is None:
+        raise PreconditionFailed(
+            "the keeper does not answer", where=str(cluster.keeper_socket), why=log, hint="`harness up` tries again"
+        )
+    # Without Docker it could heal nothing.
     raise PreconditionFailed(
-        "the keeper does not answer",
-        where=str(cluster.keeper_socket),
-        why=(said.stdout + said.stderr).strip(),
-        hint="`harness up` tries again",
+        "the keeper cannot reach Docker",
+        where=cluster.docker_host,
+        why="; ".join(f"{name}: {error}" for name, error in (blind.get("errors") or {}).items()) or log,
+        hint="let containers use that socket (rootless Docker and SELinux may keep them from it), then `harness up`",
     )

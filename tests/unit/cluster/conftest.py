@@ -14,6 +14,8 @@ from harness.cluster import cache, docker, kind, local
 HOST = "unix:///fake/docker.sock"
 NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2", "chaos-local-worker3")
 
+INFO = {"DockerRootDir": "/nowhere", "CgroupVersion": "2", "OperatingSystem": "Debian GNU/Linux 12 (bookworm)"}
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -40,7 +42,7 @@ class FakeDocker:
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
     volumes: list[str] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
-    info: dict[str, str] = field(default_factory=lambda: {"DockerRootDir": "/nowhere", "CgroupVersion": "2"})
+    info: dict[str, str] = field(default_factory=lambda: dict(INFO))
     refuse: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
@@ -50,8 +52,8 @@ class FakeDocker:
             labels = (f"io.x-k8s.kind.cluster={local.NAME}", f"io.x-k8s.kind.role={role}")
             self.containers[name] = Container(labels, network, state)
 
-    def own_network(self) -> None:
-        self.networks[kind.NETWORK] = dict([docker.LABEL.split("=")])
+    def own_network(self, owner: str = "") -> None:
+        self.networks[kind.NETWORK] = dict([docker.LABEL.split("=")]) | ({kind.OWNER: owner} if owner else {})
 
     def result(self, host: str, *args: str, check: bool = False, **_: object) -> subprocess.CompletedProcess[str]:
         self.calls.append(" ".join(args))
@@ -76,8 +78,9 @@ class FakeDocker:
                     self.containers[name].state = "running"
             case ("network", "inspect", *_, name):
                 return json.dumps(self.networks[name]) if name in self.networks else None
-            case ("network", "create", *_, name):
-                self.networks[name] = dict([docker.LABEL.split("=")])
+            case ("network", "create", *words, name):
+                labels = [word.removeprefix("--label=") for word in words if word.startswith("--label=")]
+                self.networks[name] = dict(label.split("=", 1) for label in labels)
             case ("network", "rm", name):
                 del self.networks[name]
             case ("volume", "ls", *_):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.cluster import cache, daemon, docker, down, kind, local
+from harness.cluster.cache import Progress
 from harness.errors import PreconditionFailed
 from tests.unit.cluster.conftest import HOST, NODES, Container, FakeDocker
 
@@ -47,6 +49,24 @@ def test_down_leaves_a_foreign_cluster_and_network_of_the_same_name(fake: FakeDo
     assert down.down(silent) == []
     assert set(fake.containers) == set(NODES)
     assert kind.NETWORK in fake.networks
+
+
+@pytest.mark.parametrize("command", [down.down, down.clean])
+def test_the_cluster_of_another_cache_is_left_alone(
+    running: FakeDocker, command: Callable[[Progress], list[str]]
+) -> None:
+    running.own_network(owner="/elsewhere/kube-chaos-harness")
+    with pytest.raises(PreconditionFailed, match="another cache folder") as refused:
+        command(silent)
+    assert "`HARNESS_CACHE=/elsewhere harness down`" in refused.value.hint
+    assert {"chaos-keeper", *NODES} <= set(running.containers)
+    assert (running.volumes, len(running.images)) == (["chaos-keeper-ledger"], 2)
+    assert local.current()
+
+
+def test_down_removes_what_this_cache_made(running: FakeDocker) -> None:
+    running.own_network(owner=str(cache.cache_dir()))
+    assert f"network {kind.NETWORK}" in down.down(silent)
 
 
 def test_clean_removes_images_after_the_containers_that_use_them(running: FakeDocker) -> None:

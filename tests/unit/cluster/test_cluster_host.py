@@ -162,6 +162,40 @@ def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return ran
 
 
+def refused(monkeypatch: pytest.MonkeyPatch, host: str | None, *, root: bool, programs: tuple[str, ...]) -> str:
+    """Say what `ensure` would refuse on such a machine, and how to mend it."""
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(daemon.shutil, "which", lambda name: name if name in programs else None)
+    try:
+        daemon.check(host)
+    except PreconditionFailed as error:
+        return f"{error.what}: {error.hint}"
+    return ""
+
+
+DOCKER = ("docker", "dockerd", "runc")
+
+
+@pytest.mark.parametrize(
+    ("host", "root", "programs", "text"),
+    [
+        ("unix:///d", False, ("docker",), ""),
+        ("unix:///d", False, (), "missing on this machine"),
+        ("unix:///d", True, ("apt-get",), ""),
+        (None, False, DOCKER, "no Docker daemon answers"),
+        (None, False, DOCKER, "DOCKER_HOST"),
+        (None, True, DOCKER, ""),
+        (None, True, ("docker", "apt-get"), ""),
+        (None, True, ("docker",), "missing on this machine"),
+    ],
+)
+def test_a_daemon_is_refused_only_where_none_can_be_had(
+    monkeypatch: pytest.MonkeyPatch, host: str | None, root: bool, programs: tuple[str, ...], text: str
+) -> None:
+    said = refused(monkeypatch, host, root=root, programs=programs)
+    assert text in said if text else not said
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_client_in_a_package_of_its_own_is_installed_where_there_is_one(
     apt: list[str], monkeypatch: pytest.MonkeyPatch, known: bool
@@ -207,7 +241,7 @@ def test_a_changed_source_is_another_binary(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
-    assert gobuild._environment("pause")["GOMODCACHE"].startswith(str(own_cache))
+    assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
 
 
 def test_a_go_toolchain_that_was_cut_short_is_unpacked_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import cache, daemon, kind, local, nodeimage, shim, up
+from harness.cluster import cache, daemon, docker, kind, local, nodeimage, shim, up
 from harness.errors import PreconditionFailed
 from tests.unit.cluster.conftest import HOST, NODES, FakeDocker
 
 PAUSED, STOPPED = "paused", "exited"
+ENSURE = daemon.ensure
 
 
 @pytest.fixture
@@ -80,19 +82,45 @@ def test_a_cluster_that_lost_a_node_is_made_anew(made: FakeDocker) -> None:
     assert any("3 of 4 nodes are left" in line for line in lines)
 
 
-@pytest.mark.parametrize("change", ["kind-config.yaml", "images/audit/policy.yaml", "record"])
+def test_the_cluster_of_another_cache_is_left_alone(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = cache.cache_dir()
+    monkeypatch.setenv("HARNESS_CACHE", str(owner.parent / "other"))
+    with pytest.raises(PreconditionFailed, match="another cache folder") as refused:
+        said()
+    assert refused.value.where == str(owner)
+    assert refused.value.hint == f"`HARNESS_CACHE={owner.parent} harness down` removes it"
+    assert set(made.containers) == set(NODES)
+    assert creations(made) == 0
+
+
+def test_the_network_of_another_cache_is_left_alone_without_nodes_too(machine: FakeDocker) -> None:
+    machine.own_network(owner="/elsewhere/kube-chaos-harness")
+    with pytest.raises(PreconditionFailed, match="another cache folder"):
+        said()
+    assert machine.networks[kind.NETWORK][kind.OWNER] == "/elsewhere/kube-chaos-harness"
+
+
+@pytest.mark.parametrize("owner", ["ours", ""])
+def test_a_cluster_of_ours_without_a_record_is_made_anew(made: FakeDocker, owner: str) -> None:
+    made.own_network(owner and str(cache.cache_dir()))
+    local.forget()
+    lines, _ = said()
+    assert any("its record is lost: making a new one" in line for line in lines)
+    assert not any("another version" in line for line in lines)
+    assert creations(made) == 1
+    assert made.networks[kind.NETWORK][kind.OWNER] == str(cache.cache_dir())
+
+
+@pytest.mark.parametrize("change", ["kind-config.yaml", "images/audit/policy.yaml"])
 def test_a_cluster_of_another_version_is_made_anew(
     made: FakeDocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
 ) -> None:
-    if change == "record":
-        local.forget()
-    else:
-        root = tmp_path / "project"
-        for name in ("kind-config.yaml", "images/audit/policy.yaml"):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes((cache.project_root() / name).read_bytes())
-        (root / change).write_text((root / change).read_text() + "# changed\n")
-        monkeypatch.setattr(up, "project_root", lambda: root)
+    root = tmp_path / "project"
+    for name in ("kind-config.yaml", "images/audit/policy.yaml"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes((cache.project_root() / name).read_bytes())
+    (root / change).write_text((root / change).read_text() + "# changed\n")
+    monkeypatch.setattr(up, "project_root", lambda: root)
     lines, cluster = said()
     assert any("another version" in line for line in lines)
     assert creations(made) == 1
@@ -111,6 +139,77 @@ def test_a_cluster_whose_record_has_no_key_is_made_anew(made: FakeDocker) -> Non
     local.record_path().write_text(text.replace('"key"', '"other"'))
     said()
     assert creations(made) == 1
+
+
+def test_a_cluster_with_a_node_that_refuses_to_start_is_made_anew(made: FakeDocker) -> None:
+    made.containers[NODES[1]].state = STOPPED
+    made.refuse[f"start {NODES[1]}"] = "failed to create task"
+    lines, _ = said()
+    assert any("failed to create task" in line for line in lines)
+    assert creations(made) == 1
+
+
+def fails(*_: object, **__: object) -> Any:
+    raise PreconditionFailed("no answer within 2 min")
+
+
+@pytest.mark.parametrize("step", ["executable", "export_kubeconfig"])
+def test_what_is_not_the_clusters_fault_does_not_cost_the_cluster(
+    made: FakeDocker, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    made.containers[NODES[1]].state = PAUSED
+    monkeypatch.setattr(kind, step, fails)
+    with pytest.raises(PreconditionFailed, match="no answer"):
+        said()
+    assert set(made.containers) == set(NODES)
+
+
+def test_a_node_that_starts_slowly_does_not_cost_the_cluster(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = made.result
+
+    def slow(host: str, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return fails() if args[0] == "start" else answer(host, *args, **options)
+
+    made.containers[NODES[1]].state = STOPPED
+    monkeypatch.setattr(docker, "result", slow)
+    with pytest.raises(PreconditionFailed, match="no answer"):
+        said()
+    assert set(made.containers) == set(NODES)
+
+
+def test_a_cluster_that_does_not_become_ready_is_kept_and_a_way_out_named(
+    made: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "not_ready", lambda cluster, since=None: ["cluster DNS"])
+    monkeypatch.setattr(up, "REPAIR_SECONDS", 0.1)
+    with pytest.raises(PreconditionFailed, match="is not ready") as refused:
+        said()
+    assert refused.value.hint == "run `harness down`, then `harness up`"
+    assert creations(made) == 0
+    assert set(made.containers) == set(NODES)
+
+
+def test_no_second_cluster_is_made_while_the_daemon_of_the_first_is_down(
+    made: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "ensure", ENSURE)
+    monkeypatch.setattr(docker, "ping", lambda host, deadline=1.0: host != HOST)
+    with pytest.raises(PreconditionFailed, match="Docker daemon does not answer") as refused:
+        said()
+    assert refused.value.where == HOST
+    assert creations(made) == 0
+    assert local.current()
+
+
+def test_a_folder_that_cannot_be_looked_into_has_no_disk_to_check(
+    machine: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(path)
+
+    machine.info["DockerRootDir"] = "/root-only/docker"
+    monkeypatch.setattr(up.Path, "exists", refuse)
+    up._check_disk(HOST)
 
 
 def test_a_repair_needs_no_free_disk(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,17 +281,48 @@ def test_the_daemons_machine_says_which_cgroups_there_are(machine: FakeDocker) -
     assert any("cgroup v1" in line for line in lines)
 
 
-def test_macos_is_told_plainly(machine: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_system_than_linux_is_told_plainly(machine: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(PreconditionFailed, match="macOS is not supported yet"):
+    with pytest.raises(PreconditionFailed, match="a local cluster needs Linux"):
         said()
     assert machine.calls == []
 
 
-@pytest.mark.parametrize(("phase", "waiting"), [("Succeeded", []), ("Failed", []), ("Pending", ["pod job"])])
-def test_a_pod_that_has_ended_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch, phase: str, waiting: list[str]
+@pytest.mark.parametrize(
+    ("host", "system"), [("tcp://elsewhere:2375", "Debian"), ("ssh://elsewhere", "Debian"), (HOST, "Docker Desktop")]
+)
+def test_a_daemon_whose_containers_are_in_another_machine_is_refused_before_anything_is_built(
+    machine: FakeDocker, monkeypatch: pytest.MonkeyPatch, host: str, system: str
 ) -> None:
+    machine.images.clear()
+    machine.info["OperatingSystem"] = system
+    monkeypatch.setattr(daemon, "ensure", lambda progress: host)
+    with pytest.raises(PreconditionFailed, match="in another machine") as refused:
+        said()
+    assert refused.value.where == host
+    assert "DOCKER_HOST" in refused.value.hint
+    assert {call.split()[0] for call in machine.calls} <= {"info"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "phase", "waiting"),
+    [
+        ({"k8s-app": "kube-proxy"}, "Pending", ["pod some"]),
+        ({"k8s-app": "kube-dns"}, "Pending", ["pod some"]),
+        ({"tier": "control-plane", "component": "etcd"}, "Pending", ["pod some"]),
+        ({"app": "chaos-ptp"}, "Pending", ["pod some"]),
+        ({"app": "kindnet"}, "Pending", ["pod some"]),
+        ({"k8s-app": "kube-proxy"}, "Succeeded", []),
+        ({"k8s-app": "kube-proxy"}, "Failed", []),
+        ({"app": "a-users-own"}, "Pending", []),
+        (None, "Pending", []),
+    ],
+)
+def test_only_a_system_pod_of_ours_that_has_not_ended_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str] | None, phase: str, waiting: list[str]
+) -> None:
+    metadata = {"name": "some", **({"labels": labels} if labels else {})}
+
     class Kube:
         async def __aenter__(self) -> Kube:
             return self
@@ -204,7 +334,7 @@ def test_a_pod_that_has_ended_is_not_waited_for(
             return {"status": {"availableReplicas": 1}}
 
         async def list(self, path: str) -> list[dict[str, Any]]:
-            return [{"metadata": {"name": "job"}, "status": {"phase": phase}}] if path.endswith("pods") else []
+            return [{"metadata": metadata, "status": {"phase": phase}}] if path.endswith("pods") else []
 
     monkeypatch.setattr(up.Kube, "connect", lambda *_: Kube())
     cluster = local.LocalCluster("c", Path("k"), HOST, kind.NETWORK, {}, "c", Path("s"))

@@ -11,6 +11,7 @@ import tarfile
 import pytest
 
 from harness.cluster.local import LocalCluster
+from harness.errors import PreconditionFailed
 from harness.keeper import container
 
 IDLE = {"live": "", "owed": [], "dead": [], "docker": True}
@@ -38,6 +39,41 @@ def test_a_keeper_is_replaced_when_it_is_old_and_idle_or_cannot_see_docker(monke
     cluster = LocalCluster("c", tmp_path, "unix:///d", "n", {}, "c", tmp_path / "keeper.sock")
     container.ensure(cluster, lambda line: None)
     assert bool(started) is starts
+
+
+@pytest.fixture
+def waiting(monkeypatch, tmp_path):
+    """Wait for a keeper that gives these answers, the last one for ever."""
+    monkeypatch.setattr(container, "START_SECONDS", 0.2)
+    monkeypatch.setattr(container.docker, "result", lambda *_: subprocess.CompletedProcess([], 0, "its log", ""))
+    cluster = LocalCluster("c", tmp_path, "unix:///d", "n", {}, "c", tmp_path / "keeper.sock")
+
+    def wait(*answers):
+        left = list(answers)
+        monkeypatch.setattr(container, "_status", lambda path: left.pop(0) if len(left) > 1 else left[0])
+        container._await(cluster, "this")
+
+    return wait
+
+
+def test_a_new_keeper_is_waited_for_until_it_sees_docker(waiting):
+    waiting(None, {**IDLE, "version": "this", "docker": False}, {**IDLE, "version": "this"})
+
+
+@pytest.mark.parametrize(
+    ("errors", "why"), [({"f1": "Docker did not answer GET /x"}, "f1: Docker did not answer GET /x"), ({}, "its log")]
+)
+def test_a_new_keeper_that_cannot_see_docker_is_refused(waiting, errors, why):
+    with pytest.raises(PreconditionFailed, match="cannot reach Docker") as refused:
+        waiting({**IDLE, "version": "this", "docker": False, "errors": errors})
+    assert refused.value.where == "unix:///d"
+    assert refused.value.why == why
+
+
+def test_a_keeper_that_says_nothing_is_refused_with_its_log(waiting):
+    with pytest.raises(PreconditionFailed, match="does not answer") as refused:
+        waiting(None)
+    assert refused.value.why == "its log"
 
 
 def test_the_archive_runs_without_the_harness(tmp_path):

@@ -1,0 +1,146 @@
+"""The doctor: what it looks at before the first `up`, and what it says of a keeper and of the ways in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.cluster import daemon, docker
+from harness.cluster.local import LocalCluster
+from harness.engine import doctor, metrics, traffic
+
+HOST = "unix:///var/run/docker.sock"
+CLUSTER = LocalCluster("c", Path("k"), HOST, "n", {}, "c", Path("keeper.sock"))
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a Docker daemon, and an empty cache."""
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(daemon, "find", lambda: HOST)
+    monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
+    monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
+
+
+def examined(*arguments: Any) -> dict[str, doctor.Check]:
+    found = anyio.run(doctor.examine, *(arguments or (None, None)))
+    return {f"{check.group} {check.name}": check for check in found}
+
+
+def test_before_the_first_up_the_platform_and_docker_are_looked_at() -> None:
+    found = examined()
+    assert found["machine platform"].ok
+    assert (found["machine Docker"].ok, found["machine Docker"].said) == (True, f"answers at {HOST}")
+    assert "harness up" in found["cluster context"].hint
+
+
+def test_another_system_than_linux_is_said_before_the_first_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "sys", SimpleNamespace(platform="darwin"))
+    platform = next(iter(doctor._local()))
+    assert (platform.ok, platform.said) == (False, "darwin")
+    assert "Linux" in platform.hint
+
+
+@pytest.mark.parametrize(("root", "ok"), [(True, True), (False, False)])
+def test_without_a_daemon_only_root_gets_one(monkeypatch: pytest.MonkeyPatch, root: bool, ok: bool) -> None:
+    monkeypatch.setattr(daemon, "find", lambda: None)
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0 if root else 1000)
+    check = examined()["machine Docker"]
+    assert check.ok is ok
+    assert ("harness up" in check.said) if ok else ("DOCKER_HOST" in check.hint)
+
+
+def test_a_daemon_that_up_would_refuse_is_no_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "info", lambda host, field: "Docker Desktop")
+    check = examined()["machine Docker"]
+    assert not check.ok
+    assert "another machine" in check.said
+
+
+def test_another_cluster_needs_neither_linux_nor_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examined(None, "production")
+    assert not {"machine platform", "machine Docker"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "ok", "said"),
+    [
+        ({"owed": [], "docker": True}, True, "alive, owes nothing"),
+        ({"owed": ["f1"], "docker": True}, False, "owes f1"),
+        ({"owed": [], "docker": False}, False, "it cannot reach Docker, and so heal nothing"),
+        ({"owed": ["f1"], "docker": False}, False, "it cannot reach Docker, and so heal nothing"),
+    ],
+)
+def test_a_keeper_is_well_when_it_can_heal_and_has_nothing_to(
+    monkeypatch: pytest.MonkeyPatch, status: dict[str, Any], ok: bool, said: str
+) -> None:
+    async def answer(socket: Path) -> dict[str, Any]:
+        return status
+
+    monkeypatch.setattr(doctor.client, "status", answer)
+    check = anyio.run(doctor._keeper, CLUSTER)
+    assert (check.ok, check.said) == (ok, said)
+    assert check.hint == ("harness undo" if status["docker"] else "harness up")
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Answer everything on a port of this machine, and name a proxy that nobody reaches."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"data": {"result": []}}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_ways_in_are_not_looked_for_behind_a_proxy(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "GATEWAY", stack)
+    monkeypatch.setattr(metrics, "PROMETHEUS", stack)
+    assert [check.ok for check in anyio.run(doctor._ways_in)] == [True, True]
+
+
+def test_a_prometheus_on_this_machine_is_not_looked_for_behind_a_proxy(stack: str) -> None:
+    assert anyio.run(metrics._ask, stack, "query", {"query": "up"}) == []
+
+
+def test_a_cache_that_cannot_be_looked_into_is_measured_from_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert doctor._existing(tmp_path / "one" / "two") == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("version", "ok"), [((3, 10, 9), False), ((3, 11, 0), True), ((3, 13, 9), True), ((3, 14, 0), False)]
+)
+def test_only_a_python_that_was_tried_will_do(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], ok: bool
+) -> None:
+    monkeypatch.setattr(doctor, "sys", SimpleNamespace(version_info=version, version="x"))
+    assert next(iter(doctor._machine())).ok is ok
