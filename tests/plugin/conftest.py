@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from harness.engine import method
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome
 from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
 from harness.model.verdict import Verdict
 from harness.pytest_plugin import items  # noqa: F401 - loaded once here, not again in every inner session
-
-pytest_plugins = ["pytester"]
+from tests.plugin.driven import DOCUMENT, Engine
 
 
 @pytest.fixture
@@ -61,3 +62,20 @@ def door(
         return calls
 
     return answer
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Engine], Engine]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_CONTEXT", "another")
+    monkeypatch.setenv("HARNESS_LOCAL", "another")
+    monkeypatch.setenv("HARNESS_KUBECONFIG", "another")
+    monkeypatch.setattr("sys.argv", ["chaos", "run", "experiment.yaml"])
+    (tmp_path / "experiment.yaml").write_text(DOCUMENT)
+
+    def use(stand: Engine) -> Engine:
+        monkeypatch.setattr(engine, "execute", stand)
+        monkeypatch.setattr(method, "inject_in_groups", stand.inject)
+        return stand
+
+    return use
