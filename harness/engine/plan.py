@@ -51,6 +51,8 @@ READS: tuple[Mapping[str, Any], ...] = (
 )
 # Of all that is done to a node, this alone leaves what runs there as it is.
 SPARES_PODS = "node_cordon"
+# After this one the kubelet starts what was ended, in its own time.
+RESTARTED = "container_kill"
 
 
 async def resolve(
@@ -58,35 +60,49 @@ async def resolve(
 ) -> Plan:
     """Return the plan of one run; `taken` are UIDs that earlier faults of the run have already.
 
-    Raises UsageError when a selector matches nothing or too little, a namespace does not exist, or a cap is exceeded.
+    Raises UsageError when a selector matches nothing or too little, a namespace does not exist, or a cap is exceeded;
+    PreconditionFailed when a container would be started again too late for the run to see it.
     """
     await _require_namespaces(kube, experiment)
     chance = random.Random(seed)
     faults: list[PlannedFault] = []
     for spec in experiment.faults:
-        restarts = spec.kind == "container_kill"
-        victims = await select.resolve(kube, spec.target, chance, taken=taken, restarted_last=restarts)
+        patience = _patience(experiment) if spec.kind == RESTARTED else None
+        victims = await select.resolve(kube, spec.target, chance, taken=taken, patience=patience)
         taken |= {victim.uid for victim in victims}
         for victim in victims:
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await takes(kube, spec.kind, victim)))
     require_caps(experiment, faults)
+    remembered = await stack.inventory(kube)
     intent = {
         "document": experiment.digest,
         "seed": seed,
         "caps": dataclasses.asdict(experiment.blast_radius),
-        "stack": await _stack(kube),
+        # The version of the system under test, where `harness up` has written it down.
+        "stack": remembered.get("key", ""),
     }
-    return Plan(run, seed, kube.context, tuple(faults), _hash(intent), resolved(faults), rules_for(experiment))
+    return Plan(
+        run,
+        seed,
+        kube.context,
+        tuple(faults),
+        _hash(intent),
+        resolved(faults),
+        rules_for(experiment),
+        # A fault is felt along the whole way of a call, and the stack's parts are that way.
+        watches=tuple(sorted({*experiment.blast_radius.namespaces, *stack.workloads(remembered)})),
+    )
+
+
+def _patience(experiment: Experiment) -> float:
+    """Return how long a run waits for a container to be back, in seconds."""
+    limits = [float(one.parameters["within"]) for one in experiment.objectives if one.checker == "recovery"]
+    return min([experiment.phases.recovery, *limits])
 
 
 def resolved(faults: Sequence[PlannedFault]) -> str:
     """Hash what will be touched, by name and UID."""
     return _hash([[fault.kind, *((str(one), one.uid) for one in (fault.victim, *fault.takes))] for fault in faults])
-
-
-async def _stack(kube: Kube) -> str:
-    """Name the version of the system under test, where `harness up` has written it down."""
-    return str((await stack.inventory(kube)).get("key", ""))
 
 
 async def takes(kube: Kube, kind: str, victim: Victim) -> tuple[Victim, ...]:

@@ -78,7 +78,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 lease=lease,
                 journal=journal,
                 worker=worker,
-                readiness=observe.Readiness(experiment.blast_radius.namespaces),
+                readiness=observe.Readiness(planned.watches),
                 directory=directory,
                 say=_plain(options.say, journal),
             )
@@ -149,8 +149,9 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
         start(abort.on_lost_keeper, session.abort, session.keeper)
     for plural in ("faults", "nodefaults"):
         start(method.on_deleted, session, plural)
-    for namespace in session.experiment.blast_radius.namespaces:
+    for namespace in session.plan.watches:
         start(observe.deployments, session.kube, namespace, session.write, session.readiness)
+    for namespace in session.experiment.blast_radius.namespaces:
         start(observe.budgets, session.kube, namespace, session.write)
         start(observe.events, session.kube, namespace, session.write)
     rule, load = session.experiment.abort_when, session.experiment.load

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from harness.cluster import backoff
 from harness.cluster import kube as paths
 from harness.cluster.kube import Kube
-from harness.errors import UsageError
+from harness.errors import PreconditionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
 
@@ -21,12 +23,13 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
 async def resolve(
-    kube: Kube, target: Target, chance: random.Random, *, taken: frozenset[str], restarted_last: bool = False
+    kube: Kube, target: Target, chance: random.Random, *, taken: frozenset[str], patience: float | None = None
 ) -> tuple[Victim, ...]:
     """Return the named targets of one rule; raises UsageError when there are too few.
 
-    `taken` holds the UIDs that an earlier fault of the same plan has already. `restarted_last` passes over pods that
-    were restarted more often than others: what they would show is the kubelet's back-off.
+    `taken` holds the UIDs that an earlier fault of the same plan has already. With `patience`, in seconds, pods whose
+    container the kubelet would start again late are passed over for others: what they would show is its back-off.
+    Raises PreconditionFailed when too few would be back in time.
     """
     nodes = await kube.list(paths.nodes())
     zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
@@ -34,7 +37,7 @@ async def resolve(
         found = await _nodes(kube, target, nodes, zones)
         wanted, rule = target.nodes, f"hosting {target.hosting}" if target.hosting else target.selector
     else:
-        found = await _pods(kube, target, zones, taken=taken, restarted_last=restarted_last)
+        found = await _pods(kube, target, zones, taken=taken, patience=patience)
         wanted, rule = target.pods, f"{target.namespace}/{target.selector}"
     free = [victim for victim in found if victim.uid not in taken]
     if not free:
@@ -69,17 +72,17 @@ def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Seq
 
 
 async def _pods(
-    kube: Kube, target: Target, zones: Mapping[str, str], *, taken: frozenset[str], restarted_last: bool
+    kube: Kube, target: Target, zones: Mapping[str, str], *, taken: frozenset[str], patience: float | None
 ) -> list[Victim]:
     pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
-    running: list[Mapping[str, Any]] = [
+    running: Sequence[Mapping[str, Any]] = [
         pod
         for pod in pods
         if _ready(pod) and not pod["metadata"].get("deletionTimestamp") and pod["metadata"]["uid"] not in taken
     ]
-    if restarted_last:
-        running = least_restarted(running, target.pods)
-    running.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
+    if patience is not None:
+        running = soonest(running, target, patience, datetime.now(UTC))
+    running = sorted(running, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
     return [
         Victim(
             kind="pod",
@@ -128,14 +131,32 @@ def _ready(pod: Mapping[str, Any]) -> bool:
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
-def least_restarted(pods: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
-    """Keep the pods that were restarted no more often than the `count` quietest; all of them when there are fewer."""
-    most = sorted(map(_restarts, pods))[:count]
-    return [pod for pod in pods if not most or len(pods) <= count or _restarts(pod) <= most[-1]]
+def soonest(
+    pods: Sequence[Mapping[str, Any]], target: Target, patience: float, now: datetime
+) -> Sequence[Mapping[str, Any]]:
+    """Keep the pods whose container would be started again as soon as those of the quickest; all where too few exist.
+
+    Raises PreconditionFailed when even these would take longer than `patience` seconds.
+    """
+    if len(pods) < target.pods:
+        return pods
+    waits = [(_wait(pod, target.container, now), pod) for pod in pods]
+    most, last = sorted(waits, key=lambda item: item[0])[target.pods - 1]
+    if most > patience:
+        raise PreconditionFailed(
+            f"the kubelet would start the container again only after about {most:g} s",
+            where=f"{target.namespace}/{last['metadata']['name']}",
+            why=f"it ended several times lately, and this run waits for {patience:g} s; what it would show is the"
+            " kubelet's back-off",
+            hint="replace the pod (`harness up` does, on the local cluster), or wait: ten minutes after a restart the"
+            " kubelet has forgotten",
+        )
+    return [pod for wait, pod in waits if wait <= most]
 
 
-def _restarts(pod: Mapping[str, Any]) -> int:
-    return sum(status["restartCount"] for status in pod.get("status", {}).get("containerStatuses", []))
+def _wait(pod: Mapping[str, Any], container: str, now: datetime) -> float:
+    name = container or pod["spec"]["containers"][0]["name"]
+    return max((backoff.expected(one, now) for one in backoff.statuses(pod) if one["name"] == name), default=0.0)
 
 
 def _owner(pod: Mapping[str, Any]) -> str:

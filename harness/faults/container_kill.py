@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.cluster import backoff
 from harness.cluster import kube as api
 from harness.errors import InjectionFailed, ObservationFailed
 from harness.faults import inside, observe, pods
@@ -19,18 +20,12 @@ def container_id(status: Mapping[str, Any]) -> str:
     return str(status.get("containerID") or "").rpartition("/")[2]
 
 
-def statuses(pod: pods.Pod) -> list[Mapping[str, Any]]:
-    """List the states of a pod's containers, sidecars that the API calls init containers included."""
-    status = pod.get("status", {})
-    return [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
-
-
 def choose(pod: pods.Pod, name: str) -> Mapping[str, Any]:
     """Return the status of the named container, of the first one when none is named."""
     first = name or pod["spec"]["containers"][0]["name"]
-    status = next((item for item in statuses(pod) if item["name"] == first), None)
+    status = next((item for item in backoff.statuses(pod) if item["name"] == first), None)
     if status is None or "running" not in status.get("state", {}):
-        known = ", ".join(item["name"] for item in statuses(pod))
+        known = ", ".join(item["name"] for item in backoff.statuses(pod))
         raise InjectionFailed(
             f"container {first} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
         )
@@ -42,7 +37,8 @@ class ContainerKill:
     """Send a signal (KILL by default) to the container's main process, from the node.
 
     Felt when the kubelet reports another container id or a higher restart count (one to two seconds). Healed when the
-    container runs anew and the pod is Ready; after several kills the kubelet's back-off adds 10 s, 20 s and so on.
+    container runs anew and the pod is Ready; after several kills the kubelet's back-off adds 10 s, 20 s and so on, so
+    a plan takes the pods that are back soonest, and none that would be back later than the run waits.
     """
 
     kind = "container_kill"
@@ -114,7 +110,7 @@ class ContainerKill:
 
     @staticmethod
     def _status(pod: pods.Pod, note: Facts) -> Mapping[str, Any] | None:
-        return next((item for item in statuses(pod) if item["name"] == note.get("container")), None)
+        return next((item for item in backoff.statuses(pod) if item["name"] == note.get("container")), None)
 
     @staticmethod
     async def _watch(fault: PlannedFault, reach: Reach, judge: Any) -> Facts:

@@ -41,7 +41,7 @@ class PlannedFault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will touch, and the two hashes that bind it."""
+    """What a run will touch, the two hashes that bind it, and the namespaces it `watches` for readiness meanwhile."""
 
     run: str
     seed: int
@@ -50,3 +50,4 @@ class Plan:
     intent: str
     resolved: str
     rules: tuple[Mapping[str, Any], ...] = ()
+    watches: tuple[str, ...] = ()

@@ -117,6 +117,12 @@ def paths(remembered: Mapping[str, str]) -> list[str]:
     return list(json.loads(remembered.get("paths", "[]")))
 
 
+def workloads(remembered: Mapping[str, str]) -> list[str]:
+    """Return the namespaces in which a remembered deployment has Deployments."""
+    found = (path.split("/") for path in paths(remembered) if "/deployments/" in path)
+    return sorted({words[words.index("namespaces") + 1] for words in found})
+
+
 async def prune(kube: Kube, gone: Iterable[str]) -> None:
     """Delete objects that are no longer part of the stack, last applied first."""
     for item in reversed(list(gone)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio.to_thread
 
@@ -11,7 +11,8 @@ from harness.cluster import images
 from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.stack import apply, istio, overlays, ready, render, source
+from harness.errors import PreconditionFailed
+from harness.stack import apply, istio, overlays, ready, render, renew, source
 
 
 async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -> None:
@@ -24,6 +25,9 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -
         if kept:
             # Nothing of it is new, but somebody may have changed or removed a part.
             await apply.apply(kube, kept)
+            if await renew.pods_in_back_off(kube, kept, progress):
+                with suppress(PreconditionFailed):  # what does not come back by itself is deployed anew
+                    await ready.wait(kube, kept)
             if await ready.well(kube, kept):
                 return
         built = await anyio.to_thread.run_sync(_images, cluster, progress)

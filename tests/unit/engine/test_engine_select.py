@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.select import least_restarted, pick
+from harness.engine.select import pick, soonest
+from harness.errors import PreconditionFailed
+from harness.model.fault import Target
 from harness.model.plan import Victim
 
 
@@ -54,8 +60,39 @@ def test_no_more_is_picked_than_there_is() -> None:
     assert len(pick(pods(2), 5, random.Random(1))) == 2
 
 
-def test_pods_that_restarted_more_often_than_needed_are_passed_over() -> None:
-    pods = [{"status": {"containerStatuses": [{"restartCount": count}]}} for count in (2, 0, 1, 0)]
-    assert least_restarted(pods, 1) == [pods[1], pods[3]]
-    assert least_restarted(pods, 3) == [pods[1], pods[2], pods[3]]
-    assert least_restarted(pods, 9) == pods
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def restarted(waited: float | None, name: str = "web", ago: float = 60) -> dict[str, Any]:
+    """Make a pod whose container was started `ago` seconds before NOW, after a wait; None: it never ended."""
+    started = NOW - timedelta(seconds=ago)
+    status: dict[str, Any] = {"name": "web", "state": {"running": {"startedAt": started.isoformat()}}}
+    if waited is not None:
+        ended = started - timedelta(seconds=waited)
+        status["lastState"] = {"terminated": {"finishedAt": ended.isoformat()}}
+    spec = {"containers": [{"name": "web"}]}
+    return {"metadata": {"name": name}, "spec": spec, "status": {"containerStatuses": [status]}}
+
+
+def test_pods_that_the_kubelet_would_start_again_late_are_passed_over() -> None:
+    pods = [restarted(42), restarted(None), restarted(16), restarted(None)]
+    target = partial(Target, "shop", "app=web")
+    assert soonest(pods, target(pods=1), 60, NOW) == [pods[1], pods[3]]
+    assert soonest(pods, target(pods=3), 60, NOW) == [pods[1], pods[2], pods[3]]
+    assert soonest(pods, target(pods=9), 60, NOW) == pods
+
+
+def test_a_container_that_would_be_back_too_late_is_not_killed() -> None:
+    pods = [restarted(None), restarted(42, "shop-1")]
+    target = Target("shop", "app=web", pods=2)
+    assert soonest(pods, target, 80, NOW) == pods
+    with pytest.raises(PreconditionFailed, match="only after about 80 s") as refused:
+        soonest(pods, target, 60, NOW)
+    assert refused.value.where == "shop/shop-1"
+    assert "harness up" in refused.value.hint
+
+
+def test_only_the_container_that_would_be_killed_counts() -> None:
+    pod = restarted(160)
+    target = Target("shop", "app=web", pods=1, container="sidecar")
+    assert soonest([pod], target, 60, NOW) == [pod]
