@@ -23,11 +23,11 @@ def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess
     return done
 
 
-def kubectl(cluster: LocalCluster, *words: str, check: bool = True) -> str:
-    """Ask the cluster beside the harness, through kubectl in the control plane."""
-    argv = ["docker", "exec", cluster.control_plane, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words]
+def kubectl(cluster: LocalCluster, *words: str, check: bool = True, given: str = "") -> str:
+    """Ask the cluster beside the harness, through kubectl in the control plane; `given` is its standard input."""
+    argv = ["docker", "exec", "-i", cluster.control_plane, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words]
     environment = {**os.environ, "DOCKER_HOST": cluster.docker_host}
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(argv, input=given, capture_output=True, text=True, timeout=60, env=environment)
     assert not check or done.returncode == 0, done.stderr
     return done.stdout
 

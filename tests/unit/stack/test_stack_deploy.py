@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -252,3 +253,9 @@ def test_errata_rows_say_value_effect_and_correction() -> None:
 
 def test_the_inventory_lives_outside_the_namespace_that_faults_may_touch() -> None:
     assert "claude-ecosystem-prod" not in apply.INVENTORY
+
+
+def test_the_namespaces_of_a_remembered_deployment_are_those_of_its_deployments() -> None:
+    found = [apply.path(item) for item in base_objects()]
+    assert apply.workloads({"paths": json.dumps(found)}) == ["claude-ecosystem-prod", "istio-system", "monitoring"]
+    assert apply.workloads({}) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.errors import ApiError
-from harness.stack import apply, deploy, istio, ready, render, source
+from harness.stack import apply, deploy, istio, ready, render, renew, source
 
 CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "n", {}, "c", Path("s"))
 BUDGET = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "prod"}}
@@ -35,6 +36,7 @@ class Cluster:
         self.objects: dict[str, dict[str, Any]] = {}
         self.slow = False
         self.rounds = 0
+        self.refusals = 0
 
     async def get(self, path: str) -> dict[str, Any]:
         if path not in self.objects:
@@ -48,10 +50,19 @@ class Cluster:
     async def delete(self, path: str, **_: Any) -> None:
         self.objects.pop(path, None)
 
-    async def list(self, path: str) -> list[dict[str, Any]]:
+    async def post(self, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        if self.refusals:
+            self.refusals -= 1
+            return 429, {}
+        evicted = path.removesuffix("/eviction")
+        if self.objects[evicted]["metadata"]["uid"] == body["deleteOptions"]["preconditions"]["uid"]:
+            del self.objects[evicted]
+        return 201, {}
+
+    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
         return [self._seen(item) for name, item in self.objects.items() if name.startswith(f"{path}/")]
 
-    async def list_at(self, path: str) -> tuple[list[dict[str, Any]], str]:
+    async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
         return await self.list(path), "1"
 
     async def watch(self, path: str, since: str = "") -> AsyncIterator[tuple[str, dict[str, Any]]]:
@@ -60,6 +71,8 @@ class Cluster:
             yield "MODIFIED", item
 
     def _seen(self, item: dict[str, Any]) -> dict[str, Any]:
+        if item["kind"] == "Pod":
+            return item
         count = 0 if self.slow else item["spec"]["replicas"]
         status = {"observedGeneration": 1} | dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), count)
         return {"metadata": {**item["metadata"], "generation": 1}, "status": status}
@@ -81,6 +94,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr(Kube, "connect", connect)
     monkeypatch.setattr(source, "key", lambda overlay: f"key-of-{overlay}")
+    monkeypatch.setattr(renew, "RETRY_SECONDS", 0)
     monkeypatch.setattr(deploy, "_images", lambda *_: {})
     monkeypatch.setattr(render, "objects", objects)
     monkeypatch.setattr(istio, "definitions", lambda progress: [])
@@ -119,6 +133,31 @@ def test_a_stack_that_does_not_come_back_at_once_is_deployed_and_waited_for(clus
     cluster.slow = True
     up()
     assert (cluster.rounds, cluster.slow) == (1, False)
+
+
+def pod(name: str, *, waited: float, owned: bool = True) -> dict[str, Any]:
+    """Make a pod whose container was started a minute ago, after a wait."""
+    started = datetime.now(UTC) - timedelta(minutes=1)
+    ended = started - timedelta(seconds=waited)
+    status = {
+        "name": "web",
+        "state": {"running": {"startedAt": started.isoformat()}},
+        "lastState": {"terminated": {"finishedAt": ended.isoformat()}},
+    }
+    owners = [{"kind": "ReplicaSet", "name": "web-1", "controller": True}] if owned else []
+    metadata = {"name": name, "namespace": "prod", "uid": f"uid-{name}", "ownerReferences": owners}
+    return {"kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [status]}}
+
+
+def test_a_pod_that_the_kubelet_would_start_again_late_is_replaced(cluster: Cluster) -> None:
+    pods = [pod("web-1-late", waited=21), pod("web-1-soon", waited=0), pod("alone", waited=160, owned=False)]
+    for one in pods:
+        cluster.objects[f"/api/v1/namespaces/prod/pods/{one['metadata']['name']}"] = one
+    cluster.refusals = 1
+    assert up() == ["replacing web-1-late: the kubelet would start its container again only after 40 s"]
+    left = [one["metadata"]["name"] for one in cluster.objects.values() if one["kind"] == "Pod"]
+    assert left == ["web-1-soon", "alone"]
+    assert cluster.rounds == 0
 
 
 def test_another_overlay_is_deployed_and_what_it_lacks_removed(
