@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
-from harness.engine import method, plan
+from harness.engine import activities, method, plan
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome
 from harness.engine.session import Session
@@ -130,7 +130,7 @@ class Live:
         return SPARE_SECONDS + self._undo_seconds() + phases.baseline + phases.hold + phases.recovery * (2 + targets)
 
     def _undo_seconds(self) -> float:
-        return UNDO_SECONDS + method.STEP_SECONDS * len(self.experiment.rollbacks)
+        return UNDO_SECONDS + activities.STEP_SECONDS * len(self.experiment.rollbacks)
 
     def _pull(self, reason: str) -> None:
         """Abort the run as any trigger does, in whatever phase it is; it undoes and judges."""

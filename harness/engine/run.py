@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from harness import __version__
-from harness.engine import abort, contexts, ending, method, observe, permission, plan, steady, traffic
+from harness.engine import abort, activities, contexts, ending, method, observe, permission, plan, steady, traffic
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.options import Options, Outcome
 from harness.engine.session import Session
@@ -187,7 +187,7 @@ async def _phases(session: Session, walk: Walk) -> None:
         together.start_soon(method.hold, session, list(session.owed.values()))
     session.enter("heal")
     await method.settle(session, list(session.owed.values()), phases.recovery)
-    await method.roll_back(session)
+    await activities.roll_back(session)
     session.enter("recovery")
     with anyio.move_on_after(phases.recovery):
         await steady.again(session)
@@ -208,7 +208,7 @@ async def _undo(session: Session) -> None:
                 together.start_soon(_undo_one, session, fault)
         if lost and session.keeper and session.keeper is not lost:
             await session.keeper.end()
-    await method.roll_back(session)
+    await activities.roll_back(session)
     await traffic.stop(session)
     _tell_of_abort(session)
 

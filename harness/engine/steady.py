@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from harness.engine import method, metrics, traffic
+from harness.engine import activities, metrics, traffic
 from harness.engine.session import Session
 from harness.errors import InjectionFailed
 
@@ -19,7 +19,7 @@ async def hypothesis_holds(session: Session) -> bool:
     """Run the hypothesis' probes, each with its tolerance; write each answer down."""
     held = True
     for probe in session.experiment.probes:
-        result = await session.worker.call(method.document(probe), deadline=PROBE_SECONDS)
+        result = await session.worker.call(activities.document(probe), deadline=PROBE_SECONDS)
         ok = result["status"] == "succeeded" and result.get("tolerance_met") is not False
         session.write("probe", name=probe.name, ok=ok, value=result.get("output"), error=result.get("error"))
         if not ok:

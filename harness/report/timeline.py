@@ -3,80 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from harness.model.units import percent, seconds
 from harness.report import axis, words
 from harness.report.axis import Scale
+from harness.report.drawing import LEFT, LETTER, RIGHT, Drawing, Path, Rect, Text
 from harness.report.inert import brief
 from harness.report.values import Bucket, Fault, Mark, Track, View
 
-WIDTH, LEFT, RIGHT = 1120.0, 168.0, 1104.0
 MOST_FAULTS, MOST_TRACKS = 16, 6
-LETTER = 6.3
 BREAKER = {1.0: ("half", "half-open"), 2.0: ("open", "open")}
 PATTERNS = {"pod": "diagonal", "node": "cross", "container": "dots"}
-
-
-@dataclass(frozen=True, slots=True)
-class Rect:
-    """A box; `title` is what a pointer or a screen reader is told."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    style: str
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A line as SVG path data."""
-
-    d: str
-    style: str
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A label."""
-
-    x: float
-    y: float
-    text: str
-    style: str = ""
-
-
-@dataclass(slots=True)
-class Drawing:
-    """All shapes in painting order, and where the next lane begins."""
-
-    time: Scale
-    y: float = 4.0
-    back: list[Rect] = field(default_factory=list)
-    rects: list[Rect] = field(default_factory=list)
-    paths: list[Path] = field(default_factory=list)
-    front: list[Rect] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
-    width: float = WIDTH
-
-    def label(self, y: float, text: str, style: str = "lane") -> None:
-        """Name a lane at the left."""
-        most = int((LEFT - 8) / LETTER)
-        self.texts.append(Text(0, y, text if len(text) <= most else text[: most - 1] + "…", style))
-
-    def rail(self, y: float, start: float = LEFT) -> None:
-        """Draw a faint line behind everything."""
-        self.back.append(Rect(start, y, round(RIGHT - start, 1), 1, "rail"))
-
-    def span(self, start: float, end: float, y: float, height: float, style: str, title: str) -> Rect:
-        """Paint a stretch of time, at least a hair wide."""
-        x = self.time(start)
-        rect = Rect(x, y, max(2.0, round(self.time(end) - x, 1)), height, style, title)
-        self.rects.append(rect)
-        return rect
 
 
 def lay_out(view: View) -> Drawing:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from harness.engine import method
+from harness.engine import activities
 from harness.engine.abort import Abort
 from harness.engine.options import Options, Outcome
 from harness.model.experiment import Experiment
@@ -76,7 +76,7 @@ class Engine:
             with session.abort.scope:
                 await walk(session)
         finally:
-            await method.roll_back(session)
+            await activities.roll_back(session)
         self.did.append("judge")
         verdict = Verdict.ABORTED if session.abort else self.verdict
         return Outcome(

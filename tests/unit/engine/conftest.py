@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.engine.observe import Readiness
+from harness.engine.session import Session
+from harness.journal.writer import Journal
 from harness.model import document
-from harness.model.experiment import Experiment, Phases
+from harness.model.experiment import BlastRadius, Experiment, Phases
+from harness.model.plan import Plan
+from tests.unit.engine.doubles import Kube, Lease, Steps, fault
 
 
 @pytest.fixture
@@ -21,3 +26,21 @@ def experiment() -> Callable[..., Experiment]:
     text = "{title: x, description: x, method: [], extensions: [{name: harness, objectives: {recovery: {within: 1s}}}]}"
     made = document.loads(text, Path("x.yaml"))
     return lambda radius: replace(made, blast_radius=radius, phases=Phases(recovery=1.0))
+
+
+@pytest.fixture
+async def session(tmp_path: Path, anyio_backend, experiment) -> Session:
+    plan = Plan("run", 1, "kind-here", (fault("a"), fault("b")), "i", "r")
+    return Session(
+        experiment=experiment(BlastRadius(nodes=2)),
+        plan=plan,
+        kube=Kube(),  # type: ignore[arg-type]
+        cluster=None,
+        keeper=None,
+        lease=Lease(),  # type: ignore[arg-type]
+        journal=Journal(tmp_path / "run", "run"),
+        worker=Steps(),  # type: ignore[arg-type]
+        readiness=Readiness([]),
+        directory=tmp_path / "run",
+        say=lambda _: None,
+    )

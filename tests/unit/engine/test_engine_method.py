@@ -4,64 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
 from harness.engine import method, run
-from harness.engine.observe import Readiness
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.errors import ClusterUnreachable, InjectionFailed, UndoFailed
 from harness.journal import reader
-from harness.journal.writer import Journal
-from harness.model.experiment import Activity, BlastRadius, Phases
-from harness.model.fault import Hand
-from harness.model.plan import Plan, PlannedFault, Victim
+from harness.model.experiment import Phases
+from harness.model.plan import PlannedFault
+from tests.unit.engine.doubles import fault
 
 pytestmark = pytest.mark.anyio
-
-
-class Kube:
-    """Take every Fault resource and Event, and remember which were struck out."""
-
-    context = "kind-here"
-
-    def __init__(self) -> None:
-        self.deleted: list[str] = []
-
-    async def create(self, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return body
-
-    async def patch(self, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return body
-
-    async def delete(self, path: str, **_: Any) -> dict[str, Any]:
-        self.deleted.append(path.rpartition("/")[2])
-        return {}
-
-
-class Lease:
-    """A lease that is held until it is said to be lost."""
-
-    lost = False
-
-    def check(self) -> None:
-        if self.lost:
-            raise AbortTriggered("the lease lapsed")
-
-
-class Steps:
-    """Answer every foreign activity with one result."""
-
-    def __init__(self) -> None:
-        self.called: list[str] = []
-        self.answer: dict[str, Any] = {"status": "succeeded"}
-
-    async def call(self, activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
-        self.called.append(activity["name"])
-        return self.answer
 
 
 class Broken:
@@ -92,28 +48,6 @@ class Broken:
 
     async def healed(self, fault: PlannedFault, reach: Any) -> Any:
         return await self._step("healed", fault)
-
-
-def fault(identity: str, kind: str = "node_cordon", hand: Hand = Hand.API) -> PlannedFault:
-    return PlannedFault(identity, kind, "break it", hand, Victim("node", f"node-{identity}", f"uid-{identity}"))
-
-
-@pytest.fixture
-async def session(tmp_path: Path, anyio_backend, experiment) -> Session:
-    plan = Plan("run", 1, "kind-here", (fault("a"), fault("b")), "i", "r")
-    return Session(
-        experiment=experiment(BlastRadius(nodes=2)),
-        plan=plan,
-        kube=Kube(),  # type: ignore[arg-type]
-        cluster=None,
-        keeper=None,
-        lease=Lease(),  # type: ignore[arg-type]
-        journal=Journal(tmp_path / "run", "run"),
-        worker=Steps(),  # type: ignore[arg-type]
-        readiness=Readiness([]),
-        directory=tmp_path / "run",
-        say=lambda _: None,
-    )
 
 
 @pytest.fixture
@@ -267,75 +201,6 @@ async def test_the_window_opens_before_the_effect(session, broken) -> None:
     with pytest.raises(InjectionFailed):
         await method.inject(session, fault("a"))
     assert kinds(session)[-2:] == ["fault.injecting", "fault.failed"]
-
-
-async def test_a_run_that_lost_its_lease_takes_no_foreign_step(session) -> None:
-    session.lease.lost = True
-    with pytest.raises(AbortTriggered):
-        await method.step(session, Activity("action", "scale", {}))
-    assert session.worker.called == []
-
-
-async def test_a_probe_of_the_method_must_keep_its_tolerance(session) -> None:
-    session.worker.answer = {"status": "succeeded", "output": 3, "tolerance_met": False}
-    with pytest.raises(InjectionFailed, match="tolerance"):
-        await method.step(session, Activity("probe", "count", {}))
-
-
-async def test_rollbacks_run_once_and_one_that_fails_leaves_the_run_dirty(session) -> None:
-    back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
-    session.experiment = replace(session.experiment, rollbacks=back)
-    session.method_begun = True
-    session.worker.answer = {"status": "failed", "error": "no such deployment"}
-    await method.roll_back(session)
-    await method.roll_back(session)
-    assert session.worker.called == ["scale back", "and this"]
-    assert len(session.unclean) == 2
-
-
-async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(session) -> None:
-    back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
-    session.experiment = replace(session.experiment, rollbacks=back)
-    session.method_begun = True
-    cut = session.worker.call
-
-    async def hang(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
-        session.worker.called.append(activity["name"])
-        await anyio.sleep_forever()
-        return {}
-
-    session.worker.call = hang
-    with anyio.move_on_after(0.01):
-        await method.roll_back(session)
-    session.worker.call = cut
-    await method.roll_back(session)
-    assert session.worker.called == ["scale back", "scale back", "and this"]
-    assert session.unclean == []
-
-
-async def test_a_rollback_whose_child_cannot_be_started_leaves_the_run_dirty_and_the_next_one_runs(session) -> None:
-    back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
-    session.experiment = replace(session.experiment, rollbacks=back)
-    session.method_begun = True
-    answer = session.worker.call
-
-    async def broken_once(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
-        if activity["name"] == "scale back":
-            raise OSError(24, "Too many open files")
-        return await answer(activity, deadline=deadline)
-
-    session.worker.call = broken_once
-    await method.roll_back(session)
-    assert session.worker.called == ["and this"]
-    assert "Too many open files" in session.unclean[0]
-
-
-@pytest.mark.parametrize(("begun", "called"), [(False, []), (True, ["scale back"])])
-async def test_rollbacks_run_on_every_way_out_once_the_method_began(session, begun: bool, called: list[str]) -> None:
-    session.experiment = replace(session.experiment, rollbacks=(Activity("action", "scale back", {}),))
-    session.method_begun = begun
-    await run._undo(session)
-    assert session.worker.called == called
 
 
 async def test_a_terminal_that_is_gone_does_not_end_what_it_tells_of(session) -> None:
