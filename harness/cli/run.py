@@ -32,6 +32,7 @@ def command(
     from harness.cli import documents
     from harness.engine import run
     from harness.engine.options import Options
+    from harness.errors import InjectionFailed
     from harness.model.verdict import Verdict, worst
 
     experiments = documents.load(files, only=only)
@@ -43,7 +44,12 @@ def command(
             click.echo(run.dry_run(experiment, chosen))
             codes.append(0)
             continue
-        outcome = run.run(experiment, chosen)
+        try:
+            outcome = run.run(experiment, chosen)
+        except InjectionFailed as error:  # refused before anything was touched; the next one may fare better
+            click.echo(f"error: {error}", err=True)
+            codes.append(int(error.exit))
+            continue
         click.echo(outcome.text)
         codes.append(outcome.exit)
         if outcome.verdict is Verdict.DIRTY or outcome.exit == 130:

@@ -24,7 +24,7 @@ class Readiness:
     """The last reported readiness of every Deployment under observation; what was not seen is not ready."""
 
     def __init__(self, namespaces: Iterable[str]) -> None:
-        self._unseen = dict.fromkeys(namespaces)
+        self._unseen = dict.fromkeys(namespaces, "")
         self._seen: dict[str, tuple[int | None, int]] = {}
         self._changed = anyio.Event()
 
@@ -37,9 +37,9 @@ class Readiness:
         self._wake()
         return gone
 
-    def lost(self, namespace: str) -> None:
+    def lost(self, namespace: str, why: str) -> None:
         """Note that a namespace is out of sight."""
-        self._unseen[namespace] = None
+        self._unseen[namespace] = why
 
     def of(self, namespace: str) -> list[str]:
         """List the Deployments that were seen in a namespace."""
@@ -62,7 +62,10 @@ class Readiness:
     @property
     def short(self) -> list[str]:
         """Name the namespaces that are out of sight, and the Deployments with fewer ready replicas than they want."""
-        return [f"{namespace}: Deployments not seen" for namespace in self._unseen] + [
+        unseen = [
+            f"{namespace}: Deployments not seen" + (why and f" ({why})") for namespace, why in self._unseen.items()
+        ]
+        return unseen + [
             f"{key} {'not known' if ready is None else ready} of {desired} ready"
             for key, (ready, desired) in sorted(self._seen.items())
             if ready is None or ready < desired
@@ -85,8 +88,8 @@ async def deployments(kube: Kube, namespace: str, emit: Emit, readiness: Readine
         for key in readiness.listed(namespace, [f"{namespace}/{item['metadata']['name']}" for item in items]):
             sample(key, 0, 0)
 
-    def lost() -> None:
-        readiness.lost(namespace)
+    def lost(why: str) -> None:
+        readiness.lost(namespace, why)
         for series in (f"deployments/{namespace}", *(f"ready/{key}" for key in readiness.of(namespace))):
             emit("sample", series=series, value=None, labels={})
 
@@ -113,7 +116,7 @@ async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
             value = None if status is None else status.get(field, 0)
             emit("sample", series=f"pdb/{namespace}/{name}/{short}", value=value, labels={})
 
-    def lost() -> None:
+    def lost(_: str) -> None:
         for name in known:
             sample(name, None)
 
@@ -158,12 +161,12 @@ async def _follow(
     note: Callable[[str, Mapping[str, Any]], None],
     *,
     listed: Callable[[Items], None] | None = None,
-    lost: Callable[[], None] | None = None,
+    lost: Callable[[str], None] | None = None,
     skip_existing: bool = False,
 ) -> None:
     """Watch for ever; a watch that breaks (410, API server away) starts over from the present.
 
-    `listed` is told what a look found, `lost` once when the collection went out of sight.
+    `listed` is told what a look found, `lost` once and why, when the collection went out of sight.
     """
     in_sight = True
     while True:
@@ -180,8 +183,8 @@ async def _follow(
                     note("ADDED", item)
             async for kind, item in kube.watch(path, since=version):
                 note(kind, item)
-        except (ApiError, ClusterUnreachable):
+        except (ApiError, ClusterUnreachable) as error:
             if in_sight and lost:
-                lost()
+                lost(error.what)
             in_sight = False
             await anyio.sleep(RETRY_SECONDS)

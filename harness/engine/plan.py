@@ -61,7 +61,7 @@ async def resolve(
     """Return the plan of one run; `taken` are UIDs that earlier faults of the run have already.
 
     Raises UsageError when a selector matches nothing or too little, a namespace does not exist, or a cap is exceeded;
-    PreconditionFailed when a container would be started again too late for the run to see it.
+    InjectionFailed when a container would be started again too late for the run to see it.
     """
     await _require_namespaces(kube, experiment)
     chance = random.Random(seed)
@@ -89,8 +89,8 @@ async def resolve(
         _hash(intent),
         resolved(faults),
         rules_for(experiment),
-        # A fault is felt along the whole way of a call, and the stack's parts are that way.
-        watches=tuple(sorted({*experiment.blast_radius.namespaces, *stack.workloads(remembered)})),
+        # A call passes through more of the stack than a fault may touch.
+        around=tuple(sorted({*stack.workloads(remembered)} - {*experiment.blast_radius.namespaces})),
     )
 
 
@@ -184,5 +184,7 @@ def text(experiment: Experiment, plan: Plan) -> str:
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:
         lines.append("    nothing")
+    if plan.around:
+        lines.append(f"  needs    every Deployment complete in {', '.join(plan.around)}, too")
     promises = ", ".join(objective.checker for objective in experiment.objectives) or "the hypothesis alone"
     return "\n".join([*lines, f"  judged   {promises}", f"  expects  {experiment.expect.verdict}"])

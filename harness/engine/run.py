@@ -38,7 +38,8 @@ Walk = Callable[[Session], Awaitable[None]]
 def run(experiment: Experiment, options: Options) -> Outcome:
     """Run one experiment to its verdict.
 
-    Raises UsageError and PreconditionFailed before anything was touched; afterwards every error is in the outcome.
+    Raises UsageError, PreconditionFailed and InjectionFailed (a target that would not be back in time) before anything
+    was touched; afterwards every error is in the outcome.
     """
     return anyio.run(execute, experiment, options)
 
@@ -78,7 +79,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 lease=lease,
                 journal=journal,
                 worker=worker,
-                readiness=observe.Readiness(planned.watches),
+                readiness=observe.Readiness(experiment.blast_radius.namespaces),
                 directory=directory,
                 say=_plain(options.say, journal),
             )
@@ -149,9 +150,8 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
         start(abort.on_lost_keeper, session.abort, session.keeper)
     for plural in ("faults", "nodefaults"):
         start(method.on_deleted, session, plural)
-    for namespace in session.plan.watches:
-        start(observe.deployments, session.kube, namespace, session.write, session.readiness)
     for namespace in session.experiment.blast_radius.namespaces:
+        start(observe.deployments, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)
         start(observe.events, session.kube, namespace, session.write)
     rule, load = session.experiment.abort_when, session.experiment.load
@@ -266,6 +266,7 @@ def _announce(session: Session, planned: Plan) -> None:
         "plan",
         intent=planned.intent,
         resolved=planned.resolved,
+        around=list(planned.around),
         caps={
             "namespaces": list(experiment.blast_radius.namespaces),
             "pods": experiment.blast_radius.pods,

@@ -14,11 +14,13 @@ from typing import Any
 from harness.cluster import backoff
 from harness.cluster import kube as paths
 from harness.cluster.kube import Kube
-from harness.errors import PreconditionFailed, UsageError
+from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
 
 ZONE = "topology.kubernetes.io/zone"
+# By so much a restart was seen to come later than its back-off: the kubelet looks every so often.
+LOOKS_SECONDS = 15.0
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -29,7 +31,7 @@ async def resolve(
 
     `taken` holds the UIDs that an earlier fault of the same plan has already. With `patience`, in seconds, pods whose
     container the kubelet would start again late are passed over for others: what they would show is its back-off.
-    Raises PreconditionFailed when too few would be back in time.
+    Raises InjectionFailed when too few would be back in time.
     """
     nodes = await kube.list(paths.nodes())
     zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
@@ -136,20 +138,20 @@ def soonest(
 ) -> Sequence[Mapping[str, Any]]:
     """Keep the pods whose container would be started again as soon as those of the quickest; all where too few exist.
 
-    Raises PreconditionFailed when even these would take longer than `patience` seconds.
+    Raises InjectionFailed when even these would take longer than `patience` seconds.
     """
     if len(pods) < target.pods:
         return pods
     waits = [(_wait(pod, target.container, now), pod) for pod in pods]
     most, last = sorted(waits, key=lambda item: item[0])[target.pods - 1]
-    if most > patience:
-        raise PreconditionFailed(
+    if most and most + LOOKS_SECONDS > patience:
+        raise InjectionFailed(
             f"the kubelet would start the container again only after about {most:g} s",
             where=f"{target.namespace}/{last['metadata']['name']}",
             why=f"it ended several times lately, and this run waits for {patience:g} s; what it would show is the"
             " kubelet's back-off",
-            hint="replace the pod (`harness up` does, on the local cluster), or wait: ten minutes after a restart the"
-            " kubelet has forgotten",
+            hint="between runs, replace the pod (`harness up` does, on the local cluster), or wait: ten minutes after a"
+            " restart the kubelet has forgotten",
         )
     return [pod for wait, pod in waits if wait <= most]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from harness.engine import activities, metrics, traffic
+from harness.engine import activities, metrics, observe, traffic
 from harness.engine.session import Session
 from harness.errors import InjectionFailed
 
@@ -29,15 +29,29 @@ async def hypothesis_holds(session: Session) -> bool:
 
 
 async def complete(session: Session) -> None:
-    """Wait until no Deployment misses a pod; raises InjectionFailed when one goes on missing it."""
-    with anyio.move_on_after(COMPLETE_SECONDS):
-        await session.readiness.complete()
-    if session.readiness.short:
+    """Wait until no Deployment misses a pod, in the blast radius and around it; raises InjectionFailed if one goes on.
+
+    What lies around is looked at here alone: whatever becomes of it later is not what this run is judged by.
+    """
+    around = observe.Readiness(session.plan.around)
+    async with anyio.create_task_group() as watches:
+        for namespace in session.plan.around:
+            watches.start_soon(observe.deployments, session.kube, namespace, _unwritten, around)
+        with anyio.move_on_after(COMPLETE_SECONDS):
+            await session.readiness.complete()
+            await around.complete()
+        watches.cancel_scope.cancel()
+    short = [*session.readiness.short, *around.short]
+    if short:
         raise InjectionFailed(
             "the system was not steady before the first fault",
-            why=", ".join(session.readiness.short),
+            why=", ".join(short),
             hint="let the last disturbance pass, or `harness up`",
         )
+
+
+def _unwritten(event: str, **_: object) -> None:
+    """Leave a sample out of the journal."""
 
 
 async def again(session: Session) -> None:

@@ -41,7 +41,7 @@ class PlannedFault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will touch, the two hashes that bind it, and the namespaces it `watches` for readiness meanwhile."""
+    """What a run will touch, the two hashes that bind it, and the namespaces `around` that must be whole before it."""
 
     run: str
     seed: int
@@ -50,4 +50,4 @@ class Plan:
     intent: str
     resolved: str
     rules: tuple[Mapping[str, Any], ...] = ()
-    watches: tuple[str, ...] = ()
+    around: tuple[str, ...] = ()

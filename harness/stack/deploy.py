@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import anyio.to_thread
 
@@ -11,7 +11,6 @@ from harness.cluster import images
 from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.errors import PreconditionFailed
 from harness.stack import apply, istio, overlays, ready, render, renew, source
 
 
@@ -25,9 +24,7 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -
         if kept:
             # Nothing of it is new, but somebody may have changed or removed a part.
             await apply.apply(kube, kept)
-            if await renew.pods_in_back_off(kube, kept, progress):
-                with suppress(PreconditionFailed):  # what does not come back by itself is deployed anew
-                    await ready.wait(kube, kept)
+            await renew.pods_in_back_off(kube, cluster, kept, progress)
             if await ready.well(kube, kept):
                 return
         built = await anyio.to_thread.run_sync(_images, cluster, progress)
@@ -43,6 +40,8 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -
         await apply.apply(kube, wanted)
         await apply.remember(kube, either, "", overlay)
         await apply.prune(kube, [path for path in known if path not in paths])
+        # Where its template is as before, a Deployment keeps its pods.
+        await renew.pods_in_back_off(kube, cluster, wanted, progress)
         await ready.wait(kube, wanted)
         await anyio.to_thread.run_sync(render.keep, key, wanted)
         await apply.remember(kube, paths, key, overlay)

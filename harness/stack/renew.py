@@ -11,55 +11,69 @@ import anyio
 from harness.cluster import backoff
 from harness.cluster.cache import Progress
 from harness.cluster.kube import Kube, pods
+from harness.cluster.local import LocalCluster
+from harness.errors import PreconditionFailed
+from harness.keeper import client
 from harness.stack import ready
 
-# One kill more would wait 20 s; up to 10 s every experiment of the stack allows for.
+Object = Mapping[str, Any]
+# One end more would be waited for that long; the 10 s before it every experiment of the stack allows for.
 LATE_SECONDS = 20.0
 GONE_SECONDS = 60.0
 RETRY_SECONDS = 1.0
-REFUSED = 429
+GRANTED, REFUSED, ABSENT = 201, 429, (404, 409)
 
 
-def late(pod: Mapping[str, Any], now: datetime) -> float:
-    """Return the longest wait that a container of the pod has before it, in seconds; 0 when it is short."""
-    if pod["metadata"].get("deletionTimestamp") or not pod["metadata"].get("ownerReferences"):
-        return 0.0
-    longest = max((backoff.expected(one, now) for one in backoff.statuses(pod)), default=0.0)
-    return longest if longest >= LATE_SECONDS else 0.0
+async def pods_in_back_off(kube: Kube, cluster: LocalCluster, objects: Iterable[Object], progress: Progress) -> None:
+    """Evict such pods of the stack's Deployments, each when the last one is replaced; what cannot be is told."""
+    for deployment in [item for item in objects if item["kind"] == "Deployment"]:
+        metadata, labels = deployment["metadata"], deployment["spec"]["selector"]["matchLabels"]
+        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        for pod in await kube.list(pods(metadata["namespace"]), labels=selector):
+            wait = max((backoff.expected(one, datetime.now(UTC)) for one in backoff.statuses(pod)), default=0.0)
+            if wait < LATE_SECONDS or pod["metadata"].get("deletionTimestamp"):
+                continue
+            if (await client.status(cluster.keeper_socket)).get("live"):
+                return  # a run that began meanwhile breaks what is being mended here
+            name = pod["metadata"]["name"]
+            progress(f"replacing {name}: the kubelet would start its container again only after {wait:g} s")
+            why = await _evict(kube, pod)
+            if why:
+                progress(f"{name} was not replaced: {why}")
+                continue
+            try:
+                await ready.wait(kube, [deployment])
+            except PreconditionFailed as error:
+                progress(f"{name} was not replaced: {error.what}")
 
 
-async def pods_in_back_off(kube: Kube, objects: Iterable[Mapping[str, Any]], progress: Progress) -> bool:
-    """Evict such pods one by one, as their budgets allow, and wait until each is gone; say whether there were any."""
-    found = False
-    for namespace in ready.replicas(objects):
-        for pod in await kube.list(pods(namespace)):
-            wait = late(pod, datetime.now(UTC))
-            if wait:
-                found = True
-                name = pod["metadata"]["name"]
-                progress(f"replacing {name}: the kubelet would start its container again only after {wait:g} s")
-                await _replace(kube, namespace, pod)
-    return found
-
-
-async def _replace(kube: Kube, namespace: str, pod: Mapping[str, Any]) -> None:
-    metadata = pod["metadata"]
+async def _evict(kube: Kube, pod: Object) -> str:
+    """Evict a pod as its budget allows and wait until it is gone; return why it is not."""
+    name, namespace, uid = (pod["metadata"][key] for key in ("name", "namespace", "uid"))
     body = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
-        "metadata": {"name": metadata["name"], "namespace": namespace},
-        "deleteOptions": {"preconditions": {"uid": metadata["uid"]}},
+        "metadata": {"name": name, "namespace": namespace},
+        "deleteOptions": {"preconditions": {"uid": uid}},
     }
-    path = pods(namespace, metadata["name"])
+    why = "it does not end"
     with anyio.move_on_after(GONE_SECONDS):
         while True:
-            status, _ = await kube.post(f"{path}/eviction", body)
+            status, answer = await kube.post(f"{pods(namespace, name)}/eviction", body)
             if status != REFUSED:
                 break
+            why = str(answer.get("message"))
             await anyio.sleep(RETRY_SECONDS)
-        only = f"metadata.name={metadata['name']}"
+        if status in ABSENT:
+            return ""
+        if status != GRANTED:
+            return f"{status} {answer.get('message')}"
+        only = f"metadata.name={name}"
         there, version = await kube.list_at(pods(namespace), fields=only)
-        if any(one["metadata"]["uid"] == metadata["uid"] for one in there):
-            async for kind, seen in kube.watch(pods(namespace), fields=only, since=version):
-                if kind == "DELETED" and seen["metadata"]["uid"] == metadata["uid"]:
-                    return
+        if uid not in [one["metadata"]["uid"] for one in there]:
+            return ""
+        why = "it does not end"
+        async for kind, seen in kube.watch(pods(namespace), fields=only, since=version):
+            if kind == "DELETED" and seen["metadata"]["uid"] == uid:
+                return ""
+    return f"{why} (after {GONE_SECONDS:g} s)"

@@ -94,20 +94,20 @@ def test_a_watch_that_broke_leaves_a_gap_until_the_next_list() -> None:
         ("deployments/shop", None),
         ("ready/shop/cart", None),
     ]
-    assert readiness.short == ["shop: Deployments not seen", "shop/cart 1 of 2 ready"]
+    assert readiness.short == ["shop: Deployments not seen (410 Gone: too old)", "shop/cart 1 of 2 ready"]
 
 
 def test_a_refused_list_is_a_gap_once_and_never_steady() -> None:
     readiness = observe.Readiness(["shop"])
     assert watched(Server(FORBIDDEN, FORBIDDEN), readiness) == [("deployments/shop", None)]
-    assert readiness.short == ["shop: Deployments not seen"]
+    assert readiness.short == [f"shop: Deployments not seen ({FORBIDDEN.what})"]
 
 
 def test_a_deployment_that_went_while_nobody_watched_is_forgotten() -> None:
     readiness = observe.Readiness(["shop"])
     emitted = watched(Server([deployment("cart", 1), deployment("mail", 2)], [deployment("mail", 2)]), readiness)
     assert ("ready/shop/cart", 0) in emitted
-    assert readiness.short == ["shop: Deployments not seen"]
+    assert readiness.short == ["shop: Deployments not seen (410 Gone: too old)"]
 
 
 def test_a_deletion_takes_what_was_wanted_along() -> None:

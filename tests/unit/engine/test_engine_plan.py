@@ -36,3 +36,8 @@ def test_the_plan_names_the_pods_that_go_with_a_node(experiment) -> None:
 def test_the_resolved_hash_tells_other_pods_on_the_same_node_apart() -> None:
     assert plan.resolved([drain("shop")]) != plan.resolved([drain("shop", "billing")])
     assert plan.resolved([drain("shop")]) == plan.resolved([drain("shop")])
+
+
+def test_the_plan_names_what_must_be_whole_beyond_the_blast_radius(experiment) -> None:
+    shown = plan.text(experiment(SHOP), Plan("run", 1, "kind-here", (drain("shop"),), "i", "r", around=("mesh",)))
+    assert "every Deployment complete in mesh, too" in shown

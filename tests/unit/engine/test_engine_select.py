@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.engine.select import pick, soonest
-from harness.errors import PreconditionFailed
+from harness.errors import InjectionFailed
 from harness.model.fault import Target
 from harness.model.plan import Victim
 
@@ -85,9 +85,9 @@ def test_pods_that_the_kubelet_would_start_again_late_are_passed_over() -> None:
 def test_a_container_that_would_be_back_too_late_is_not_killed() -> None:
     pods = [restarted(None), restarted(42, "shop-1")]
     target = Target("shop", "app=web", pods=2)
-    assert soonest(pods, target, 80, NOW) == pods
-    with pytest.raises(PreconditionFailed, match="only after about 80 s") as refused:
-        soonest(pods, target, 60, NOW)
+    assert soonest(pods, target, 95, NOW) == pods
+    with pytest.raises(InjectionFailed, match="only after about 80 s") as refused:
+        soonest(pods, target, 94, NOW)
     assert refused.value.where == "shop/shop-1"
     assert "harness up" in refused.value.hint
 

@@ -16,6 +16,7 @@ import pytest
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.errors import ApiError
+from harness.keeper import client
 from harness.stack import apply, deploy, istio, ready, render, renew, source
 
 CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "n", {}, "c", Path("s"))
@@ -24,7 +25,7 @@ DEPLOYMENT = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": {"name": "web", "namespace": "prod"},
-    "spec": {"replicas": 3},
+    "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}},
 }
 WEB = apply.path(DEPLOYMENT)
 
@@ -37,6 +38,11 @@ class Cluster:
         self.slow = False
         self.rounds = 0
         self.refusals = 0
+        self.run = ""
+        self.answer: tuple[int, dict[str, Any]] = (201, {})
+
+    async def keeper(self, socket: Path) -> dict[str, Any]:
+        return {"live": self.run}
 
     async def get(self, path: str) -> dict[str, Any]:
         if path not in self.objects:
@@ -53,14 +59,16 @@ class Cluster:
     async def post(self, path: str, body: Any) -> tuple[int, dict[str, Any]]:
         if self.refusals:
             self.refusals -= 1
-            return 429, {}
-        evicted = path.removesuffix("/eviction")
-        if self.objects[evicted]["metadata"]["uid"] == body["deleteOptions"]["preconditions"]["uid"]:
-            del self.objects[evicted]
-        return 201, {}
+            return 429, {"message": "the budget allows none"}
+        if self.answer[0] == 201:
+            assert body["deleteOptions"]["preconditions"] == {"uid": f"uid-{body['metadata']['name']}"}
+            del self.objects[path.removesuffix("/eviction")]
+        return self.answer
 
-    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
-        return [self._seen(item) for name, item in self.objects.items() if name.startswith(f"{path}/")]
+    async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
+        found = [item for name, item in self.objects.items() if name.startswith(f"{path}/")]
+        wanted = dict(word.split("=") for word in labels.split(",") if word)
+        return [self._seen(item) for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
 
     async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
         return await self.list(path), "1"
@@ -95,6 +103,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
     monkeypatch.setattr(Kube, "connect", connect)
     monkeypatch.setattr(source, "key", lambda overlay: f"key-of-{overlay}")
     monkeypatch.setattr(renew, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(client, "status", made.keeper)
     monkeypatch.setattr(deploy, "_images", lambda *_: {})
     monkeypatch.setattr(render, "objects", objects)
     monkeypatch.setattr(istio, "definitions", lambda progress: [])
@@ -126,7 +135,7 @@ def test_what_somebody_removed_comes_back(cluster: Cluster) -> None:
 def test_what_somebody_scaled_has_its_replicas_again(cluster: Cluster) -> None:
     cluster.objects[WEB]["spec"] = {"replicas": 1}
     up()
-    assert cluster.objects[WEB]["spec"] == {"replicas": 3}
+    assert cluster.objects[WEB]["spec"]["replicas"] == 3
 
 
 def test_a_stack_that_does_not_come_back_at_once_is_deployed_and_waited_for(cluster: Cluster) -> None:
@@ -135,8 +144,8 @@ def test_a_stack_that_does_not_come_back_at_once_is_deployed_and_waited_for(clus
     assert (cluster.rounds, cluster.slow) == (1, False)
 
 
-def pod(name: str, *, waited: float, owned: bool = True) -> dict[str, Any]:
-    """Make a pod whose container was started a minute ago, after a wait."""
+def pod(cluster: Cluster, name: str, *, waited: float, app: str = "web") -> str:
+    """Put a pod into the cluster whose container was started a minute ago, after a wait; return its path."""
     started = datetime.now(UTC) - timedelta(minutes=1)
     ended = started - timedelta(seconds=waited)
     status = {
@@ -144,20 +153,33 @@ def pod(name: str, *, waited: float, owned: bool = True) -> dict[str, Any]:
         "state": {"running": {"startedAt": started.isoformat()}},
         "lastState": {"terminated": {"finishedAt": ended.isoformat()}},
     }
-    owners = [{"kind": "ReplicaSet", "name": "web-1", "controller": True}] if owned else []
-    metadata = {"name": name, "namespace": "prod", "uid": f"uid-{name}", "ownerReferences": owners}
-    return {"kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [status]}}
+    metadata = {"name": name, "namespace": "prod", "uid": f"uid-{name}", "labels": {"app": app}}
+    path = f"/api/v1/namespaces/prod/pods/{name}"
+    cluster.objects[path] = {"kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [status]}}
+    return path
 
 
 def test_a_pod_that_the_kubelet_would_start_again_late_is_replaced(cluster: Cluster) -> None:
-    pods = [pod("web-1-late", waited=21), pod("web-1-soon", waited=0), pod("alone", waited=160, owned=False)]
-    for one in pods:
-        cluster.objects[f"/api/v1/namespaces/prod/pods/{one['metadata']['name']}"] = one
+    late, soon = pod(cluster, "web-late", waited=21), pod(cluster, "web-soon", waited=0)
+    foreign = pod(cluster, "other", waited=160, app="other")
     cluster.refusals = 1
-    assert up() == ["replacing web-1-late: the kubelet would start its container again only after 40 s"]
-    left = [one["metadata"]["name"] for one in cluster.objects.values() if one["kind"] == "Pod"]
-    assert left == ["web-1-soon", "alone"]
+    assert up() == ["replacing web-late: the kubelet would start its container again only after 40 s"]
+    assert late not in cluster.objects
+    assert {soon, foreign} < set(cluster.objects)
     assert cluster.rounds == 0
+
+
+def test_a_pod_that_cannot_be_replaced_is_told(cluster: Cluster) -> None:
+    late = pod(cluster, "web-late", waited=21)
+    cluster.answer = (500, {"message": "This pod has more than one PodDisruptionBudget"})
+    assert up()[1] == "web-late was not replaced: 500 This pod has more than one PodDisruptionBudget"
+    assert late in cluster.objects
+
+
+def test_no_pod_is_replaced_under_a_run_that_began_meanwhile(cluster: Cluster) -> None:
+    late, cluster.run = pod(cluster, "web-late", waited=21), "20260101-120000-abcd"
+    assert up() == []
+    assert late in cluster.objects
 
 
 def test_another_overlay_is_deployed_and_what_it_lacks_removed(
