@@ -147,9 +147,16 @@ class Kube:
             options["propagationPolicy"] = propagation
         return _object(await self._ask("DELETE", path, body=options))
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Post a body and return status and answer, refusals included."""
-        response = await self._send("POST", path, {}, body, {})
+    async def evict(self, pod: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Ask the eviction API to remove this very pod; return status and answer, refusals included."""
+        name, namespace, uid = (pod["metadata"][key] for key in ("name", "namespace", "uid"))
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        response = await self._send("POST", f"{pods(namespace, name)}/eviction", {}, body, {})
         return response.status_code, _object(response)
 
     async def watch(

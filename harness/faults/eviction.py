@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import kube as api
 from harness.cluster.kube import Kube
 from harness.errors import ApiError
 from harness.faults import pods
@@ -66,12 +65,6 @@ async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
     """
     metadata = pod["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
-    body = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": name, "namespace": namespace},
-        "deleteOptions": {"preconditions": {"uid": metadata["uid"]}},
-    }
     # The arithmetic is true of an answer only when no other eviction of ours comes between.
     one_by_one: anyio.Lock = reach.notes.setdefault("eviction", {}).setdefault("lock", anyio.Lock())
     began = anyio.current_time()
@@ -80,7 +73,7 @@ async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
         async with one_by_one:
             before = await arithmetic(reach.kube, namespace, metadata.get("labels") or {})
             await reach.guard()
-            status, answer = await reach.kube.post(f"{api.pods(namespace, name)}/eviction", body)
+            status, answer = await reach.kube.evict(pod)
         attempts += 1
         message = words(answer)
         cause = why(status, answer)

@@ -50,16 +50,10 @@ async def pods_in_back_off(kube: Kube, cluster: LocalCluster, objects: Iterable[
 async def _evict(kube: Kube, pod: Object) -> str:
     """Evict a pod as its budget allows and wait until it is gone; return why it is not."""
     name, namespace, uid = (pod["metadata"][key] for key in ("name", "namespace", "uid"))
-    body = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": name, "namespace": namespace},
-        "deleteOptions": {"preconditions": {"uid": uid}},
-    }
     why = "it does not end"
     with anyio.move_on_after(GONE_SECONDS):
         while True:
-            status, answer = await kube.post(f"{pods(namespace, name)}/eviction", body)
+            status, answer = await kube.evict(pod)
             if status != REFUSED:
                 break
             why = str(answer.get("message"))

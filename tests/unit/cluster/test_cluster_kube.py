@@ -76,12 +76,18 @@ def test_a_refusal_that_is_not_json_is_still_one() -> None:
         anyio.run(lambda: kube(lambda _: httpx.Response(502, text="bad gateway")).get(nodes()))
 
 
-def test_a_post_returns_refusals_instead_of_raising() -> None:
-    def answer(_: httpx.Request) -> httpx.Response:
+def test_an_eviction_is_of_this_very_pod_and_returns_refusals_instead_of_raising() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
         return httpx.Response(429, json=refusal(429, "TooManyRequests", "budget"))
 
-    status, body = anyio.run(lambda: kube(answer).post("/evict", {}))
+    pod = {"metadata": {"name": "cart-1", "namespace": "shop", "uid": "uid-1"}}
+    status, body = anyio.run(lambda: kube(answer).evict(pod))
     assert (status, body["message"]) == (429, "budget")
+    assert asked[0].url.path == "/api/v1/namespaces/shop/pods/cart-1/eviction"
+    assert json.loads(asked[0].content)["deleteOptions"]["preconditions"] == {"uid": "uid-1"}
 
 
 def test_a_server_that_is_gone_is_unreachable_with_a_hint() -> None:

@@ -39,7 +39,7 @@ class FakeKube:
 
     def __init__(self, objects: dict[str, Any] | None = None, changes: list[tuple[str, dict[str, Any]]] | None = None):
         self.objects, self.changes = objects or {}, changes or []
-        self.posted: list[str] = []
+        self.evicted: list[str] = []
         self.answers: list[tuple[int, dict[str, Any]]] = []
         self.patched: list[tuple[str, Any]] = []
         self.deleted: list[str] = []
@@ -64,8 +64,8 @@ class FakeKube:
             yield change
         await anyio.sleep_forever()
 
-    async def post(self, path: str, body: Any) -> tuple[int, dict[str, Any]]:
-        self.posted.append(path)
+    async def evict(self, pod: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.evicted.append(pod["metadata"]["name"])
         return self.answers.pop(0)
 
     async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:

@@ -61,7 +61,7 @@ async def test_a_run_that_lost_its_right_evicts_nothing():
 
     with pytest.raises(PreconditionFailed):
         await eviction.evict(reach(kube, guard=guard), pod(), deadline=0)
-    assert kube.posted == []
+    assert kube.evicted == []
 
 
 async def test_a_refused_eviction_needs_no_healing():

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import InjectionFailed
 from harness.faults import REGISTRY, nodes
-from tests.unit.faults.fakes import POD, PODS, FakeKube, node, planned, pod, reach, web
+from tests.unit.faults.fakes import POD, FakeKube, node, planned, pod, reach, web
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +66,7 @@ async def test_a_drain_evicts_what_the_plan_names_and_tells_of_what_came_later()
     fault, kube, there = drained(found={"/api/v1/pods": [pod("uid-1"), pod("uid-9")]})
     kube.answers = [(201, {})]
     facts = await REGISTRY["node_drain"].inject(fault, there)
-    assert kube.posted == [f"{PODS}/web-uid-1/eviction"]
+    assert kube.evicted == ["web-uid-1"]
     assert facts["evicted"] == ["shop/web-uid-1"]
     assert facts["came_later"] == ["shop/web-uid-9"]
 

@@ -56,13 +56,12 @@ class Cluster:
     async def delete(self, path: str, **_: Any) -> None:
         self.objects.pop(path, None)
 
-    async def post(self, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+    async def evict(self, pod: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.refusals:
             self.refusals -= 1
             return 429, {"message": "the budget allows none"}
         if self.answer[0] == 201:
-            assert body["deleteOptions"]["preconditions"] == {"uid": f"uid-{body['metadata']['name']}"}
-            del self.objects[path.removesuffix("/eviction")]
+            del self.objects[f"/api/v1/namespaces/prod/pods/{pod['metadata']['name']}"]
         return self.answer
 
     async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
