@@ -49,8 +49,11 @@ def write(reporter: pytest.TerminalReporter, ran: Sequence[Ran], plans: Sequence
             reporter.write_line(f"    {evidence}")
     phases = sum(one.outcome.seconds - one.outcome.overhead for one in ran)
     overhead = sum(one.outcome.overhead for one in ran)
-    name = f"set {chosen}" if chosen else f"{len(ran)} experiment{'s' * (len(ran) != 1)}"
-    reporter.write_line(f"{name} took {phases:.1f} s of phases + {overhead:.1f} s overhead")
+    name = f"set {chosen}" if chosen else "experiments"
+    verdicts, right = f"{len(ran)} verdict{'s' * (len(ran) != 1)}", sum(one.outcome.right for one in ran)
+    took = f"{phases:.1f} s of phases + {overhead:.1f} s overhead"
+    reporter.write_line(f"{name}: {verdicts}, {right} as declared, {took}")
+    reporter.write_line(f"reports: {ran[0].outcome.dir.parent}/<run>/index.html")
 
 
 def _line(one: Ran, width: int) -> str:

@@ -144,7 +144,8 @@ def test_a_set_keeps_its_experiments_and_names_itself_in_the_time_line(pytester,
     result = pytester.runpytest("experiments", "--chaos-set=local")
     assert [name for name, _ in calls] == ["cart/a"]
     result.assert_outcomes(passed=1, deselected=1)
-    result.stdout.fnmatch_lines(["set local took 7.5 s of phases + 2.5 s overhead"])
+    result.stdout.fnmatch_lines(["set local: 1 verdict, 1 as declared, 7.5 s of phases + 2.5 s overhead"])
+    result.stdout.fnmatch_lines(["reports: */<run>/index.html"])
 
 
 def test_a_set_that_no_experiment_is_in_is_refused_with_the_word_that_was_meant(pytester, door):
