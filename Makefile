@@ -30,7 +30,7 @@ up: $(STAMP) ## Bring up or repair the cluster and the stack
 down: $(STAMP) ## Remove the cluster and what it started; caches stay
 	@$(BIN)/harness down
 
-clean: $(STAMP) ## Remove the cluster, the private Docker daemon and every cache
+clean: $(STAMP) ## Remove the cluster, the private Docker daemon and what was built here
 	@$(BIN)/harness clean --yes
 
 undo: $(STAMP) ## Heal everything that is still broken on purpose

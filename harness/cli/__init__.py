@@ -16,7 +16,7 @@ COMMANDS = {
     "doctor": "Can I run here?",
     "up": "Bring up the local cluster and the reference stack; repair what is broken.",
     "down": "Remove the local cluster and everything it started.",
-    "clean": "Remove the local cluster, the private Docker daemon and every cache.",
+    "clean": "Remove the local cluster, the private Docker daemon and what was built here.",
     "plan": "What would be touched? Name every target, touch nothing.",
     "run": "Run experiments and judge them.",
     "undo": "Make it clean again: heal everything that is still broken on purpose.",

@@ -1,4 +1,4 @@
-"""`harness clean`: remove the caches too."""
+"""`harness clean`: remove what was built, too."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import click
 
 
 @click.command("clean")
-@click.confirmation_option(prompt="Remove the local cluster, the private Docker daemon and every cache?")
+@click.confirmation_option(prompt="Remove the local cluster, the private Docker daemon and what was built here?")
 def command() -> None:
-    """Remove the local cluster, the private Docker daemon and every cache; the next `up` is cold."""
+    """Remove the local cluster, the private Docker daemon and what was built here; the next `up` is cold.
+
+    Installed packages, pulled images and, unless HARNESS_CACHE is set, Go's own caches stay.
+    """
     from harness.cluster import down
 
     down.clean(lambda line: click.echo(line, err=True))

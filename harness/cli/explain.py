@@ -21,10 +21,10 @@ VERDICTS = {
     Verdict.DIRTY: "Something broken on purpose was not seen undone.",
 }
 OTHER_CODES = {
-    Exit.USAGE: "An option, a document or the surroundings are wrong; nothing was touched.",
+    Exit.USAGE: "An option, a document or the surroundings are wrong; what it refused did not begin.",
     Exit.NOTHING_RAN: "There was no experiment to run, or none that was judged.",
-    Exit.INTERNAL: "A bug of the harness.",
-    Exit.INTERRUPTED: "Interrupted, and everything undone.",
+    Exit.INTERNAL: "A bug of the harness, or a request that the API server refused.",
+    Exit.INTERRUPTED: "A run is undone (by the keeper after a second Ctrl-C); another command may be half done.",
 }
 FIXES = {
     Exit.PASS: "nothing to mend",
@@ -33,9 +33,9 @@ FIXES = {
     Exit.ABORTED: "`harness show` says who or what ended it; `harness lever off` when it was the lever",
     Exit.USAGE: "mend what the error names; `harness doctor` looks at the surroundings",
     Exit.NOTHING_RAN: "`harness list` names the experiments and their sets",
-    Exit.DIRTY: "`harness undo`, then `harness doctor`",
-    Exit.INTERNAL: "`harness undo` makes sure that nothing is left behind; then report the traceback",
-    Exit.INTERRUPTED: "nothing to mend; run it again",
+    Exit.DIRTY: "`harness undo`, then `harness doctor`; a failed rollback is mended by hand, `harness show` names it",
+    Exit.INTERNAL: "`harness undo` leaves nothing behind; a 403 lacks a right (`harness doctor`), a traceback is a bug",
+    Exit.INTERRUPTED: "`harness faults` says whether anything is left; run it again",
 }
 LISTED = (
     "name a fault, an objective, a row of a report, a verdict, an error or an exit code; `harness explain` lists all"

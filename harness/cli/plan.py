@@ -12,7 +12,7 @@ from harness.cli import options
 @click.command("plan")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
 @click.option("--seed", type=int, help="Seed that picks the targets.")
-@click.option("--role", is_flag=True, help="Also print the least Role that the plan needs.")
+@click.option("--role", is_flag=True, help="Also print the rules of the least ClusterRole that the plan needs.")
 @options.cluster
 def command(
     files: tuple[Path, ...], seed: int | None, role: bool, context: str | None, kubeconfig: Path | None

@@ -27,7 +27,9 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
     if context is None and kubeconfig is None:
         if cluster is None:
             raise PreconditionFailed(
-                "no local cluster", why="`harness up` has not been run here", hint="run `harness up`, or name --context"
+                "no local cluster",
+                why="`harness up` has not been run here",
+                hint="`harness up`, with the same HARNESS_CACHE as before if there was one; or name --context",
             )
         return Kube.connect(cluster.kubeconfig, f"kind-{cluster.name}"), cluster
     if kubeconfig is None and cluster is not None and context == f"kind-{cluster.name}":
@@ -46,6 +48,12 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
 def _is(kube: Kube, cluster: LocalCluster) -> bool:
     """Say whether a connection is to the local cluster: another machine's has a context of the same name."""
     return kube.context == cluster.context and kube.server == Kube.connect(cluster.kubeconfig, cluster.context).server
+
+
+def named(kube: Kube) -> str:
+    """Give the option, after a blank, with which another command means this cluster; the local one needs none."""
+    cluster = local.current()
+    return "" if cluster and _is(kube, cluster) else f" --context {kube.context}"
 
 
 async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:

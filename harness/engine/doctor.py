@@ -21,6 +21,7 @@ from harness.errors import ApiError, ClusterUnreachable, HarnessError, Precondit
 from harness.faults import resource
 from harness.keeper import client
 
+PERMIT = "grant in a ClusterRole what `harness plan --role FILE` prints; what only other faults need may stay missing"
 FREE_GIB = 10
 
 
@@ -52,7 +53,7 @@ async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
         try:
             version = await kube.get("/version")
         except (ClusterUnreachable, ApiError) as error:
-            return [*checks, Check("cluster", "API server", False, error.what, "harness up")]
+            return [*checks, Check("cluster", "API server", False, error.what, error.hint)]
         checks.append(Check("cluster", "API server", True, str(version.get("gitVersion"))))
         checks += await _objects(kube)
         checks += await _permissions(kube)
@@ -101,17 +102,17 @@ def _nodes(cluster: LocalCluster) -> Iterable[Check]:
 
 
 async def _objects(kube: Kube) -> list[Check]:
-    pulled, held = await lever.read(kube), await lease.current(kube)
+    name, pulled, held = contexts.named(kube), await lever.read(kube), await lease.current(kube)
     holder = (held or {}).get("spec", {}).get("holderIdentity", "")
     found = [
-        Check("cluster", "lever", pulled is None, "off" if pulled is None else str(pulled), "harness lever off"),
+        Check("cluster", "lever", pulled is None, "off" if pulled is None else str(pulled), f"harness lever off{name}"),
         Check("cluster", "lease", True, f"held by {holder}" if holder else "free"),
     ]
     try:
         faults = await resource.list_all(kube)
     except ApiError as error:
         return [*found, Check("cluster", "Fault resources", False, error.what, "harness up")]
-    return [*found, Check("cluster", "left behind", not faults, f"{len(faults)} faults", "harness undo")]
+    return [*found, Check("cluster", "left behind", not faults, f"{len(faults)} faults", f"harness undo{name}")]
 
 
 async def _permissions(kube: Kube) -> list[Check]:
@@ -119,7 +120,7 @@ async def _permissions(kube: Kube) -> list[Check]:
     rules = {str(rule): rule for rule in (*plan.READS, *(rule for some in plan.RULES.values() for rule in some))}
     missing = [str(lack) for rule in rules.values() for lack in await _lacking(kube, rule)]
     said = "all granted" if not missing else "missing: " + ", ".join(missing)
-    return [Check("cluster", "permissions", not missing, said, "grant the Role that `harness plan --role` prints")]
+    return [Check("cluster", "permissions", not missing, said, PERMIT)]
 
 
 async def _lacking(kube: Kube, rule: Mapping[str, Any]) -> list[str]:

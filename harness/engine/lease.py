@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from harness.cluster.kube import Kube
+from harness.engine import contexts
 from harness.errors import AbortTriggered, ApiError, RunInProgress
 
 NAMESPACE = "chaos-system"
@@ -159,7 +160,7 @@ async def outlive(kube: Kube) -> dict[str, Any] | None:
             raise RunInProgress(
                 f"run {lease['spec']['holderIdentity']} is going on",
                 where=f"{NAMESPACE}/{NAME}",
-                hint="wait for it, or `harness lever on`",
+                hint=f"wait for it, or `harness lever on{contexts.named(kube)}`",
             )
         await anyio.sleep(1)
         lease = await current(kube)

@@ -34,7 +34,7 @@ async def hold(
             "the lever is on",
             where=kube.context,
             why=f"{pulled.get('who')}: {pulled.get('reason')}",
-            hint="harness lever off",
+            hint=f"harness lever off{contexts.named(kube)}",
         )
     if experiment.load:
         traffic.gateway(kube, cluster)
@@ -44,7 +44,7 @@ async def hold(
                 "the cluster does not know the harness's resources",
                 where=kube.context,
                 why="a fault is written down there before it is injected",
-                hint="once, with an administrator's rights: harness crds | kubectl apply -f -",
+                hint=f"once, as an administrator: harness crds | kubectl --context {kube.context} apply -f -",
             )
         await contexts.require_opt_in(kube, experiment.blast_radius.namespaces)
         if any(catalogue.FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
@@ -81,5 +81,5 @@ async def _require_clean(kube: Kube) -> None:
             "an earlier run left something broken",
             where=kube.context,
             why=", ".join(item["metadata"]["name"] for item in left),
-            hint="harness undo",
+            hint=f"harness undo{contexts.named(kube)}",
         )

@@ -41,7 +41,7 @@ READS: tuple[Mapping[str, Any], ...] = (
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
     # The lease lives in chaos-system, which the first run on a cluster creates.
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update", "delete"]},
     {
         "apiGroups": ["chaos.harness.dev"],
         "resources": ["faults", "nodefaults"],
@@ -115,7 +115,7 @@ async def takes(kube: Kube, kind: str, victim: Victim) -> tuple[Victim, ...]:
 
 
 def rules_for(experiment: Experiment) -> tuple[Mapping[str, Any], ...]:
-    """List the least Role that a run of this experiment needs."""
+    """List the rules of the least ClusterRole that a run of this experiment needs."""
     effects = {json.dumps(rule): rule for spec in experiment.faults for rule in RULES.get(spec.kind, ())}
     return (*READS, *effects.values())
 

@@ -36,7 +36,7 @@ def choose(pod: pods.Pod, name: str) -> Mapping[str, Any]:
 class ContainerKill:
     """Send a signal (KILL by default) to the container's main process, from the node.
 
-    Felt when the kubelet reports another container id or a higher restart count (one to two seconds). Healed when the
+    Felt when the kubelet reports this container's end or another one in its place (one to two seconds). Healed when the
     container runs anew and the pod is Ready; after several kills the kubelet's back-off adds 10 s, 20 s and so on, so
     a plan takes the pods that are back soonest, and none that would be back later than the run waits.
     """

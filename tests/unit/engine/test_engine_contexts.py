@@ -55,3 +55,20 @@ def test_a_context_that_is_called_like_the_local_cluster_and_is_elsewhere_is_not
     assert contexts.connect(mine, "kind-chaos-local")[1] is not None
     with pytest.raises(UsageError, match="not allowed"):
         contexts.connect(theirs, "kind-chaos-local")
+
+
+def test_what_is_proposed_for_another_cluster_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("HARNESS_CONTEXTS", "production")
+    kube, _ = contexts.connect(path, "production")
+    assert contexts.named(kube) == " --context production"
+    local.save(LocalCluster("production", path, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
+    assert contexts.named(kube) == " --context production"
+
+
+def test_what_is_proposed_for_the_local_cluster_needs_no_name(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text(KUBECONFIG.replace("production", "kind-chaos-local"))
+    local.save(LocalCluster("chaos-local", mine, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
+    assert contexts.named(contexts.connect(None, None)[0]) == ""
