@@ -27,7 +27,7 @@ def check(history: History) -> Finding:
             summary,
             "holds before and after",
             baseline=_column(before),
-            in_fault=_column(during),
+            in_fault=_column(during) if during else "-",
             recovery=_column(after),
             detail={"failures": [dict(answer) for answer in history.probes if not answer["ok"]]},
         )

@@ -14,6 +14,9 @@ from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
 
+# As many characters of a container's id as its tools show.
+SHOWN = 12
+
 
 def container_id(status: Mapping[str, Any]) -> str:
     """Return a container's id without the name of its runtime."""
@@ -85,7 +88,7 @@ class ContainerKill:
             if container_id(dead) != note["id"] and container_id(now) == note["id"]:
                 return None
             restarts = int(now.get("restartCount", 0))
-            return {"id": container_id(now), "restarts": restarts, "exit_code": dead.get("exitCode")}
+            return {"id": container_id(now)[:SHOWN], "restarts": restarts, "exit_code": dead.get("exitCode")}
 
         return await self._watch(fault, reach, judge)
 
@@ -103,7 +106,7 @@ class ContainerKill:
                 return {"pod": "replaced"}
             now = self._status(pod, note)
             anew = now is not None and now.get("ready") and container_id(now) != note.get("id")
-            return {"id": container_id(now), "ready": True} if now and anew and pods.is_ready(pod) else None
+            return {"id": container_id(now)[:SHOWN], "ready": True} if now and anew and pods.is_ready(pod) else None
 
         facts = await self._watch(fault, reach, judge)
         return facts | await pods.replaced(fault, reach) if "pod" in facts else facts

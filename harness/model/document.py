@@ -87,12 +87,12 @@ def loads(
         )
     top = Section(problems, document.data, (), "the experiment", (*TOP, *unread))
     found = _experiment(problems, document, top, _slo(Source(Path(SLO_FILE), dict(defaults or {}), {})))
-    if promised and found.faults and not found.objectives and not found.probes:
+    if promised and found.faults and not found.objectives:
         problems.add(
             ("extensions",),
             "this experiment promises nothing",
-            why="without an objective or a hypothesis no verdict can be given",
-            hint="add objectives, or a steady-state-hypothesis with a probe",
+            why="a hypothesis is asked before the faults and after them; what happens in between needs an objective",
+            hint="add objectives, such as recovery: {within: 30s}",
         )
     problems.refuse()
     return found

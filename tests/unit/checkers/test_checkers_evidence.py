@@ -67,7 +67,7 @@ def test_a_probe_that_was_never_asked_on_one_side_is_unknown(run):
     asked = {"time": 2.0, "phase": "baseline", "name": "ready carts", "ok": True, "value": 3}
     found = hypothesis.check(run(probes=[asked]))
     assert (found.state, found.summary) == (State.UNKNOWN, "never asked after the recovery")
-    assert (found.baseline, found.in_fault, found.recovery) == ("held", "no data", "no data")
+    assert (found.baseline, found.in_fault, found.recovery) == ("held", "-", "no data")
     found = hypothesis.check(run(probes=[asked | {"time": 29.0, "phase": "recovery"}]))
     assert (found.state, found.summary) == (State.UNKNOWN, "never asked before the fault")
     assert hypothesis.check(run()).state is State.UNKNOWN

@@ -221,11 +221,6 @@ def test_a_program_may_perform_a_fault_that_promises_nothing(loaded, refused):
         ("    load: {workload: mixed, rate: 50/s}\n", ""),
         ("    objectives:\n      disruption-budget: {name: cart}\n      recovery: {within: 30s}\n", ""),
         ("    abort-when: {availability-below: 80%, for: 10s}\n", ""),
-        (
-            "  probes:\n    - type: probe\n      name: ready carts\n      tolerance: {type: range, range: [3, 20]}\n",
-            "  probes: []\n",
-        ),
-        (f"      {PROVIDER}\n", ""),
     )
     assert loaded(*silent, promised=False).faults
     assert refused(*silent)[0].endswith("this experiment promises nothing")
