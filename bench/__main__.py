@@ -6,6 +6,7 @@ deletionTimestamp. Memory is the largest sum of resident sizes over the command'
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -205,4 +206,5 @@ def keep(text: str) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench", description=__doc__).parse_args()
     main()
