@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.local import LocalCluster
-from tests.e2e.live import ROOT, harness, kubectl
+from tests.e2e.live import ROOT, events, harness, kubectl
 
 pytestmark = pytest.mark.e2e
 NS = "istio-system"
@@ -79,6 +79,8 @@ def test_no_fault_begins_while_a_part_on_the_way_of_the_calls_is_not_complete(
     path = ROOT / "experiments" / "tool-router" / "pod_kill.yaml"
     done = harness("run", str(path), "--runs", str(tmp_path), check=False)
     assert done.returncode == 2, done.stdout + done.stderr
-    said = " ".join(done.stdout.split())
-    assert f"{NS}/{incomplete}" in said
-    assert "INJECT" not in said
+    assert f"{NS}/{incomplete}" in " ".join(done.stdout.split())
+    (run,) = tmp_path.iterdir()
+    seen = [event["type"] for event in events(run)]
+    assert "run.end" in seen
+    assert "fault.injecting" not in seen
