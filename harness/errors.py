@@ -6,6 +6,7 @@ HarnessError
 │   ├── ClusterUnreachable    no answer from the API server
 │   └── RunInProgress         another run holds the lease
 ├── InjectionFailed       a fault could not be injected                              exit 2
+│   └── NeverBegun            the system was not steady, so nothing was touched
 ├── ObservationFailed     evidence or data could not be had                          exit 2
 ├── AbortTriggered        a person, the lever, a deadline or a lost lease            exit 3
 ├── UndoFailed            something was left behind                                  exit 6
@@ -73,6 +74,10 @@ class InjectionFailed(HarnessError):
     """A fault could not be injected."""
 
     exit = Exit.INCONCLUSIVE
+
+
+class NeverBegun(InjectionFailed):
+    """A run touched nothing, because the system was not fit to be judged."""
 
 
 class ObservationFailed(HarnessError):

@@ -62,6 +62,14 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     )
 
 
+def before(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> str:
+    """Say that the promise, with a margin, was not kept before any fault; empty when it was."""
+    ratio, bad = float(parameters["ratio"]), sum(not operation.ok for operation in operations)
+    if bad <= census.MARGIN * (1 - ratio) * len(operations) + 1e-6:
+        return ""
+    return f"{bad} of {len(operations)} operations failed, the promise is {percent(ratio)}"
+
+
 def worst_second(operations: Sequence[Operation], start: float) -> tuple[float, float]:
     """Give the lowest share of good operations of any second, and when that second began, counted from `start`."""
     slots: dict[int, list[int]] = {}

@@ -18,6 +18,8 @@ GAP_OPERATIONS = 5.0
 MINIMUM = 30
 # A baseline of this many operations of which none was good is a load that never worked.
 BASELINE_LEAST = 10
+# Of what a promise allows, the system without any fault may use up so much; the rest is left to the fault.
+MARGIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def take(history: History) -> Census | None:
         if not operation.punctual:
             held_up += start <= operation.intended <= end
         elif operation.finished < start:
-            baseline.append(operation)
+            if operation.intended >= history.steady_from:
+                baseline.append(operation)
         elif operation.intended > end:
             after.append(operation)
         else:

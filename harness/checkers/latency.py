@@ -57,6 +57,15 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     )
 
 
+def before(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> str:
+    """Say that a promised quantile, with a margin, was exceeded before any fault; empty when none was."""
+    ordered = sorted(operation.latency for operation in operations)
+    limits = {name: float(parameters[name]) for name in QUANTILES if parameters.get(name) is not None}
+    found = {name: census.quantile(ordered, QUANTILES[name]) for name in limits}
+    over = [name for name, limit in limits.items() if found[name] > census.MARGIN * limit]
+    return ", ".join(f"{name} was {seconds(found[name])}, the promise is {seconds(limits[name])}" for name in over)
+
+
 def _certainly_above(ordered: Sequence[float], limit: float, q: float, *, expected: int) -> bool:
     """Say whether the quantile is above its limit even if all operations that are missing had been fast."""
     above = sum(value > limit for value in ordered)

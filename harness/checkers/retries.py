@@ -67,6 +67,15 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     )
 
 
+def before(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> str:
+    """Say that too many operations, with a margin, were tried again before any fault; empty when they were not."""
+    limit, extra = parameters.get("max-attempts"), sum(max(0, operation.attempts - 1) for operation in operations)
+    # One that was tried again is no rate yet.
+    if limit is None or extra <= max(1, census.MARGIN * (limit - 1) * len(operations)):
+        return ""
+    return f"{_attempts(operations):.2f} attempts per operation, the promise is {limit:g}"
+
+
 def _silence(operations: Sequence[Operation]) -> str:
     """Say that the gateway did not count the attempts of what it answered; empty when it did."""
     silent = sum(operation.status > 0 and operation.attempts < 1 for operation in operations)

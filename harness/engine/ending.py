@@ -12,16 +12,20 @@ from harness.errors import Exit, HarnessError
 from harness.journal import operations, reader
 from harness.model.verdict import Finding, State, Verdict, fold
 
-WAITING = ("baseline", "inject", "hold", "heal", "recovery")
+WAITING = ("settle", "baseline", "inject", "hold", "heal", "recovery")
 
 
 async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdict, str]:
     await metrics.collect(session)
     events = reader.read(session.directory)
     seen = judge.history(events, operations.read(session.directory))
-    findings = judge.findings(session.experiment, seen, events)
+    # Of a run that touched nothing no promise can be judged; why it did not begin is all there is to say.
+    findings = judge.findings(session.experiment, seen, events) if session.begun else []
     if failure:
-        findings.append(Finding("run", State.UNKNOWN, failure.what + (f": {failure.why}" if failure.why else "")))
+        never = "" if session.begun else "never begun: "
+        findings.append(
+            Finding("run", State.UNKNOWN, never + failure.what + (f": {failure.why}" if failure.why else ""))
+        )
     if session.unwritten:
         findings.append(Finding("journal", State.UNKNOWN, session.unwritten))
     for finding in findings:
@@ -60,6 +64,7 @@ def close(session: Session, verdict: Verdict, reason: str, began: float) -> None
     session.write(
         "verdict",
         verdict=verdict,
+        begun=session.begun,
         expected=declared.verdict,
         right=verdict is declared.verdict,
         reason=reason,
@@ -87,6 +92,7 @@ def draw(session: Session, verdict: Verdict, reason: str, began: float) -> Outco
         seconds=seconds,
         overhead=seconds - _waited(session),
         reason=reason,
+        begun=session.begun,
     )
 
 

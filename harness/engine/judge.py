@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import REGISTRY, evidence, hypothesis
+from harness.checkers import BEFORE, REGISTRY, census, evidence, hypothesis
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, Sample, fault_window
 from harness.model.verdict import Finding, State
 
 HELD_UP_SHARE = 0.02
+# An operation that is due for so long and has no answer yet is not being served as a caller expects.
+PATIENCE_SECONDS = 1.0
 TIMES: Mapping[str, Any] = dict.fromkeys(("injected", "applied", "felt", "undone", "healed"))
 
 
@@ -20,6 +22,7 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
     faults = _faults(events)
     end = events[-1].t if events else 0.0
     started = next((event for event in events if event.type == "load.started"), None)
+    settled = next((event.t for event in events if event.type == "phase.start" and event.phase == "baseline"), 0.0)
     return History(
         start=events[0].t if events else 0.0,
         end=end,
@@ -39,6 +42,7 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
         evictions=[{"time": event.t, **event.data} for event in events if event.type == "eviction"],
         load_rate=started.data["rate"] if started else None,
         probes=[{"time": event.t, "phase": event.phase, **event.data} for event in events if event.type == "probe"],
+        steady_from=settled,
     )
 
 
@@ -84,6 +88,25 @@ def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> 
     if not experiment.objectives and not experiment.probes and (experiment.load or not seen.faults):
         asked.append(Finding("promise", State.UNKNOWN, "nothing was promised"))
     return asked + breaches(seen, events)
+
+
+def baseline(experiment: Experiment, seen: History) -> list[str]:
+    """Say what was amiss before any fault: no fault can be blamed for it. Too few operations say nothing."""
+    due = [one for one in seen.operations if one.intended >= seen.steady_from]
+    punctual = [one for one in due if one.punctual]
+    if len(due) - len(punctual) > HELD_UP_SHARE * len(due) + 1:
+        return [f"the load held up {len(due) - len(punctual)} of {len(due)} operations itself"]
+    expected = (seen.load_rate or 0.0) * (seen.end - PATIENCE_SECONDS - seen.steady_from)
+    if len(due) < census.LEAST_SHARE * expected - 2:
+        return [f"{len(due)} operations were answered, {expected:.0f} were due"]
+    if len(punctual) < census.BASELINE_LEAST:
+        return []
+    promises = [
+        (one.checker, BEFORE[one.checker](punctual, one.parameters))
+        for one in experiment.objectives
+        if one.checker in BEFORE
+    ]
+    return [f"{checker}: {why}" for checker, why in promises if why]
 
 
 def breaches(seen: History, events: Sequence[Event]) -> list[Finding]:

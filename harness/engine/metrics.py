@@ -56,14 +56,19 @@ async def collect(session: Session) -> None:
 
 async def value(query: str, session: Session) -> float | None:
     """Ask for one number as it is now; None when Prometheus is away, has none, or is not that of the run's cluster."""
+    found = await vector(query, session)
+    return float(found[0]["value"][1]) if found else None
+
+
+async def vector(query: str, session: Session) -> list[dict[str, Any]] | None:
+    """Ask for every series of a query as it is now; None when Prometheus is away or not that of the run's cluster."""
     url = _address(session)
     if url is None:
         return None
     try:
-        found = await _ask(url, "query", {"query": query})
+        return await _ask(url, "query", {"query": query})
     except ObservationFailed:
         return None
-    return float(found[0]["value"][1]) if found else None
 
 
 def _address(session: Session) -> str | None:

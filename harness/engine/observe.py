@@ -99,7 +99,7 @@ async def deployments(kube: Kube, namespace: str, emit: Emit, readiness: Readine
             readiness.forget(key)
             sample(key, 0, 0)
             return
-        ready = item.get("status", {}).get("readyReplicas", 0) if _current(item) else None
+        ready = item.get("status", {}).get("readyReplicas", 0) if current(item) else None
         desired = item["spec"].get("replicas", 1)
         readiness.report(key, ready, desired)
         sample(key, ready, desired)
@@ -126,12 +126,12 @@ async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
             known.pop(name, None)
             return
         known[name] = None
-        sample(name, item.get("status", {}) if _current(item) else None)
+        sample(name, item.get("status", {}) if current(item) else None)
 
     await _follow(kube, f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", note, lost=lost)
 
 
-def _current(item: Mapping[str, Any]) -> bool:
+def current(item: Mapping[str, Any]) -> bool:
     """Say whether an object's status is about its present specification."""
     return bool(item.get("status", {}).get("observedGeneration") == item["metadata"].get("generation"))
 

@@ -23,7 +23,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One run's end: its verdict, whether that was declared, its exit code and where its evidence lies."""
+    """One run's end: its verdict, whether that was declared, its exit code and where its evidence lies.
+
+    `begun` says that the first fault was let through: a run that had to stop before it touched nothing.
+    """
 
     verdict: Verdict
     exit: int
@@ -34,3 +37,4 @@ class Outcome:
     seconds: float
     overhead: float
     reason: str = ""
+    begun: bool = True

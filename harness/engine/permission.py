@@ -1,4 +1,4 @@
-"""Hold everything a run needs before it may act: no lever, an opt-in, the keeper's ear, the lease, a clean cluster."""
+"""Hold everything a run needs before it may act: no lever, an opt-in, the keeper's ear, the lease."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.engine import contexts, lever, traffic
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Lease
 from harness.errors import HarnessError, PreconditionFailed
-from harness.faults import crds, resource
+from harness.faults import crds
 from harness.keeper.client import Keeper
 from harness.keeper.client import status as keeper_status
 from harness.model import catalogue
@@ -62,7 +62,6 @@ async def hold(
     lease = Lease(kube, identity)
     try:
         await lease.acquire(holder_is_dead=keeper is not None)
-        await _require_clean(kube)
         yield lease, keeper
     finally:
         with anyio.CancelScope(shield=True):
@@ -71,15 +70,3 @@ async def hold(
             if keeper:
                 with anyio.move_on_after(GOODBYE_SECONDS):
                     await keeper.end()
-
-
-async def _require_clean(kube: Kube) -> None:
-    """Refuse a cluster on which something is still written down as broken; raises PreconditionFailed."""
-    left = await resource.list_all(kube)
-    if left:
-        raise PreconditionFailed(
-            "an earlier run left something broken",
-            where=kube.context,
-            why=", ".join(item["metadata"]["name"] for item in left),
-            hint=f"harness undo{contexts.named(kube)}",
-        )

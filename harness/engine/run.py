@@ -18,11 +18,25 @@ from typing import Any
 import anyio
 
 from harness import __version__
-from harness.engine import abort, activities, contexts, ending, method, observe, permission, plan, steady, traffic
+from harness.engine import (
+    abort,
+    activities,
+    contexts,
+    ending,
+    judge,
+    method,
+    observe,
+    permission,
+    plan,
+    settle,
+    steady,
+    traffic,
+)
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.options import Options, Outcome
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, HarnessError, InjectionFailed, PreconditionFailed
+from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed
+from harness.journal import operations, reader
 from harness.journal.writer import Journal
 from harness.keeper.client import Keeper
 from harness.model.experiment import Experiment
@@ -38,8 +52,8 @@ Walk = Callable[[Session], Awaitable[None]]
 def run(experiment: Experiment, options: Options) -> Outcome:
     """Run one experiment to its verdict.
 
-    Raises UsageError, PreconditionFailed and InjectionFailed (a target that would not be back in time) before anything
-    was touched; afterwards every error is in the outcome.
+    Raises UsageError and PreconditionFailed when there is no cluster or no right to touch it; whatever comes after that
+    is in the outcome. A system that is not fit to be judged is INCONCLUSIVE, and `begun` is false.
     """
     return anyio.run(execute, experiment, options)
 
@@ -67,12 +81,11 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
         environment["HARNESS_KUBECONFIG"] = str(cluster.kubeconfig if cluster else options.kubeconfig)
     async with kube, Worker(env=environment) as worker, permission.hold(kube, cluster, experiment, identity) as right:
         lease, keeper = right
-        planned = await plan.resolve(kube, experiment, run=identity, seed=_seed(options))
         directory = options.runs / identity
         with Journal(directory, identity) as journal:
             session = Session(
                 experiment=experiment,
-                plan=planned,
+                plan=Plan.nothing(identity, _seed(options), kube.context),
                 kube=kube,
                 cluster=cluster,
                 keeper=keeper,
@@ -83,7 +96,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 directory=directory,
                 say=_plain(options.say, journal),
             )
-            _announce(session, planned)
+            _announce(session)
             try:
                 failure = await _live(session, walk)
                 session.enter("judge")
@@ -169,17 +182,18 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
 
 async def _phases(session: Session, walk: Walk) -> None:
     phases = session.experiment.phases
-    session.enter("baseline")
+    session.enter("settle")
+    # Already under load: a breaker closes only when somebody calls, and a probe may ask what callers get.
     await traffic.start(session)
-    if not await steady.hypothesis_holds(session):
-        raise InjectionFailed(
-            "the system was not steady before the first fault",
-            why="the hypothesis did not hold",
-            hint="`harness doctor`, then look at the probe that failed",
-        )
+    await settle.settle(session)
+    await _plan(session)
+    session.enter("baseline")
+    if session.experiment.load:
+        session.steady_load_from = max(session.journal.now(), session.load_from + session.experiment.load.ramp)
     await anyio.sleep(phases.baseline)
-    await steady.complete(session)
+    await _judge_baseline(session)
     session.enter("inject")
+    session.begun = True
     await walk(session)
     session.enter("hold")
     async with anyio.create_task_group() as together:
@@ -191,8 +205,33 @@ async def _phases(session: Session, walk: Walk) -> None:
     session.enter("recovery")
     with anyio.move_on_after(phases.recovery):
         await steady.again(session)
-    if not await steady.hypothesis_holds(session):
+    if not steady.record(session, await steady.ask(session)):
         session.say("the hypothesis does not hold after the recovery")
+
+
+async def _plan(session: Session) -> None:
+    """Pick the targets; raises NeverBegun when the cluster, as it is, has none that the document allows."""
+    run, seed = session.plan.run, session.plan.seed
+    try:
+        session.plan = await plan.resolve(session.kube, session.experiment, run=run, seed=seed)
+    except ApiError:
+        raise
+    except HarnessError as error:
+        raise NeverBegun(error.what, where=error.where, why=error.why, hint=error.hint) from error
+    _announce_plan(session)
+
+
+async def _judge_baseline(session: Session) -> None:
+    """Ask the same promises of the baseline and look once more; raises NeverBegun when no fault can be blamed."""
+    events = reader.read(session.directory)
+    amiss = judge.baseline(session.experiment, judge.history(events, operations.read(session.directory)))
+    amiss += await settle.look(session)
+    if amiss:
+        raise NeverBegun(
+            "the promises did not hold before any fault" if len(amiss) == 1 else "not steady before any fault",
+            why="; ".join(amiss),
+            hint="what does not hold without a fault cannot be blamed on one; `harness doctor`",
+        )
 
 
 async def _undo(session: Session) -> None:
@@ -247,8 +286,8 @@ def _seed(options: Options) -> int:
     return options.seed if options.seed is not None else secrets.randbelow(1_000_000)
 
 
-def _announce(session: Session, planned: Plan) -> None:
-    experiment = session.experiment
+def _announce(session: Session) -> None:
+    experiment, planned = session.experiment, session.plan
     session.write(
         "run.start",
         run=planned.run,
@@ -262,6 +301,11 @@ def _announce(session: Session, planned: Plan) -> None:
         expect=experiment.expect.verdict,
         argv=[Path(sys.argv[0]).name, *sys.argv[1:]],
     )
+    session.say(f"{experiment.name}  run {planned.run}  seed {planned.seed}  {planned.context}")
+
+
+def _announce_plan(session: Session) -> None:
+    experiment, planned = session.experiment, session.plan
     session.write(
         "plan",
         intent=planned.intent,
@@ -279,7 +323,7 @@ def _announce(session: Session, planned: Plan) -> None:
         ],
     )
     touched = ", ".join(str(fault.victim) for fault in planned.faults) or "nothing"
-    session.say(f"{experiment.name}  run {planned.run}  seed {planned.seed}  {planned.context}  touches {touched}")
+    session.say(f"PLAN       touches {touched}")
 
 
 def _plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:

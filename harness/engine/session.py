@@ -33,7 +33,8 @@ class Session:
     `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
     `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
     ended, by number; before the `method_begun` there is nothing to roll back. `unwritten` says why the journal lacks
-    something.
+    something. `load_from` is when the load began to send, `steady_load_from` when it may be judged; `begun` says that
+    the first fault was let through.
     """
 
     experiment: Experiment
@@ -49,7 +50,9 @@ class Session:
     say: Callable[[str], None]
     abort: Abort = field(default_factory=Abort)
     load: LoadProcess | None = None
+    load_from: float = math.inf
     steady_load_from: float = math.inf
+    begun: bool = False
     phase: str = "preflight"
     spans: dict[str, float] = field(default_factory=dict)
     owed: dict[str, PlannedFault] = field(default_factory=dict)

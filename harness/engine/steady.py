@@ -1,57 +1,44 @@
-"""Say whether the system is steady: the hypothesis before and after, readiness and traffic in between."""
+"""Say whether the system is steady: the hypothesis before and after, readiness and traffic again after the faults."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import anyio
 
-from harness.engine import activities, metrics, observe, traffic
+from harness.engine import activities, metrics, traffic
 from harness.engine.session import Session
-from harness.errors import InjectionFailed
 
+Answer = Mapping[str, Any]
 PROBE_SECONDS = 20.0
-COMPLETE_SECONDS = 30.0
 QUIET_SECONDS = 1.5
 LOOK_EVERY = 0.1
 SCRAPE_SECONDS = 2.0
 
 
-async def hypothesis_holds(session: Session) -> bool:
-    """Run the hypothesis' probes, each with its tolerance; write each answer down."""
-    held = True
+async def ask(session: Session) -> list[Answer]:
+    """Run the hypothesis' probes, each with its tolerance."""
+    answers: list[Answer] = []
     for probe in session.experiment.probes:
         result = await session.worker.call(activities.document(probe), deadline=PROBE_SECONDS)
         ok = result["status"] == "succeeded" and result.get("tolerance_met") is not False
-        session.write("probe", name=probe.name, ok=ok, value=result.get("output"), error=result.get("error"))
-        if not ok:
-            session.say(f"probe      {probe.name}: {result.get('output')} {result.get('error') or ''}".rstrip())
-        held = held and ok
-    return held
+        answers.append({"name": probe.name, "ok": ok, "value": result.get("output"), "error": result.get("error")})
+    return answers
 
 
-async def complete(session: Session) -> None:
-    """Wait until no Deployment misses a pod, in the blast radius and around it; raises InjectionFailed if one goes on.
-
-    What lies around is looked at here alone: whatever becomes of it later is not what this run is judged by.
-    """
-    around = observe.Readiness(session.plan.around)
-    async with anyio.create_task_group() as watches:
-        for namespace in session.plan.around:
-            watches.start_soon(observe.deployments, session.kube, namespace, _unwritten, around)
-        with anyio.move_on_after(COMPLETE_SECONDS):
-            await session.readiness.complete()
-            await around.complete()
-        watches.cancel_scope.cancel()
-    short = [*session.readiness.short, *around.short]
-    if short:
-        raise InjectionFailed(
-            "the system was not steady before the first fault",
-            why=", ".join(short),
-            hint="let the last disturbance pass, or `harness up`",
-        )
+def record(session: Session, answers: Sequence[Answer]) -> bool:
+    """Write each answer down and say whether the hypothesis holds."""
+    for answer in answers:
+        session.write("probe", **answer)
+        if not answer["ok"]:
+            session.say(f"probe      {told(answer)}")
+    return all(answer["ok"] for answer in answers)
 
 
-def _unwritten(event: str, **_: object) -> None:
-    """Leave a sample out of the journal."""
+def told(answer: Answer) -> str:
+    """Say what one probe answered."""
+    return f"{answer['name']}: {answer['value']} {answer['error'] or ''}".rstrip()
 
 
 async def again(session: Session) -> None:

@@ -64,7 +64,7 @@ async def start(session: Session) -> None:
         "workload": wanted.workload,
         "rate": wanted.rate,
         "ramp": wanted.ramp,
-        "seconds": phases.baseline + phases.hold + phases.recovery + SPARE_SECONDS,
+        "seconds": phases.settle + phases.baseline + phases.hold + phases.recovery + SPARE_SECONDS,
         "seed": session.plan.seed,
     }
     session.load = await process.start(spec, session.directory)
@@ -80,7 +80,7 @@ async def start(session: Session) -> None:
     try:
         with anyio.fail_after(READY_SECONDS):
             await session.load.ready()
-        session.steady_load_from = session.journal.now() + wanted.ramp
+        session.load_from = session.journal.now()
     except (OSError, TimeoutError) as error:
         raise ObservationFailed("the load did not start", where=url, why=str(error)) from error
 

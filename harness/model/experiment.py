@@ -36,8 +36,9 @@ class LoadSpec:
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """How long each phase may take, in seconds; recovery ends early when the system is steady."""
+    """How long each phase may take, in seconds; settle and recovery end as soon as the system is steady."""
 
+    settle: float = 120.0
     baseline: float = 5.0
     hold: float = 5.0
     recovery: float = 60.0

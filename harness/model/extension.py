@@ -17,7 +17,7 @@ from harness.model.verdict import Verdict
 T = TypeVar("T")
 
 KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect")
-LONGEST = {"baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
+LONGEST = {"settle": 1800.0, "baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
 # What one process of the load can keep up with.
 MAX_RATE = 2000.0
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
@@ -101,6 +101,7 @@ def _load(section: Section) -> LoadSpec:
 def _phases(section: Section) -> Phases:
     default = Phases()
     return Phases(
+        settle=section.get("settle", _phase("settle"), default.settle),
         baseline=section.get("baseline", _phase("baseline"), default.baseline),
         hold=section.get("hold", _phase("hold"), default.hold),
         recovery=section.get("recovery", _phase("recovery"), default.recovery),

@@ -75,9 +75,10 @@ class History:
     """The whole run, for checkers.
 
     `start`..`end` is the run, `window` the fault window (first injection to last healing, as observed; None when
-    nothing was injected), `samples` by probes, the breaker and Prometheus, `evictions` the eviction API's answers
-    (dicts: time, pod, status 201|429|500, the cause of a refusal, and the budget, allowed, healthy, desired read before
-    the call), `load_rate` the intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
+    nothing was injected), `steady_from` when the system had settled (what was before it says nothing), `samples` by
+    probes, the breaker and Prometheus, `evictions` the eviction API's answers (dicts: time, pod, status 201|429|500,
+    the cause of a refusal, and the budget, allowed, healthy, desired read before the call), `load_rate` the intended rate,
+    `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
     """
 
     start: float
@@ -89,6 +90,7 @@ class History:
     evictions: Sequence[Mapping[str, Any]] = ()
     load_rate: float | None = None
     probes: Sequence[Mapping[str, Any]] = ()
+    steady_from: float = 0.0
 
 
 class Struck(Protocol):

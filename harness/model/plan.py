@@ -51,3 +51,8 @@ class Plan:
     resolved: str
     rules: tuple[Mapping[str, Any], ...] = ()
     around: tuple[str, ...] = ()
+
+    @classmethod
+    def nothing(cls, run: str, seed: int, context: str) -> Plan:
+        """Return the plan of a run that has picked no target yet."""
+        return cls(run, seed, context, (), intent="", resolved="")

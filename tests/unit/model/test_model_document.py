@@ -30,7 +30,7 @@ def test_a_whole_experiment_becomes_a_value(loaded, slo):
         FaultSpec("pod_evict", "evict three at once", Target("shop", "app=cart", pods=3, at_once=3), {"deadline": 0.0}),
     )
     assert found.load == LoadSpec("mixed", 50.0)
-    assert found.phases == Phases(10.0, 10.0, 60.0)
+    assert found.phases == Phases(baseline=10.0, hold=10.0, recovery=60.0)
     assert found.abort_when == AbortWhen(0.8, 10.0)
     assert found.blast_radius == BlastRadius(("shop",), pods=3)
     assert found.sets == {"local", "nightly"}

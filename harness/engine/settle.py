@@ -1,0 +1,184 @@
+"""Wait until the system is in its steady state before targets are picked, and say what is waited for.
+
+What an earlier disturbance left behind (a breaker that is open, a host that is ejected, a pod that is on its way)
+would be blamed on this run's fault. One look costs a few requests; it is repeated only while something is amiss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import anyio
+
+from harness.cluster import backoff
+from harness.cluster import kube as paths
+from harness.engine import contexts, method, metrics, observe, steady
+from harness.engine.session import Session
+from harness.errors import ApiError, ClusterUnreachable, NeverBegun
+from harness.faults import resource
+from harness.stack import apply as stack
+
+Object = Mapping[str, Any]
+Look = Callable[[], Awaitable[list[str]]]
+LOOK_EVERY = 0.5
+# A load that has run for so long and called nobody through an open breaker will not meet it.
+ASKED_SECONDS = 6
+BREAKERS = "breaker_state > 0"
+ASKED = (
+    f"sum by (pod, dependency) (increase(client_calls_total[{ASKED_SECONDS}s])"
+    f" + increase(breaker_fast_failures_total[{ASKED_SECONDS}s])) > 0"
+)
+EJECTED = "envoy_cluster_outlier_detection_ejections_active > 0"
+MOST_TOLD = 6
+
+
+async def settle(session: Session) -> None:
+    """Return when nothing is amiss; raises NeverBegun when something still is after `phases.settle` seconds."""
+    limit, began = session.experiment.phases.settle, session.journal.now()
+    amiss, told = ["no look at the system came to an end"], [""]
+    answers: list[steady.Answer] = []
+    with anyio.move_on_after(limit):
+        while True:
+            amiss = await look(session)
+            if not amiss:
+                answers = await steady.ask(session)
+                amiss = [steady.told(answer) for answer in answers if not answer["ok"]]
+            if not amiss:
+                break
+            if amiss != told:
+                session.write("settle", waiting=amiss)
+                session.say(f"SETTLE     waiting: {_brief(amiss)}")
+            told = amiss
+            await anyio.sleep(LOOK_EVERY)
+    if amiss:
+        raise NeverBegun(
+            f"the system did not settle within {limit:g} s",
+            why=_brief(amiss),
+            hint=f"harness doctor{contexts.named(session.kube)}; `phases: {{settle: ...}}` waits longer",
+        )
+    steady.record(session, answers)
+    session.write("settled", after=session.journal.now() - began)
+
+
+async def look(session: Session) -> list[str]:
+    """Say, one sentence each, what keeps the system from its steady state; the hypothesis is not asked."""
+    found: list[str] = []
+
+    async def ask(question: Look) -> None:
+        try:
+            found.extend(await question())
+        except ClusterUnreachable as error:
+            found.append(error.what)
+        except ApiError as error:
+            if error.status == 403:
+                raise NeverBegun(
+                    "nobody may look whether the system is steady", where=error.where, why=error.message
+                ) from error
+            found.append(str(error))
+
+    inside = session.experiment.blast_radius.namespaces
+    try:
+        async with anyio.create_task_group() as together:
+            together.start_soon(ask, partial(_left_behind, session))
+            for namespace in inside:
+                together.start_soon(ask, partial(_pods, session, namespace))
+            for namespace in sorted({*inside, *await around(session)}):
+                for plural, missing in MISSING.items():
+                    together.start_soon(ask, partial(_workloads, session, namespace, plural, missing))
+            if session.load:
+                together.start_soon(ask, partial(_breakers, session))
+                together.start_soon(ask, partial(_ejected, session))
+    except BaseExceptionGroup as group:
+        raise method.first(group) from group
+    return sorted(set(found))
+
+
+async def around(session: Session) -> tuple[str, ...]:
+    """Name the namespaces that a call passes through although no fault of this run may touch them."""
+    remembered = await stack.inventory(session.kube)
+    return tuple(sorted({*stack.workloads(remembered)} - {*session.experiment.blast_radius.namespaces}))
+
+
+async def _left_behind(session: Session) -> list[str]:
+    """Name what is still written down as broken: a healer may be at it, or nobody is."""
+    left = ", ".join(item["metadata"]["name"] for item in await resource.list_all(session.kube))
+    undo = f"harness undo{contexts.named(session.kube)}"
+    return [f"an earlier run left something broken ({left}; `{undo}` heals it)"] if left else []
+
+
+async def _workloads(session: Session, namespace: str, plural: str, missing: Callable[[Object], str]) -> list[str]:
+    items = await session.kube.list(f"/apis/apps/v1/namespaces/{namespace}/{plural}")
+    return [f"{namespace}/{item['metadata']['name']} {what}" for item in items if (what := missing(item))]
+
+
+def _deployment(item: Object) -> str:
+    """Say what a Deployment lacks; one that is rolling out has pods of two releases, which is no steady state."""
+    status, wanted = item.get("status", {}), item["spec"].get("replicas", 1)
+    if not observe.current(item):
+        return "is not known yet"
+    if (available := status.get("availableReplicas", 0)) < wanted:
+        return f"has {available} of {wanted} pods available"
+    rolling = max(status.get("replicas", 0), wanted) - status.get("updatedReplicas", 0)
+    return f"is rolling out, {rolling} to go" if rolling else ""
+
+
+def _stateful_set(item: Object) -> str:
+    ready, wanted = item.get("status", {}).get("readyReplicas", 0), item["spec"].get("replicas", 1)
+    if not observe.current(item):
+        return "is not known yet"
+    return f"has {ready} of {wanted} pods ready" if ready < wanted else ""
+
+
+def _daemon_set(item: Object) -> str:
+    status = item.get("status", {})
+    ready, wanted = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
+    if not observe.current(item):
+        return "is not known yet"
+    return f"has {ready} of {wanted} pods ready" if ready < wanted else ""
+
+
+MISSING: Mapping[str, Callable[[Object], str]] = {
+    "deployments": _deployment,
+    "statefulsets": _stateful_set,
+    "daemonsets": _daemon_set,
+}
+
+
+async def _pods(session: Session, namespace: str) -> list[str]:
+    """Name pods that are on their way out, and containers that the kubelet holds back."""
+    found = []
+    for pod in await session.kube.list(paths.pods(namespace)):
+        name = f"{namespace}/{pod['metadata']['name']}"
+        if pod["metadata"].get("deletionTimestamp"):
+            found.append(f"{name} is terminating")
+        for container in backoff.statuses(pod):
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") == backoff.CRASHING:
+                found.append(f"{name} waits for the kubelet's back-off ({container['name']})")
+    return found
+
+
+async def _breakers(session: Session) -> list[str]:
+    """Name callers' breakers that are not closed and that this run's load meets."""
+    found = await metrics.vector(BREAKERS, session) or []
+    if found and session.journal.now() - session.load_from > ASKED_SECONDS:
+        asked = {_caller(series) for series in await metrics.vector(ASKED, session) or []}
+        found = [series for series in found if _caller(series) in asked]
+    return [f"the breaker of {pod} towards {dependency} is not closed" for pod, dependency in map(_caller, found)]
+
+
+def _caller(series: Object) -> tuple[str, str]:
+    return series["metric"].get("pod", "?"), series["metric"].get("dependency", "?")
+
+
+async def _ejected(session: Session) -> list[str]:
+    found = await metrics.vector(EJECTED, session) or []
+    count = sum(float(series["value"][1]) for series in found)
+    return [f"the gateway ejects {count:g} host{'s' * (count != 1)}"] if count else []
+
+
+def _brief(amiss: list[str]) -> str:
+    more = len(amiss) - MOST_TOLD
+    return "; ".join([*amiss[:MOST_TOLD], *([f"and {more} more"] if more > 0 else [])])

@@ -1,0 +1,72 @@
+"""What one experiment leaves behind is not blamed on the next: in a bad order each gives the verdict it gives alone."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cluster.local import LocalCluster
+from tests.e2e.live import HARNESS, ROOT, events, harness, kubectl
+
+pytestmark = pytest.mark.e2e
+BAD = ("deviates", "aborts", "vanishes")
+GOOD = ("orchestrator/pod_kill", "tool-router/pod_kill", "agent-registry/pod_freeze")
+EXPECTED = {
+    "bad_order/deviates": "DEVIATED",
+    "bad_order/aborts": "ABORTED",
+    "bad_order/vanishes": "INCONCLUSIVE",
+    **dict.fromkeys(GOOD, "PASS"),
+}
+SET_SECONDS = 600
+
+
+def seen(runs: Path) -> dict[str, dict[str, Any]]:
+    """Give each experiment's events so far, the last of each type."""
+    found: dict[str, dict[str, Any]] = {}
+    for directory in sorted(runs.glob("*")):
+        last = {str(event["type"]): event for event in events(directory)}
+        if "run.start" in last:
+            found[last["run.start"]["data"]["experiment"]] = last
+    return found
+
+
+def spoil(cluster: LocalCluster, runs: Path, over: threading.Event) -> None:
+    """Pull the lever while the second experiment holds, push it back, and delete what the third has planned."""
+    pulled = pushed = deleted = False
+    while not over.wait(0.1):
+        now = seen(runs)
+        aborts, vanishes = now.get("bad_order/aborts", {}), now.get("bad_order/vanishes", {})
+        if not pulled and "fault.felt" in aborts:
+            harness("lever", "on", "--reason", "a test")
+            pulled = True
+        if pulled and not pushed and "abort" in aborts:
+            harness("lever", "off")
+            pushed = True
+        if not deleted and "plan" in vanishes:
+            victim = vanishes["plan"]["data"]["faults"][0]["victim"]
+            kubectl(cluster, "-n", victim["namespace"], "delete", "pod", victim["name"], "--wait=false")
+            deleted = True
+
+
+def test_after_experiments_that_end_badly_the_others_give_the_verdict_they_give_alone(
+    cluster: LocalCluster, as_found: None, tmp_path: Path
+) -> None:
+    documents = [Path(__file__).parent / "documents" / "bad_order" / f"{name}.yaml" for name in BAD]
+    documents += [ROOT / "experiments" / f"{name}.yaml" for name in GOOD]
+    over = threading.Event()
+    helper = threading.Thread(target=spoil, args=(cluster, tmp_path, over))
+    helper.start()
+    try:
+        argv = [*HARNESS, "run", *map(str, documents), "--seed", "7", "--runs", str(tmp_path)]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=SET_SECONDS)
+    finally:
+        over.set()
+        helper.join()
+    found = {name: last["verdict"]["data"]["verdict"] for name, last in seen(tmp_path).items()}
+    assert found == EXPECTED, done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "target deleted between plan and inject" in " ".join(done.stdout.split())

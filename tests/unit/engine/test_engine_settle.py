@@ -1,0 +1,166 @@
+"""A run waits until the system is steady, says for what, and where that is in vain it never begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.engine import metrics, settle
+from harness.errors import ApiError, ClusterUnreachable, NeverBegun
+from harness.journal import reader
+from harness.model.experiment import BlastRadius, Phases
+
+pytestmark = pytest.mark.anyio
+INVENTORY = {"data": {"paths": '["/apis/apps/v1/namespaces/mesh/deployments/gateway"]'}}
+
+
+def deployment(name: str, available: int = 2, **more: Any) -> dict[str, Any]:
+    status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available} | more
+    return {"metadata": {"name": name, "generation": 1}, "spec": {"replicas": 2}, "status": status}
+
+
+def ready_set(name: str, **status: int) -> dict[str, Any]:
+    found = {"metadata": {"name": name, "generation": 1}, "spec": {"replicas": 3}}
+    return found | {"status": {"observedGeneration": 1, **status}}
+
+
+def pod(name: str, *, waiting: str = "", **metadata: str) -> dict[str, Any]:
+    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    return {
+        "metadata": {"name": name, **metadata},
+        "status": {"containerStatuses": [{"name": "web", "state": state}]},
+    }
+
+
+class Cluster:
+    """An API server that lists what a test puts there, by the end of the path."""
+
+    context = "kind-here"
+    server = "https://here"
+
+    def __init__(self, **lists: Any) -> None:
+        self.lists, self.asked = lists, 0
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return INVENTORY
+
+    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
+        self.asked += 1
+        namespace, _, plural = path.rpartition("/")
+        found = self.lists.get(f"{namespace.rpartition('/')[2]}_{plural}", self.lists.get(plural, []))
+        if isinstance(found, Exception):
+            raise found
+        return list(found)
+
+
+@pytest.fixture
+def told(session, monkeypatch):
+    """Look at a cluster once, as a run in the namespace `shop` does."""
+    monkeypatch.setattr("harness.cluster.local.current", lambda: None)
+    monkeypatch.setattr("harness.faults.resource.list_all", nothing)
+    session.experiment = replace(session.experiment, blast_radius=BlastRadius(("shop",), pods=1))
+
+    async def look(cluster: Cluster) -> list[str]:
+        session.kube = cluster
+        return await settle.look(session)
+
+    return look
+
+
+async def nothing(*_: Any) -> list[Any]:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        ({"shop_deployments": [deployment("cart")]}, []),
+        ({"shop_deployments": [deployment("cart", 1)]}, ["shop/cart has 1 of 2 pods available"]),
+        ({"mesh_deployments": [deployment("gateway", 0)]}, ["mesh/gateway has 0 of 2 pods available"]),
+        ({"shop_deployments": [deployment("cart", observedGeneration=0)]}, ["shop/cart is not known yet"]),
+        ({"shop_deployments": [deployment("cart", updatedReplicas=1)]}, ["shop/cart is rolling out, 1 to go"]),
+        ({"shop_deployments": [deployment("cart", replicas=3)]}, ["shop/cart is rolling out, 1 to go"]),
+        ({"shop_statefulsets": [ready_set("db", readyReplicas=2)]}, ["shop/db has 2 of 3 pods ready"]),
+        (
+            {"shop_daemonsets": [ready_set("log", desiredNumberScheduled=4, numberReady=3)]},
+            ["shop/log has 3 of 4 pods ready"],
+        ),
+        ({"shop_pods": [pod("cart-1", deletionTimestamp="now")]}, ["shop/cart-1 is terminating"]),
+        (
+            {"shop_pods": [pod("cart-1", waiting="CrashLoopBackOff")]},
+            ["shop/cart-1 waits for the kubelet's back-off (web)"],
+        ),
+        ({"mesh_pods": [pod("gateway-1", deletionTimestamp="now")]}, []),
+        ({"shop_deployments": ClusterUnreachable("nobody answers")}, ["nobody answers"]),
+    ],
+)
+async def test_what_keeps_the_system_from_its_steady_state_is_named(told, lists: dict[str, Any], said: list[str]):
+    assert await told(Cluster(**lists)) == said
+
+
+async def test_what_an_earlier_run_left_is_waited_for(told, monkeypatch):
+    async def left(*_: Any) -> list[Any]:
+        return [{"metadata": {"name": "f-1"}}]
+
+    monkeypatch.setattr("harness.faults.resource.list_all", left)
+    (said,) = await told(Cluster())
+    assert "an earlier run left something broken (f-1;" in said
+
+
+async def test_a_look_that_is_forbidden_is_not_waited_for(told):
+    with pytest.raises(NeverBegun, match="nobody may look"):
+        await told(Cluster(shop_pods=ApiError(403, "Forbidden", "pods is forbidden")))
+
+
+@pytest.fixture
+def series(session, monkeypatch):
+    """Answer the queries of a run that has a load with what a test says."""
+    answers: dict[str, Any] = {}
+
+    async def vector(query: str, _: Any) -> list[dict[str, Any]] | None:
+        return answers.get(query, [])
+
+    monkeypatch.setattr(metrics, "vector", vector)
+    session.load = object()
+    session.load_from = session.journal.now()
+    return answers
+
+
+OPEN = [{"metric": {"pod": "o-1", "dependency": "router"}, "value": [0, "2"]}]
+
+
+async def test_a_breaker_that_is_open_and_a_host_that_is_ejected_are_waited_for(told, series):
+    series[settle.BREAKERS], series[settle.EJECTED] = OPEN, [{"metric": {}, "value": [0, "2"]}]
+    assert await told(Cluster()) == [
+        "the breaker of o-1 towards router is not closed",
+        "the gateway ejects 2 hosts",
+    ]
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(OPEN, 1), ([], 0)])
+async def test_an_open_breaker_that_the_load_does_not_meet_is_none_of_this_run(told, series, session, asked, waits):
+    series[settle.BREAKERS], series[settle.ASKED] = OPEN, asked
+    session.load_from = session.journal.now() - settle.ASKED_SECONDS - 1
+    assert len(await told(Cluster())) == waits
+
+
+async def test_a_system_that_is_well_costs_one_look_and_its_answers_are_written_down(told, session):
+    session.kube = Cluster()
+    await settle.settle(session)
+    once = session.kube.asked
+    await settle.look(session)
+    assert session.kube.asked == 2 * once
+    assert [event.type for event in reader.read(session.directory)] == ["settled"]
+
+
+async def test_a_system_that_does_not_settle_is_never_begun_and_the_journal_tells_why(told, session):
+    session.kube = Cluster(shop_deployments=[deployment("cart", 1)])
+    session.experiment = replace(session.experiment, phases=Phases(settle=0.05))
+    with pytest.raises(NeverBegun) as error:
+        await settle.settle(session)
+    assert error.value.what == "the system did not settle within 0.05 s"
+    assert error.value.why == "shop/cart has 1 of 2 pods available"
+    (waiting,) = [event for event in reader.read(session.directory) if event.type == "settle"]
+    assert waiting.data["waiting"] == ["shop/cart has 1 of 2 pods available"]
