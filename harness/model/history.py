@@ -77,8 +77,8 @@ class History:
     `start`..`end` is the run, `window` the fault window (first injection to last healing, as observed; None when
     nothing was injected), `steady_from` when the system had settled (what was before it says nothing), `samples` by
     probes, the breaker and Prometheus, `evictions` the eviction API's answers (dicts: time, pod, status 201|429|500,
-    the cause of a refusal, and the budget, allowed, healthy, desired read before the call), `load_rate` the intended rate,
-    `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
+    the cause of a refusal, and the budget, allowed, healthy, desired read before the call), `load_rate` the
+    intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
     """
 
     start: float

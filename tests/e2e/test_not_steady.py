@@ -53,7 +53,7 @@ def test_a_container_that_would_be_started_again_too_late_is_not_killed_until_up
         assert done.returncode == 0, done.stdout + done.stderr
     refused = kill(tmp_path, "5s")
     assert (refused.returncode, gateway(cluster)) == (2, before)
-    assert "would start the container again only after about" in refused.stderr
+    assert "would start the container again only after about" in " ".join(refused.stdout.split())
     assert f"replacing {before}" in harness("up").stderr
     assert gateway(cluster) != before
     done = kill(tmp_path, "30s")
@@ -76,11 +76,13 @@ def incomplete(cluster: LocalCluster) -> Iterator[str]:
 def test_no_fault_begins_while_a_part_on_the_way_of_the_calls_is_not_complete(
     cluster: LocalCluster, incomplete: str, tmp_path: Path
 ) -> None:
-    path = ROOT / "experiments" / "tool-router" / "pod_kill.yaml"
-    done = harness("run", str(path), "--runs", str(tmp_path), check=False)
+    text = (ROOT / "experiments" / "tool-router" / "pod_kill.yaml").read_text()
+    path = tmp_path / "pod_kill.yaml"
+    path.write_text(text.replace("phases: {", "phases: {settle: 3s, "))
+    done = harness("run", str(path), "--runs", str(tmp_path / "runs"), check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"{NS}/{incomplete}" in " ".join(done.stdout.split())
-    (run,) = tmp_path.iterdir()
+    (run,) = (tmp_path / "runs").iterdir()
     seen = [event["type"] for event in events(run)]
     assert "run.end" in seen
     assert "fault.injecting" not in seen

@@ -1,4 +1,4 @@
-"""What does not hold before any fault cannot be blamed on one: the baseline is asked the same promises, with a margin."""
+"""What does not hold before any fault is no fault's doing: the baseline is asked the same promises, with a margin."""
 
 from __future__ import annotations
 
