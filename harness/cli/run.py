@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import options
+
+if TYPE_CHECKING:
+    from harness.model.experiment import Experiment
 
 
 @click.command("run")
@@ -15,6 +20,13 @@ from harness.cli import options
 @options.one_set
 @click.option("--seed", type=int, help="Seed for targets and load; printed when not given.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Run all of them N times, in rounds, so that two runs of one are no neighbours; ends with verdicts counted.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print verdicts only.")
 @options.runs
 @options.cluster
@@ -23,35 +35,60 @@ def command(
     only: str | None,
     seed: int | None,
     dry_run: bool,
+    repeat: int,
     quiet: bool,
     runs: Path,
     context: str | None,
     kubeconfig: Path | None,
 ) -> None:
-    """Run experiments one after another; the exit code is that of the worst."""
+    """Run experiments one after another; the exit code is that of the worst.
+
+    Each gets its own chance: what an experiment could not do is said and counted, and the next one begins. Only one
+    that left something broken, or an interruption, ends the set.
+    """
     from harness.cli import documents
     from harness.engine import run
     from harness.engine.options import Options
-    from harness.errors import InjectionFailed
-    from harness.model.verdict import Verdict, worst
+    from harness.errors import Exit
+    from harness.model.verdict import worst
+    from harness.nightly import repeats, sets
 
+    if dry_run and repeat > 1:
+        raise click.UsageError("--repeat counts verdicts, and --dry-run gives none.")
     experiments = documents.load(files, only=only)
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)
+    if dry_run:
+        sys.exit(worst(_plans(experiments, lambda experiment: run.dry_run(experiment, chosen))))
+    for line in sets.foreword(len(experiments) * repeat):
+        click.echo(line, err=True)
     codes: list[int] = []
-    for experiment in experiments:
-        if dry_run:
-            click.echo(run.dry_run(experiment, chosen))
-            codes.append(0)
-            continue
-        try:
-            outcome = run.run(experiment, chosen)
-        except InjectionFailed as error:  # refused before anything was touched; the next one may fare better
-            click.echo(f"error: {error}", err=True)
-            codes.append(int(error.exit))
-            continue
-        click.echo(outcome.text)
-        codes.append(outcome.exit)
-        if outcome.verdict is Verdict.DIRTY or outcome.exit == 130:
-            break
+    ended: list[tuple[str, str, bool]] = []
+    try:
+        for result in sets.walk(experiments * repeat, chosen):
+            if result.outcome:
+                click.echo(result.outcome.text)
+            else:
+                click.echo(f"error: {result.error}", err=True)
+            codes.append(result.code)
+            if repeat > 1:
+                ended.append((result.experiment.name, result.verdict, result.right))
+    except KeyboardInterrupt:
+        codes.append(int(Exit.INTERRUPTED))
+    if ended:
+        click.echo("\n".join(["", *repeats.table(repeats.count(ended))]))
     sys.exit(worst(codes))
+
+
+def _plans(experiments: Sequence[Experiment], plan: Callable[[Experiment], str]) -> Iterator[int]:
+    """Print each plan, or why there is none, and give the exit codes."""
+    from harness.errors import Exit, HarnessError
+
+    for experiment in experiments:
+        try:
+            click.echo(plan(experiment))
+        except HarnessError as error:
+            click.echo(f"error: {error}", err=True)
+            yield int(error.exit)
+        else:
+            yield int(Exit.PASS)

@@ -29,6 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chaos-set", metavar="SET", help="run only the experiments of this set, such as local or nightly")
     group.addoption("--chaos-seed", metavar="N", type=int, help="seed of target choice and load, to replay a run")
     group.addoption(
+        "--chaos-repeat",
+        metavar="N",
+        type=_times,
+        default=1,
+        help="run each experiment document N times, in rounds, so that two runs of one are no neighbours; the session"
+        " ends with verdicts counted (default: 1)",
+    )
+    group.addoption(
         "--chaos-runs", metavar="DIR", type=Path, default=Path("runs"), help="where runs are written (default: runs)"
     )
     group.addoption("--chaos-dry-run", action="store_true", help="show what would be touched, and touch nothing")
@@ -38,6 +46,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="fail",
         help="what an INCONCLUSIVE run is (default: fail)",
     )
+
+
+def _times(text: str) -> int:
+    import argparse
+
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; write 1 or more")
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,7 +21,7 @@ from harness.pytest_plugin import session, spread
 
 
 class ExperimentFile(pytest.File):
-    """One document: one experiment."""
+    """One document: one experiment, as often as it is asked for."""
 
     def collect(self) -> Iterable[ExperimentItem]:
         """Read the document; what is wrong in it is a collection error without a traceback."""
@@ -32,18 +32,21 @@ class ExperimentFile(pytest.File):
         except UsageError as error:
             state.note(error)
             raise self.CollectError(str(error)) from None
-        item: ExperimentItem = ExperimentItem.from_parent(self, name=self.path.stem, experiment=experiment)
-        state.sets[item.nodeid] = experiment.sets
         state.remark(document.unpromised(experiment))
-        yield item
+        times = self.config.getoption("chaos_repeat")
+        for turn in range(1, times + 1):
+            name = f"{self.path.stem}[{turn}]" if times > 1 else self.path.stem
+            item: ExperimentItem = ExperimentItem.from_parent(self, name=name, experiment=experiment, turn=turn)
+            state.sets[item.nodeid] = experiment.sets
+            yield item
 
 
 class ExperimentItem(pytest.Item):
     """One experiment, run on the cluster that the options name."""
 
-    def __init__(self, *, experiment: Experiment, **rest: Any) -> None:
+    def __init__(self, *, experiment: Experiment, turn: int = 1, **rest: Any) -> None:
         super().__init__(**rest)
-        self.experiment = experiment
+        self.experiment, self.turn = experiment, turn
         self.outcome: Outcome | None = None
         self.add_marker("chaos")
         self.extra_keyword_matches.update(experiment.tags)
@@ -57,6 +60,7 @@ class ExperimentItem(pytest.Item):
             if options.dry_run:
                 state.plans.append(run.dry_run(self.experiment, options))
             else:
+                state.begun.append(self.experiment.name)
                 self.outcome = run.run(self.experiment, options)
         if self.outcome is None:
             pytest.skip("dry run: nothing was touched")

@@ -39,12 +39,14 @@ def of(config: pytest.Config) -> Session:
 class Session:
     """The experiments of one pytest session.
 
-    By node: `asked` holds the outcomes whose verdict a test asked for, `blamed` the codes of tests that failed,
-    `told` the nodes whose set-up or tear-down has failed and is counted, `lines` what a run said since the last report.
+    `begun` names a document's experiment each time its turn comes. By node: `asked` holds the outcomes whose verdict a
+    test asked for, `blamed` the codes of tests that failed, `told` the nodes whose set-up or tear-down has failed and
+    is counted, `lines` what a run said since the last report.
     """
 
     config: pytest.Config
     sets: dict[str, frozenset[str]] = field(default_factory=dict)
+    begun: list[str] = field(default_factory=list)
     ran: list[Ran] = field(default_factory=list)
     plans: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
@@ -123,7 +125,9 @@ class Session:
             item.session.shouldstop = f"{name} was interrupted and undone"
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the experiments of the chosen set; raises UsageError for a set that there is not."""
+        """Put repeats into rounds and keep the chosen set; raises UsageError for one that there is not."""
+        # All that runs once stays where it is, in the first round.
+        items.sort(key=lambda item: getattr(item, "turn", 1))
         chosen = self.config.getoption("chaos_set")
         if chosen is None or not self.sets:
             return
@@ -198,3 +202,5 @@ class Session:
         for remark in self.remarks:
             terminalreporter.write_line(remark)
         summary.write(terminalreporter, self.ran, self.plans, self.config.getoption("chaos_set"))
+        if self.config.getoption("chaos_repeat") > 1:
+            summary.tally(terminalreporter, self.ran, self.begun)

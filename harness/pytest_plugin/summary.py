@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import shorten
@@ -54,6 +55,19 @@ def write(reporter: pytest.TerminalReporter, ran: Sequence[Ran], plans: Sequence
     took = f"{phases:.1f} s of phases + {overhead:.1f} s overhead"
     reporter.write_line(f"{name}: {verdicts}, {right} as declared, {took}")
     reporter.write_line(f"reports: {ran[0].outcome.dir.parent}/<run>/index.html")
+
+
+def tally(reporter: pytest.TerminalReporter, ran: Sequence[Ran], begun: Sequence[str]) -> None:
+    """Write how often each document came to which verdict; `begun` names one for each of its turns."""
+    from harness.nightly import repeats
+
+    if not begun:
+        return
+    ended = [(one.name, str(one.outcome.verdict), one.outcome.right) for one in ran if one.name in begun]
+    lost = Counter(begun) - Counter(name for name, _, _ in ended)
+    reporter.write_line("")
+    for line in repeats.table(repeats.count([*ended, *((name, repeats.NONE, False) for name in lost.elements())])):
+        reporter.write_line(line)
 
 
 def _line(one: Ran, width: int) -> str:

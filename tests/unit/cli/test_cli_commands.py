@@ -7,20 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from harness.cli import COMMANDS, explain
-from harness.cli.run import command as run_command
-from harness.engine import run
-from harness.engine.options import Options
-from harness.errors import Exit, InjectionFailed
+from harness.errors import Exit
 from harness.model.catalogue import FAULTS, OBJECTIVES
-from harness.model.experiment import Experiment
-from harness.model.verdict import Verdict
 
 EXPERIMENT = """\
 title: One pod is deleted
@@ -230,24 +223,6 @@ def test_a_run_whose_output_cannot_be_written_goes_on_and_keeps_its_code(
     code, said = onto_a_full_disk(sys.executable, "-c", RUN, "a.yaml", "b.yaml")
     assert (code, said.splitlines()[-1][:6]) == (2, "error:")
     assert len((tmp_path / "ran").read_text().split()) == 2
-
-
-@pytest.mark.parametrize(("second", "code"), [(Verdict.PASS, 2), (Verdict.DEVIATED, 1)])
-def test_a_target_that_would_not_be_back_in_time_costs_its_own_experiment_only(
-    second: Verdict, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a.yaml", "b.yaml"):
-        write(tmp_path / name)
-
-    def stand_in(experiment: Experiment, _: Options) -> SimpleNamespace:
-        if experiment.path.stem == "a":
-            raise InjectionFailed("only after about 80 s")
-        return SimpleNamespace(text=f"VERDICT {experiment.path.stem}", exit=int(second.exit), verdict=second)
-
-    monkeypatch.setattr(run, "run", stand_in)
-    done = CliRunner().invoke(run_command, [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")])
-    assert (done.exit_code, done.stdout) == (code, "VERDICT b\n")
-    assert "only after about 80 s" in done.stderr
 
 
 KNOWN = ["pod_kill", "availability", "dirty", "6", "RunInProgress", "load", "evidence", "hypothesis"]

@@ -1,0 +1,154 @@
+"""`harness run` of several experiments: each gets its own chance, and the worst is what the command ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cli.run import command
+from harness.engine import run
+from harness.engine.options import Options, Outcome
+from harness.errors import (
+    AbortTriggered,
+    ApiError,
+    ClusterUnreachable,
+    HarnessError,
+    InjectionFailed,
+    ObservationFailed,
+    PreconditionFailed,
+    RunInProgress,
+    UsageError,
+)
+from harness.model.experiment import Experiment
+from harness.model.verdict import Verdict
+from tests.unit.cli.test_cli_commands import write
+
+Ending = Verdict | BaseException | int
+Door = Callable[..., list[str]]
+
+
+@pytest.fixture
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """Answer the engine's door with what each experiment ends in, one ending after the other; gives the calls seen."""
+    monkeypatch.chdir(tmp_path)
+
+    def answer(**endings: Ending | list[Ending]) -> list[str]:
+        calls: list[str] = []
+        each: dict[str, Iterator[Ending]] = {}
+        for name, ending in endings.items():
+            write(tmp_path / f"{name}.yaml")
+            each[name] = iter(ending if isinstance(ending, list) else [ending])
+
+        def stand_in(experiment: Experiment, options: Options) -> Outcome:
+            name = experiment.path.stem
+            calls.append(name)
+            found = next(each[name])
+            if isinstance(found, BaseException):
+                raise found
+            verdict, code = (found, int(found.exit)) if isinstance(found, Verdict) else (Verdict.ABORTED, found)
+            right = verdict is Verdict.PASS
+            return Outcome(verdict, code, right, f"run-{name}", options.runs, f"VERDICT {verdict} of {name}", 1.0, 0.1)
+
+        monkeypatch.setattr(run, "run", stand_in)
+        return calls
+
+    return answer
+
+
+def go(*words: str) -> Result:
+    return CliRunner().invoke(command, words)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("3 pods wanted, 2 exist"), 4),
+        (PreconditionFailed("the lever is on"), 4),
+        (ClusterUnreachable("no answer"), 4),
+        (RunInProgress("another run goes on"), 4),
+        (InjectionFailed("only after about 80 s"), 2),
+        (ObservationFailed("no data"), 2),
+        (AbortTriggered("the lease was lost"), 3),
+        (ApiError(403, "Forbidden", "no right"), 7),
+    ],
+)
+def test_an_error_of_one_experiment_is_said_and_counted_and_the_next_one_runs(
+    error: HarnessError, code: int, door: Door
+) -> None:
+    calls = door(a=error, b=Verdict.PASS)
+    done = go("a.yaml", "b.yaml")
+    assert (done.exit_code, done.stdout, calls) == (code, "VERDICT PASS of b\n", ["a", "b"])
+    assert f"error: {error}" in done.stderr
+
+
+def test_an_error_never_hides_a_worse_end(door: Door) -> None:
+    door(a=Verdict.DEVIATED, b=InjectionFailed("too late"), c=Verdict.PASS)
+    assert go("a.yaml", "b.yaml", "c.yaml").exit_code == 1
+
+
+def test_the_second_half_of_the_set_is_not_lost_behind_an_error_in_the_middle(door: Door) -> None:
+    calls = door(a=Verdict.PASS, b=UsageError("no pod"), c=Verdict.INCONCLUSIVE, d=Verdict.DEVIATED)
+    assert go("a.yaml", "b.yaml", "c.yaml", "d.yaml").exit_code == 4
+    assert calls == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(("ending", "code"), [(Verdict.DIRTY, 6), (130, 130)])
+def test_what_is_still_broken_or_a_persons_wish_ends_the_set(ending: Ending, code: int, door: Door) -> None:
+    calls = door(a=ending, b=Verdict.PASS)
+    assert go("a.yaml", "b.yaml").exit_code == code
+    assert calls == ["a"]
+
+
+def test_repeats_run_in_rounds_and_end_with_the_verdicts_counted(door: Door) -> None:
+    calls = door(a=[Verdict.PASS] * 3, b=[Verdict.PASS, Verdict.DEVIATED, UsageError("no pod")])
+    done = go("a.yaml", "b.yaml", "--repeat", "3")
+    folder = Path.cwd().name
+    assert calls == ["a", "b", "a", "b", "a", "b"]
+    assert done.exit_code == 4
+    table = [line.split("  ") for line in done.stdout.partition("\n\n")[2].splitlines()]
+    assert [[cell.strip() for cell in line if cell.strip()] for line in table] == [
+        ["experiment", "runs", "verdicts", "as declared", "flip rate", "95 % interval"],
+        [f"{folder}/a", "3", "3 PASS", "3 of 3", "0.0 %", "0.0 to 56.1 %"],
+        [f"{folder}/b", "3", "1 PASS, 1 DEVIATED, 1 no verdict", "1 of 3", "66.7 %", "20.8 to 93.9 %"],
+        ["all", "6", "4 PASS, 1 DEVIATED, 1 no verdict", "4 of 6", "33.3 %", "9.7 to 70.0 %"],
+    ]
+
+
+@pytest.mark.parametrize("ending", [130, KeyboardInterrupt()])
+def test_an_interrupted_repeat_counts_what_it_has(ending: Ending, door: Door) -> None:
+    door(a=[Verdict.PASS, ending])
+    done = go("a.yaml", "--repeat", "5")
+    assert done.exit_code == 130
+    assert "1 PASS" in done.stdout.splitlines()[-1]
+
+
+def test_a_single_round_prints_no_table(door: Door) -> None:
+    door(a=Verdict.PASS, b=Verdict.PASS)
+    assert go("a.yaml", "b.yaml").stdout == "VERDICT PASS of a\nVERDICT PASS of b\n"
+
+
+@pytest.mark.parametrize("words", [["--repeat", "0"], ["--repeat", "2", "--dry-run"]])
+def test_a_repeat_that_counts_nothing_is_refused(words: list[str], door: Door) -> None:
+    calls = door(a=Verdict.PASS)
+    assert CliRunner().invoke(command, ["a.yaml", *words], standalone_mode=False).exception
+    assert calls == []
+
+
+def test_a_plan_that_cannot_be_made_costs_its_own_experiment_only(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    door(a=Verdict.PASS, b=Verdict.PASS)
+
+    def plan(experiment: Experiment, _: Options) -> str:
+        if experiment.path.stem == "a":
+            raise UsageError("no pod")
+        return "plan of b"
+
+    monkeypatch.setattr(run, "dry_run", plan)
+    done = go("a.yaml", "b.yaml", "--dry-run")
+    assert (done.exit_code, done.stdout, done.stderr.splitlines(keepends=True)[-1]) == (
+        4,
+        "plan of b\n",
+        "error: no pod\n",
+    )
