@@ -6,6 +6,7 @@ would be blamed on this run's fault. One look costs a few requests; it is repeat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -161,12 +162,13 @@ async def _pods(session: Session, namespace: str) -> list[str]:
 
 
 async def _breakers(session: Session) -> list[str]:
-    """Name callers' breakers that are not closed and that this run's load meets."""
+    """Count callers' breakers that are not closed and that this run's load meets."""
     found = await metrics.vector(BREAKERS, session) or []
     if found and session.journal.now() - session.load_from > ASKED_SECONDS:
         asked = {_caller(series) for series in await metrics.vector(ASKED, session) or []}
         found = [series for series in found if _caller(series) in asked]
-    return [f"the breaker of {pod} towards {dependency} is not closed" for pod, dependency in map(_caller, found)]
+    towards = Counter(dependency for _, dependency in map(_caller, found))
+    return [f"{count} of the callers' breakers towards {name} not closed" for name, count in towards.items()]
 
 
 def _caller(series: Object) -> tuple[str, str]:

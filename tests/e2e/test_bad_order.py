@@ -27,7 +27,7 @@ SET_SECONDS = 600
 def seen(runs: Path) -> dict[str, dict[str, Any]]:
     """Give each experiment's events so far, the last of each type."""
     found: dict[str, dict[str, Any]] = {}
-    for directory in sorted(runs.glob("*")):
+    for directory in sorted(path.parent for path in runs.glob("*/journal.jsonl")):
         last = {str(event["type"]): event for event in events(directory)}
         if "run.start" in last:
             found[last["run.start"]["data"]["experiment"]] = last
@@ -58,15 +58,15 @@ def test_after_experiments_that_end_badly_the_others_give_the_verdict_they_give_
     documents = [Path(__file__).parent / "documents" / "bad_order" / f"{name}.yaml" for name in BAD]
     documents += [ROOT / "experiments" / f"{name}.yaml" for name in GOOD]
     over = threading.Event()
-    helper = threading.Thread(target=spoil, args=(cluster, tmp_path, over))
+    helper = threading.Thread(target=spoil, args=(cluster, tmp_path / "runs", over))
     helper.start()
     try:
-        argv = [*HARNESS, "run", *map(str, documents), "--seed", "7", "--runs", str(tmp_path)]
+        argv = [*HARNESS, "run", *map(str, documents), "--seed", "7", "--runs", str(tmp_path / "runs")]
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=SET_SECONDS)
     finally:
         over.set()
         helper.join()
-    found = {name: last["verdict"]["data"]["verdict"] for name, last in seen(tmp_path).items()}
+    found = {name: last["verdict"]["data"]["verdict"] for name, last in seen(tmp_path / "runs").items()}
     assert found == EXPECTED, done.stdout + done.stderr
     assert done.returncode == 1
     assert "target deleted between plan and inject" in " ".join(done.stdout.split())

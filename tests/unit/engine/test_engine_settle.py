@@ -134,7 +134,7 @@ OPEN = [{"metric": {"pod": "o-1", "dependency": "router"}, "value": [0, "2"]}]
 async def test_a_breaker_that_is_open_and_a_host_that_is_ejected_are_waited_for(told, series):
     series[settle.BREAKERS], series[settle.EJECTED] = OPEN, [{"metric": {}, "value": [0, "2"]}]
     assert await told(Cluster()) == [
-        "the breaker of o-1 towards router is not closed",
+        "1 of the callers' breakers towards router not closed",
         "the gateway ejects 2 hosts",
     ]
 
