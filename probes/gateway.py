@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from harness.errors import ObservationFailed
 from harness.probes import http, prometheus, settings
 
 # Envoy tells nothing of a gauge that it never set: a gateway that is seen and is silent about it has ejected nobody.
 EJECTED = "sum(envoy_cluster_outlier_detection_ejections_active) or 0 * sum(envoy_cluster_membership_total)"
-SCRAPE_SECONDS = 2.0
 
 
 def status(
@@ -23,16 +20,9 @@ def status(
     return http.status(address, host=settings.gateway_host(host), timeout=timeout)
 
 
-def ejected(wait: float = 0.0, configuration: settings.Settings = None) -> int:
-    """Return how many hosts the gateway has ejected for their errors; with `wait`, when there is none any more.
-
-    `wait` is in seconds; after it whatever is left is returned. Raises ObservationFailed when nobody can say.
-    """
-    until = time.monotonic() + wait
-    while True:
-        found = prometheus.value(EJECTED, configuration)
-        if found is None:
-            raise ObservationFailed("nobody counts the gateway's ejections", where=EJECTED, hint="harness doctor")
-        if found == 0 or time.monotonic() >= until:
-            return int(found)
-        time.sleep(SCRAPE_SECONDS)
+def ejected(configuration: settings.Settings = None) -> int:
+    """Return how many hosts the gateway has ejected for their errors; raises ObservationFailed when nobody can say."""
+    found = prometheus.value(EJECTED, configuration)
+    if found is None:
+        raise ObservationFailed("nobody counts the gateway's ejections", where=EJECTED, hint="harness doctor")
+    return int(found)

@@ -16,7 +16,7 @@ PROBES = [
     ("probes.nodes", "schedulable_nodes", {"selector": "zone=a"}),
     ("probes.budget", "allowed_disruptions", {"namespace": "prod", "name": "api-pdb"}),
     ("probes.gateway", "status", {"url": "http://127.0.0.1:1"}),
-    ("probes.gateway", "ejected", {"wait": 0}),
+    ("probes.gateway", "ejected", {}),
     ("probes.breaker", "state", {"dependency": "registry"}),
     ("probes.breaker", "open_breakers", {"dependency": "registry"}),
     ("probes.slo", "availability", {"window": "10s"}),

@@ -155,4 +155,4 @@ def test_the_ejected_hosts_are_counted(prometheus: Any, text: str) -> None:
 def test_ejections_that_nobody_counts_are_an_error_and_not_0(prometheus: Any) -> None:
     prometheus.samples()
     with pytest.raises(ObservationFailed, match="nobody counts"):
-        gateway.ejected(wait=60)
+        gateway.ejected()
