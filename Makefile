@@ -6,7 +6,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e bench lock
+.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e bench repeat lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,13 @@ e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, eve
 bench: $(STAMP) ## This harness beside Chaos Toolkit on the same pod kill
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench
+
+N    ?= 10
+BUSY ?= 0,1
+
+repeat: $(STAMP) ## The local set N times, quiet and with cores kept busy: N=10 BUSY=0,1; docs/repeatability.md
+	@$(BIN)/harness up
+	@$(BIN)/python -m bench.repeat --rounds $(N) --busy $(BUSY) --runs $(RUNS)
 
 lock: ## Write requirements.lock anew: exact versions, hashes, markers for every Python, no address
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
