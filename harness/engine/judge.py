@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import REGISTRY, evidence, hypothesis
+from harness.checkers import REGISTRY, evidence, hypothesis, machine
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, Sample, fault_window
@@ -83,7 +83,7 @@ def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> 
     # A fault by itself is a plain action: it is performed, not judged. A load is there to be judged.
     if not experiment.objectives and not experiment.probes and (experiment.load or not seen.faults):
         asked.append(Finding("promise", State.UNKNOWN, "nothing was promised"))
-    return asked + breaches(seen, events)
+    return [*asked, *breaches(seen, events), machine.check(seen)]
 
 
 def breaches(seen: History, events: Sequence[Event]) -> list[Finding]:

@@ -18,7 +18,19 @@ from typing import Any
 import anyio
 
 from harness import __version__
-from harness.engine import abort, activities, contexts, ending, method, observe, permission, plan, steady, traffic
+from harness.engine import (
+    abort,
+    activities,
+    contexts,
+    ending,
+    machine,
+    method,
+    observe,
+    permission,
+    plan,
+    steady,
+    traffic,
+)
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.options import Options, Outcome
 from harness.engine.session import Session
@@ -146,6 +158,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
     start(abort.on_lost_lease, session.abort, session.lease, session.say)
     start(abort.on_lever, session.abort, session.kube)
+    start(machine.watch, session)
     if session.keeper:
         start(abort.on_lost_keeper, session.abort, session.keeper)
     for plural in ("faults", "nodefaults"):
