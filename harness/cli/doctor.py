@@ -30,7 +30,8 @@ def command(output: str, context: str | None, kubeconfig: Path | None) -> None:
             if check.group != group:
                 group = check.group
                 click.echo(group)
-            click.echo(f"  {'v' if check.ok else 'x'} {check.name:<24} {check.said}")
-            if not check.ok and check.hint:
-                click.echo(f"    fix: {check.hint}")
+            sign = ("!" if check.warning else "v") if check.ok else "x"
+            click.echo(f"  {sign} {check.name:<24} {check.said}")
+            if check.hint and sign != "v":
+                click.echo(f"    {'hint' if check.ok else 'fix'}: {check.hint}")
     sys.exit(Exit.PASS if all(check.ok for check in checks) else Exit.USAGE)

@@ -10,35 +10,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 
-from harness.cluster import daemon, docker
+from harness.cluster import daemon, docker, machine
 from harness.cluster.cache import cache_dir
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lease, lever, metrics, plan, traffic
 from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
 from harness.faults import resource
-from harness.keeper import client
+from harness.keeper import client, container
+from harness.model.units import rounded
 
 PERMIT = "grant in a ClusterRole what `harness plan --role FILE` prints; what only other faults need may stay missing"
 FREE_GIB = 10
+LOAD_SECONDS = 1.0
+BUSY = (
+    f"less than {rounded(machine.ENOUGH_IDLE)} is idle: end what takes it, or wait until the cluster is at rest; "
+    "promises that a busy machine breaks are INCONCLUSIVE"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor: what was looked at, whether it is well, and what mends it."""
+    """One line of the doctor: what was looked at, whether it is well, and what mends it.
+
+    A warning keeps nobody from running.
+    """
 
     group: str
     name: str
     ok: bool
     said: str = ""
     hint: str = ""
+    warning: bool = False
 
 
 async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
     """Look at this machine, then at the cluster; nothing is changed."""
-    checks = [*_machine()]
+    checks = [*_machine(), await _load()]
     try:
         kube, cluster = contexts.connect(kubeconfig, context)
     except HarnessError as error:
@@ -70,6 +81,12 @@ def _machine() -> Iterable[Check]:
     yield Check(
         "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
     )
+
+
+async def _load() -> Check:
+    """Say how much of this machine is idle and who has the rest: what runs here shares it."""
+    found = await anyio.to_thread.run_sync(machine.look, LOAD_SECONDS, [container.NAME])
+    return Check("machine", "machine load", True, str(found), BUSY, warning=found.busy)
 
 
 def _existing(path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from harness import report
+from harness.checkers import machine
 from harness.engine import judge, metrics
 from harness.engine.options import Outcome
 from harness.engine.session import Session
@@ -20,7 +21,7 @@ async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdic
     events = reader.read(session.directory)
     seen = judge.history(events, operations.read(session.directory))
     # Of a run that touched nothing no promise can be judged; why it did not begin is all there is to say.
-    findings = judge.findings(session.experiment, seen, events) if session.begun else []
+    findings = judge.findings(session.experiment, seen, events) if session.begun else [machine.check(seen)]
     if failure:
         never = "" if session.begun else "never begun: "
         findings.append(

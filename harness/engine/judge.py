@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import BEFORE, REGISTRY, census, evidence, hypothesis
+from harness.checkers import BEFORE, REGISTRY, census, evidence, hypothesis, machine
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, Sample, fault_window
@@ -87,7 +87,7 @@ def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> 
     # A fault by itself is a plain action: it is performed, not judged. A load is there to be judged.
     if not experiment.objectives and not experiment.probes and (experiment.load or not seen.faults):
         asked.append(Finding("promise", State.UNKNOWN, "nothing was promised"))
-    return asked + breaches(seen, events)
+    return [*asked, *breaches(seen, events), machine.check(seen)]
 
 
 def baseline(experiment: Experiment, seen: History) -> list[str]:
@@ -106,7 +106,8 @@ def baseline(experiment: Experiment, seen: History) -> list[str]:
         for one in experiment.objectives
         if one.checker in BEFORE
     ]
-    return [f"{checker}: {why}" for checker, why in promises if why]
+    found = [f"{checker}: {why}" for checker, why in promises if why]
+    return found + ([full] if (full := machine.saturated(seen)) else [])
 
 
 def breaches(seen: History, events: Sequence[Event]) -> list[Finding]:

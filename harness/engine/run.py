@@ -24,6 +24,7 @@ from harness.engine import (
     contexts,
     ending,
     judge,
+    machine,
     method,
     observe,
     permission,
@@ -159,6 +160,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
     start(abort.on_lost_lease, session.abort, session.lease, session.say)
     start(abort.on_lever, session.abort, session.kube)
+    start(machine.watch, session)
     if session.keeper:
         start(abort.on_lost_keeper, session.abort, session.keeper)
     for plural in ("faults", "nodefaults"):

@@ -111,6 +111,11 @@ def percent(value: float) -> str:
     return f"{whole}.{rest[:2]}{rest[2:].rstrip('0')} %" if rest.strip("0") else f"{whole} %"
 
 
+def rounded(share: float) -> str:
+    """Show a share whose digits mean nothing as whole per cent."""
+    return f"{share * 100:.0f} %"
+
+
 def apart(value: float, limit: float | None, digits: int = 0) -> str:
     """Show a number with at least so many decimals, and with as many more as tell it from a limit."""
     while limit is not None and value != limit and digits < 6 and f"{value:.{digits}f}" == f"{limit:.{digits}f}":

@@ -26,11 +26,12 @@ class Verdict(enum.StrEnum):
 
 
 class State(enum.StrEnum):
-    """What one checker says of one objective."""
+    """What one checker says of one objective; NOTED is a fact beside the promises, and decides nothing."""
 
     HELD = "held"
     BROKEN = "broken"
     UNKNOWN = "unknown"
+    NOTED = "noted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ WORST_FIRST = (
 
 def fold(findings: Iterable[Finding], *, undone: bool, aborted: bool) -> Verdict:
     """Return the verdict of a run; no finding at all is never a pass."""
-    states = [finding.state for finding in findings]
+    states = [finding.state for finding in findings if finding.state is not State.NOTED]
     if not undone:
         return Verdict.DIRTY
     if State.BROKEN in states:

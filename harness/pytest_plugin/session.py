@@ -141,6 +141,16 @@ class Session:
         self.config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
 
+    def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
+        """Warn before minutes are spent on a machine that is too busy for a verdict."""
+        option = self.config.getoption
+        if option("collectonly") or option("chaos_dry_run") or not any(item.nodeid in self.sets for item in items):
+            return []
+        from harness.cluster import machine
+
+        warning = machine.warning()
+        return [f"! {warning}"] if warning else []
+
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell a person's Ctrl-C from a session that stopped by itself."""
         self.interrupted |= excinfo.type is KeyboardInterrupt

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from harness.model.units import percent, seconds
-from harness.report import timeline, words
+from harness.report import machine, timeline, words
 from harness.report.inert import brief
 from harness.report.values import View
 
@@ -46,6 +46,7 @@ def describe(view: View) -> str:
         told.append(f"The fault window lasted from {view.window[0]:.1f} s to {view.window[1]:.1f} s.")
     told += [f"{fault.kind} on {fault.victim}: {words.fault_state(fault)}." for fault in view.faults]
     told += [f"{mark.title} at {mark.time:.1f} s." for mark in view.aborts]
+    told += [f"From {one.start:.1f} s to {one.end:.1f} s {machine.told(one)}." for one in view.machine if one.starved]
     seen = [bucket for bucket in view.buckets if bucket.availability is not None]
     if seen:
         worst = min(seen, key=lambda bucket: bucket.availability or 0.0)

@@ -15,7 +15,7 @@ from harness.report.values import View
 from harness.report.view import build
 
 MOST_BYTES = 900 * 1024
-STATES = {State.HELD: "✅ held", State.BROKEN: "❌ broken", State.UNKNOWN: "❔ unknown"}
+STATES = {State.HELD: "✅ held", State.BROKEN: "❌ broken", State.UNKNOWN: "❔ unknown", State.NOTED: "ℹ️ noted"}
 SIGNS = {"v": "✅", "x": "❌", "?": "❔", "!": "⛔"}
 # The dot after www, too: it alone makes a link.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|~$@<>&:]|(?<=www)\.)", re.I)

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from harness.checkers import census
-from harness.model.history import Operation
+from harness.checkers.machine import Reading, readings
+from harness.model.history import History, Operation, Sample
 from harness.report.values import Bucket, Track
 
 MOST_BUCKETS = 600
@@ -76,6 +77,16 @@ def tracks(samples: Iterable[tuple[float, Mapping[str, Any]]], prefix: str, end:
         if (desired := _number(labels.get("desired"))) is not None:
             wanted[name] = desired
     return tuple(Track(name, _steps(_with_silence(values[name], end)), wanted.get(name)) for name in sorted(values))
+
+
+def machine(samples: Iterable[tuple[float, Mapping[str, Any]]], end: float) -> tuple[Reading, ...]:
+    """Collect the readings of the machine; none where it was never in sight."""
+    found = [
+        Sample(time, str(data.get("series", "")), _number(data.get("value")), data.get("labels") or {})
+        for time, data in samples
+    ]
+    seen = readings(History(0.0, end, None, samples=found))
+    return tuple(seen) if any(reading.idle is not None for reading in seen) else ()
 
 
 def _with_silence(found: list[Value], end: float) -> list[Value]:

@@ -11,7 +11,7 @@ from harness.report import words
 from harness.report.values import View
 
 Paint = Callable[[str, str], str]
-COLORS = {"v": "32", "x": "31", "?": "33", "!": "35"}
+COLORS = {"v": "32", "x": "31", "?": "33", "!": "35", "i": "36"}
 HEADERS = ("target", "baseline", "in fault", "recovery")
 SUMMARY_LEAST = 36
 CELL_LEAST = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.model.units import percent, seconds
-from harness.report import axis, words
+from harness.report import axis, machine, words
 from harness.report.axis import Scale
 from harness.report.drawing import LEFT, LETTER, RIGHT, Drawing, Path, Rect, Text
 from harness.report.inert import brief
@@ -31,6 +31,7 @@ def lay_out(view: View) -> Drawing:
     if view.buckets:
         _availability(drawing, view)
         _latency(drawing, view)
+    machine.lane(drawing, view.machine)
     _grid(drawing, view, begin)
     return drawing
 

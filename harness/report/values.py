@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.checkers.machine import Reading
 from harness.model.verdict import Finding, State
 
 UNFINISHED = "unfinished"
@@ -143,6 +144,7 @@ class View:
     gaps: tuple[tuple[float, float], ...] = ()
     ready: tuple[Track, ...] = ()
     breakers: tuple[Track, ...] = ()
+    machine: tuple[Reading, ...] = ()
     evictions: tuple[Data, ...] = ()
     kubernetes: tuple[Mark, ...] = ()
     aborts: tuple[Mark, ...] = ()
@@ -156,8 +158,9 @@ class View:
 
     @property
     def objectives(self) -> tuple[Finding, ...]:
-        """Give the findings on promises; the evidence and the run's own errors stand apart from them."""
-        return tuple(finding for finding in self.findings if finding.checker not in ("evidence", "run"))
+        """Give the findings on promises; evidence, the run's own errors and what is only noted stand apart."""
+        promises = (finding for finding in self.findings if finding.checker not in ("evidence", "run"))
+        return tuple(finding for finding in promises if finding.state is not State.NOTED)
 
     @property
     def broken(self) -> int:

@@ -60,6 +60,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         gaps=series.gaps(operations, seconds, span) if buckets else (),
         ready=tuple(track for track in series.tracks(samples, "ready/", end) if _eventful(track.points, track.wanted)),
         breakers=series.tracks(samples, "breaker/", end),
+        machine=series.machine(samples, end),
         evictions=tuple({"time": event.t, **event.data} for event in events if event.type == "eviction"),
         kubernetes=tuple(
             Mark(event.t, f"{event.data.get('kind')} {event.data.get('name')}: {event.data.get('reason')}",

@@ -9,11 +9,11 @@ from harness.model.units import seconds
 from harness.model.verdict import Finding, State, Verdict
 from harness.report.values import Fault, View
 
-GLYPHS = {State.HELD: "v", State.BROKEN: "x", State.UNKNOWN: "?"}
+GLYPHS = {State.HELD: "v", State.BROKEN: "x", State.UNKNOWN: "?", State.NOTED: "i"}
 VERDICT_GLYPHS = {
     Verdict.PASS: "v", Verdict.DEVIATED: "x", Verdict.DIRTY: "x", Verdict.ABORTED: "!", Verdict.INCONCLUSIVE: "?",
 }  # fmt: skip
-SIGNS = {"v": "✓", "x": "✗", "?": "?", "!": "!"}
+SIGNS = {"v": "✓", "x": "✗", "?": "?", "!": "!", "i": "i"}
 STATE_SIGNS = {state: SIGNS[letter] for state, letter in GLYPHS.items()}
 
 

@@ -45,6 +45,11 @@ class Worker:
     ) -> None:
         await self._kill()
 
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, while there is one."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
     async def call(
         self,
         activity: Mapping[str, Any],
