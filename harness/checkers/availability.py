@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.checkers import census
+from harness.checkers import census, machine, starvation
 from harness.checkers.census import MINIMUM
 from harness.model.history import History, Operation
 from harness.model.units import percent, seconds
@@ -15,8 +15,8 @@ from harness.model.verdict import Finding, State
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Compare the share of good operations in the window with `ratio`.
 
-    Broken means that the promise failed even if every operation that is missing had been good, held that it was kept
-    even if every one that nobody knows of had failed.
+    Broken means that the promise failed even if every operation that is missing, and every one that a starved machine
+    can have made fail, had been good; held that it was kept even if every one that nobody knows of had failed.
     """
     ratio = float(parameters["ratio"])
     target = f">= {percent(ratio)}"
@@ -37,7 +37,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "budget_spent": bad / ((1 - ratio) * seen) if ratio < 1 else None,
     }
     # The tolerance is of binary fractions (0.005 * 1000 is 5.000000000000004), not of the promise.
-    beyond, unseen = bad > (1 - ratio) * counted.expected + 1e-6, counted.unseen
+    excused = sum(map(starvation.excuse(history), (one for one in counted.inside if not one.ok)))
+    beyond, unseen = bad - excused > (1 - ratio) * counted.expected + 1e-6, counted.unseen
     if vain := census.unserved(counted.baseline):
         state, summary = State.UNKNOWN, vain
     elif enough and beyond:
@@ -46,7 +47,9 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     elif why:
         state, summary = State.UNKNOWN, why
     elif bad + unseen > (1 - ratio) * (seen + unseen) + 1e-6:
-        told = f"{bad} of {seen} failed and {unseen} were not seen"
+        told = f"{bad} of {seen} failed" + (f" and {unseen} were not seen" if unseen else "")
+        if excused:
+            told += f", {excused} for want of time: {machine.told(history, (counted.window[0], history.end))}"
         state, summary = State.UNKNOWN, f"{told}: nobody knows whether the promise was kept"
     else:
         state, summary = State.HELD, f"{bad} of {seen} failed" if bad else f"all {seen} served"

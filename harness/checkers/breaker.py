@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.checkers import series
+from harness.checkers import series, starvation
 from harness.checkers.series import LONGEST_SILENCE, Points
 from harness.model.history import History
 from harness.model.units import seconds
@@ -63,12 +63,13 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         return Finding("breaker", State.UNKNOWN, why, target, **columns)
     start, end = history.window
     unsampled = series.silence((time for points in states.values() for time, _ in points), start, end)
-    broken, unknown = _judge(history, parameters, callers)
+    broken, timed, unknown = _judge(history, parameters, callers)
     if unsampled > LONGEST_SILENCE:
         unknown = [f"no breaker was sampled for {seconds(unsampled)} of the window"]
     detail = {caller.pod or dependency: _detail(caller, history.window[0]) for caller in callers}
-    if broken:
-        return Finding("breaker", State.BROKEN, "; ".join(broken), target, **columns, detail=detail)
+    if broken or timed:
+        said = Finding("breaker", State.BROKEN, "; ".join([*broken, *timed]), target, **columns, detail=detail)
+        return said if broken else starvation.doubted(said, history, (start, history.end))
     if unknown:
         return Finding("breaker", State.UNKNOWN, "; ".join(unknown), target, **columns, detail=detail)
     again = ", closed again" if parameters.get("closes", True) else ""
@@ -104,11 +105,15 @@ def _caller(history: History, dependency: str, pod: str, states: Points, window:
     return Caller(pod, made, failed, silence, opened, was_closed, tried, last_not_closed, states[-1])
 
 
-def _judge(history: History, parameters: Mapping[str, Any], callers: list[Caller]) -> tuple[list[str], list[str]]:
+def _judge(
+    history: History, parameters: Mapping[str, Any], callers: list[Caller]
+) -> tuple[list[str], list[str], list[str]]:
+    """Say what is broken whatever the machine did, what is broken about time, and what is unknown."""
     assert history.window is not None
     start, end = history.window
     opened = [caller for caller in callers if caller.opened]
     broken: list[str] = []
+    timed: list[str] = []
     unknown = [f"{caller.pod} was not seen closed before it opened" for caller in opened if not caller.was_closed]
     unknown += [
         f"{caller.pod} was not sampled for {seconds(caller.silence)} of the window"
@@ -116,10 +121,10 @@ def _judge(history: History, parameters: Mapping[str, Any], callers: list[Caller
         if caller.silence > LONGEST_SILENCE and not caller.opened
     ]
     if not parameters.get("opens", True):
-        broken = [f"{caller.pod} opened" for caller in opened if caller.was_closed]
+        timed = [f"{caller.pod} opened" for caller in opened if caller.was_closed]
         if not any(caller.calls for caller in callers):
             unknown.append(f"no call was made towards {parameters['dependency']}")
-        return broken, unknown
+        return broken, timed, unknown
     within, threshold = float(parameters.get("within", 10.0)), float(parameters.get("threshold", 5))
     for caller in callers:
         pressed = caller.failed >= threshold and caller.failed >= FAILING * caller.calls
@@ -127,7 +132,7 @@ def _judge(history: History, parameters: Mapping[str, Any], callers: list[Caller
             broken.append(f"{caller.pod} never opened although {caller.failed:g} calls failed")
         elif caller.opened and caller.opened[0] - start > within:
             took = seconds(caller.opened[0] - start, beside=within)
-            broken.append(f"{caller.pod} opened only {took} after the injection")
+            timed.append(f"{caller.pod} opened only {took} after the injection")
     if not opened and not broken:
         most = max(callers, key=lambda caller: caller.failed)
         told = f"of {most.calls:g} calls of one caller at most {most.failed:g} failed"
@@ -146,18 +151,18 @@ def _judge(history: History, parameters: Mapping[str, Any], callers: list[Caller
         elif not any(series.increase(points, start, end) for points in fast.values()):
             broken.append("no call was rejected while the breaker was open")
     if parameters.get("closes", True):
-        _closing(history, opened, float(parameters.get("closes-within", 30.0)), broken, unknown)
-    return broken, unknown
+        _closing(history, opened, float(parameters.get("closes-within", 30.0)), timed, unknown)
+    return broken, timed, unknown
 
 
-def _closing(history: History, opened: list[Caller], within: float, broken: list[str], unknown: list[str]) -> None:
+def _closing(history: History, opened: list[Caller], within: float, timed: list[str], unknown: list[str]) -> None:
     assert history.window is not None
     for caller in opened:
         since = caller.not_closed[0] - history.window[1] if caller.not_closed else 0.0
         time, value = caller.last
         if caller.not_closed and since > within:
             state = NAMES.get(caller.not_closed[1], "?")
-            broken.append(f"{caller.pod} was still {state} {seconds(since, beside=within)} after the healing")
+            timed.append(f"{caller.pod} was still {state} {seconds(since, beside=within)} after the healing")
         elif value != 0.0 and history.end - time > LONGEST_SILENCE:
             unknown.append(f"{caller.pod} was last seen {NAMES.get(value, '?')}")
         elif value != 0.0:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness.checkers import series
+from harness.checkers import series, starvation
 from harness.checkers.series import LONGEST_SILENCE
 from harness.model.history import History
 from harness.model.units import apart, seconds
@@ -42,7 +42,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     detail = {"peak": peak, "peak_at": peak_at - start, "samples": len(inside)}
     if peak > limit:
         summary = f"burned {apart(peak, limit, 1)} x, {seconds(peak_at - start)} after the injection"
-        return Finding("burn-rate", State.BROKEN, summary, target, **columns, detail=detail)
+        broken = Finding("burn-rate", State.BROKEN, summary, target, **columns, detail=detail)
+        return starvation.doubted(broken, history, history.window)
     silence = series.silence((time for time, _ in inside), start, end)
     if silence > LONGEST_SILENCE:
         summary = f"Prometheus was silent for {seconds(silence)} of the window"

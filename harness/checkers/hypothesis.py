@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.checkers import starvation
 from harness.model.history import History
 from harness.model.units import shown
 from harness.model.verdict import Finding, State
@@ -36,7 +37,8 @@ def check(history: History) -> Finding:
         return finding(State.UNKNOWN, f"not steady before the fault: {_tell(missed)}")
     missed = _missed(after)
     if answered := [answer for answer in missed if answer.get("value") is not None]:
-        return finding(State.BROKEN, f"not steady afterwards: {_tell(answered)}")
+        broken = finding(State.BROKEN, f"not steady afterwards: {_tell(answered)}")
+        return starvation.doubted(broken, history, (history.start, history.end))
     if missed:
         return finding(State.UNKNOWN, f"no answer afterwards: {_tell(missed)}")
     if not before:

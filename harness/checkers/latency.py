@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.checkers import census
+from harness.checkers import census, machine, starvation
 from harness.checkers.census import MINIMUM, Census
 from harness.model.history import History, Operation
 from harness.model.units import seconds
@@ -25,10 +25,12 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         return Finding("latency", State.UNKNOWN, why or "no load was seen", target, in_fault="no data")
     ordered = sorted(operation.latency for operation in counted.inside)
     found = {name: census.quantile(ordered, q) for name, q in QUANTILES.items()}
+    excused = starvation.excuse(history)
+    blamed = [operation.latency for operation in counted.inside if not excused(operation)]
     over = [
         name
         for name, limit in limits.items()
-        if _certainly_above(ordered, limit, QUANTILES[name], expected=counted.expected)
+        if _certainly_above(blamed, limit, QUANTILES[name], expected=counted.expected)
     ]
     unsure = [name for name, limit in limits.items() if not _certainly_within(ordered, limit, QUANTILES[name], counted)]
     if vain := census.unserved(counted.baseline):
@@ -43,6 +45,10 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     elif unsure:
         state = State.UNKNOWN
         summary = f"{counted.unseen} operations were not seen: nobody knows whether {', '.join(unsure)} was kept"
+        if len(blamed) < len(ordered):
+            slow = ", ".join(f"{name} {seconds(found[name], beside=limits[name])}" for name in unsure)
+            taken = machine.told(history, (counted.window[0], history.end))
+            summary = f"{slow}, but {taken}: nobody knows whether {', '.join(unsure)} was kept"
     else:
         state, summary = State.HELD, f"slowest of {len(ordered)} took {seconds(ordered[-1])}"
     return Finding(

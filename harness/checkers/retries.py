@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.checkers import census
+from harness.checkers import census, machine, starvation
 from harness.checkers.census import MINIMUM
 from harness.model.history import History, Operation
 from harness.model.units import apart, percent
@@ -26,11 +26,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     if counted is None or not counted.inside:
         return Finding("retries", State.UNKNOWN, why or "no load was seen", target, in_fault="no data")
     operations = counted.inside
-    retried = [operation for operation in operations if operation.attempts > 1]
-    # Of an operation without an answer nobody knows the attempts; it needed one that was served.
-    lost = [op for op in operations if not op.status or (op.attempts <= 1 and op.status in RETRIABLE)]
-    per_operation = _attempts(operations)
-    most = max(operation.attempts for operation in operations)
+    retried, lost = _retried(operations), _lost(operations)
     saved = sum(operation.ok for operation in retried)
     needed = int(parameters.get("min-retried", 1))
     detail = {
@@ -38,16 +34,17 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "retried": len(retried),
         "saved": saved,
         "not_retried": len(lost),
-        "attempts": per_operation,
-        "most": most,
+        "attempts": _attempts(operations),
+        "most": _most(operations),
     }
-    broken = _broken(parameters, per_operation, most, saved=saved, in_need=len(retried) + len(lost))
-    if len(retried) < needed <= len(lost):
-        broken.append(f"{len(lost)} operations failed and no retry of them was seen")
+    broken, excused = _broken(operations, parameters), starvation.excuse(history)
     if vain := census.unserved(counted.baseline) or _silence(operations):
         state, summary = State.UNKNOWN, vain
     elif broken and len(operations) >= minimum:
         state, summary = State.BROKEN, "; ".join(broken)
+        if not _broken([operation for operation in operations if not excused(operation)], parameters):
+            taken = machine.told(history, (counted.window[0], history.end))
+            state, summary = State.UNKNOWN, f"{summary}, but {taken}: nobody knows why"
     elif why:
         state, summary = State.UNKNOWN, why
     elif len(retried) < needed:
@@ -87,8 +84,24 @@ def _silence(operations: Sequence[Operation]) -> str:
     return f"the gateway counted no attempts of {silent} of {answered} operations"
 
 
-def _broken(parameters: Mapping[str, Any], attempts: float, most: int, *, saved: int, in_need: int) -> list[str]:
+def _retried(operations: Sequence[Operation]) -> list[Operation]:
+    return [operation for operation in operations if operation.attempts > 1]
+
+
+def _lost(operations: Sequence[Operation]) -> list[Operation]:
+    """List what no retry saved: of an operation without an answer nobody knows the attempts, and it needed one."""
+    return [op for op in operations if not op.status or (op.attempts <= 1 and op.status in RETRIABLE)]
+
+
+def _most(operations: Sequence[Operation]) -> int:
+    return max((operation.attempts for operation in operations), default=0)
+
+
+def _broken(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> list[str]:
     found = []
+    retried, lost = _retried(operations), _lost(operations)
+    attempts, most, in_need = _attempts(operations), _most(operations), len(retried) + len(lost)
+    saved = sum(operation.ok for operation in retried)
     limit, tries, share = (parameters.get(key) for key in ("max-attempts", "max-tries", "saved"))
     if limit is not None and attempts > limit + 1e-9:
         found.append(f"{apart(attempts, limit, 2)} attempts per operation, more than {limit:g}")
@@ -96,6 +109,8 @@ def _broken(parameters: Mapping[str, Any], attempts: float, most: int, *, saved:
         found.append(f"one operation took {most} tries, more than {tries}")
     if share is not None and in_need and saved < share * in_need - 1e-9:
         found.append(f"{saved} of {in_need} operations were saved by a retry, less than {percent(share)}")
+    if len(retried) < int(parameters.get("min-retried", 1)) <= len(lost):
+        found.append(f"{len(lost)} operations failed and no retry of them was seen")
     return found
 
 

@@ -42,10 +42,11 @@ async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdic
             detail=dict(finding.detail),
         )
     verdict = fold(findings, undone=not session.unclean, aborted=bool(session.abort))
-    return verdict, _reason(session, verdict, findings)
+    return verdict, _reason(session, verdict, findings, machine.told(seen, (seen.start, seen.end)))
 
 
-def _reason(session: Session, verdict: Verdict, findings: list[Finding]) -> str:
+def _reason(session: Session, verdict: Verdict, findings: list[Finding], taken: str) -> str:
+    """Say what the verdict rests on; `taken` is what others had of the machine, which may be why nothing is known."""
     match verdict:
         case Verdict.DIRTY:
             return "; ".join(session.unclean)
@@ -54,7 +55,8 @@ def _reason(session: Session, verdict: Verdict, findings: list[Finding]) -> str:
         case Verdict.DEVIATED:
             return "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.BROKEN)
         case Verdict.INCONCLUSIVE:
-            return "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.UNKNOWN)
+            unknown = "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.UNKNOWN)
+            return unknown if not taken or taken in unknown else f"{unknown}; machine: {taken}"
         case Verdict.PASS:
             return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import BEFORE, REGISTRY, census, evidence, hypothesis, machine
+from harness.checkers import BEFORE, REGISTRY, census, evidence, hypothesis, machine, starvation
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, Sample, fault_window
@@ -112,8 +112,9 @@ def baseline(experiment: Experiment, seen: History) -> list[str]:
 
 def breaches(seen: History, events: Sequence[Event]) -> list[Finding]:
     """Say broken when the fault window was so bad that the run was cut short for it."""
+    window = (seen.window[0], seen.end) if seen.window else (seen.start, seen.end)
     return [
-        Finding("abort-when", State.BROKEN, str(event.data.get("why", "")))
+        starvation.doubted(Finding("abort-when", State.BROKEN, str(event.data.get("why", ""))), seen, window)
         for event in events
         if event.type == "abort" and event.data.get("trigger") == "abort-when"
         # The event is written when the undo begins, `latency` after the breach.

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 class Operation:
     """One request of the load; times are seconds since the run began.
 
-    `status` is the HTTP status, 0 when no answer came (refused, reset, timed out). `attempts` is what the gateway
-    counted, 0 when it did not tell. Latency counts from `intended`. `late` and `unsent` are the load's own fault: it
-    began the operation late, or never because too many were under way.
+    `status` is the HTTP status, 0 when no answer came; `unanswered` then says how it ended (refused, cut off, timed
+    out). `attempts` is what the gateway counted, 0 when it did not tell. `served_by` is the pod that answered; where
+    the gateway answered itself, `tried` is the address of the pod it tried last. `response_flags` are the gateway's
+    own word on what went wrong, `because` the service's. Latency counts from `intended`. `late` and `unsent` are the
+    load's own fault: it began the operation late, or never because too many were under way.
     """
 
     intended: float
@@ -24,6 +26,10 @@ class Operation:
     served_by: str = ""
     late: bool = False
     unsent: bool = False
+    tried: str = ""
+    response_flags: str = ""
+    because: str = ""
+    unanswered: str = ""
 
     @property
     def punctual(self) -> bool:
