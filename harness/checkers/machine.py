@@ -20,7 +20,8 @@ TAKEN = 0.10
 """A second is starved when at least this share of the machine's CPU went to others or to the host below it ..."""
 IDLE = 0.05
 """... and at most this share was left over: where something is idle, nobody waits for long."""
-NAMED, MOST_NAMES = 0.02, 3
+# Whom to name: at most so many, each with this much of the machine and of what the first of them took.
+MOST_NAMES, NAMED, BESIDE_FIRST = 3, 0.02, 0.25
 # The others are named every few seconds, for the time since they were named last.
 NAMING_SECONDS = 4.0
 # A share of the time in which some task waited for memory or for the disk that is worth a word.
@@ -79,7 +80,8 @@ def readings(history: History) -> list[Reading]:
 
 def _names(sample: Sample | None) -> dict[str, float]:
     labels = sample.labels if sample else {}
-    return {name.removeprefix(BY): float(share) for name, share in labels.items() if name.startswith(BY)}
+    told = {name.removeprefix(BY): share for name, share in labels.items() if name.startswith(BY)}
+    return {name: float(share) for name, share in told.items() if share.replace(".", "", 1).isdecimal()}
 
 
 def starved(history: History) -> list[Span]:
@@ -101,12 +103,14 @@ def told(history: History, span: Span) -> str:
     inside = [reading for reading in found if reading.starved and _overlap(reading, span)]
     if not inside:
         return ""
-    share = _mean(inside, "taken") or 0.0
-    lasted = sum(_overlap(reading, span) for reading in inside)
-    whole = span[1] - span[0]
+    lasted, whole = sum(_overlap(reading, span) for reading in inside), span[1] - span[0]
+    long = (
+        f"all {seconds(round(whole, 1))}"
+        if lasted >= 0.99 * whole
+        else f"{round(lasted, 1):g} of {seconds(round(whole, 1))}"
+    )
     names = ", ".join(_takers(found, inside))
-    by = f" ({names})" if names else ""
-    return f"others took {rounded(share)} of the CPU for {seconds(round(lasted, 1))} of {seconds(round(whole, 1))}{by}"
+    return f"others took {_shown(_mean(inside, 'taken'))} of the CPU for {long}{f' ({names})' if names else ''}"
 
 
 def _takers(found: Sequence[Reading], inside: Sequence[Reading]) -> list[str]:
@@ -114,7 +118,8 @@ def _takers(found: Sequence[Reading], inside: Sequence[Reading]) -> list[str]:
     begin, end = inside[0].start, inside[-1].end
     namings = [one.names for one in found if one.names and begin < one.end <= end + NAMING_SECONDS]
     most = {name: max(naming.get(name, 0.0) for naming in namings) for naming in namings for name in naming}
-    named = [name for name, share in sorted(most.items(), key=lambda item: (-item[1], item[0])) if share >= NAMED]
+    least = max([NAMED, *(BESIDE_FIRST * share for share in most.values())])
+    named = [name for name, share in sorted(most.items(), key=lambda item: (-item[1], item[0])) if share >= least]
     host = ["the host"] if (_mean(inside, "steal") or 0.0) >= NAMED else []
     return [*host, *named][:MOST_NAMES]
 
@@ -168,15 +173,17 @@ def _seen(history: History, found: Sequence[Reading], span: Span) -> str:
 
 
 def _jump(sample: Sample) -> str:
-    how = "the machine was suspended for" if sample.labels.get("how") == "suspended" else "the clock was set by"
-    return f"{how} {seconds(abs(sample.value or 0.0))} after {seconds(sample.time)}"
+    apart, when = sample.value or 0.0, seconds(sample.time)
+    if sample.labels.get("how") == "suspended":
+        return f"the machine was suspended for {seconds(apart)} after {when}"
+    return f"the clock was set {'forward' if apart > 0 else 'back'} by {seconds(abs(apart))} after {when}"
 
 
 def _column(found: Sequence[Reading]) -> str:
     idle, taken = _mean(found, "idle"), _mean(found, "taken")
     if idle is None:
         return "not seen" if found else ""
-    return f"{rounded(idle)} idle" + (f", others {rounded(taken)}" if taken is not None and taken >= NAMED else "")
+    return f"{rounded(idle)} idle" + (f", others {rounded(taken)}" if taken is not None and taken >= TAKEN / 2 else "")
 
 
 def _shown(share: float | None) -> str:

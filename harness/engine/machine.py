@@ -25,6 +25,8 @@ NAMING_SECONDS = 3.0
 NAMED_FROM, NAMED = 0.05, 0.01
 MOST_NAMES = 5
 JUMP_SECONDS = 0.5
+# The kernel counts in hundredths of a second: of less time than this they say little.
+LEAST_SECONDS = 0.25
 T = TypeVar("T")
 ELSEWHERE = "the cluster is not the local one, and nobody measures its nodes"
 
@@ -63,20 +65,26 @@ async def _follow(session: Session, seen: Machine) -> None:
     await _aside(seen.others, ours())
     before = reference = await _aside(seen.counters, ours())
     named = before.at
-    while True:
-        # From one second to the next, however long the look took.
-        await anyio.sleep(max(0.1, before.at + PERIOD_SECONDS - anyio.current_time()))
-        after = await _aside(seen.counters, ours())
-        names: dict[str, float] = {}
-        if after.at - named >= NAMING_SECONDS:
-            names, named = await _aside(seen.others, ours()), after.at
-        _write(session, before, after, names)
-        reference = _jumped(session, reference, after)
-        before = after
+    try:
+        while True:
+            # From one second to the next, however long the look took.
+            await anyio.sleep(max(LEAST_SECONDS, before.at + PERIOD_SECONDS - anyio.current_time()))
+            after = await _aside(seen.counters, ours())
+            names: dict[str, float] = {}
+            if after.at - named >= NAMING_SECONDS:
+                names, named = await _aside(seen.others, ours()), after.at
+            _write(session, before, after, names)
+            reference = _jumped(session, reference, after)
+            before = after
+    finally:
+        # The last moments of a run are part of it. This is quick enough to be done here.
+        last = seen.counters(ours())
+        if last.at - before.at >= LEAST_SECONDS:
+            _write(session, before, last, seen.others(ours()) if last.at - named >= PERIOD_SECONDS else {})
 
 
 def _write(session: Session, before: Counters, after: Counters, names: dict[str, float]) -> None:
-    shares, now = between(before, after), session.journal.now()
+    shares, now = between(before, after), round(session.journal.now(), 6)
     worth = {f"{BY}{name}": f"{share:.3f}" for name, share in names.items() if share >= NAMED}
     labels = dict(list(worth.items())[:MOST_NAMES]) if sum(names.values()) > NAMED_FROM else {}
     values = {name: getattr(shares, name) for name in ("idle", "others", "steal", "cluster", "harness")}

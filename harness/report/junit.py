@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.journal import reader
-from harness.model.verdict import Verdict
+from harness.model.verdict import State, Verdict
 from harness.report import terminal, words
 from harness.report.values import View
 from harness.report.view import build
@@ -50,6 +50,8 @@ def _case(parent: ElementTree.Element, view: View, dir: Path, outcome: str) -> N
     })  # fmt: skip
     properties = ElementTree.SubElement(case, "properties")
     values = {"verdict": words.verdict(view), "run": view.run, "report": str(dir / "index.html")}
+    # A test case that passed shows no table: what is beside the promises would be lost.
+    values |= {item.checker: item.summary for item in view.findings if item.state is State.NOTED}
     for key, value in values.items():
         ElementTree.SubElement(properties, "property", {"name": f"chaos_{key}", "value": value})
     if outcome:

@@ -32,9 +32,13 @@ def lane(drawing: Drawing, readings: Sequence[Reading]) -> None:
         for run in _runs(layers):
             drawing.paths.append(Path(_area(drawing.time, scale, run), f"cpu {name}", _summed(name, run)))
     for reading in readings:
+        # What is left white was idle, so what nobody knows must not be.
+        if reading.cluster is None or reading.taken is None:
+            title = f"from {reading.start:.1f} s to {reading.end:.1f} s nobody knows who had the CPU"
+            drawing.span(reading.start, reading.end, top, bottom - top, "gap", title)
         if reading.starved:
             title = f"{reading.start:.1f} s to {reading.end:.1f} s: {told(reading)}"
-            drawing.span(reading.start, reading.end, top, 6, "starved", title)
+            drawing.span(reading.start, reading.end, top - 8, 5, "starved", title)
     drawing.y = bottom + 12
 
 

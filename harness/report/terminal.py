@@ -85,7 +85,9 @@ def _cells(item: Finding) -> tuple[str, ...]:
 
 def _rows(title: str, first: int, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     """Lay cells side by side, each wrapped to its column."""
-    wrapped = [textwrap.wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
+    # A number and its sign stay together.
+    parts = (textwrap.wrap(cell.replace(" %", "\0%"), size) for cell, size in zip(cells, widths, strict=True))
+    wrapped = [[line.replace("\0", " ") for line in part] for part in parts]
     lines = zip_longest([title], *wrapped, fillvalue="")
     sizes = [first, *widths]
     return ["  ".join(f"{cell:<{size}}" for cell, size in zip(line, sizes, strict=True)).rstrip() for line in lines]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cluster import machine
 from harness.engine import method
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome
@@ -21,6 +22,8 @@ from tests.plugin.driven import DOCUMENT, Engine
 def _light(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     # Other plugins are not under test, and one of them takes half a second to import in every inner session.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+    # Half a second for each inner session, and another answer on a busy machine.
+    monkeypatch.setattr(machine, "warning", lambda: "")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cluster import machine
 from harness.engine import run as engine
 from harness.errors import PreconditionFailed
 from harness.model.verdict import Verdict
@@ -248,3 +249,34 @@ def test_a_status_that_somebody_chose_stays(pytester, door):
     write(pytester, "a")
     pytester.makepyfile(test_stop="import pytest\ndef test_stop(): pytest.exit('enough', returncode=42)")
     assert pytester.runpytest("experiments", "test_stop.py").ret == 42
+
+
+@pytest.fixture
+def busy(monkeypatch):
+    """A machine that is too busy; returns how often it was looked at."""
+    looks = []
+
+    def look():
+        looks.append(1)
+        return "this machine is busy before anything began: 3 % idle"
+
+    monkeypatch.setattr(machine, "warning", look)
+    return looks
+
+
+def test_a_busy_machine_is_told_before_the_first_experiment(pytester, door, busy):
+    door(kill=Verdict.PASS, more=Verdict.PASS)
+    write(pytester, "kill")
+    write(pytester, "more")
+    result = pytester.runpytest("experiments")
+    result.stdout.fnmatch_lines(["collected 2 items", "! this machine is busy*", "*more.yaml .*"])
+    assert (result.ret, busy) == (0, [1])
+
+
+def test_nobody_looks_at_the_machine_when_nothing_is_run_on_it(pytester, door, busy):
+    door()
+    write(pytester, "kill")
+    pytester.makepyfile(test_plain="def test_plain(): pass")
+    for words in (["--collect-only", "experiments"], ["experiments", "-k", "nothing"], ["test_plain.py"]):
+        pytester.runpytest(*words)
+    assert not busy

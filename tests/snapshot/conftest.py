@@ -67,6 +67,12 @@ class Story:
     def ready(self, t: float, name: str, value: int, desired: int) -> None:
         self.write(t, "sample", series=f"ready/{NAMESPACE}/{name}", value=value, labels={"desired": str(desired)})
 
+    def machine(self, t: float, names: dict[str, str] | None = None, **shares: float | None) -> None:
+        """Write what became of the machine in the second before a time."""
+        for name, value in shares.items():
+            labels = {f"by/{who}": share for who, share in (names or {}).items()} if name == "others" else {}
+            self.write(t + 0.01, "sample", series=f"machine/{name}", value=value, labels=labels, time=t)
+
     def load(self, start: float, end: float, shape: Callable[[float], tuple[float, float]], rate: int = 40) -> None:
         """Write the records of an open loop; `shape` gives latency and share of failures at a time, or nothing."""
         with (self.dir / "operations.bin").open("wb") as file:
@@ -120,6 +126,13 @@ def deviated(dir: Path) -> Path:
     story.write(27.6, "probe", name="ready agent-registry pods", ok=True, value=2, error=None)
     story.write(27.7, "load.ended", operations=1032)
     story.enter(27.8, "judge")
+    for t in range(1, 28):
+        taken = 0.48 if 11 < t <= 14 else 0.03
+        cluster = 0.45 if t == 13 else round(0.36 + 0.02 * (t % 5), 2)
+        idle = 0.02 if 11 < t <= 14 else round(1 - taken - cluster - 0.06, 2)
+        seen = {"idle": idle, "others": taken, "steal": 0.0, "cluster": cluster, "harness": 0.05, "pressure": 0.2}
+        names = {"python3": "0.46"} if t == 13 else {}
+        story.machine(float(t), names, **(dict.fromkeys(seen) if t == 20 else seen))
     for t in range(8, 28):
         state = 2 if 11 <= t < 20 else 1 if t == 20 else 0
         story.write(27.81, "sample", series="breaker/agent-registry", value=state, labels={"pod": "a"}, time=float(t))
@@ -137,6 +150,9 @@ def deviated(dir: Path) -> Path:
                 summary="no data came from the metrics for 6 s of the window")  # fmt: skip
     story.write(27.9, "finding", checker="evidence", state="held", target="every fault felt", baseline="",
                 in_fault="2 of 2", recovery="", summary="2 of 2 felt, the slowest after 1.5 s", detail={})  # fmt: skip
+    story.write(27.9, "finding", checker="machine", state="noted", target="", baseline="51 % idle",
+                in_fault="39 % idle, others 15 %", recovery="50 % idle",
+                summary="others took 48 % of the CPU for 3 of 11 s (python3)", detail={"idle": 0.39})  # fmt: skip
     story.write(28.0, "verdict", verdict="DEVIATED", expected="PASS", right=False, exit=1, seconds=28.4, overhead=0.6,
                 reason="availability: 15 of 418 failed; worst second 75 %, 3 s after injection")  # fmt: skip
     story.write(28.0, "run.end")
@@ -176,6 +192,8 @@ def passed(dir: Path) -> Path:
         recovery="2.3 s",
         summary="steady after 2.3 s",
     )
+    why = "the cluster is not the local one, and nobody measures its nodes"
+    story.write(3.6, "finding", checker="machine", state="noted", summary=f"not seen: {why}")
     story.write(
         3.7, "verdict", verdict="PASS", expected="PASS", right=True, reason="", exit=0, seconds=3.7, overhead=0.2
     )

@@ -13,6 +13,8 @@ import anyio
 import pytest
 
 from harness.cluster import daemon, docker
+from harness.cluster import machine as load
+from harness.cluster.counters import Shares
 from harness.cluster.local import LocalCluster
 from harness.engine import doctor, metrics, traffic
 
@@ -27,6 +29,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "find", lambda: HOST)
     monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
     monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(load, "look", lambda seconds, beside: load.Look(Shares(seconds, idle=0.9), {}))
 
 
 def examined(*arguments: Any) -> dict[str, doctor.Check]:
@@ -144,3 +147,18 @@ def test_only_a_python_that_was_tried_will_do(
 ) -> None:
     monkeypatch.setattr(doctor, "sys", SimpleNamespace(version_info=version, version="x"))
     assert next(iter(doctor._machine())).ok is ok
+
+
+def test_a_busy_machine_is_a_warning_that_names_who_and_keeps_nobody_from_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares = Shares(1.0, idle=0.12, others=0.48, steal=0.0, cluster=0.38, harness=0.01)
+    monkeypatch.setattr(load, "look", lambda seconds, beside: load.Look(shares, {"yes": 0.46, "sh": 0.001}))
+    check = examined()["machine machine load"]
+    assert (check.ok, check.warning) == (True, True)
+    assert check.said == "12 % idle, cluster 38 %, others 48 % (yes 46 %)"
+    assert "INCONCLUSIVE" in check.hint
+
+
+def test_a_machine_at_rest_is_no_warning() -> None:
+    assert not examined()["machine machine load"].warning

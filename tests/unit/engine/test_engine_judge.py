@@ -148,6 +148,14 @@ def test_a_plain_action_promises_nothing_and_need_not() -> None:
     assert "promise" not in judged(journal(*STRUCK))
 
 
+def test_every_run_notes_what_became_of_the_machine() -> None:
+    assert judged(journal(*STRUCK))["machine"] == (State.NOTED, "not seen")
+    sample = {"series": "machine/idle", "value": 0.5, "labels": {}, "time": 6.0}
+    others = {**sample, "series": "machine/others", "value": 0.02}
+    seen = journal(*STRUCK, (9.1, "sample", sample), (9.2, "sample", others))
+    assert judged(seen)["machine"] == (State.NOTED, "others took at most 2 % of the CPU")
+
+
 GOOD = Operation(1.0, 1.0, 1.1, 200)
 LATE, UNSENT, LATE_AND_UNSENT = (
     replace(GOOD, late=True),

@@ -201,7 +201,7 @@ def test_what_was_not_undone_is_dirty_whatever_held(findings, aborted):
 
 @given(ANY, st.booleans())
 def test_verdicts_follow_the_worst_finding(findings, aborted):
-    states = {found.state for found in findings}
+    states = {found.state for found in findings} - {State.NOTED}
     verdict = fold(findings, undone=True, aborted=aborted)
     if State.BROKEN in states:
         assert verdict is Verdict.DEVIATED
@@ -213,6 +213,12 @@ def test_verdicts_follow_the_worst_finding(findings, aborted):
 
 def test_no_finding_is_never_a_pass():
     assert fold([], undone=True, aborted=False) is Verdict.INCONCLUSIVE
+
+
+def test_what_is_only_noted_decides_nothing():
+    noted = finding(State.NOTED)
+    assert fold([noted], undone=True, aborted=False) is Verdict.INCONCLUSIVE
+    assert fold([noted, finding(State.HELD)], undone=True, aborted=False) is Verdict.PASS
 
 
 def test_every_verdict_has_its_exit_code():

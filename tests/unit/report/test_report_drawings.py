@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.checkers.machine import Reading
 from harness.journal.event import Event
 from harness.model.history import Operation
 from harness.model.verdict import Finding, State
@@ -32,6 +33,8 @@ def hostile():
         ("undo", {"id": "a", "ok": False, "how": HOSTILE, "ops": [{"op": HOSTILE, "argv": [HOSTILE]}]}),
         ("sample", {"series": f"ready/{HOSTILE}", "value": 0, "labels": {"desired": "1"}}),
         ("sample", {"series": f"breaker/{HOSTILE}", "value": 2, "labels": {"pod": HOSTILE}}),
+        ("sample", {"series": "machine/others", "value": 0.9, "labels": {f"by/{HOSTILE}": "0.9"}, "time": 3.0}),
+        ("sample", {"series": "machine/idle", "value": 0.01, "labels": {}, "time": 3.0}),
         ("k8s.event", {"kind": HOSTILE, "name": HOSTILE, "reason": HOSTILE, "message": HOSTILE}),
         ("eviction", {"pod": HOSTILE, "status": HOSTILE}),
         ("abort", {"trigger": HOSTILE, "why": HOSTILE, "latency": 0.1}),
@@ -244,3 +247,51 @@ def test_operations_of_a_dead_load_are_drawn_as_far_as_they_go():
     log = [Event(1, 1e9, 0.0, "baseline", "load.started", {"rate": 10})]
     view = build(log, [Operation(0.5, 0.5, 0.6, 200)])
     assert "operations" in html.draw(view)
+
+
+def reading(start, end, **shares):
+    told = {"idle": 0.5, "others": 0.1, "steal": 0.0, "cluster": 0.3, "harness": 0.1} | shares
+    return Reading(start, end, **told)
+
+
+def test_a_starved_second_is_marked_and_says_who_took_it():
+    hogged = reading(1.0, 2.0, idle=0.02, others=0.48, names={"yes": 0.46})
+    drawing = timeline.lay_out(View(end=4.0, machine=(reading(0.0, 1.0), hogged, reading(2.0, 3.0))))
+    marked = [rect for rect in drawing.rects if rect.style == "starved"]
+    assert [(rect.x, rect.x + rect.width) for rect in marked] == [(drawing.time(1.0), drawing.time(2.0))]
+    assert marked[0].title == "1.0 s to 2.0 s: others took 48 % (yes), 2 % was idle"
+
+
+def test_the_machine_is_not_drawn_over_a_gap_nor_where_it_was_never_seen():
+    seen = (reading(0.0, 1.0), reading(1.0, 2.0), reading(2.0, 3.0, cluster=None, others=None), reading(3.0, 4.0))
+    drawing = timeline.lay_out(View(end=4.0, machine=seen))
+    areas = [path for path in drawing.paths if path.style == "cpu cluster"]
+    assert [path.title for path in areas] == [
+        "cluster and harness used 40 % of the CPU from 0.0 s to 2.0 s, at most 40 %",
+        "cluster and harness used 40 % of the CPU from 3.0 s to 4.0 s, at most 40 %",
+    ]
+    unknown = [rect.title for rect in drawing.rects if rect.style == "gap"]
+    assert unknown == ["from 2.0 s to 3.0 s nobody knows who had the CPU"]
+    assert not [path for path in timeline.lay_out(View(end=4.0)).paths if path.style.startswith("cpu")]
+
+
+def test_others_are_stacked_on_what_is_the_clusters():
+    drawing = timeline.lay_out(View(end=1.0, machine=(reading(0.0, 1.0),)))
+    cluster, others = (path.d for path in drawing.paths if path.style.startswith("cpu"))
+    heights = [set(map(float, re.findall(r"V([\d.]+)", d))) for d in (cluster, others)]
+    assert min(heights[0]) == max(heights[1])
+
+
+def test_junit_tells_of_the_machine_where_a_test_passed_too():
+    view = View(verdict="PASS", right=True, findings=(Finding("machine", State.NOTED, "others took 48 % of the CPU"),))
+    root = ElementTree.fromstring(junit.draw([(view, Path("r"))]))
+    found = {item.get("name"): item.get("value") for item in root.iter("property")}
+    assert found["chaos_machine"] == "others took 48 % of the CPU"
+
+
+def test_a_number_and_its_sign_stay_on_one_line():
+    noted = Finding("machine", State.NOTED, "", baseline="0 % idle, others 48 %", in_fault="0 % idle, others 47 %")
+    wide = Finding("latency", State.HELD, "", target="p95 <= 1 s, p99 <= 2 s", recovery="948 ms, 1.1 s and so on")
+    lines = terminal.draw(View(findings=(noted, wide)), width=80).splitlines()
+    assert any("others" in line for line in lines)
+    assert not [line for line in lines if re.search(r"(^|  )%", line)]

@@ -210,3 +210,26 @@ def test_what_the_load_itself_held_up_is_drawn_as_not_seen():
     view = build(loaded(Log(), 0.0, 4.0), [*served(0.5, 3.5), *held_up])
     assert view.gaps == ((1.0, 3.0),)
     assert sum(bucket.failed for bucket in view.buckets) == 0
+
+
+def machine(log, t, **shares):
+    for name, value in shares.items():
+        log.add(t + 0.01, "sample", series=f"machine/{name}", value=value, labels={}, time=t)
+    return log
+
+
+def test_the_machine_is_in_the_view_where_it_was_seen():
+    log = machine(Log(), 1.0, idle=0.6, others=0.1, cluster=0.3)
+    assert [(one.start, one.end, one.idle) for one in build(machine(log, 2.0, idle=0.5)).machine] == [
+        (0.0, 1.0, 0.6),
+        (1.0, 2.0, 0.5),
+    ]
+    assert build(machine(Log(), 1.0, idle=None)).machine == ()
+
+
+def test_what_is_only_noted_is_no_objective():
+    log = Log().add(1.0, "finding", checker="recovery", state="held")
+    view = build(log.add(1.0, "finding", checker="machine", state="noted", summary="others took 48 % of the CPU"))
+    assert [finding.checker for finding in view.objectives] == ["recovery"]
+    assert words.score(view) == "1 of 1 held"
+    assert "i machine" in terminal.draw(view)
