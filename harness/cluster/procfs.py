@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
-# user nice system idle iowait irq softirq steal: guest time, which follows, is part of user and nice.
+# Columns: user nice system idle iowait irq softirq steal. Who was busy is only sampled, the others are measured.
 IDLE, INTERRUPTS, STEAL = (3, 4), (5, 6), 7
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -185,3 +187,17 @@ def test_a_cluster_that_is_out_of_sight_leaves_the_others_unknown(monkeypatch: p
     assert (found.shares.others, found.shares.cluster) == (None, None)
     assert found.shares.idle is not None
     assert "no node runs" in found.unseen
+
+
+def test_what_this_process_started_is_the_harnesss_only_when_it_is_named() -> None:
+    burn = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
+    seen = machine.Machine()
+    before = seen.counters().harness
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", burn], stdin=-1, stdout=-1) as child:
+        assert child.stdout
+        child.stdout.readline()
+        alone, named = seen.counters().harness, seen.counters([child.pid]).harness
+        child.communicate(b"\n", timeout=30)
+    assert alone - before < 0.4
+    assert named - before >= 0.45
+    assert seen.counters().harness - before >= 0.45, "what it has waited for is lost"

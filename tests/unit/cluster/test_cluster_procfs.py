@@ -94,7 +94,7 @@ def test_usage_is_read_in_seconds_or_not_at_all(usage: str, seconds: float | Non
     assert procfs.seconds(usage) == seconds
 
 
-def test_guest_time_is_not_counted_twice() -> None:
+def test_idle_time_interrupts_and_what_the_host_took_are_summed_over_all_cpus() -> None:
     found = procfs.cpu(STAT)
     assert found
     ticks = [found.idle, found.interrupts, found.steal]

@@ -290,8 +290,9 @@ def test_junit_tells_of_the_machine_where_a_test_passed_too():
 
 
 def test_a_number_and_its_sign_stay_on_one_line():
-    noted = Finding("machine", State.NOTED, "", baseline="0 % idle, others 48 %", in_fault="0 % idle, others 47 %")
-    wide = Finding("latency", State.HELD, "", target="p95 <= 1 s, p99 <= 2 s", recovery="948 ms, 1.1 s and so on")
-    lines = terminal.draw(View(findings=(noted, wide)), width=80).splitlines()
+    idle = "0 % idle, others 48 %"
+    noted = Finding("machine", State.NOTED, "", baseline=idle, in_fault=idle, recovery=idle)
+    wide = Finding("load", State.HELD, "", target="<= 2% sent late or never")
+    lines = terminal.draw(View(findings=(noted, wide)), width=96).splitlines()
     assert any("others" in line for line in lines)
     assert not [line for line in lines if re.search(r"(^|  )%", line)]
