@@ -19,6 +19,7 @@ COMMANDS = {
     "clean": "Remove the local cluster, the private Docker daemon and what was built here.",
     "plan": "What would be touched? Name every target, touch nothing.",
     "run": "Run experiments and judge them.",
+    "nightly": "Run a set, tell flips from regressions, compare with earlier nights.",
     "undo": "Make it clean again: heal everything that is still broken on purpose.",
     "faults": "What is broken on purpose right now?",
     "fingerprint": "Is everything as it was found? Print or compare the cluster's fingerprint.",

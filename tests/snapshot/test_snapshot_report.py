@@ -48,4 +48,5 @@ def test_several_runs_make_one_suite_and_one_summary(stories, tmp_path):
 
 def test_every_golden_file_belongs_to_a_view(stories):
     names = {f"{name}.{end}" for name in stories for end in (*VIEWS.values(), "color.txt")}
-    assert {path.name for path in GOLDEN.iterdir()} == names | {"suite.xml", "suite.md"}
+    nights = {f"night.{end}" for end in VIEWS.values()}
+    assert {path.name for path in GOLDEN.iterdir()} == names | nights | {"suite.xml", "suite.md"}

@@ -1,0 +1,90 @@
+"""Keep every run of every night in one folder of JSON lines that is only ever appended to.
+
+Several files may lie in it, such as those of shards: all are read, and a record that is in two of them counts once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.nightly import record
+from harness.nightly.record import SCHEMA, Record
+
+FILE = "history.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a folder holds, oldest first, and how many lines of it could not be read."""
+
+    records: tuple[Record, ...] = ()
+    unread: int = 0
+
+
+def append(folder: Path, found: Record) -> None:
+    """Write one record behind the last, whole and on disk before this returns.
+
+    Raises UsageError when the folder takes no file.
+    """
+    line = json.dumps(found.plain(), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UsageError(
+            "the history cannot be written", where=str(folder / FILE), why=error.strerror or "", hint="--history DIR"
+        ) from None
+    try:
+        # The lock keeps two writers' lines apart; it goes with the file, also when its holder dies.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        end = os.lseek(file, 0, os.SEEK_END)
+        if end and os.pread(file, 1, end - 1) != b"\n":
+            line = b"\n" + line
+        while line:
+            line = line[os.write(file, line) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def read(folder: Path) -> History:
+    """Read every whole record below the folder; a line that was cut off when its writer died is left out and counted.
+
+    Raises UsageError when a file cannot be read or a newer harness wrote it.
+    """
+    found: dict[tuple[str, str, int, str, float], Record] = {}
+    unread = 0
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise UsageError("the history cannot be read", where=str(path), why=error.strerror or "") from None
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            one = _record(line, f"{path}:{number}")
+            if one is None:
+                unread += 1
+            else:
+                found.setdefault((one.night, one.experiment, one.attempt, one.run, one.started), one)
+    return History(tuple(sorted(found.values(), key=lambda one: (one.started, one.attempt))), unread)
+
+
+def _record(line: bytes, where: str) -> Record | None:
+    try:
+        data = json.loads(line)
+        schema = int(data["schema"])
+        if schema <= SCHEMA:
+            return record.parse(data)
+    except (ValueError, KeyError, TypeError):
+        return None
+    raise UsageError(
+        f"the history has schema {schema}, this harness reads up to {SCHEMA}",
+        where=where,
+        hint="use the version that wrote it, or a newer one",
+    )
