@@ -31,9 +31,9 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "repeatability.md"
 TITLE = "# Repeatability\n"
 METHOD = (
-    "Whole sets, round after round, each after `harness up`, on one cluster; nothing is run a second time. A flip is a run that did not end as"
-    " most of its experiment's runs did; the interval is Wilson's. The machine's own speed is a fixed loop, the fastest"
-    f" of {speed.TIMES}. `make repeat` writes this.\n"
+    "Whole sets, round after round, each after `harness up`, on one cluster; nothing is run a second time. A flip is a"
+    " run that did not end as most of its experiment's runs did; the interval is Wilson's. The machine's own speed is a"
+    f" fixed loop, the fastest of {speed.TIMES}. `make repeat` writes this.\n"
 )
 HOG_SECONDS = 1800.0
 WIDEST = 160
