@@ -1,12 +1,13 @@
 # Every target works from a clean checkout: the virtual environment is made on first use.
-PYTHON ?= python3
-VENV   ?= .venv
-RUNS   ?= runs
-BIN     = $(VENV)/bin
-STAMP   = $(VENV)/.installed
+PYTHON  ?= python3
+VENV    ?= .venv
+RUNS    ?= runs
+HISTORY ?= nightly
+BIN      = $(VENV)/bin
+STAMP    = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e bench repeat lock
+.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench repeat lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +59,10 @@ test: check e2e ## Everything: check, then end to end on a real cluster
 e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, every weakening
 	@$(BIN)/harness up
 	@$(BIN)/pytest -q tests/e2e
+
+nightly: $(STAMP) ## The nightly set, compared with the nights before; HISTORY=nightly holds them
+	@$(BIN)/harness up
+	@$(BIN)/harness nightly --runs $(RUNS) --history $(HISTORY)
 
 bench: $(STAMP) ## This harness beside Chaos Toolkit on the same pod kill
 	@$(BIN)/harness up

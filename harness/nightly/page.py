@@ -108,6 +108,7 @@ def draw(sheet: Sheet, folder: Path, runs: Path) -> str:
         none=repeats.NONE,
         spelled=repeats.spelled,
         tone=_tone(sheet),
+        stamp=_stamp(sheet),
         date=_date,
         axis=next(end for end in AXES if all(row.interval[1] <= end for row in sheet.rows if row.nights)),
         strip_width=STRIP_WIDTH,
@@ -116,7 +117,16 @@ def draw(sheet: Sheet, folder: Path, runs: Path) -> str:
 
 
 def _tone(sheet: Sheet) -> str:
+    if not sheet.code and sheet.counts.get(State.FLIP):
+        # It passes, but not in silence.
+        return "inconclusive"
     return {0: "pass", 1: "deviated", 2: "inconclusive", 3: "aborted", 6: "dirty"}.get(sheet.code, "unfinished")
+
+
+def _stamp(sheet: Sheet) -> str:
+    if not sheet.code:
+        return SIGNS[State.FLIP if sheet.counts.get(State.FLIP) else State.RIGHT]
+    return {2: "?", 3: "!"}.get(sheet.code, "✗")
 
 
 def _facts(sheet: Sheet) -> Iterable[tuple[str, str, str]]:

@@ -21,8 +21,9 @@ def draw(sheet: Sheet) -> str:
     night = sheet.night
     trend = sheet.nights[-TREND:]
     wrong = [row for row in sheet.rows if row.state not in (None, State.RIGHT)]
+    sign = "❌" if sheet.code else SIGNS[State.FLIP if sheet.counts.get(State.FLIP) else State.RIGHT]
     parts = [
-        f"### {'✅' if not sheet.code else '❌'} Night {plain(night.name)}: {sheet.headline}",
+        f"### {sign} Night {plain(night.name)}: {sheet.headline}",
         f"{sheet.verdict} · {plain(str(night.code))} · {seconds(night.seconds)} of runs",
         _table(
             ("", "experiment", "state", "verdicts", "why"),

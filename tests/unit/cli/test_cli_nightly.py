@@ -270,3 +270,12 @@ def test_without_experiments_there_is_a_hint(tmp_path: Path, monkeypatch: pytest
     done = night()
     assert isinstance(done.exception, HarnessError)
     assert done.exception.hint == "name a file or a folder"
+
+
+def test_a_flip_that_passes_is_no_green_silence(door: Door) -> None:
+    door(kill=[D, P], freeze=[P])
+    assert night().exit_code == 0
+    assert Path("nightly/summary.md").read_text().startswith("### 🔁 Night")
+    page = Path("nightly/index.html").read_text()
+    assert '<body class="inconclusive">' in page
+    assert '<div class="stamp" aria-hidden="true">~</div>' in page
