@@ -36,8 +36,9 @@ def _round(
     found = []
     for number, result in enumerate(sets.walk(experiments, options), 1):
         kept = record.of(result, attempt, setting)
-        history.append(folder, kept)
+        # A disk that is full must not hide what the run came to.
         tell(result, kept, number, len(experiments))
+        history.append(folder, kept)
         found.append(result)
     return found
 

@@ -34,11 +34,15 @@ def append(folder: Path, found: Record) -> None:
     line = json.dumps(found.plain(), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        _write(folder / FILE, line)
     except OSError as error:
         raise UsageError(
             "the history cannot be written", where=str(folder / FILE), why=error.strerror or "", hint="--history DIR"
         ) from None
+
+
+def _write(path: Path, line: bytes) -> None:
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         # The lock keeps two writers' lines apart; it goes with the file, also when its holder dies.
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -93,11 +93,6 @@ class Sheet:
         """Give the last night before this in which every experiment ended as declared."""
         return next((night for night in reversed(self.nights[:-1]) if night.right == len(night.tried)), None)
 
-    @property
-    def told(self) -> tuple[Compared, ...]:
-        """Give the comparisons in which anything differs beyond chance."""
-        return tuple(found for found in self.compared if found.told)
-
 
 def build(
     history: History, known: Iterable[tuple[str, str]], since: str | None = None, night: str | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import comb
-from statistics import median
 
 from harness.nightly.interval import CONFIDENCE, Interval
 
@@ -19,11 +18,6 @@ def between(times: Sequence[float], before: Sequence[float], confidence: float =
     apart = sorted(late - early for late in times for early in before)
     cut = _cut(len(times), len(before), confidence)
     return (apart[cut - 1], apart[-cut]) if cut else None
-
-
-def middle(times: Sequence[float], before: Sequence[float]) -> float:
-    """Return the middle shift of all pairs, one of each side."""
-    return median(late - early for late in times for early in before)
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -279,3 +280,16 @@ def test_a_flip_that_passes_is_no_green_silence(door: Door) -> None:
     page = Path("nightly/index.html").read_text()
     assert '<body class="inconclusive">' in page
     assert '<div class="stamp" aria-hidden="true">~</div>' in page
+
+
+def test_a_history_that_cannot_be_written_does_not_hide_what_was_left_broken(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    door(kill=[X])
+    monkeypatch.setattr(history, "_write", full)
+    done = night()
+    assert isinstance(done.exception, UsageError)
+    assert "VERDICT DIRTY of kill" in done.stdout
