@@ -118,10 +118,10 @@ def _takers(found: Sequence[Reading], inside: Sequence[Reading]) -> list[str]:
     begin, end = inside[0].start, inside[-1].end
     namings = [one.names for one in found if one.names and begin < one.end <= end + NAMING_SECONDS]
     most = {name: max(naming.get(name, 0.0) for naming in namings) for naming in namings for name in naming}
-    least = max([NAMED, *(BESIDE_FIRST * share for share in most.values())])
+    most["the host"] = _mean(inside, "steal") or 0.0
+    least = max(NAMED, BESIDE_FIRST * max(most.values()))
     named = [name for name, share in sorted(most.items(), key=lambda item: (-item[1], item[0])) if share >= least]
-    host = ["the host"] if (_mean(inside, "steal") or 0.0) >= NAMED else []
-    return [*host, *named][:MOST_NAMES]
+    return named[:MOST_NAMES]
 
 
 def saturated(history: History) -> str:
