@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from harness.cluster import machine
 from harness.engine import run
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError
@@ -58,7 +59,5 @@ def walk(experiments: Iterable[Experiment], options: Options) -> Iterator[Result
 
 def foreword(runs: int) -> list[str]:
     """Say what a person should know before so many runs take their time: nothing before a single one."""
-    if runs < 2:
-        return []
-    # The one place for remarks on the machine: `run --repeat`, `nightly` and `make repeat` print these lines first.
-    return []
+    busy = machine.warning() if runs > 1 else ""
+    return [busy] if busy else []

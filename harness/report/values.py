@@ -125,6 +125,7 @@ class View:
     expected: str = ""
     right: bool = False
     reason: str = ""
+    begun: bool = True
     exit: int | None = None
     duration: float = 0.0
     end: float = 0.0

@@ -41,6 +41,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         expected=str(verdict.get("expected") or start.get("expect") or ""),
         right=bool(verdict.get("right", False)),
         reason=str(verdict.get("reason", "")) if verdict else _last_words(events),
+        begun=bool(verdict.get("begun", True)),
         exit=verdict.get("exit"),
         duration=float(verdict.get("seconds", end)),
         end=end,

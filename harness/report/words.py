@@ -46,6 +46,8 @@ def budget(finding: Finding) -> str:
 def score(view: View) -> str:
     """Say how many promises were broken, unknown or held."""
     total = len(view.objectives)
+    if not view.begun:
+        return "never begun"
     if not total:
         return "no objective judged"
     if view.broken:
@@ -62,6 +64,8 @@ def declared(view: View) -> str:
 
 def evidence(view: View) -> str:
     """Say whether every planned fault was felt and seen healed."""
+    if not view.begun:
+        return "nothing was touched"
     if not view.faults:
         return "no fault planned"
     seen = sum(fault.felt is not None and fault.healed is not None for fault in view.faults)

@@ -178,6 +178,11 @@ def test_evidence_is_complete_only_when_every_fault_was_seen_healed():
     assert words.evidence(build(log.add(4.0, "fault.healed", id="a"))) == "evidence complete"
 
 
+def test_a_run_that_never_began_says_so_where_a_promise_would_stand():
+    log = Log().add(1.0, "verdict", verdict="INCONCLUSIVE", begun=False, reason="run: never begun: no pod matches")
+    assert (words.score(build(log)), words.evidence(build(log))) == ("never begun", "nothing was touched")
+
+
 def test_a_pod_that_vanished_does_not_keep_its_breaker_open():
     log = Log()
     for t in range(1, 21):
