@@ -56,7 +56,7 @@ def _reason(session: Session, verdict: Verdict, findings: list[Finding], taken: 
             return "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.BROKEN)
         case Verdict.INCONCLUSIVE:
             unknown = "; ".join(f"{item.checker}: {item.summary}" for item in findings if item.state is State.UNKNOWN)
-            return unknown if not taken or taken in unknown else f"{unknown}; machine: {taken}"
+            return f"{unknown}; {taken}" if taken and "machine's CPU" not in unknown else unknown
         case Verdict.PASS:
             return ""
 

@@ -83,8 +83,8 @@ def test_a_second_is_starved_when_much_was_taken_and_nothing_left(
 
 
 def test_a_starved_window_is_told_with_how_much_how_long_and_who(hogged: History) -> None:
-    assert machine.told(hogged, (10.0, 20.0)) == "others took 48 % of the CPU for 6 of 10 s (yes)"
-    assert machine.told(hogged, (13.0, 14.5)) == "others took 48 % of the CPU for all 1.5 s (yes)"
+    assert machine.told(hogged, (10.0, 20.0)) == "others took 48 % of the machine's CPU for 6 of 10 s (yes)"
+    assert machine.told(hogged, (13.0, 14.5)) == "others took 48 % of the machine's CPU for all 1.5 s (yes)"
 
 
 def test_a_window_that_nobody_starved_needs_no_clause(hogged: History) -> None:
@@ -96,13 +96,13 @@ def test_a_naming_that_comes_a_little_later_still_names(run: Run) -> None:
     late = [*second(11.0, HOGGED), *second(12.0, CALM), *second(13.0, CALM, by_cc1="0.4", by_make="0.2", by_sh="0.05")]
     assert machine.told(run(samples=late), (10.0, 20.0)).endswith("(cc1, make)")
     too_late = [*second(11.0, HOGGED), *second(12.0, CALM), *second(19.0, CALM, by_cc1="0.4")]
-    assert machine.told(run(samples=too_late), (10.0, 20.0)) == "others took 48 % of the CPU for 1 of 10 s"
+    assert machine.told(run(samples=too_late), (10.0, 20.0)) == "others took 48 % of the machine's CPU for 1 of 10 s"
 
 
 def test_what_the_host_took_is_the_hosts(run: Run) -> None:
     stolen = {**HOGGED, "others": 0.01, "steal": 0.4}
     told = machine.told(run(samples=seconds(range(11, 21), stolen)), (10.0, 20.0))
-    assert told == "others took 41 % of the CPU for all 10 s (the host)"
+    assert told == "others took 41 % of the machine's CPU for all 10 s (the host)"
 
 
 def test_the_finding_notes_before_during_and_after(hogged: History) -> None:
@@ -111,7 +111,7 @@ def test_the_finding_notes_before_during_and_after(hogged: History) -> None:
     assert found.baseline == "60 % idle"
     assert found.in_fault == "25 % idle, others 30 %"
     assert found.recovery == "60 % idle"
-    assert found.summary == "others took 48 % of the CPU for 6 of 10 s (yes)"
+    assert found.summary == "others took 48 % of the machine's CPU for 6 of 10 s (yes)"
     assert found.detail["pressure"] == pytest.approx(0.58)
 
 
@@ -154,13 +154,13 @@ def test_waiting_for_memory_or_disk_is_said_when_it_was_long(run: Run) -> None:
 def test_a_run_without_a_window_is_noted_as_a_whole(run: Run) -> None:
     found = machine.check(run(samples=seconds(range(1, 31), HOGGED), window=None, faults=[]))
     assert (found.baseline, found.in_fault, found.recovery) == ("", "2 % idle, others 48 %", "")
-    assert found.summary == "others took 48 % of the CPU for 30 of 31 s"
+    assert found.summary == "others took 48 % of the machine's CPU for 30 of 31 s"
 
 
 def test_a_window_shorter_than_a_reading_has_the_reading_it_lies_in(run: Run) -> None:
     found = machine.check(run(samples=seconds(range(1, 31), HOGGED), window=(10.2, 10.3)))
     assert found.in_fault == "2 % idle, others 48 %"
-    assert found.summary == "others took 48 % of the CPU for all 100 ms"
+    assert found.summary == "others took 48 % of the machine's CPU for all 100 ms"
 
 
 def test_a_machine_that_cluster_and_load_fill_is_saturated(run: Run) -> None:

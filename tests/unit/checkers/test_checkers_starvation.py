@@ -40,7 +40,7 @@ RATIO = {"ratio": 0.95}
 def test_calls_that_met_a_time_limit_on_a_starved_machine_are_unknown_and_the_machine_is_named(run: Run, ops, how):
     found = availability.check(run(operations=ops(failing(11, 18, **how)), samples=machine(10, 20)), RATIO)
     assert found.state is State.UNKNOWN
-    assert "others took 50 % of the CPU" in found.summary
+    assert "others took 50 % of the machine's CPU" in found.summary
 
 
 @pytest.mark.parametrize("how", [TIMED_OUT, OPEN, REFUSED])
