@@ -110,7 +110,8 @@ def told(history: History, span: Span) -> str:
         else f"{round(lasted, 1):g} of {seconds(round(whole, 1))}"
     )
     names = ", ".join(_takers(found, inside))
-    return f"others took {_shown(_mean(inside, 'taken'))} of the machine's CPU for {long}{f' ({names})' if names else ''}"
+    by = f" ({names})" if names else ""
+    return f"others took {_shown(_mean(inside, 'taken'))} of the machine's CPU for {long}{by}"
 
 
 def _takers(found: Sequence[Reading], inside: Sequence[Reading]) -> list[str]:
