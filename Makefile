@@ -6,7 +6,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e bench lock
+.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e bench headroom lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,10 @@ e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, eve
 bench: $(STAMP) ## This harness beside Chaos Toolkit on the same pod kill
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench
+
+headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the local set
+	@$(BIN)/harness up
+	@$(BIN)/python -m bench.headroom
 
 lock: ## Write requirements.lock anew: exact versions, hashes, markers for every Python, no address
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
