@@ -18,7 +18,8 @@ from harness.model.verdict import Finding, State
 
 OPEN = 2.0
 NAMES = {0.0: "closed", 1.0: "half-open", 2.0: "open"}
-ANSWERED = ("ok", "client-error")
+# Who refuses for want of room is alive.
+ANSWERED = ("ok", "client-error", "overloaded")
 # What happened at the end of the window is only seen by the scrape after it.
 SCRAPE_SECONDS = 2.0
 # Half of the calls failing is where the breaker's own ratio rule begins to apply.

@@ -83,6 +83,7 @@ class WindowBreaker:
         self._era = 0
         self._in_a_row = 0
         self._calls: deque[tuple[float, bool]] = deque()
+        self._failures = 0
         self._opened_at = 0.0
         self._probing = False
 
@@ -113,12 +114,12 @@ class WindowBreaker:
     def _count(self, *, failed: bool) -> None:
         now = self._clock()
         self._calls.append((now, failed))
+        self._failures += failed
         while self._calls[0][0] < now - self._limits.window:
-            self._calls.popleft()
+            self._failures -= self._calls.popleft()[1]
         self._in_a_row = self._in_a_row + 1 if failed else 0
-        failures = sum(bad for _, bad in self._calls)
         busy = len(self._calls) >= self._limits.volume_threshold
-        bad_window = busy and failures >= self._limits.error_ratio * len(self._calls)
+        bad_window = busy and self._failures >= self._limits.error_ratio * len(self._calls)
         if self._in_a_row >= self._limits.failure_threshold or bad_window:
             self._move(State.OPEN)
 
@@ -127,6 +128,7 @@ class WindowBreaker:
         self._era += 1
         self._in_a_row = 0
         self._calls.clear()
+        self._failures = 0
         self._probing = False
         if to is State.OPEN:
             self._opened_at = self._clock()

@@ -1,7 +1,9 @@
 """The seed's ServiceMeshClient: one breaker per dependency, around a call that times out and retries.
 
-The breaker wraps the whole call, retries included, as in the seed. Two things are added: a deadline over all attempts
-of a call, so that it ends before whoever waits for it gives up, and jittered back-off between attempts.
+The breaker wraps the whole call, retries included, as in the seed. Three things are added: a deadline over all attempts
+of a call, so that it ends before whoever waits for it gives up; jittered back-off between attempts; and a dependency
+that refuses for want of room lives: that call is not retried, for more calls are what it lacks room for, and teaches
+the breaker nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +14,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-import httpx
-
 from claude_services.breaker import Breaker, CircuitOpen, Outcome
 from claude_services.settings import ClientSettings
+from claude_services.transport import Answer, Send, SendFailed
 
 
 class DependencyFailed(Exception):
@@ -24,6 +25,14 @@ class DependencyFailed(Exception):
     def __init__(self, dependency: str, why: str) -> None:
         super().__init__(f"{dependency}: {why}")
         self.dependency, self.why = dependency, why
+
+
+class Overloaded(Exception):
+    """The dependency refused the call at once because it has no room for it."""
+
+    def __init__(self, dependency: str) -> None:
+        super().__init__(f"{dependency} has no room for more")
+        self.dependency = dependency
 
 
 class Observer(Protocol):
@@ -44,7 +53,7 @@ class ServiceClient:
     def __init__(
         self,
         dependency: str,
-        http: httpx.AsyncClient,
+        send: Send,
         breaker: Breaker,
         settings: ClientSettings,
         observer: Observer,
@@ -55,15 +64,16 @@ class ServiceClient:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.dependency, self.breaker = dependency, breaker
-        self._http, self._settings, self._observer, self._caller = http, settings, observer, caller
+        self._send, self._settings, self._observer, self._caller = send, settings, observer, caller
         self._clock, self._pause, self._jitter = clock, pause, jitter
 
     async def call(
         self, method: str, endpoint: str, *, request_id: str, body: Mapping[str, Any] | None = None
-    ) -> httpx.Response:
+    ) -> Answer:
         """Return the dependency's answer; 4xx is an answer.
 
-        Raises CircuitOpen when the breaker refused the call, DependencyFailed when no attempt succeeded.
+        Raises CircuitOpen when the breaker refused the call, Overloaded when the dependency did, DependencyFailed when
+        no attempt succeeded.
         """
         try:
             admission = self.breaker.admit()
@@ -73,24 +83,30 @@ class ServiceClient:
         self._observer.call(self.dependency)
         outcome = Outcome.ABANDONED
         try:
-            response = await self._attempts(method, endpoint, request_id, body)
+            answer = await self._attempts(method, endpoint, request_id, body)
             outcome = Outcome.SUCCEEDED
         except DependencyFailed:
             outcome = Outcome.FAILED
             raise
         finally:
             self.breaker.record(admission, outcome)
-        return response
+        return answer
 
-    async def _attempts(
-        self, method: str, endpoint: str, request_id: str, body: Mapping[str, Any] | None
-    ) -> httpx.Response:
+    async def _attempts(self, method: str, endpoint: str, request_id: str, body: Mapping[str, Any] | None) -> Answer:
         ends = self._clock() + self._settings.deadline
+        headers = {"X-Service-Name": self._caller, "X-Request-ID": request_id}
         for tried in range(self._settings.retries + 1):
-            response, outcome = await self._attempt(method, endpoint, request_id, body, ends - self._clock())
+            patience = min(self._settings.attempt_timeout, max(ends - self._clock(), 0.0))
+            try:
+                answer = await self._send(method, endpoint, headers, body, patience)
+                outcome = _outcome(answer)
+            except SendFailed as error:
+                outcome = error.outcome
             self._observer.attempt(self.dependency, outcome)
-            if response is not None and response.status_code < 500:
-                return response
+            if outcome == "overloaded":
+                raise Overloaded(self.dependency)
+            if outcome in ("ok", "client-error"):
+                return answer
             wait = self._jitter() * min(self._settings.backoff_cap, self._settings.backoff * 2**tried)
             if tried == self._settings.retries or self._clock() + wait >= ends:
                 break
@@ -98,19 +114,10 @@ class ServiceClient:
             self._observer.retry(self.dependency)
         raise DependencyFailed(self.dependency, outcome)
 
-    async def _attempt(
-        self, method: str, endpoint: str, request_id: str, body: Mapping[str, Any] | None, left: float
-    ) -> tuple[httpx.Response | None, str]:
-        headers = {"X-Service-Name": self._caller, "X-Request-ID": request_id}
-        try:
-            async with asyncio.timeout(min(self._settings.attempt_timeout, max(left, 0.0))):
-                response = await self._http.request(method, endpoint, json=body, headers=headers)
-        except (TimeoutError, httpx.TimeoutException):
-            return None, "timeout"
-        except httpx.ConnectError:
-            return None, "connect-failure"
-        except httpx.TransportError:
-            return None, "reset"
-        if response.status_code >= 500:
-            return response, "server-error"
-        return response, "client-error" if response.status_code >= 400 else "ok"
+
+def _outcome(answer: Answer) -> str:
+    if answer.overloaded:
+        return "overloaded"
+    if answer.status >= 500:
+        return "server-error"
+    return "client-error" if answer.status >= 400 else "ok"

@@ -38,7 +38,7 @@ class Discovery:
 
     async def run(self) -> None:
         """Watch and write until cancelled."""
-        async with watch.api_client() as api, asyncio.TaskGroup() as tasks:
+        async with watch.Api() as api, asyncio.TaskGroup() as tasks:
             for namespace, pods in self._pods.items():
                 note = partial(self._write_pods, namespace)
                 tasks.create_task(watch.follow(api, f"/api/v1/namespaces/{namespace}/pods", pods, note))

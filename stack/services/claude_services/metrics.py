@@ -11,6 +11,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 1
 REQUESTS = Counter("http_requests_total", "Requests answered.", ["service", "path", "code"])
 LATENCY = Histogram("http_request_duration_seconds", "Time to answer.", ["service", "path"], buckets=BUCKETS)
 IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being answered.", ["service"])
+REFUSED = Counter("http_requests_refused_total", "Requests refused for want of room.", ["service"])
 RECEIVED = Counter("upstream_received_total", "Requests that arrived, answered or not.", ["service"])
 
 EXECUTIONS = Counter("claude_agent_executions_total", "Agent executions.", ["outcome"])
@@ -24,7 +25,7 @@ CLIENT_CALLS = Counter("client_calls_total", "Calls that the breaker admitted.",
 CLIENT_ATTEMPTS = Counter("client_attempts_total", "Requests sent, retries included.", ["dependency", "outcome"])
 CLIENT_RETRIES = Counter("client_retries_total", "Attempts after the first.", ["dependency"])
 
-OUTCOMES = ("ok", "client-error", "server-error", "timeout", "connect-failure", "reset")
+OUTCOMES = ("ok", "client-error", "server-error", "overloaded", "timeout", "connect-failure", "reset")
 MOVES = (
     (State.CLOSED, State.OPEN),
     (State.OPEN, State.HALF_OPEN),

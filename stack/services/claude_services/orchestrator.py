@@ -15,17 +15,18 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import httpx
 from fastapi import FastAPI, HTTPException, Request, Response
 
 from claude_services import breaker, metrics
 from claude_services.agents import Agent, AgentCache
 from claude_services.breaker import CircuitOpen, State
-from claude_services.client import DependencyFailed, ServiceClient
+from claude_services.client import DependencyFailed, Overloaded, ServiceClient
 from claude_services.settings import Settings
-from claude_services.web import Service, received
+from claude_services.transport import Connections, SendFailed
+from claude_services.web import OVERLOADED, Service, received
 
 REGISTRY, ROUTER = "agent-registry", "tool-router"
+AWAY = (CircuitOpen, DependencyFailed, Overloaded)
 log = logging.getLogger("orchestrator")
 
 
@@ -36,8 +37,8 @@ class Orchestrator:
         self._settings = settings
         self._observer = metrics.PrometheusObserver()
         self._http = {
-            REGISTRY: httpx.AsyncClient(base_url=settings.registry_url, timeout=settings.client.attempt_timeout),
-            ROUTER: httpx.AsyncClient(base_url=settings.router_url, timeout=settings.client.attempt_timeout),
+            REGISTRY: Connections(settings.registry_url),
+            ROUTER: Connections(settings.router_url),
         }
         self.registry, self.router = self._client(REGISTRY), self._client(ROUTER)
         self.agents = AgentCache()
@@ -52,7 +53,7 @@ class Orchestrator:
             clock=time.monotonic,
             moved=partial(self._moved, dependency),
         )
-        return ServiceClient(dependency, self._http[dependency], guard, self._settings.client, self._observer)
+        return ServiceClient(dependency, self._http[dependency].send, guard, self._settings.client, self._observer)
 
     def _moved(self, dependency: str, was: State, to: State) -> None:
         self._observer.moved(dependency, was, to)
@@ -68,10 +69,9 @@ class Orchestrator:
         while True:
             if self.registry.breaker.state is State.CLOSED:
                 try:
-                    async with asyncio.timeout(2):
-                        answer = await self._http[REGISTRY].get("/v1/snapshot", timeout=2)
-                    self.agents.learn(answer.raise_for_status().json()["agents"])
-                except (httpx.HTTPError, TimeoutError, ValueError, KeyError) as error:
+                    answer = await self._http[REGISTRY].send("GET", "/v1/snapshot", {}, None, 2)
+                    self.agents.learn(answer.json()["agents"])
+                except (SendFailed, ValueError, KeyError) as error:
                     log.warning("no list of agents", extra={"data": {"why": repr(error)}})
             self._asked_once = True
             await asyncio.sleep(self._settings.snapshot_seconds if self.agents.all() else 1)
@@ -80,17 +80,17 @@ class Orchestrator:
         """Return the agent's record, or its last known one while the registry is away."""
         try:
             answer = await self.registry.call("GET", f"/v1/agents/{agent_id}", request_id=request_id)
-        except (CircuitOpen, DependencyFailed) as error:
+        except AWAY as error:
             known = self.agents.get(agent_id)
             if known is None:
                 raise unavailable(error) from error
             metrics.DEGRADED.labels(REGISTRY).inc()
             response.headers["x-degraded"] = "registry"
             return known
-        if answer.status_code == 404:
+        if answer.status == 404:
             self.agents.forget(agent_id)
-        if answer.status_code != 200:
-            raise HTTPException(answer.status_code, f"the registry has no agent {agent_id}")
+        if answer.status != 200:
+            raise HTTPException(answer.status, f"the registry has no agent {agent_id}")
         record: Agent = answer.json()
         self.agents.learn([record])
         return record
@@ -99,23 +99,25 @@ class Orchestrator:
         """Return the router's choice of a tool."""
         try:
             answer = await self.router.call("POST", "/v1/route", request_id=request_id, body=body)
-        except (CircuitOpen, DependencyFailed) as error:
+        except AWAY as error:
             raise unavailable(error) from error
-        if answer.status_code != 200:
-            raise HTTPException(answer.status_code, "the router refused the task")
+        if answer.status != 200:
+            raise HTTPException(answer.status, "the router refused the task")
         chosen: dict[str, Any] = answer.json()
         return chosen
 
     async def close(self) -> None:
         for http in self._http.values():
-            await http.aclose()
+            await http.close()
 
 
-def unavailable(error: CircuitOpen | DependencyFailed) -> HTTPException:
+def unavailable(error: CircuitOpen | DependencyFailed | Overloaded) -> HTTPException:
     """Answer 503 at once and say which dependency is away."""
     headers = {"x-dependency": error.dependency}
     if isinstance(error, CircuitOpen):
         headers["x-breaker"] = "open"
+    if isinstance(error, Overloaded):
+        headers.update(OVERLOADED)
     return HTTPException(503, str(error), headers=headers)
 
 
@@ -149,7 +151,7 @@ def build(settings: Settings) -> Service:
         received(settings.name)
         try:
             answer = await orchestrator.registry.call("GET", "/v1/agents", request_id=request.state.request_id)
-        except (CircuitOpen, DependencyFailed) as error:
+        except AWAY as error:
             if not orchestrator.agents.all():
                 raise unavailable(error) from error
             metrics.DEGRADED.labels(REGISTRY).inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Body, HTTPException
+from fastapi.responses import JSONResponse
 
 from claude_services.agents import TOOLS
 from claude_services.settings import Settings
@@ -16,11 +17,11 @@ def build(settings: Settings) -> Service:
     service = Service(settings)
 
     @service.app.post("/v1/route", response_model=None)
-    async def route(request: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+    async def route(request: Annotated[dict[str, Any], Body()]) -> JSONResponse:
         received(settings.name)
         category = request.get("category", "")
         if category not in TOOLS:
             raise HTTPException(422, f"no tool for category {category!r}")
-        return {"tool": TOOLS[category], "category": category, "routed_by": settings.pod}
+        return JSONResponse({"tool": TOOLS[category], "category": category, "routed_by": settings.pod})
 
     return service

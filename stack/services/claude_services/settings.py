@@ -31,6 +31,8 @@ class Settings:
     log_level: str
     drain_seconds: float
     warm_up_seconds: float
+    max_in_flight: int
+    """How many requests are answered at a time; 0 is no limit."""
     registry_url: str
     router_url: str
     breaker_mode: str
@@ -52,6 +54,7 @@ def from_environment(name: str, environment: Mapping[str, str] | None = None) ->
         log_level=env.get("LOG_LEVEL", "info"),
         drain_seconds=float(env.get("DRAIN_SECONDS", "10")),
         warm_up_seconds=float(env.get("WARM_UP_SECONDS", "0")),
+        max_in_flight=int(env.get("MAX_IN_FLIGHT", "64")),
         registry_url=env.get("REGISTRY_URL", "http://claude-agent-registry"),
         router_url=env.get("ROUTER_URL", "http://claude-tool-router"),
         breaker_mode=env.get("BREAKER_MODE", "fixed"),

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 from fastapi import FastAPI, HTTPException
 from prometheus_client import Counter, Gauge
 
@@ -21,6 +20,7 @@ from claude_services.gateway.fields import Refused
 from claude_services.gateway.mesh import Mesh
 from claude_services.json_objects import Json
 from claude_services.settings import Settings
+from claude_services.transport import Connections, SendFailed
 from claude_services.web import Service
 
 WRITTEN = Counter("control_plane_files_written_total", "Envoy files replaced.")
@@ -55,7 +55,7 @@ class ControlPlane:
 
     async def run(self) -> None:
         """Watch and write until cancelled."""
-        async with watch.api_client() as api, asyncio.TaskGroup() as tasks:
+        async with watch.Api() as api, asyncio.TaskGroup() as tasks:
             for path, target in self.collections().items():
                 tasks.create_task(watch.follow(api, path, target, partial(self._note, path)))
             tasks.create_task(self._write_forever())
@@ -100,22 +100,22 @@ def build(settings: Settings) -> Service:
         gateway=os.environ.get("GATEWAY_NAME", "claude-ecosystem-gateway"),
         namespace=os.environ.get("MESH_NAMESPACE", "claude-ecosystem-prod"),
     )
-    admin = httpx.AsyncClient(base_url=os.environ.get("ENVOY_ADMIN", "http://127.0.0.1:9901"), timeout=2)
+    admin = Connections(os.environ.get("ENVOY_ADMIN", "http://127.0.0.1:9901"))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with watch.kept(plane.run()):
             yield
-        await admin.aclose()
+        await admin.close()
 
     async def ready() -> str:
         if not plane.delivered:
             return "no address was ever given to Envoy"
         try:
-            answer = await admin.get("/ready")
-        except httpx.HTTPError as error:
-            return f"Envoy does not answer: {error!r}"
-        return "" if answer.status_code == 200 else f"Envoy is not ready: {answer.text.strip()}"
+            answer = await admin.send("GET", "/ready", {}, None, 2)
+        except SendFailed as error:
+            return f"Envoy does not answer: {error}"
+        return "" if answer.status == 200 else f"Envoy is not ready: {answer.body.decode(errors='replace').strip()}"
 
     service = Service(settings, lifespan=lifespan, ready=ready)
 
