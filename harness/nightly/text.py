@@ -43,14 +43,15 @@ def compared(sheet: Sheet) -> list[str]:
         if not found:
             lines.append(f"against {title}: there is none")
             continue
-        # What is wrong tonight has its own line, with the same figures.
-        own = {row.experiment for row in sheet.rows if row.state in (State.REGRESSION, State.WRONG)}
-        told = [one for one in found if one.told and not (reference == comparison.GREEN and one.experiment in own)]
+        told = [one for one in found if one.told]
         latest = max((one.night for one in found), key=[night.name for night in sheet.nights].index)
         differ = f"{len(told)} experiment{'s' * (len(told) != 1)} differ{'s' * (len(told) == 1)}"
-        rest = sum(not one.told for one in found)
+        rest = len(found) - len(told)
         lines.append(f"against {title} (up to night {latest}): {differ}, of {rest} nothing can be told from chance")
-        lines += [f"    {one.experiment}: {text}" for one in told for text in sentences(one)]
+        # What is wrong tonight has its own line, with the same figures.
+        own = {row.experiment for row in sheet.rows if row.state in (State.REGRESSION, State.WRONG)}
+        shown = (one for one in told if reference != comparison.GREEN or one.experiment not in own)
+        lines += [f"    {one.experiment}: {text}" for one in shown for text in sentences(one)]
     return lines
 
 
