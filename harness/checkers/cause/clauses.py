@@ -162,7 +162,7 @@ def _tripped(group: Group, known: Clues) -> str:
     most = max(failed, key=lambda outcome: failed[outcome])
     if not failed[most]:
         return ""
-    return f"{failed[most]:.0f} attempt{'s' * (failed[most] > 1)} had {OUTCOMES[most].removeprefix('were ')}"
+    return f"{failed[most]:.0f} attempt{'s' * (failed[most] > 1)} had {OUTCOMES[most].replace('were ', 'been ')}"
 
 
 def _trouble(service: str, group: Group, known: Clues) -> list[str]:
