@@ -17,11 +17,13 @@ from harness.load.workloads import Request
 FLAGS_HEADER = b"x-envoy-response-flags"
 HOST_HEADER = b"x-envoy-upstream-host"
 ATTEMPTS_HEADER = b"x-envoy-attempt-count"
-# What a service says of a dependency that kept it from answering.
+# What a service says that refused: which dependency kept it from answering, and how; or that it has no room.
 DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER = b"x-dependency", b"x-breaker", b"x-failure"
+OVERLOAD_HEADER = b"x-overload"
 SERVER_HEADER = b"x-served-by"
 _READ = frozenset({
-    FLAGS_HEADER, HOST_HEADER, ATTEMPTS_HEADER, DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER, SERVER_HEADER,
+    *(FLAGS_HEADER, HOST_HEADER, ATTEMPTS_HEADER, SERVER_HEADER),
+    *(DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER, OVERLOAD_HEADER),
 })  # fmt: skip
 
 
@@ -140,6 +142,7 @@ def unanswered(finished_ns: int) -> Answer:
 
 def _because(told: Mapping[bytes, str]) -> str:
     how = f"breaker {told[BREAKER_HEADER]}" if BREAKER_HEADER in told else told.get(FAILURE_HEADER, "")
+    how = "overloaded" if OVERLOAD_HEADER in told else how
     return ": ".join(part for part in (how, told.get(DEPENDENCY_HEADER, "")) if part)
 
 

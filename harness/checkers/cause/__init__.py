@@ -34,7 +34,7 @@ def why(history: History, findings: Iterable[Finding]) -> str:
     if not seen:
         return "no cause seen: " + "; ".join(clauses.unexplained(group, matter) for group in blind)
     words = [clauses.text(group, matter, known, first=not number) for number, group in enumerate(seen)]
-    words += [f"no cause seen for {clauses.counted(group, matter)}: {group.about or 'slow'}" for group in blind]
+    words += [f"no cause seen for {group.count} others{clauses.evidence(group.about)}" for group in blind]
     return _context(history.faults, clauses.since(seen[0], known)) + "; ".join(words)
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from statistics import median
 
 from harness.checkers.cause.clues import Clues, overlapping
 from harness.model.history import Operation
 
 # A host is ejected for what it did to several operations, the first of them some time before.
 EJECTED_AFTER = 6.0
-# A service explains a wait when it took twice as long as before, and this share of the wait longer.
-SLOWER, SLOW_SHARE = 2.0, 0.25
+# A service that is slow explains waits when it took this share of them longer than before, all calls together.
+SLOW_SHARE = 0.25
 # What explains some operations: its kind, what it is about, the pods it is about.
 Reason = tuple[str, str, tuple[str, ...]]
 UNKNOWN = "unknown"
@@ -118,19 +117,19 @@ def _retried(operation: Operation, clues: Clues) -> Reason | None:
 
 
 def _slowest(operations: Sequence[Operation], clues: Clues) -> str:
-    """Name the service that made its callers wait much longer than before; empty when none did."""
-    if not operations:
-        return ""
-    wait = median(operation.latency for operation in operations)
+    """Name the service that made its callers wait much longer than before; empty when none did.
+
+    A service sees a call only once it has the time to look at it: what its limit held back was slower than it says.
+    """
+    waited = sum(operation.latency for operation in operations)
     front = {operation.served_by for operation in operations}
-    paces = {
-        service: pace
-        for service, pace in clues.paces.items()
+    paces = {}
+    for service, pace in clues.paces.items():
+        pods = clues.pods_of(service)
         # Who answers the caller waits for those behind it: its own time tells nothing.
-        if not front & clues.pods_of(service)
-        and pace.inside >= SLOWER * (pace.before or 0.0)
-        and pace.excess >= SLOW_SHARE * wait
-    }
+        behind = waited > 0 and not front & pods
+        if behind and pace.slower and (pods & set(clues.throttled) or pace.excess * pace.calls >= SLOW_SHARE * waited):
+            paces[service] = pace
     return max(sorted(paces), key=lambda service: paces[service].excess, default="")
 
 
@@ -139,9 +138,9 @@ def _flags(operation: Operation) -> list[str]:
 
 
 def _answer(operation: Operation) -> str:
-    """Say what a caller saw of a failure: the status, the gateway's flags, who answered; nothing of what was served."""
+    """Say what a caller saw: the status, the gateway's flags, who answered; of what was served, whether tried again."""
     if operation.ok:
-        return ""
+        return "tried more than once" if operation.attempts > 1 else ""
     if not operation.status:
         return f"without an answer ({operation.unanswered})" if operation.unanswered else "without an answer"
     flags = f" (flags {operation.response_flags})" if operation.response_flags else ""

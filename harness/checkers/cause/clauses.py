@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.checkers import series
-from harness.checkers.cause.blame import SLOWER, Group
-from harness.checkers.cause.clues import SEEN_AFTER, Clues, Span, spans, workload
+from harness.checkers.cause.blame import Group
+from harness.checkers.cause.clues import SEEN_AFTER, Clues, Pace, Span, spans, workload
 from harness.model.history import Operation
 from harness.model.units import percent, seconds
 
@@ -16,9 +16,8 @@ OUTCOMES = {
     "connect-failure": "found nobody",
     "reset": "were cut off",
     "server-error": "met an error",
+    "overloaded": "were refused for want of room",
 }
-# A call that became slower by less than this made nobody wait.
-LEAST_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,8 @@ def counted(group: Group, matter: Matter) -> str:
 def unexplained(group: Group, matter: Matter) -> str:
     """Say what was seen of operations that nothing explains."""
     some = f"{group.count} operation{'s' * (group.count > 1)}"
-    if not group.about:
-        return f"{some} took longer than {seconds(matter.limit or 0.0)}"
+    if matter.limit is not None:
+        return f"{some} took longer than {seconds(matter.limit)}{evidence(group.about)}"
     if group.count == len(matter.operations):
         return f"{some} failed {group.about}"
     return f"{counted(group, matter)} ended {group.about}"
@@ -87,17 +86,21 @@ def _breaker(group: Group, matter: Matter, known: Clues) -> str:
     opened = f"{whose} towards {group.about} {'were' if many else 'was'} open from {_at(group, known)}"
     # What was slow until then was tried elsewhere before.
     when = "at once" if matter.limit is None else "in the end"
-    return f"were refused {when} by {opened}{_evidence(_tripped(group, known), *_trouble(group.about, group, known))}"
+    # A caller that gets no time itself sees its limits run out, whatever it calls.
+    held = [pod for pod in group.pods if pod in known.throttled]
+    trouble = [f"{names(held)} {_held_back(held, known)}"] if held else _trouble(group.about, group, known)
+    return f"were refused {when} by {opened}{evidence(_tripped(group, known), *trouble)}"
 
 
 def _dependency(group: Group, _: Matter, known: Clues) -> str:
     how, dependency = group.about.split(": ", 1)
-    trouble = _evidence(*_trouble(dependency, group, known))
+    trouble = evidence(*_trouble(dependency, group, known))
     return f"came of calls to {dependency} that {OUTCOMES.get(how, how)}, from {_at(group, known)}{trouble}"
 
 
 def _said(group: Group, _: Matter, known: Clues) -> str:
-    return f"were refused by {names(group.pods) or 'a service'}: {group.about}, from {_at(group, known)}"
+    how = "had no room for more" if group.about == "overloaded" else f"said {group.about}"
+    return f"were refused by {names(group.pods) or 'a service'}, which {how}, from {_at(group, known)}"
 
 
 def _overflow(group: Group, _: Matter, known: Clues) -> str:
@@ -107,7 +110,7 @@ def _overflow(group: Group, _: Matter, known: Clues) -> str:
 def _nobody(group: Group, _: Matter, known: Clues) -> str:
     down = [pod for pod, each in known.down.items() if any(span.start <= group.first <= span.end for span in each)]
     ejected = sum(any(span.start <= group.first <= span.end for span in each) for each in known.ejected.values())
-    lost = _evidence(f"{ejected} ejected" * bool(ejected), f"{names(sorted(down))} not ready" if down else "")
+    lost = evidence(f"{ejected} ejected" * bool(ejected), f"{names(sorted(down))} not ready" if down else "")
     return f"were refused by the gateway{_flags(group)}, which had no host left, from {_at(group, known)}{lost}"
 
 
@@ -135,7 +138,8 @@ def _limit(group: Group, _: Matter, known: Clues) -> str:
 def _slow(group: Group, _: Matter, known: Clues) -> str:
     pods = sorted(known.pods_of(group.about) & set(known.throttled))
     held = f" ({names(pods)} {_held_back(pods, known)})" if pods else ""
-    return f"waited for {group.about}, {_pace(group.about, known)}, from {_at(group, known)}{held}"
+    pace = _pace(known.paces[group.about])
+    return f"waited for {group.about}, which took {pace}, from {_at(group, known)}{held}"
 
 
 _WORDS: Mapping[str, Callable[[Group, Matter, Clues], str]] = {
@@ -178,16 +182,15 @@ def _trouble(service: str, group: Group, known: Clues) -> list[str]:
     held = sorted(pods & set(known.throttled))
     if held:
         told.append(f"{names(held)} {_held_back(held, known)}")
-    pace = known.paces.get(service)
-    if pace and pace.excess >= LEAST_SECONDS and pace.inside >= SLOWER * (pace.before or 0.0):
-        told.append(f"{service}, {_pace(service, known)}")
+    pace = known.pace(service)
+    if pace and pace.slower:
+        told.append(f"{service} took {_pace(pace)}")
     return told[:1]
 
 
-def _pace(service: str, known: Clues) -> str:
-    pace = known.paces[service]
+def _pace(pace: Pace) -> str:
     instead = "" if pace.before is None else f" instead of {seconds(pace.before)}"
-    return f"which took {seconds(pace.inside)} a call{instead}"
+    return f"{seconds(pace.inside)} a call{instead}"
 
 
 def _held_back(pods: Sequence[str], known: Clues) -> str:
@@ -207,6 +210,6 @@ def _flags(group: Group) -> str:
     return f" (flags {group.flags})" if group.flags else ""
 
 
-def _evidence(*parts: str) -> str:
+def evidence(*parts: str) -> str:
     told = [part for part in parts if part]
     return f" ({'; '.join(told)})" if told else ""

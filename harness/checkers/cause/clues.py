@@ -22,6 +22,8 @@ SEEN_AFTER = 3.0
 # A container that its limit held back in fewer of its periods than this was not kept from working by it.
 THROTTLED_SHARE = 0.25
 LEAST_PERIODS = 20.0
+# A service that takes twice as long as before is slow; one whose calls grew by less than this made nobody wait.
+SLOWER, LEAST_SECONDS = 2.0, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,21 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds that a service took a call, before the window (None: not seen) and inside it."""
+    """Seconds that a service took a call, before the window (None: not seen) and inside it, over so many calls."""
 
     before: float | None
     inside: float
+    calls: float
 
     @property
     def excess(self) -> float:
         """Give how much longer a call took than before."""
         return self.inside - (self.before or 0.0)
+
+    @property
+    def slower(self) -> bool:
+        """Say whether calls took much longer than before."""
+        return self.excess >= LEAST_SECONDS and self.inside >= SLOWER * (self.before or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,17 @@ class Clues:
 
     def pods_of(self, service: str) -> set[str]:
         """Name the pods of a service: those that say they are, and those whose names do."""
-        named = {pod for pod in (*self.down, *self.throttled) if f"-{workload(pod)}".endswith(f"-{service}")}
-        return named | self.servers.get(service, frozenset())
+        named = {pod for pod in (*self.down, *self.throttled) if _is(workload(pod), service)}
+        return named.union(*(pods for name, pods in self.servers.items() if _is(name, service)))
+
+    def pace(self, service: str) -> Pace | None:
+        """Give the pace of a service, by the name it has itself or the one its callers have for it."""
+        return next((pace for name, pace in sorted(self.paces.items()) if _is(name, service)), None)
+
+
+def _is(name: str, service: str) -> bool:
+    """Say whether a name is a service's: callers leave out what the names of a system have in common."""
+    return f"-{name}".endswith(f"-{service}")
 
 
 def workload(pod: str) -> str:
@@ -200,18 +217,20 @@ def _paces(found: Mapping[str, Sequence[Sample]], window: tuple[float, float]) -
     paces: dict[str, Pace] = {}
     for name in found:
         kind, _, service = name.partition("/")
-        if kind == "requests":
-            took = f"request_seconds/{service}"
-            pairs = series.by_pod(found[name], name), series.by_pod(found.get(took, ()), took)
-            inside = _mean(*pairs, window[0], window[1] + SEEN_AFTER)
-            if inside is not None:
-                paces[service] = Pace(_mean(*pairs, float("-inf"), window[0]), inside)
+        if kind != "requests":
+            continue
+        took = f"request_seconds/{service}"
+        counts, sums = series.by_pod(found[name], name), series.by_pod(found.get(took, ()), took)
+        before, inside = ((float("-inf"), window[0]), (window[0], window[1] + SEEN_AFTER))
+        earlier, calls = _grew(counts, *before), _grew(counts, *inside)
+        if calls:
+            mean = _grew(sums, *before) / earlier if earlier else None
+            paces[service] = Pace(mean, _grew(sums, *inside) / calls, calls)
     return paces
 
 
-def _mean(counts: Mapping[str, Points], sums: Mapping[str, Points], start: float, end: float) -> float | None:
-    calls = sum(series.increase(points, start, end) for points in counts.values())
-    return sum(series.increase(points, start, end) for points in sums.values()) / calls if calls else None
+def _grew(each: Mapping[str, Points], start: float, end: float) -> float:
+    return sum(series.increase(points, start, end) for points in each.values())
 
 
 def overlapping(spans: Iterable[Span], start: float, end: float) -> list[Span]:

@@ -204,6 +204,8 @@ def test_the_same_seed_asks_the_same(tmp_path: Path, server: Any) -> None:
         ("pod-x", {"x-dependency": "mail", "x-breaker": "open"}, ("pod-x", 0, "", "breaker open: mail")),
         ("pod-x", {"x-dependency": "mail", "x-failure": "timeout"}, ("pod-x", 0, "", "timeout: mail")),
         ("pod-x", {"x-dependency": "mail"}, ("pod-x", 0, "", "mail")),
+        ("pod-x", {"x-overload": "1", "x-dependency": "mail"}, ("pod-x", 0, "", "overloaded: mail")),
+        ("pod-x", {"x-overload": "1"}, ("pod-x", 0, "", "overloaded")),
         ("p" * 80, {"x-failure": "f" * 80}, ("p" * 64, 0, "", "f" * 40)),
     ],
 )  # fmt: skip
