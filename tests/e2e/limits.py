@@ -1,4 +1,4 @@
-"""Let a process run away inside a Deployment's pods while their CPU limit is low: foreign steps of the tests' documents.
+"""Let a process run away in a Deployment's pods while their CPU limit is low: foreign steps of the tests' documents.
 
 What the runaway leaves of the limit in each period is little, so what else runs in the container waits for the next.
 """

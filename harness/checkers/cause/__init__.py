@@ -32,7 +32,7 @@ def why(history: History, findings: Iterable[Finding]) -> str:
     seen = sorted((group for group in told if group.kind != UNKNOWN), key=lambda group: clauses.since(group, known))
     blind = [group for group in told if group.kind == UNKNOWN]
     if not seen:
-        return "no cause seen: " + "; ".join(clauses.unexplained(group, matter) for group in blind)
+        return f"no cause seen: {clauses.unexplained(blind, matter)}"
     words = [clauses.text(group, matter, known, first=not number) for number, group in enumerate(seen)]
     words += [f"no cause seen for {group.count} others{clauses.evidence(group.about)}" for group in blind]
     return _context(history.faults, clauses.since(seen[0], known)) + "; ".join(words)

@@ -45,14 +45,16 @@ def counted(group: Group, matter: Matter) -> str:
     return f"{'all' if group.count == every else f'{group.count} of'} {every} {noun}s{than}"
 
 
-def unexplained(group: Group, matter: Matter) -> str:
+def unexplained(groups: Sequence[Group], matter: Matter) -> str:
     """Say what was seen of operations that nothing explains."""
-    some = f"{group.count} operation{'s' * (group.count > 1)}"
+    every = len(matter.operations)
+    some = f"{every} operation{'s' * (every > 1)}"
     if matter.limit is not None:
-        return f"{some} took longer than {seconds(matter.limit)}{evidence(group.about)}"
-    if group.count == len(matter.operations):
-        return f"{some} failed {group.about}"
-    return f"{counted(group, matter)} ended {group.about}"
+        told = [f"{group.count} {group.about}" for group in groups if group.about]
+        return f"{some} took longer than {seconds(matter.limit)}{evidence(*told)}"
+    if groups[0].count == every:
+        return f"{some} failed {groups[0].about}"
+    return f"of {some} that failed, " + " and ".join(f"{group.count} ended {group.about}" for group in groups)
 
 
 def since(group: Group, known: Clues) -> float:

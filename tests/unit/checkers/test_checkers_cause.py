@@ -209,9 +209,19 @@ def test_without_a_visible_cause_nothing_is_guessed(run: Run, ops: Ops) -> None:
     assert why(run(operations=failing), broken()) == f"no cause seen: 12 operations failed with 500, answered by {A}"
 
 
+def test_failures_that_nothing_explains_are_told_by_how_they_ended(run: Run, ops: Ops) -> None:
+    def failing(at: float) -> dict[str, Any]:
+        return {"status": 500, "served_by": A} if 12 <= at < 13 else {"status": 0} if 14 <= at < 16 else {}
+
+    assert why(run(operations=ops(failing)), broken()) == (
+        "no cause seen: of 30 operations that failed, 20 ended without an answer and"
+        f" 10 ended with 500, answered by {A}"
+    )
+
+
 def test_an_operation_that_was_tried_again_for_no_visible_reason_is_said_to_be(run: Run, ops: Ops) -> None:
     history = run(operations=ops(between(12, 14, served_by=B, attempts=2, took=1.6)))
-    assert slow(history) == "no cause seen: 20 operations took longer than 100 ms (tried more than once)"
+    assert slow(history) == "no cause seen: 20 operations took longer than 100 ms (20 tried more than once)"
 
 
 def test_two_causes_are_told_in_the_order_in_which_they_came(run: Run, ops: Ops, opened: list[Sample]) -> None:
