@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from harness import report
-from harness.checkers import machine
+from harness.checkers import cause, machine
 from harness.engine import judge, metrics
 from harness.engine.options import Outcome
 from harness.engine.session import Session
@@ -42,6 +42,7 @@ async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdic
             detail=dict(finding.detail),
         )
     verdict = fold(findings, undone=not session.unclean, aborted=bool(session.abort))
+    session.cause = cause.why(seen, findings) if verdict is not Verdict.PASS else ""
     return verdict, _reason(session, verdict, findings, machine.told(seen, (seen.start, seen.end)))
 
 
@@ -71,6 +72,7 @@ def close(session: Session, verdict: Verdict, reason: str, began: float) -> None
         expected=declared.verdict,
         right=verdict is declared.verdict,
         reason=reason,
+        cause=session.cause,
         exit=_exit(session, verdict),
         seconds=seconds,
         overhead=seconds - _waited(session),
@@ -96,6 +98,7 @@ def draw(session: Session, verdict: Verdict, reason: str, began: float) -> Outco
         overhead=seconds - _waited(session),
         reason=reason,
         begun=session.begun,
+        cause=session.cause,
     )
 
 

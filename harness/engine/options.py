@@ -38,3 +38,4 @@ class Outcome:
     overhead: float
     reason: str = ""
     begun: bool = True
+    cause: str = ""

@@ -34,7 +34,7 @@ class Session:
     `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
     ended, by number; before the `method_begun` there is nothing to roll back. `unwritten` says why the journal lacks
     something. `load_from` is when the load began to send, `steady_load_from` when it may be judged; `begun` says that
-    the first fault was let through.
+    the first fault was let through. `cause` is why the verdict is no PASS, as far as that was seen.
     """
 
     experiment: Experiment
@@ -68,6 +68,7 @@ class Session:
     rolled_back: set[int] = field(default_factory=set)
     told_of_abort: bool = False
     unwritten: str = ""
+    cause: str = ""
     reach: Reach = field(init=False)
     _entered: float = field(default_factory=time.monotonic)
 

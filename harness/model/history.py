@@ -84,7 +84,8 @@ class History:
     nothing was injected), `steady_from` when the system had settled (what was before it says nothing), `samples` by
     probes, the breaker and Prometheus, `evictions` the eviction API's answers (dicts: time, pod, status 201|429|500,
     the cause of a refusal, and the budget, allowed, healthy, desired read before the call), `load_rate` the
-    intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
+    intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value), `restarts` the containers
+    that ended (dicts: time, namespace, pod, container, reason, exit_code), `addresses` whose address is whose.
     """
 
     start: float
@@ -97,6 +98,8 @@ class History:
     load_rate: float | None = None
     probes: Sequence[Mapping[str, Any]] = ()
     steady_from: float = 0.0
+    restarts: Sequence[Mapping[str, Any]] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 class Struck(Protocol):

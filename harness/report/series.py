@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -64,26 +65,26 @@ def gaps(operations: Iterable[Operation], seconds: float, span: tuple[float, flo
     return tuple(census.gaps((operation.intended for operation in operations), whole, seconds))
 
 
-def tracks(samples: Iterable[tuple[float, Mapping[str, Any]]], prefix: str, end: float) -> tuple[Track, ...]:
+def tracks(samples: Iterable[Sample], prefix: str, end: float) -> tuple[Track, ...]:
     """Collect the series under a prefix, each as its changes; several pods are shown by their highest value."""
     values: dict[str, list[Value]] = {}
     wanted: dict[str, float] = {}
-    for time, data in samples:
-        series, labels = str(data.get("series", "")), data.get("labels") or {}
-        if not series.startswith(prefix):
+    for sample in samples:
+        if not sample.series.startswith(prefix):
             continue
-        name = series[len(prefix) :]
-        values.setdefault(name, []).append((time, str(labels.get("pod", "")), _number(data.get("value"))))
-        if (desired := _number(labels.get("desired"))) is not None:
+        name = sample.series[len(prefix) :]
+        pod = str(sample.labels.get("pod", ""))
+        values.setdefault(name, []).append((float(sample.time), pod, _number(sample.value)))
+        if (desired := _number(sample.labels.get("desired"))) is not None:
             wanted[name] = desired
     return tuple(Track(name, _steps(_with_silence(values[name], end)), wanted.get(name)) for name in sorted(values))
 
 
-def machine(samples: Iterable[tuple[float, Mapping[str, Any]]], end: float) -> tuple[Reading, ...]:
+def machine(samples: Iterable[Sample], end: float) -> tuple[Reading, ...]:
     """Collect the readings of the machine; none where it was never in sight."""
     found = [
-        Sample(time, str(data.get("series", "")), _number(data.get("value")), data.get("labels") or {})
-        for time, data in samples
+        dataclasses.replace(sample, time=float(sample.time), series=str(sample.series), value=_number(sample.value))
+        for sample in samples
     ]
     seen = readings(History(0.0, end, None, samples=found))
     return tuple(seen) if any(reading.idle is not None for reading in seen) else ()

@@ -82,16 +82,17 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at one moment."""
+    """Something that happened at one moment; `grave` is what a glance should find."""
 
     time: float
     title: str
     text: str = ""
+    grave: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One observed series as steps: a Deployment's ready pods, or the worst state of a breaker."""
+    """One observed series as steps: a Deployment's ready pods, a breaker's worst state, whether a host is ejected."""
 
     name: str
     points: tuple[tuple[float, float | None], ...]
@@ -126,6 +127,7 @@ class View:
     right: bool = False
     reason: str = ""
     begun: bool = True
+    cause: str = ""
     exit: int | None = None
     duration: float = 0.0
     end: float = 0.0
@@ -146,6 +148,7 @@ class View:
     ready: tuple[Track, ...] = ()
     breakers: tuple[Track, ...] = ()
     machine: tuple[Reading, ...] = ()
+    ejections: tuple[Track, ...] = ()
     evictions: tuple[Data, ...] = ()
     kubernetes: tuple[Mark, ...] = ()
     aborts: tuple[Mark, ...] = ()

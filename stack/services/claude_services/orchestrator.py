@@ -112,13 +112,15 @@ class Orchestrator:
 
 
 def unavailable(error: CircuitOpen | DependencyFailed | Overloaded) -> HTTPException:
-    """Answer 503 at once and say which dependency is away."""
-    headers = {"x-dependency": error.dependency}
-    if isinstance(error, CircuitOpen):
-        headers["x-breaker"] = "open"
-    if isinstance(error, Overloaded):
-        headers.update(OVERLOADED)
-    return HTTPException(503, str(error), headers=headers)
+    """Answer 503 at once and say which dependency is away, and whether its breaker, it itself or an attempt said so."""
+    match error:
+        case CircuitOpen():
+            told = {"x-breaker": "open"}
+        case Overloaded():
+            told = {"x-failure": "overload", **OVERLOADED}
+        case DependencyFailed():
+            told = {"x-failure": error.why}
+    return HTTPException(503, str(error), headers={"x-dependency": error.dependency, **told})
 
 
 def build(settings: Settings) -> Service:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import hog, repeat, speed
+from harness.cluster import machine
 from harness.engine import run
 from harness.engine.options import Options, Outcome
 from harness.errors import UsageError
@@ -24,6 +25,8 @@ SET = 13
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(repeat, "PAGE", tmp_path / "repeatability.md")
     monkeypatch.setattr(speed, "loop", lambda: 61.0)
+    monkeypatch.setattr(repeat, "_up", lambda: None)
+    monkeypatch.setattr(machine, "warning", lambda: "")
     return tmp_path / "repeatability.md"
 
 
