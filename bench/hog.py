@@ -21,7 +21,8 @@ PR_SET_PDEATHSIG = 1
 def busy(cores: int, seconds: float) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Keep so many cores busy inside the block, and for so many seconds at most."""
     argv = [sys.executable, "-S", str(Path(__file__)), str(seconds), str(os.getpid())]
-    hogs = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(cores)]
+    # A process group of its own: a Ctrl-C is the command's, which ends them.
+    hogs = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, process_group=0) for _ in range(cores)]
     try:
         yield hogs
     finally:

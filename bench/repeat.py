@@ -73,13 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for condition, result in _measure(conditions, experiments, given.rounds, Options(runs=given.runs)):
             done += 1
             print(f"{done:>5}/{total}  {condition.name}  {_line(result)}", flush=True)
-            _keep(_section(head, conditions, done, total), older)
+            _keep(_section(head, conditions, total), older)
             if result.last:
                 code = result.code
     except KeyboardInterrupt:
         code = int(Exit.INTERRUPTED)
     if done:
-        print(_section(head, conditions, done, total))
+        print(_section(head, conditions, total))
     return code
 
 
@@ -144,13 +144,13 @@ def _head(rounds: int, experiments: int, chosen: str) -> str:
     version = f"{__version__} {code.commit(ROOT)}".strip()
     return (
         f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {memory:.0f} GiB, harness {version}\n\n"
-        f"Set {chosen}: {rounds} rounds of {experiments} experiments in each condition; the fixed loop took"
+        f"Set {chosen}, {experiments} experiments; rounds in each condition: {rounds}; the fixed loop took"
         f" {speed.loop():.0f} ms before the first.\n"
     )
 
 
-def _section(head: str, conditions: Sequence[Condition], done: int, total: int) -> str:
-    parts = [head]
+def _section(head: str, conditions: Sequence[Condition], total: int) -> str:
+    parts, done = [head], sum(len(one.results) for one in conditions)
     if done < total:
         parts.append(f"**Cut short: {done} of {total} runs.**\n")
     return "\n".join([*parts, *(_condition(one) for one in conditions if one.results)])

@@ -82,7 +82,7 @@ def test_an_interruption_keeps_what_there_is_and_says_so(
     assert repeat.main(["-n", "2"]) == code
     said = page.read_text()
     assert "### quiet: 2 of 2 as declared" in said
-    assert f" of {4 * SET} runs.**" in said
+    assert f"**Cut short: 2 of {4 * SET} runs.**" in said
 
 
 def test_a_command_that_is_killed_has_written_every_run_before(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
