@@ -110,7 +110,7 @@ def _write(session: Session, found: Found, start: float, origin: float) -> None:
     for one in found:
         metric: Mapping[str, str] = one["metric"]
         named, label = NAMES.get(metric.get("__name__", ""), ("prometheus", ""))
-        about = metric.get(label, "error-ratio")
+        about = metric.get(label, "") if label else "error-ratio"
         if named == "ejected":
             about = pods.get(_host(about), _host(about))
         labels = {key: metric[key] for key in ("pod", "container", "outcome") if metric.get(key)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -40,8 +41,8 @@ class Group:
     @property
     def flags(self) -> str:
         """Give the gateway's flags of most of them."""
-        found = sorted(operation.response_flags for operation in self.operations)
-        return max(found, key=found.count)
+        found = Counter(operation.response_flags for operation in self.operations)
+        return max(sorted(found), key=lambda flags: found[flags])
 
 
 def sort(operations: Sequence[Operation], clues: Clues) -> list[Group]:

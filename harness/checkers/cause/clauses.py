@@ -33,7 +33,8 @@ def text(group: Group, matter: Matter, known: Clues, *, first: bool) -> str:
     """Say what explains a group; the first clause of a sentence says of how many, too."""
     count = counted(group, matter) if first else str(group.count)
     words = _WORDS[group.kind](group, matter, known)
-    return f"{count} {words if group.count > 1 else words.replace('were ', 'was ', 1)}"
+    single = group.count == 1 and words.startswith("were ")
+    return f"{count} {'was ' + words.removeprefix('were ') if single else words}"
 
 
 def counted(group: Group, matter: Matter) -> str:

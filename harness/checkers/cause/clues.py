@@ -165,9 +165,11 @@ def _ready_again(samples: Sequence[Sample], time: float) -> float:
 
 def _ejected(found: Mapping[str, Sequence[Sample]], end: float) -> Mapping[str, Sequence[Span]]:
     ejected: dict[str, list[Span]] = {}
+    # Not every gateway says which of its hosts it ejected; all of them say how many.
+    known = any(name.startswith("ejected/") for name in found)
     for name, samples in found.items():
-        if name.startswith("ejected/"):
-            host = name.partition("/")[2]
+        if name.startswith("ejected/" if known else "ejections/"):
+            host = name.partition("/")[2] if known else "a host"
             for points in series.by_pod(samples, name).values():
                 ejected.setdefault(host, []).extend(
                     Span(host, start - SEEN_AFTER, until, start, "was ejected") for start, until in spans(points, end)

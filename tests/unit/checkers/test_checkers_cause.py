@@ -94,6 +94,14 @@ def test_operations_that_were_slow_because_they_were_tried_again_name_the_host_t
     )
 
 
+def test_a_gateway_that_only_counts_its_ejections_is_told_without_the_host(
+    run: Run, ops: Ops, sampled: Sampled
+) -> None:
+    again = between(10, 13, served_by=B, attempts=2, took=1.6)
+    counted = sampled("ejections/outbound", [(t, float(t >= 13)) for t in range(31)], pod="gateway")
+    assert "which ejected a host at 13 s" in slow(run(operations=ops(again), samples=counted))
+
+
 @pytest.fixture
 def killed() -> list[Mapping[str, Any]]:
     return [{"time": 11.0, "pod": A, "container": "envoy", "reason": "Error", "exit_code": 137}]
@@ -298,6 +306,9 @@ def test_one_failure_is_spoken_of_as_one(run: Run, ops: Ops) -> None:
     assert "the only failure came of calls to mail" in why(once(because="timeout: mail"), broken())
     assert "the only failure was refused by the gateway" in why(once(response_flags="UH"), broken())
     assert "1 operation failed with 503," in why(once(), broken())
+    ended = [{"time": 12.0, "pod": pod, "container": "c", "reason": "Error", "exit_code": 1} for pod in (A, B)]
+    history = run(operations=ops(lambda at: {"status": 0} if at == 12 else {}), restarts=ended)
+    assert f"the only failure came while {B} and {A} were down" in why(history, broken())
 
 
 def test_promises_that_were_kept_have_no_cause(run: Run, ops: Ops) -> None:

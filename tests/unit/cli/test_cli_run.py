@@ -34,7 +34,6 @@ Door = Callable[..., list[str]]
 def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Door:
     """Answer the engine's door with what each experiment ends in, one ending after the other; gives the calls seen."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("harness.cluster.machine.warning", lambda: "")
 
     def answer(**endings: Ending | list[Ending]) -> list[str]:
         calls: list[str] = []
