@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from harness.model.units import percent, seconds
 from harness.report import axis, machine, words
 from harness.report.axis import Scale
-from harness.report.drawing import LEFT, LETTER, RIGHT, Drawing, Path, Rect, Text
+from harness.report.drawing import BOLD, LEFT, LETTER, RIGHT, Drawing, Path, Rect, Text
 from harness.report.inert import brief
 from harness.report.values import Bucket, Fault, Mark, Track, View
 
 MOST_FAULTS, MOST_TRACKS = 16, 6
-# The width of a letter of a lane's name, on average.
-BOLD_LETTER = 7.2
 BREAKER = {1.0: ("half", "half-open"), 2.0: ("open", "open")}
 EJECTED = {1.0: ("ejected", "ejected")}
 PATTERNS = {"pod": "diagonal", "node": "cross", "container": "dots"}
@@ -111,7 +109,7 @@ def _kubernetes(drawing: Drawing, marks: Sequence[Mark]) -> None:
 
 def _states(drawing: Drawing, track: Track, end: float, what: str, known: Mapping[float, tuple[str, str]]) -> None:
     """Draw the stretches in which a breaker was not closed, or a host was not asked."""
-    y, room = drawing.y, int((LEFT - 8) / BOLD_LETTER) - len(what) - 1
+    y, room = drawing.y, int((LEFT - 8) / BOLD) - len(what) - 1
     # Of a pod's long name the end tells it from the others.
     drawing.label(y + 11, f"{what} {track.name if len(track.name) <= room else '…' + track.name[1 - room :]}")
     drawing.rail(y + 7, drawing.time(track.points[0][0]))

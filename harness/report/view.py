@@ -26,6 +26,8 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
     end = events[-1].t if events else 0.0
     faults = _faults(events, plan)
     seen = list(samples.read(events))
+    # Of breakers that nobody judges only those that moved have something to show.
+    judged = {(one.get("parameters") or {}).get("dependency") for one in plan.get("objectives") or ()}
     seconds, span = series.width(end, loaded.get("rate")), _load_span(events, operations, end)
     buckets = series.buckets(operations, seconds, span)
     return View(
@@ -63,7 +65,10 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         gaps=series.gaps(operations, seconds, span) if buckets else (),
         machine=series.machine(seen, end),
         ready=tuple(track for track in series.tracks(seen, "ready/", end) if _eventful(track.points, track.wanted)),
-        breakers=series.tracks(seen, "breaker/", end),
+        breakers=tuple(
+            track for track in series.tracks(seen, "breaker/", end)
+            if track.name in judged or any(state for _, state in track.points)
+        ),
         ejections=tuple(track for track in series.tracks(seen, "ejected/", end) if any(on for _, on in track.points)),
         evictions=tuple({"time": event.t, **event.data} for event in events if event.type == "eviction"),
         kubernetes=tuple(mark for event in events if (mark := _cluster_event(event))),

@@ -63,7 +63,7 @@ def test_a_planted_cause_is_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    verdict = run(DOCUMENTS / f"{name}.yaml", tmp_path)
+    verdict = run(DOCUMENTS / f"{name}.yaml", tmp_path / "runs")
     with capsys.disabled():
         print(f"\n    {name}: {verdict['cause']}", end="", flush=True)
     assert verdict["verdict"] == "DEVIATED", verdict
@@ -71,7 +71,7 @@ def test_a_planted_cause_is_named(
 
 
 def test_a_run_without_a_visible_cause_says_so(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
-    verdict = run(DOCUMENTS / "ejected_host.yaml", tmp_path, {"HARNESS_HOST": "nobody.example"})
+    verdict = run(DOCUMENTS / "ejected_host.yaml", tmp_path / "runs", {"HARNESS_HOST": "nobody.example"})
     assert verdict["verdict"] != "PASS"
     assert str(verdict["cause"]).startswith("no cause seen: ")
     assert str(verdict["cause"]).endswith(" operations failed with 404, answered by the gateway")

@@ -198,7 +198,8 @@ def _pace(pace: Pace) -> str:
 
 def _held_back(pods: Sequence[str], known: Clues) -> str:
     share = percent(round(max(known.throttled[pod].share for pod in pods), 2))
-    return f"held back by {'its' if len(pods) == 1 else 'their'} CPU limit in up to {share} of the time"
+    whose = "its" if len(pods) == 1 else "their"
+    return f"held back by {whose} CPU limit in up to {share} of {whose} scheduling periods"
 
 
 def _down(group: Group, known: Clues) -> list[Span]:

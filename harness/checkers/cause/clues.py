@@ -23,7 +23,7 @@ SEEN_AFTER = 3.0
 THROTTLED_SHARE = 0.25
 LEAST_PERIODS = 20.0
 # A service that takes twice as long as before is slow; one whose calls grew by less than this made nobody wait.
-SLOWER, LEAST_SECONDS = 2.0, 0.01
+SLOWER, LEAST_SECONDS = 2.0, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +116,18 @@ def gather(history: History, window: tuple[float, float]) -> Clues:
     readiness = {name.rpartition("/")[2]: found[name] for name in found if name.startswith("pod/")}
     own = {ip: pod for pod, samples in readiness.items() for one in samples if (ip := one.labels.get("ip"))}
     return Clues(
-        window,
-        {**history.addresses, **own},
-        _down(history, readiness),
-        _ejected(found, history.end),
-        _throttled(found, window, history.end),
-        _paces(found, window),
-        {
+        window=window,
+        addresses={**history.addresses, **own},
+        down=_down(history, readiness),
+        ejected=_ejected(found, history.end),
+        throttled=_throttled(found, window, history.end),
+        paces=_paces(found, window),
+        servers={
             name.partition("/")[2]: frozenset(one.labels.get("pod", "") for one in samples)
             for name, samples in found.items()
             if name.startswith("requests/")
         },
-        found,
+        series=found,
     )
 
 

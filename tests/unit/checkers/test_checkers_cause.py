@@ -156,7 +156,7 @@ def test_a_pod_that_its_cpu_limit_held_back_is_named_with_the_share(run: Run, op
     history = run(operations=ops(between(14, 20, served_by=A, took=0.4)), samples=throttled(sampled, A, 1.0))
     assert slow(history) == (
         f"after node_freeze on worker at 10 s, all 60 operations slower than 100 ms came to {A},"
-        " held back by its CPU limit in up to 53 % of the time, seen from 15 s"
+        " held back by its CPU limit in up to 53 % of its scheduling periods, seen from 15 s"
     )
 
 
@@ -260,7 +260,7 @@ def test_a_breaker_that_opened_because_its_own_pod_got_no_time_is_told_with_that
 ) -> None:
     refused = between(13.4, 18, status=503, served_by=A, because="breaker open: mail")
     told = why(run(operations=ops(refused), samples=opened + throttled(sampled, A, 1.0)), broken())
-    assert f"(5 attempts had timed out; {A} held back by its CPU limit in up to 53 % of the time)" in told
+    assert f"(5 attempts had timed out; {A} held back by its CPU limit in up to 53 % of its scheduling periods)" in told
 
 
 def test_what_explains_next_to_nothing_is_left_out(run: Run, ops: Ops) -> None:

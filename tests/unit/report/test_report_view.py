@@ -270,3 +270,10 @@ def test_the_cause_is_told_once_beside_what_the_table_says():
 
 def test_a_verdict_without_a_cause_says_its_reason_alone():
     assert words.why(build(Log().add(2.0, "verdict", verdict="DEVIATED", reason="so"))) == "so"
+
+
+def test_a_breaker_that_stayed_closed_has_a_lane_only_where_it_is_judged():
+    log = Log().add(0.0, "plan", objectives=[{"checker": "breaker", "parameters": {"dependency": "mail"}}])
+    for name, values in (("mail", [0.0, 0.0]), ("registry", [0.0, 0.0]), ("router", [0.0, 2.0])):
+        log.add(9.0, "series", series=f"breaker/{name}", labels={"pod": "a"}, start=2.0, step=1, values=values)
+    assert [track.name for track in build(log).breakers] == ["mail", "router"]
