@@ -136,7 +136,7 @@ def _line(result: Result) -> str:
 def _why(result: Result) -> str:
     if result.outcome is None:
         return " ".join(str(result.error).split())
-    return "; ".join(part for part in (result.outcome.reason, getattr(result.outcome, "cause", "")) if part)
+    return "; ".join(part for part in (result.outcome.reason, result.outcome.cause) if part)
 
 
 def _head(rounds: int, experiments: int, chosen: str) -> str:

@@ -66,6 +66,7 @@ def ended(directory: Path, status: int) -> tuple[dict[str, Any], Any]:
             unclean=[],
             unwritten="",
             cause="",
+            begun=True,
             write=lambda kind, **data: journal.write(kind, "judge", **data),
         )
         verdict, reason = anyio.run(ending.judged, session, None)
