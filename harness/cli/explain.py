@@ -47,8 +47,8 @@ ROWS = {
     "hypothesis": "Whether the steady-state hypothesis held before the first fault and after the recovery.",
     "journal": "Whether everything could be written down; unknown when something could not.",
     "run": "What kept the run from its end or from being judged; unknown.",
-    "machine": "How much of the machine's CPU was idle, and what others took of it. Noted, no promise: but one about time"
-    " that was broken while others had the machine is unknown.",
+    "machine": "How much of the machine's CPU was idle, and what others took of it. Noted, no promise: but one about"
+    " time that was broken while others had the machine is unknown.",
 }
 
 
