@@ -112,10 +112,9 @@ class Orchestrator:
 
 
 def unavailable(error: CircuitOpen | DependencyFailed) -> HTTPException:
-    """Answer 503 at once and say which dependency is away."""
-    headers = {"x-dependency": error.dependency}
-    if isinstance(error, CircuitOpen):
-        headers["x-breaker"] = "open"
+    """Answer 503 at once and say which dependency is away, and whether its breaker or its last attempt said so."""
+    told = {"x-breaker": "open"} if isinstance(error, CircuitOpen) else {"x-failure": error.why}
+    headers = {"x-dependency": error.dependency, **told}
     return HTTPException(503, str(error), headers=headers)
 
 

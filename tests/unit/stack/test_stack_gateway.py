@@ -15,6 +15,7 @@ from claude_services.gateway import translate
 from claude_services.gateway.fields import Refused, duration
 from claude_services.gateway.mesh import Mesh
 from claude_services.json_objects import by_name
+from harness.load.connection import FLAGS_HEADER, HOST_HEADER
 
 STACK = Path(__file__).parents[3] / "stack"
 STABLE, CANARY = {"version": "v1.2.0"}, {"version": "v1.3.0-rc1"}
@@ -103,6 +104,27 @@ def test_every_try_fits_into_the_route_s_time(mesh: Mesh) -> None:
 
 def test_answers_say_how_often_was_tried(mesh: Mesh) -> None:
     assert resource(mesh, "rds.json")["virtual_hosts"][0]["include_attempt_count_in_response"] is True
+
+
+def test_answers_say_what_went_wrong_and_where_was_tried_last(mesh: Mesh) -> None:
+    added = {item["header"]["key"]: item["header"]["value"] for item in route(mesh)["response_headers_to_add"]}
+    assert added == {FLAGS_HEADER.decode(): "%RESPONSE_FLAGS%", HOST_HEADER.decode(): "%UPSTREAM_HOST%"}
+
+
+def test_a_route_that_asks_for_no_headers_adds_none(mesh: Mesh) -> None:
+    del http(mesh)["headers"]
+    assert "response_headers_to_add" not in route(mesh)
+
+
+@pytest.mark.parametrize("headers", [{"request": {"set": {"a": "b"}}}, {"response": {"remove": ["a"]}}])
+def test_headers_that_are_not_understood_are_refused(mesh: Mesh, headers: dict[str, Any]) -> None:
+    http(mesh)["headers"] = headers
+    with pytest.raises(Refused, match="unknown field"):
+        files(mesh)
+
+
+def test_each_address_says_for_itself_whether_it_is_ejected(mesh: Mesh) -> None:
+    assert resource(mesh, "cds.json")["track_cluster_stats"] == {"per_endpoint_stats": True}
 
 
 def test_no_attempts_means_no_retry_policy(mesh: Mesh) -> None:

@@ -63,6 +63,8 @@ def build(mesh: Mesh, destination: Json, folder: str) -> Json:
         },
         "connect_timeout": "10s",
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # One gauge for each address says which of them is ejected; the cluster's own only say how many.
+        "track_cluster_stats": {"per_endpoint_stats": True},
     }
     _pool(cluster, only(rules.get("connectionPool"), f"{where}.connectionPool", "tcp", "http"), where)
     _balance(cluster, rules.get("loadBalancer"), where)

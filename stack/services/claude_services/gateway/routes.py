@@ -49,7 +49,7 @@ def virtual_host(mesh: Mesh, virtual_service: Json) -> Json:
 
 
 def _routes(mesh: Mesh, entry: Any, where: str) -> list[Json]:
-    http = only(entry, where, "name", "match", "route", "timeout", "retries", "fault")
+    http = only(entry, where, "name", "match", "route", "timeout", "retries", "fault", "headers")
     targets = destinations(http, where)
     action: Json = {
         "weighted_clusters": {
@@ -66,6 +66,9 @@ def _routes(mesh: Mesh, entry: Any, where: str) -> list[Json]:
     if hashes:
         action["hash_policy"] = [{"header": {"header_name": header}} for header in hashes]
     rest: Json = {"route": action}
+    added = _response_headers(http.get("headers"), f"{where}.headers")
+    if added:
+        rest["response_headers_to_add"] = added
     if "fault" in http:
         rest["typed_per_filter_config"] = {FAULT: _fault(http["fault"], f"{where}.fault")}
     matches = http.get("match") or [{}]
@@ -100,6 +103,15 @@ def _retries(retries: Any, where: str) -> Json:
     if "perTryTimeout" in known:
         policy["per_try_timeout"] = duration(known["perTryTimeout"], f"{where}.perTryTimeout")
     return policy
+
+
+def _response_headers(headers: Any, where: str) -> list[Json]:
+    """Return what every answer of a route carries, Envoy's own included; Envoy fills in what stands between % signs."""
+    response = only(only(headers, where, "response").get("response"), f"{where}.response", "set")
+    return [
+        {"header": {"key": key, "value": str(value)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for key, value in (response.get("set") or {}).items()
+    ]
 
 
 def _hash_headers(mesh: Mesh, targets: list[Json]) -> list[str]:
