@@ -76,6 +76,7 @@ async def start(session: Session) -> None:
         workload=wanted.workload,
         pid=session.load.pid,
         origin_ns=session.journal.origin_ns,
+        record=operations.RECORD.size,
     )
     try:
         with anyio.fail_after(READY_SECONDS):

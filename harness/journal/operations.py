@@ -4,27 +4,48 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.journal import reader
 from harness.model.history import Operation
 
 FILE = "operations.bin"
-# intended, sent, finished (CLOCK_MONOTONIC, ns), status, attempts, flags, served by (UTF-8, NUL padded)
-RECORD = struct.Struct("<QQQHBB64s")
+# intended, sent, finished (CLOCK_MONOTONIC, ns), status, attempts, flags, then UTF-8, NUL padded: served by, the
+# gateway's response flags, why. A field that is new stands at the end: what is older is a shorter record.
+RECORD = struct.Struct("<QQQHBB64s16s40s")
+# What a load recorded whose journal does not say how long its records are.
+_FIRST_SIZE = 92
 # The load's own flags that a judge must know (`harness.load.records.Flag` has them all).
-LATE, UNSENT = 1, 2
+LATE, UNSENT, TRIED = 1, 2, 64
+UNANSWERED = {4: "refused", 8: "cut off", 16: "timed out"}
 _BLOCK = 256
 _DISORDER = 1.0
 
 
 def read(dir: Path) -> list[Operation]:
-    """Return every whole record in seconds since the run began; none when the run had no load."""
-    origin_ns = next((int(event.data["origin_ns"]) for event in reader.read(dir) if event.type == "load.started"), None)
+    """Return every whole record in seconds since the run began; none when the run had no load.
+
+    Raises UsageError when a newer harness wrote them.
+    """
+    started = next((event.data for event in reader.read(dir) if event.type == "load.started"), None)
     path = dir / FILE
-    if origin_ns is None or not path.exists():
+    if started is None or not path.exists():
         return []
-    return [_operation(record, origin_ns) for record in RECORD.iter_unpack(_whole(path.read_bytes()))]
+    size, origin_ns = int(started.get("record", _FIRST_SIZE)), int(started["origin_ns"])
+    if size > RECORD.size:
+        raise UsageError(
+            f"the records are {size} bytes long, this harness reads up to {RECORD.size}",
+            where=str(path),
+            hint="read it with the version that wrote it, or a newer one",
+        )
+    content = path.read_bytes()
+    if size < RECORD.size:
+        content = b"".join(
+            content[begin : begin + size].ljust(RECORD.size, b"\0") for begin in range(0, len(content) - size + 1, size)
+        )
+    return [_operation(record, origin_ns) for record in RECORD.iter_unpack(_whole(content))]
 
 
 def tail(dir: Path, origin_ns: int, *, since: float) -> list[Operation]:
@@ -62,15 +83,26 @@ def _whole(content: bytes) -> bytes:
 
 
 def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
-    intended, sent, finished, status, attempts, flags, served_by = record
-    assert isinstance(served_by, bytes)
+    intended, sent, finished, status, attempts, flags, name, response_flags, because = record
+    flags, who = int(flags), _text(name)
     return Operation(
         intended=(int(intended) - origin_ns) / 1e9,
         sent=(int(sent) - origin_ns) / 1e9,
         finished=(int(finished) - origin_ns) / 1e9,
         status=int(status),
         attempts=int(attempts),
-        served_by=served_by.rstrip(b"\0").decode(errors="replace"),
-        late=bool(int(flags) & LATE),
-        unsent=bool(int(flags) & UNSENT),
+        served_by="" if flags & TRIED else who,
+        late=bool(flags & LATE),
+        unsent=bool(flags & UNSENT),
+        tried=who if flags & TRIED else "",
+        response_flags=_text(response_flags),
+        because=_text(because),
+        unanswered=next((word for flag, word in UNANSWERED.items() if flags & flag), ""),
     )
+
+
+# A few texts stand in all of the many records: each is kept once.
+@lru_cache(4096)
+def _text(padded: int | bytes) -> str:
+    assert isinstance(padded, bytes)
+    return padded.rstrip(b"\0").decode(errors="replace")

@@ -5,22 +5,42 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import h11
 
 from harness.load.workloads import Request
 
+# What the gateway adds to each answer, its own included: the `headers` of the stack's VirtualService ask for the first
+# two, Envoy counts the third by itself.
+FLAGS_HEADER = b"x-envoy-response-flags"
+HOST_HEADER = b"x-envoy-upstream-host"
+ATTEMPTS_HEADER = b"x-envoy-attempt-count"
+# What a service says that refused: which dependency kept it from answering, and how; or that it has no room.
+DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER = b"x-dependency", b"x-breaker", b"x-failure"
+OVERLOAD_HEADER = b"x-overload"
+SERVER_HEADER = b"x-served-by"
+_READ = frozenset({
+    *(FLAGS_HEADER, HOST_HEADER, ATTEMPTS_HEADER, SERVER_HEADER),
+    *(DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER, OVERLOAD_HEADER),
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, when its last byte came, who served it, and how often the gateway says it tried."""
+    """What came back: status, when its last byte came, who served it, and how often the gateway says it tried.
+
+    `tried` is the pod's address where none says that it answered; `because` is the service's own reason.
+    """
 
     status: int
     finished_ns: int
     served_by: str
     attempts: int
+    response_flags: str = ""
+    tried: str = ""
+    because: str = ""
 
 
 class Connection(asyncio.Protocol):
@@ -101,13 +121,29 @@ class Connection(asyncio.Protocol):
 
 def _answer(response: h11.Response) -> Answer:
     finished = time.monotonic_ns()
-    served_by, attempts = "", 0
-    for name, value in response.headers:
-        if name == b"x-served-by":
-            served_by = value.decode("latin-1")
-        elif name == b"x-envoy-attempt-count" and value.isdigit():
-            attempts = min(255, int(value))
-    return Answer(response.status_code, finished, served_by, attempts)
+    told = {name: value.decode("latin-1") for name, value in response.headers if name in _READ}
+    attempts, served_by = told.get(ATTEMPTS_HEADER, ""), told.get(SERVER_HEADER, "")
+    return Answer(
+        response.status_code,
+        finished,
+        served_by,
+        min(255, int(attempts)) if attempts.isdecimal() else 0,
+        # Envoy writes - for none, for a host that was never chosen, too.
+        told.get(FLAGS_HEADER, "").strip("-"),
+        "" if served_by else told.get(HOST_HEADER, "").strip("-"),
+        _because(told),
+    )
+
+
+def unanswered(finished_ns: int) -> Answer:
+    """Give what stands in the place of an answer that never came."""
+    return Answer(0, finished_ns, "", 0)
+
+
+def _because(told: Mapping[bytes, str]) -> str:
+    how = f"breaker {told[BREAKER_HEADER]}" if BREAKER_HEADER in told else told.get(FAILURE_HEADER, "")
+    how = "overloaded" if OVERLOAD_HEADER in told else how
+    return ": ".join(part for part in (how, told.get(DEPENDENCY_HEADER, "")) if part)
 
 
 class Pool:

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from harness.load.connection import Pool
+from harness.load.connection import Answer, Pool, unanswered
 from harness.load.records import Flag, Writer
 from harness.load.schedule import offsets
 from harness.load.spec import Spec
@@ -85,7 +85,7 @@ class Generator:
         self._summary.late += bool(late)
         if len(self._running) >= self._most:
             self._summary.not_sent += 1
-            self._record(due, now, now, 0, flags=late | Flag.NOT_SENT)
+            self._record(due, now, late | Flag.NOT_SENT, unanswered(now))
             return
         task = asyncio.ensure_future(self._operate(due, request, late))
         self._running.add(task)
@@ -105,18 +105,16 @@ class Generator:
         except OSError:
             flags |= Flag.REFUSED if connection is None else Flag.CUT
         else:
-            self._record(due, sent, answer.finished_ns, answer.status, answer.attempts, flags, answer.served_by)
+            self._record(due, sent, flags | (Flag.TRIED if answer.tried else Flag(0)), answer)
             return
-        self._record(due, sent, time.monotonic_ns(), 0, flags=flags)
+        self._record(due, sent, flags, unanswered(time.monotonic_ns()))
         if connection is not None:
             connection.abort()
 
-    def _record(
-        self, due: int, sent: int, finished: int, status: int, attempts: int = 0, flags: int = 0, served_by: str = ""
-    ) -> None:
-        self._summary.statuses[status] += 1
+    def _record(self, due: int, sent: int, flags: Flag, answer: Answer) -> None:
+        self._summary.statuses[answer.status] += 1
         try:
-            self._writer.write(due, sent, finished, status, attempts, flags, served_by)
+            self._writer.write(due, sent, flags, answer)
         except OSError as error:
             self._unwritten = self._unwritten or error
             self._stop.set()

@@ -10,8 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from harness.journal.operations import RECORD
+from harness.load.connection import Answer
 
 _NAME_BYTES = 64
+_FLAGS_BYTES = 16
+_BECAUSE_BYTES = 40
 
 
 class Flag(enum.IntFlag):
@@ -23,6 +26,7 @@ class Flag(enum.IntFlag):
     CUT = 8  # the connection ended before the answer did
     TIMED_OUT = 16
     REUSED = 32  # it went out on a connection that had served before
+    TRIED = 64  # no pod said that it answered: the name is the address of the one the gateway tried last
 
 
 class Writer:
@@ -32,15 +36,17 @@ class Writer:
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
-    def write(
-        self, intended_ns: int, sent_ns: int, finished_ns: int, status: int, attempts: int, flags: int, served_by: str
-    ) -> None:
+    def write(self, intended_ns: int, sent_ns: int, flags: int, answer: Answer) -> None:
         """Append one record; of a long name the end is kept, where a pod's own part is.
 
         Raises OSError when it does not fit whole: a part of one would shift every record after it.
         """
-        name = served_by.encode()[-_NAME_BYTES:]
-        record = RECORD.pack(intended_ns, sent_ns, finished_ns, status, attempts, flags, name)
+        record = RECORD.pack(
+            *(intended_ns, sent_ns, answer.finished_ns, answer.status, answer.attempts, flags),
+            (answer.served_by or answer.tried).encode()[-_NAME_BYTES:],
+            answer.response_flags.encode()[:_FLAGS_BYTES],
+            answer.because.encode()[:_BECAUSE_BYTES],
+        )
         if os.write(self._file, record) != len(record):
             end = os.fstat(self._file).st_size
             os.ftruncate(self._file, end - end % RECORD.size)

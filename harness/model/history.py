@@ -11,9 +11,11 @@ from typing import Any, Protocol
 class Operation:
     """One request of the load; times are seconds since the run began.
 
-    `status` is the HTTP status, 0 when no answer came (refused, reset, timed out). `attempts` is what the gateway
-    counted, 0 when it did not tell. Latency counts from `intended`. `late` and `unsent` are the load's own fault: it
-    began the operation late, or never because too many were under way.
+    `status` is the HTTP status, 0 when no answer came; `unanswered` then says how it ended (refused, cut off, timed
+    out). `attempts` is what the gateway counted, 0 when it did not tell. `served_by` is the pod that answered; where
+    the gateway answered itself, `tried` is the address of the pod it tried last. `response_flags` are the gateway's
+    own word on what went wrong, `because` the service's. Latency counts from `intended`. `late` and `unsent` are the
+    load's own fault: it began the operation late, or never because too many were under way.
     """
 
     intended: float
@@ -24,6 +26,10 @@ class Operation:
     served_by: str = ""
     late: bool = False
     unsent: bool = False
+    tried: str = ""
+    response_flags: str = ""
+    because: str = ""
+    unanswered: str = ""
 
     @property
     def punctual(self) -> bool:
@@ -77,7 +83,9 @@ class History:
     `start`..`end` is the run, `window` the fault window (first injection to last healing, as observed; None when
     nothing was injected), `samples` by probes, the breaker and Prometheus, `evictions` the eviction API's answers
     (dicts: time, pod, status 201|429|500, the cause of a refusal, and the budget, allowed, healthy, desired read before
-    the call), `load_rate` the intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value).
+    the call), `load_rate` the intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value),
+    `restarts` the containers that ended (dicts: time, namespace, pod, container, reason, exit_code), `addresses` whose
+    address is whose.
     """
 
     start: float
@@ -89,6 +97,8 @@ class History:
     evictions: Sequence[Mapping[str, Any]] = ()
     load_rate: float | None = None
     probes: Sequence[Mapping[str, Any]] = ()
+    restarts: Sequence[Mapping[str, Any]] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 class Struck(Protocol):

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
+import pytest
+
+from harness.errors import UsageError
 from harness.journal import operations
 from harness.journal.writer import Journal
 from harness.load.records import Flag
@@ -10,15 +14,20 @@ from harness.load.records import Flag
 SECOND = 10**9
 
 
+def record(*values: int | bytes) -> bytes:
+    """Pack one record whose texts are empty where none are given."""
+    return operations.RECORD.pack(*values, *[b""] * (9 - len(values)))
+
+
 def _write(directory: Path, count: int) -> int:
     """Write one operation a second, each 0.1 s long, and return the run's origin."""
     with Journal(directory, "r1") as journal:
-        journal.write("load.started", "baseline", rate=1, origin_ns=journal.origin_ns)
+        journal.write("load.started", "baseline", rate=1, origin_ns=journal.origin_ns, record=operations.RECORD.size)
         origin = journal.origin_ns
     with (directory / operations.FILE).open("wb") as file:
         for number in range(1, count + 1):
             due = origin + number * SECOND
-            file.write(operations.RECORD.pack(due, due + 1000, due + SECOND // 10, 200, 2, 0, b"pod-x"))
+            file.write(record(due, due + 1000, due + SECOND // 10, 200, 2, 0, b"pod-x"))
     return origin
 
 
@@ -57,7 +66,43 @@ def test_what_the_load_held_up_is_marked(tmp_path: Path) -> None:
     with (tmp_path / operations.FILE).open("ab") as file:
         for number, flags in enumerate((late, unsent, refused), 2):
             due = origin + number * SECOND
-            file.write(operations.RECORD.pack(due, due, due, 0, 0, flags, b""))
+            file.write(record(due, due, due, 0, 0, flags))
     assert [(one.late, one.unsent, one.punctual) for one in operations.read(tmp_path)] == [
         (False, False, True), (True, False, False), (False, True, False), (False, False, True),
     ]  # fmt: skip
+
+
+def test_an_operation_says_who_was_tried_and_why_it_failed(tmp_path: Path) -> None:
+    origin = _write(tmp_path, 0)
+    due = origin + SECOND
+    with (tmp_path / operations.FILE).open("ab") as file:
+        file.write(record(due, due, due, 503, 4, 0, b"pod-x", b"URX", b"breaker open: mail"))
+        file.write(record(due, due, due, 504, 1, Flag.TRIED, b"10.0.0.7:8080", b"UT"))
+        for flag in (Flag.REFUSED, Flag.CUT, Flag.TIMED_OUT):
+            file.write(record(due, due, due, 0, 0, flag))
+    said, tried, *lost = operations.read(tmp_path)
+    assert (said.served_by, said.tried, said.response_flags, said.because) == ("pod-x", "", "URX", "breaker open: mail")
+    assert (tried.served_by, tried.tried, tried.response_flags, tried.because) == ("", "10.0.0.7:8080", "UT", "")
+    assert [one.unanswered for one in (said, *lost)] == ["", "refused", "cut off", "timed out"]
+
+
+def test_the_records_of_an_older_harness_are_read_without_what_it_did_not_record(tmp_path: Path) -> None:
+    with Journal(tmp_path, "r1") as journal:
+        journal.write("load.started", "baseline", rate=1, origin_ns=journal.origin_ns)
+        due = journal.origin_ns + SECOND
+    old = struct.Struct("<QQQHBB64s")
+    content = b"".join(old.pack(due, due, due, status, 1, 0, b"pod-x") for status in (200, 503))
+    (tmp_path / operations.FILE).write_bytes(content + b"cut")
+    found = operations.read(tmp_path)
+    assert [(one.status, one.served_by, one.response_flags, one.because) for one in found] == [
+        (200, "pod-x", "", ""), (503, "pod-x", "", ""),
+    ]  # fmt: skip
+
+
+def test_the_records_of_a_newer_harness_are_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path, "r1") as journal:
+        size = operations.RECORD.size + 8
+        journal.write("load.started", "baseline", rate=1, origin_ns=journal.origin_ns, record=size)
+    (tmp_path / operations.FILE).write_bytes(bytes(size))
+    with pytest.raises(UsageError, match="156 bytes long, this harness reads up to 148"):
+        operations.read(tmp_path)

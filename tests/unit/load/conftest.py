@@ -20,6 +20,7 @@ class Server:
     status: str = "200 OK"
     chunked: bool = False
     close: bool = False
+    headers: str = ""
     cut: bool = False
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     connections: int = 0
@@ -53,7 +54,7 @@ class Server:
                     break
                 head = HEAD.format(status=self.status, name=self.name)
                 head += f"x-envoy-attempt-count: {self.attempts}\r\n" if self.attempts is not None else ""
-                head += "connection: close\r\n" if self.close else ""
+                head += self.headers + ("connection: close\r\n" if self.close else "")
                 body = (
                     "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
                     if self.chunked

@@ -17,7 +17,7 @@ from harness.load import spec as specs
 from harness.load.generator import Generator, Summary
 from harness.load.records import Flag, Writer
 
-Record = tuple[int, int, int, int, int, int, bytes]
+Record = tuple[int, int, int, int, int, int, bytes, bytes, bytes]
 
 
 def _send(
@@ -192,3 +192,27 @@ def test_the_same_seed_asks_the_same(tmp_path: Path, server: Any) -> None:
         asked.append([line for line, _ in server.seen])
     assert asked[0] == asked[1]
     assert asked[0] != asked[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "told"),
+    [
+        ("pod-x", {"x-envoy-response-flags": "-", "x-envoy-upstream-host": "10.0.0.7:8080"}, ("pod-x", 0, "", "")),
+        ("", {"x-envoy-response-flags": "URX,UF", "x-envoy-upstream-host": "10.0.0.7:8080"},
+         ("10.0.0.7:8080", Flag.TRIED, "URX,UF", "")),
+        ("", {"x-envoy-response-flags": "UH", "x-envoy-upstream-host": "-"}, ("", 0, "UH", "")),
+        ("pod-x", {"x-dependency": "mail", "x-breaker": "open"}, ("pod-x", 0, "", "breaker open: mail")),
+        ("pod-x", {"x-dependency": "mail", "x-failure": "timeout"}, ("pod-x", 0, "", "timeout: mail")),
+        ("pod-x", {"x-dependency": "mail"}, ("pod-x", 0, "", "mail")),
+        ("pod-x", {"x-overload": "1", "x-dependency": "mail"}, ("pod-x", 0, "", "overloaded: mail")),
+        ("pod-x", {"x-overload": "1"}, ("pod-x", 0, "", "overloaded")),
+        ("p" * 80, {"x-failure": "f" * 80}, ("p" * 64, 0, "", "f" * 40)),
+    ],
+)  # fmt: skip
+def test_an_answer_says_who_was_asked_and_what_went_wrong(
+    tmp_path: Path, server: Any, name: str, headers: dict[str, str], told: tuple[str, int, str, str]
+) -> None:
+    server.name, server.headers = name, "".join(f"{key}: {value}\r\n" for key, value in headers.items())
+    _, records = _send(tmp_path, server.url, seconds=0.05)
+    flags, *texts = records[0][5:]
+    assert (flags & Flag.TRIED, *(text.rstrip(b"\0").decode() for text in texts)) == (told[1], told[0], *told[2:])

@@ -46,7 +46,8 @@ def test_a_load_is_started_watched_and_stopped(tmp_path: Path, server: Any) -> N
 
 def test_a_load_that_was_killed_leaves_readable_records_and_says_so(tmp_path: Path, server: Any) -> None:
     with Journal(tmp_path, "r1") as journal:
-        journal.write("load.started", "baseline", rate=100, origin_ns=journal.origin_ns)
+        size = operations.RECORD.size
+        journal.write("load.started", "baseline", rate=100, origin_ns=journal.origin_ns, record=size)
 
     async def main() -> dict[str, Any]:
         load = await process.start(_spec(server), tmp_path)
