@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.checkers import REGISTRY, evidence, hypothesis
+from harness.journal import samples
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
-from harness.model.history import FaultRecord, History, Operation, Sample, fault_window
+from harness.model.history import FaultRecord, History, Operation, fault_window
 from harness.model.verdict import Finding, State
 
 HELD_UP_SHARE = 0.02
@@ -26,17 +27,12 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
         window=fault_window(faults, end),
         operations=operations,
         faults=faults,
-        samples=[
-            Sample(
-                event.data.get("time", event.t),
-                event.data["series"],
-                event.data["value"],
-                event.data.get("labels", {}),
-            )
-            for event in events
-            if event.type == "sample"
-        ],
+        samples=list(samples.read(events)),
         evictions=[{"time": event.t, **event.data} for event in events if event.type == "eviction"],
+        restarts=[{"time": event.t, **event.data} for event in events if event.type == "restart"],
+        addresses={
+            address: pod for event in events if event.type == "addresses" for address, pod in event.data["pods"].items()
+        },
         load_rate=started.data["rate"] if started else None,
         probes=[{"time": event.t, "phase": event.phase, **event.data} for event in events if event.type == "probe"],
     )

@@ -1,11 +1,11 @@
-"""Fetch the run's own stretch of Prometheus' memory once, when the run is over: breakers, attempts, error ratio."""
+"""Fetch the run's own stretch of Prometheus' memory once, when the run is over: what objectives and the cause read."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -16,25 +16,35 @@ from harness.probes import settings
 
 PROMETHEUS = "http://127.0.0.1:19090"
 STEP_SECONDS = 1
+# Prometheus' names, ours, and the label that our series is named for; what else a series is told apart by is a pod, a
+# container or an outcome, and series that differ in nothing of it are added.
 NAMES = {
     "breaker_state": ("breaker", "dependency"),
     "breaker_fast_failures_total": ("breaker_fast_failures", "dependency"),
     "client_attempts_total": ("client_attempts", "dependency"),
     "client_calls_total": ("client_calls", "dependency"),
+    "http_request_duration_seconds_count": ("requests", "service"),
+    "http_request_duration_seconds_sum": ("request_seconds", "service"),
+    "container_cpu_cfs_periods_total": ("cpu_periods", "namespace"),
+    "container_cpu_cfs_throttled_periods_total": ("cpu_throttled_periods", "namespace"),
+    "envoy_cluster_endpoint_healthy": ("ejected", "envoy_endpoint_address"),
+    "envoy_cluster_outlier_detection_ejections_active": ("ejections", "envoy_cluster_name"),
 }
-CLIENTS = f'{{__name__=~"{"|".join(NAMES)}"}}'
+SERIES = f'{{__name__=~"{"|".join(NAMES)}"}}'
 # Five scrapes wide: long enough for a rate, short enough to show one fault.
 _INGRESS = 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="ingress"'
 ERROR_RATIO = (
     f'(sum(rate({_INGRESS},envoy_response_code_class="5"}}[10s])) or vector(0)) / sum(rate({_INGRESS}}}[10s]))'
 )
-QUERIES = {"breaker": CLIENTS, "burn-rate": ERROR_RATIO}
 UNNAMED = "no Prometheus of this cluster is named; set HARNESS_PROMETHEUS to its address"
+Found = list[dict[str, Any]]
 
 
 async def collect(session: Session) -> None:
-    """Write every sample that an objective needs into the journal; no answer is written down as no data."""
-    asked = {QUERIES[one.checker] for one in session.experiment.objectives if one.checker in QUERIES}
+    """Write what Prometheus saw of the run into the journal; no answer is written down as no data."""
+    checkers = {one.checker for one in session.experiment.objectives}
+    asked = [SERIES] if session.experiment.load or "breaker" in checkers else []
+    asked += [ERROR_RATIO] if "burn-rate" in checkers else []
     if not asked:
         return
     url = _address(session)
@@ -44,14 +54,13 @@ async def collect(session: Session) -> None:
     end, ran = time.time(), session.journal.now()
     # Whole steps back from the end: the last answer is of the last moment, when breakers must be closed again.
     start = end - math.ceil(ran / STEP_SECONDS) * STEP_SECONDS
-    for query in sorted(asked):
+    for query in asked:
         try:
             found = await _ask(url, "query_range", {"query": query, "start": start, "end": end, "step": STEP_SECONDS})
         except ObservationFailed as error:
             session.write("sample", series="prometheus", value=None, labels={"error": error.why})
             continue
-        for series in found:
-            _write(session, series, end - ran)
+        _write(session, found, start, end - ran)
 
 
 async def value(query: str, session: Session) -> float | None:
@@ -74,12 +83,12 @@ def _address(session: Session) -> str | None:
     return named if named and settings.loopback(named) else PROMETHEUS
 
 
-async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
+async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> Found:
     try:
         async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=not settings.loopback(url)) as client:
             answer = await client.get(f"/api/v1/{what}", params=parameters)
             answer.raise_for_status()
-            found: list[dict[str, Any]] = answer.json()["data"]["result"]
+            found: Found = answer.json()["data"]["result"]
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise ObservationFailed(
             "Prometheus gave no answer", where=url, why=f"{type(error).__name__}: {error}", hint="harness doctor"
@@ -87,10 +96,42 @@ async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> list[
     return found
 
 
-def _write(session: Session, series: Mapping[str, Any], origin: float) -> None:
-    metric: Mapping[str, str] = series["metric"]
-    labels = {key: metric[key] for key in ("pod", "outcome") if key in metric}
-    prefix, label = NAMES.get(metric.get("__name__", ""), ("prometheus", ""))
-    name = f"{prefix}/{metric.get(label, '')}" if label else f"{prefix}/error-ratio"
-    for at, value in series["values"]:
-        session.write("sample", series=name, value=float(value), labels=labels, time=at - origin)
+def _write(session: Session, found: Found, start: float, origin: float) -> None:
+    """Write one event for each series: its first moment, its step, its values with None where there is none."""
+    pods = _pods(found)
+    if pods:
+        session.write("addresses", pods=pods)
+    added: dict[tuple[str, tuple[tuple[str, str], ...]], dict[int, float]] = {}
+    for one in found:
+        metric: Mapping[str, str] = one["metric"]
+        named, label = NAMES.get(metric.get("__name__", ""), ("prometheus", ""))
+        about = metric.get(label, "") if label else "error-ratio"
+        if named == "ejected":
+            about = pods.get(_host(about), _host(about))
+        labels = {key: metric[key] for key in ("pod", "container", "outcome") if metric.get(key)}
+        if named.startswith("cpu_") and "container" not in labels:
+            continue  # the pod as a whole, in which its containers are counted once more
+        values = added.setdefault((f"{named}/{about}", tuple(labels.items())), {})
+        for at, text in one["values"]:
+            step = round((at - start) / STEP_SECONDS)
+            values[step] = values.get(step, 0.0) + (1.0 - float(text) if named == "ejected" else float(text))
+    for (name, labels_of), values in added.items():
+        first, last = min(values), max(values)
+        session.write(
+            "series",
+            series=name,
+            labels=dict(labels_of),
+            start=start + first * STEP_SECONDS - origin,
+            step=STEP_SECONDS,
+            values=[values.get(step) for step in range(first, last + 1)],
+        )
+
+
+def _pods(found: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Tell whose address is whose, as the scrapes of the services themselves say."""
+    metrics = (one["metric"] for one in found)
+    return {_host(one["instance"]): one["pod"] for one in metrics if one.get("service") and one.get("pod")}
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")

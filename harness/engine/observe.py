@@ -1,4 +1,4 @@
-"""Watch the namespaces of a run from before the first fault until after the last: readiness, budgets, events.
+"""Watch the namespaces of a run from before the first fault until after the last: readiness, budgets, pods, events.
 
 Every change becomes a sample in the journal the moment the API server tells of it; nothing is polled. What is out of
 sight, or not told for the present specification, is None.
@@ -134,6 +134,70 @@ async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
 def _current(item: Mapping[str, Any]) -> bool:
     """Say whether an object's status is about its present specification."""
     return bool(item.get("status", {}).get("observedGeneration") == item["metadata"].get("generation"))
+
+
+async def pods(kube: Kube, namespace: str, emit: Emit) -> None:
+    """Sample whether each pod is ready, and tell of each container that ended, until cancelled.
+
+    A pod is told of when its readiness changes, not at each word of its kubelet's; one that went is not ready.
+    """
+    known: dict[str, tuple[bool, str]] = {}
+    ended: set[str] | None = None
+
+    def sample(name: str, ready: bool | None, **labels: str) -> None:
+        emit("sample", series=f"pod/{namespace}/{name}", value=None if ready is None else float(ready), labels=labels)
+
+    def listed(items: Items) -> None:
+        nonlocal ended
+        for name in set(known) - {item["metadata"]["name"] for item in items}:
+            note("DELETED", {"metadata": {"name": name}})
+        if ended is None:
+            # What ended before the run began is none of its business.
+            ended = {end["containerID"] for item in items for _, end in _ends(item)}
+
+    def lost(_: str) -> None:
+        for name in known:
+            sample(name, None)
+        known.clear()
+
+    def note(kind: str, item: Mapping[str, Any]) -> None:
+        name = item["metadata"]["name"]
+        if kind == "DELETED":
+            if known.pop(name, None):
+                sample(name, False, gone="yes")
+            return
+        conditions = item.get("status", {}).get("conditions", ())
+        now = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        state = now, str(item.get("status", {}).get("podIP", ""))
+        if known.get(name) != state:
+            known[name] = state
+            sample(name, now, ip=state[1])
+        for container, end in _ends(item):
+            if ended is None or end["containerID"] in ended:
+                continue
+            ended.add(end["containerID"])
+            # A container that ends with its pod, as it was told to, is no restart.
+            if not item["metadata"].get("deletionTimestamp"):
+                emit(
+                    "restart",
+                    **{"namespace": namespace, "pod": name, "container": container},
+                    **{"reason": end.get("reason", ""), "exit_code": end.get("exitCode")},
+                )
+
+    await _follow(kube, paths.pods(namespace), note, listed=listed, lost=lost)
+
+
+def _ends(item: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """List the ends of a pod's containers: their names, and how each ended last."""
+    status = item.get("status", {})
+    return [
+        (container["name"], end)
+        for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+        for state in ("lastState", "state")
+        if (end := container.get(state, {}).get("terminated")) and end.get("containerID")
+        # What prepares a pod ends well once.
+        if container["restartCount"] or end.get("exitCode")
+    ]
 
 
 async def events(kube: Kube, namespace: str, emit: Emit) -> None:

@@ -153,6 +153,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     for namespace in session.experiment.blast_radius.namespaces:
         start(observe.deployments, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)
+        start(observe.pods, session.kube, namespace, session.write)
         start(observe.events, session.kube, namespace, session.write)
     rule, load = session.experiment.abort_when, session.experiment.load
     if rule and load:

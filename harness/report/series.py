@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 from harness.checkers import census
-from harness.model.history import Operation
+from harness.model.history import Operation, Sample
 from harness.report.values import Bucket, Track
 
 MOST_BUCKETS = 600
@@ -63,17 +63,17 @@ def gaps(operations: Iterable[Operation], seconds: float, span: tuple[float, flo
     return tuple(census.gaps((operation.intended for operation in operations), whole, seconds))
 
 
-def tracks(samples: Iterable[tuple[float, Mapping[str, Any]]], prefix: str, end: float) -> tuple[Track, ...]:
+def tracks(samples: Iterable[Sample], prefix: str, end: float) -> tuple[Track, ...]:
     """Collect the series under a prefix, each as its changes; several pods are shown by their highest value."""
     values: dict[str, list[Value]] = {}
     wanted: dict[str, float] = {}
-    for time, data in samples:
-        series, labels = str(data.get("series", "")), data.get("labels") or {}
-        if not series.startswith(prefix):
+    for sample in samples:
+        if not sample.series.startswith(prefix):
             continue
-        name = series[len(prefix) :]
-        values.setdefault(name, []).append((time, str(labels.get("pod", "")), _number(data.get("value"))))
-        if (desired := _number(labels.get("desired"))) is not None:
+        name = sample.series[len(prefix) :]
+        pod = str(sample.labels.get("pod", ""))
+        values.setdefault(name, []).append((float(sample.time), pod, _number(sample.value)))
+        if (desired := _number(sample.labels.get("desired"))) is not None:
             wanted[name] = desired
     return tuple(Track(name, _steps(_with_silence(values[name], end)), wanted.get(name)) for name in sorted(values))
 

@@ -63,6 +63,20 @@ def test_a_sample_that_carries_its_own_time_keeps_it() -> None:
     assert seen.samples[0].time == 4.0
 
 
+def test_a_series_that_was_fetched_afterwards_is_read_as_its_samples() -> None:
+    told = {"series": "breaker/x", "labels": {"pod": "a"}, "start": 4.0, "step": 1, "values": [0.0, None, 2.0]}
+    seen = judge.history(journal((9, "series", told)), [])
+    assert [(one.time, one.value, one.labels) for one in seen.samples] == [
+        (4.0, 0.0, {"pod": "a"}), (6.0, 2.0, {"pod": "a"}),
+    ]  # fmt: skip
+
+
+def test_ends_of_containers_and_addresses_are_read_back() -> None:
+    ended = {"pod": "web-1", "container": "web", "exit_code": 137}
+    seen = judge.history(journal((5, "restart", ended), (9, "addresses", {"pods": {"10.0.0.7": "web-1"}})), [])
+    assert (seen.restarts, seen.addresses) == ([{"time": 5, **ended}], {"10.0.0.7": "web-1"})
+
+
 def test_the_window_begins_when_an_injection_begins_and_a_fault_is_there_when_it_returns() -> None:
     seen = judge.history(
         journal(

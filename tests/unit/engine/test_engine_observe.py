@@ -50,7 +50,7 @@ def watched(server: Server, readiness: observe.Readiness, watch: Any = observe.d
     emitted: list[tuple[Any, ...]] = []
 
     def emit(kind: str, **data: Any) -> None:
-        emitted.append((data["series"], data["value"]))
+        emitted.append((data["series"], data["value"]) if kind == "sample" else (kind, *data.values()))
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
@@ -152,3 +152,55 @@ def test_waiting_for_completeness_waits_for_every_namespace() -> None:
 
     anyio.run(main)
     assert seen == ["listed", "complete"]
+
+
+def pod(
+    *, ready: bool = True, restarts: int = 0, state: dict[str, Any] | None = None, last: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    container = {"name": "web", "restartCount": restarts, "state": state or {}, "lastState": last or {}}
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {
+        "metadata": {"name": "cart"},
+        "status": {"podIP": "10.0.0.7", "conditions": conditions, "containerStatuses": [container]},
+    }
+
+
+def ended(code: int, identity: str = "c1", reason: str = "Error") -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": reason, "containerID": identity}}
+
+
+def told(*lists: Any, changes: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    return watched(Server(*lists, changes=changes), observe.Readiness([]), observe.pods)
+
+
+def test_a_pod_is_told_of_when_its_readiness_changes_and_not_at_every_word_of_its_kubelet() -> None:
+    words = (pod(), pod(), pod(ready=False), pod(ready=False), pod())
+    emitted = told([pod()], changes=tuple(("MODIFIED", word) for word in words))
+    assert emitted[:3] == [("pod/shop/cart", 1.0), ("pod/shop/cart", 0.0), ("pod/shop/cart", 1.0)]
+    assert emitted[3:] == [("pod/shop/cart", None)]
+
+
+def test_a_pod_that_went_is_not_ready_whether_it_was_seen_to_go_or_not() -> None:
+    assert told([pod()], changes=(("DELETED", pod()),))[:2] == [("pod/shop/cart", 1.0), ("pod/shop/cart", 0.0)]
+
+
+def test_a_container_that_ended_is_told_of_once_with_how_it_ended() -> None:
+    dead, back = pod(state=ended(137, reason="OOMKilled")), pod(restarts=1, last=ended(137, reason="OOMKilled"))
+    emitted = told([pod()], [back], changes=(("MODIFIED", dead), ("MODIFIED", back)))
+    assert [one for one in emitted if one[0] == "restart"] == [("restart", "shop", "cart", "web", "OOMKilled", 137)]
+
+
+def test_what_ended_before_the_run_is_none_of_its_business() -> None:
+    before = pod(restarts=3, last=ended(1))
+    assert [one for one in told([before], [before]) if one[0] == "restart"] == []
+
+
+def test_what_ended_while_nobody_watched_is_told_of_all_the_same() -> None:
+    emitted = told([pod()], [pod(restarts=1, last=ended(1))])
+    assert ("restart", "shop", "cart", "web", "Error", 1) in emitted
+
+
+def test_a_container_that_ends_with_its_pod_is_no_restart() -> None:
+    going = pod(ready=False, state=ended(143))
+    going["metadata"]["deletionTimestamp"] = "2026-09-21T14:00:00Z"
+    assert [one for one in told([pod()], changes=(("MODIFIED", going),)) if one[0] == "restart"] == []
