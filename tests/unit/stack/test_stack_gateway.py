@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from claude_services.gateway import translate
+from claude_services.gateway.clusters import HTTP_OPTIONS
 from claude_services.gateway.fields import Refused, duration
 from claude_services.gateway.mesh import Mesh
 from claude_services.json_objects import by_name
+from claude_services.room import OVERLOADED
 from harness.load.connection import FLAGS_HEADER, HOST_HEADER
 
 STACK = Path(__file__).parents[3] / "stack"
@@ -127,6 +129,26 @@ def test_each_address_says_for_itself_whether_it_is_ejected(mesh: Mesh) -> None:
     assert resource(mesh, "cds.json")["track_cluster_stats"] == {"per_endpoint_stats": True}
 
 
+def test_retries_have_a_budget_that_hides_the_loss_of_some_and_not_of_all(mesh: Mesh) -> None:
+    caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
+    assert caps["retry_budget"] == {"budget_percent": {"value": 20.0}, "min_retry_concurrency": 20}
+
+
+def test_without_a_budget_the_number_of_retries_holds(mesh: Mesh) -> None:
+    del traffic_policy(mesh)["retryBudget"]
+    traffic_policy(mesh)["connectionPool"]["http"]["maxRetries"] = 7
+    caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
+    assert (caps["max_retries"], "retry_budget" in caps) == (7, False)
+
+
+def test_a_pod_that_has_no_room_is_not_ejected_for_it(mesh: Mesh) -> None:
+    options = resource(mesh, "cds.json")["typed_extension_protocol_options"][HTTP_OPTIONS]
+    failed, not_full = options["outlier_detection"]["error_matcher"]["and_match"]["rules"]
+    assert failed["http_response_headers_match"]["headers"][0]["range_match"] == {"start": 500, "end": 600}
+    full = not_full["not_match"]["http_response_headers_match"]["headers"][0]
+    assert (full["name"], full["present_match"]) == (next(iter(OVERLOADED)), True)
+
+
 def test_no_attempts_means_no_retry_policy(mesh: Mesh) -> None:
     http(mesh)["retries"] = {"attempts": 0}
     assert "retry_policy" not in route(mesh)["route"]
@@ -162,7 +184,7 @@ def test_outliers_are_ejected_after_five_errors_for_thirty_seconds(mesh: Mesh) -
 
 def test_connection_pools_become_caps(mesh: Mesh) -> None:
     caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
-    assert (caps["max_connections"], caps["max_pending_requests"], caps["max_retries"]) == (100, 100, 100)
+    assert (caps["max_connections"], caps["max_pending_requests"], caps["max_requests"]) == (100, 100, 100)
 
 
 def test_weights_follow_the_virtual_service(mesh: Mesh) -> None:
