@@ -91,7 +91,8 @@ def _breaker(group: Group, matter: Matter, known: Clues) -> str:
     when = "at once" if matter.limit is None else "in the end"
     # A caller that gets no time itself sees its limits run out, whatever it calls.
     held = [pod for pod in group.pods if pod in known.throttled]
-    trouble = [f"{names(held)} {_held_back(held, known)}"] if held else _trouble(group.about, group, known)
+    own = 2 * len(held) > len(group.pods)
+    trouble = [f"{names(held)} {_held_back(held, known)}"] if own else _trouble(group.about, group, known)
     return f"were refused {when} by {opened}{evidence(_tripped(group, known), *trouble)}"
 
 

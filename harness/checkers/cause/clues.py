@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harness.checkers import series
 from harness.checkers.series import Points
@@ -202,11 +203,22 @@ def _throttled(
         slow = f"cpu_throttled_periods/{namespace}"
         held = series.by_pod(found.get(slow, ()), slow)
         for pod, points in series.by_pod(found[name], name).items():
-            periods, kept = series.increase(points, window[0], end), held.get(pod, ())
-            share = series.increase(kept, window[0], end) / periods if periods >= LEAST_PERIODS else 0.0
+            start, kept = _reading(points, window[0]), held.get(pod, ())
+            periods = series.increase(points, start, end)
+            share = series.increase(kept, start, end) / periods if periods >= LEAST_PERIODS else 0.0
             if share >= THROTTLED_SHARE:
-                throttled[pod] = Throttled(min(1.0, share), _grown(kept, window[0]))
+                throttled[pod] = Throttled(min(1.0, share), _grown(kept, start))
     return throttled
+
+
+def _reading(points: Points, time: float) -> float:
+    """Give when a counter was last read before a time, else first after it.
+
+    What it had grown by at the first reading of a run may have been long before the run.
+    """
+    readings = [later[0] for earlier, later in pairwise(points) if later[1] != earlier[1]]
+    before = [reading for reading in readings if reading <= time]
+    return before[-1] if before else next(iter(readings), float("inf"))
 
 
 def _grown(points: Points, start: float) -> float:
