@@ -53,7 +53,13 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         baseline=_shown(counted.baseline, limits),
         in_fault=_shown(counted.inside, limits),
         recovery=_shown(counted.after, limits),
-        detail={"operations": len(ordered), "expected": counted.expected, "slowest": ordered[-1], **found},
+        detail={
+            "operations": len(ordered),
+            "expected": counted.expected,
+            "slowest": ordered[-1],
+            "over": {name: limits[name] for name in over},
+            **found,
+        },
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from harness import report
+from harness.checkers import cause
 from harness.engine import judge, metrics
 from harness.engine.options import Outcome
 from harness.engine.session import Session
@@ -37,6 +38,7 @@ async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdic
             detail=dict(finding.detail),
         )
     verdict = fold(findings, undone=not session.unclean, aborted=bool(session.abort))
+    session.cause = cause.why(seen, findings) if verdict is not Verdict.PASS else ""
     return verdict, _reason(session, verdict, findings)
 
 
@@ -63,6 +65,7 @@ def close(session: Session, verdict: Verdict, reason: str, began: float) -> None
         expected=declared.verdict,
         right=verdict is declared.verdict,
         reason=reason,
+        cause=session.cause,
         exit=_exit(session, verdict),
         seconds=seconds,
         overhead=seconds - _waited(session),
@@ -87,6 +90,7 @@ def draw(session: Session, verdict: Verdict, reason: str, began: float) -> Outco
         seconds=seconds,
         overhead=seconds - _waited(session),
         reason=reason,
+        cause=session.cause,
     )
 
 

@@ -34,3 +34,4 @@ class Outcome:
     seconds: float
     overhead: float
     reason: str = ""
+    cause: str = ""

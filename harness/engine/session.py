@@ -33,7 +33,7 @@ class Session:
     `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
     `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
     ended, by number; before the `method_begun` there is nothing to roll back. `unwritten` says why the journal lacks
-    something.
+    something, `cause` why the verdict is no PASS, as far as that was seen.
     """
 
     experiment: Experiment
@@ -65,6 +65,7 @@ class Session:
     rolled_back: set[int] = field(default_factory=set)
     told_of_abort: bool = False
     unwritten: str = ""
+    cause: str = ""
     reach: Reach = field(init=False)
     _entered: float = field(default_factory=time.monotonic)
 
