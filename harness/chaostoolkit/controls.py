@@ -85,6 +85,7 @@ def after_experiment_control(context: Mapping[str, Any], state: dict[str, Any]) 
         "run": outcome.run,
         "dir": str(outcome.dir),
         "reason": outcome.reason,
+        "cause": outcome.cause,
     }
     if outcome.right:
         # A deviation that was declared is what was wanted, whatever Chaos Toolkit's own look at the hypothesis found.

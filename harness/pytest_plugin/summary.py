@@ -45,6 +45,8 @@ def write(reporter: pytest.TerminalReporter, ran: Sequence[Ran], plans: Sequence
     for one in ran:
         good = one.outcome.right
         reporter.write_line(_line(one, width), green=good, red=not good)
+        if one.outcome.cause:
+            reporter.write_line(f"    why: {one.outcome.cause}")
         for evidence in _evidence(one.outcome):
             reporter.write_line(f"    {evidence}")
     phases = sum(one.outcome.seconds - one.outcome.overhead for one in ran)

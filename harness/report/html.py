@@ -46,6 +46,11 @@ def describe(view: View) -> str:
         told.append(f"The fault window lasted from {view.window[0]:.1f} s to {view.window[1]:.1f} s.")
     told += [f"{fault.kind} on {fault.victim}: {words.fault_state(fault)}." for fault in view.faults]
     told += [f"{mark.title} at {mark.time:.1f} s." for mark in view.aborts]
+    told += [f"{mark.title} at {mark.time:.1f} s ({mark.text})." for mark in view.kubernetes if mark.grave]
+    told += [
+        f"Host {track.name} was ejected from {next(time for time, on in track.points if on):.1f} s."
+        for track in view.ejections
+    ]
     seen = [bucket for bucket in view.buckets if bucket.availability is not None]
     if seen:
         worst = min(seen, key=lambda bucket: bucket.availability or 0.0)

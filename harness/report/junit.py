@@ -54,7 +54,7 @@ def _case(parent: ElementTree.Element, view: View, dir: Path, outcome: str) -> N
         ElementTree.SubElement(properties, "property", {"name": f"chaos_{key}", "value": value})
     if outcome:
         told = " ".join(part for part in (words.verdict(view), words.declared(view)) if part)
-        message = f"{told}: {view.reason or words.score(view)}"
+        message = f"{told}: {words.why(view) or words.score(view)}"
         element = ElementTree.SubElement(case, outcome, {"type": words.verdict(view), "message": message})
         element.text = terminal.draw(view)
 

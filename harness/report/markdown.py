@@ -26,7 +26,8 @@ def draw(view: View, dir: Path | None = None, *, log: bool = True) -> str:
     parts = [
         f"### {SIGNS[words.glyph(view)]} {words.verdict(view)}: {plain(view.title)}",
         _facts(view),
-        f"**Why:** {plain(view.reason)}" if view.reason else "",
+        plain(view.reason) if view.cause else "",
+        f"**Why:** {plain(view.cause or view.reason)}" if view.reason else "",
         _table(
             ("", "objective", "target", "baseline", "in fault", "recovery", "seen"),
             ((STATES[item.state], words.name(item), item.target, item.baseline, item.in_fault, item.recovery,
@@ -48,7 +49,7 @@ def suite(dirs: Iterable[Path]) -> str:
     table = _table(
         ("", "experiment", "verdict", "declared", "took", "why"),
         (("✅ right" if view.right else "❌ wrong", view.experiment or view.run, words.verdict(view), view.expected,
-          f"{view.duration:.1f} s", view.reason) for view, _ in views),
+          f"{view.duration:.1f} s", words.why(view)) for view, _ in views),
     )  # fmt: skip
     heading = f"### {'✅' if right == len(views) and views else '❌'} Chaos: {right} of {len(views)} runs as declared"
     each = [_folded(plain(view.title), draw(view, dir, log=False)) for view, dir in views]

@@ -21,7 +21,7 @@ def draw(view: View, *, color: bool = False, width: int = 100, report: str = "")
     """Return the block, lines at most `width` wide where words allow; `report` is where the page lies."""
     paint = _paint if color else lambda _, text: text
     lines = [_head(view, paint, width), *_table(view, paint, width)]
-    lines += _labelled("why", _why(view), width)
+    lines += _labelled("why", "; ".join(part for part in (_untold(view), view.cause) if part), width)
     for fault in view.faults:
         state = words.fault_state(fault)
         sign = "v" if fault.healed is not None and fault.felt is not None else "?"
@@ -91,7 +91,7 @@ def _rows(title: str, first: int, cells: Sequence[str], widths: Sequence[int]) -
     return ["  ".join(f"{cell:<{size}}" for cell, size in zip(line, sizes, strict=True)).rstrip() for line in lines]
 
 
-def _why(view: View) -> str:
+def _untold(view: View) -> str:
     # What a row of the table says already is not said again.
     told = "\n".join(
         [*(f"{item.checker}: {item.summary}" for item in view.findings), *(mark.text for mark in view.aborts)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.model.units import percent, seconds
 from harness.report import axis, words
 from harness.report.axis import Scale
-from harness.report.drawing import LEFT, LETTER, RIGHT, Drawing, Path, Rect, Text
+from harness.report.drawing import BOLD, LEFT, LETTER, RIGHT, Drawing, Path, Rect, Text
 from harness.report.inert import brief
 from harness.report.values import Bucket, Fault, Mark, Track, View
 
 MOST_FAULTS, MOST_TRACKS = 16, 6
 BREAKER = {1.0: ("half", "half-open"), 2.0: ("open", "open")}
+EJECTED = {1.0: ("ejected", "ejected")}
 PATTERNS = {"pod": "diagonal", "node": "cross", "container": "dots"}
 
 
@@ -25,7 +26,9 @@ def lay_out(view: View) -> Drawing:
     _faults(drawing, view.faults, view.end)
     _kubernetes(drawing, view.kubernetes)
     for track in view.breakers[:MOST_TRACKS]:
-        _breaker(drawing, track, view.end)
+        _states(drawing, track, view.end, "breaker", BREAKER)
+    for track in view.ejections[:MOST_TRACKS]:
+        _states(drawing, track, view.end, "host", EJECTED)
     for track in view.ready[:MOST_TRACKS]:
         _ready(drawing, track, view.end)
     if view.buckets:
@@ -98,20 +101,23 @@ def _kubernetes(drawing: Drawing, marks: Sequence[Mark]) -> None:
         told = "; ".join(f"{mark.time:.1f} s {mark.title}" for mark in group[:8])
         more = f"; and {len(group) - 8} more" if len(group) > 8 else ""
         height = min(14.0, 6.0 + 2.0 * len(group))
-        drawing.rects.append(Rect(drawing.time(group[0].time), y + 7 - height / 2, 3, height, "event", told + more))
+        style = "event grave" if any(mark.grave for mark in group) else "event"
+        drawing.rects.append(Rect(drawing.time(group[0].time), y + 7 - height / 2, 3, height, style, told + more))
     drawing.y = y + 22
 
 
-def _breaker(drawing: Drawing, track: Track, end: float) -> None:
-    y = drawing.y
-    drawing.label(y + 11, f"breaker {track.name}")
+def _states(drawing: Drawing, track: Track, end: float, what: str, known: Mapping[float, tuple[str, str]]) -> None:
+    """Draw the stretches in which a breaker was not closed, or a host was not asked."""
+    y, room = drawing.y, int((LEFT - 8) / BOLD) - len(what) - 1
+    # Of a pod's long name the end tells it from the others.
+    drawing.label(y + 11, f"{what} {track.name if len(track.name) <= room else '…' + track.name[1 - room :]}")
     drawing.rail(y + 7, drawing.time(track.points[0][0]))
     following = [*(time for time, _ in track.points[1:]), end]
     for (time, value), until in zip(track.points, following, strict=True):
-        if value in BREAKER:
-            style, word = BREAKER[value]
-            title = f"breaker to {track.name} {word} from {time:.1f} s to {until:.1f} s"
-            rect = drawing.span(time, until, y, 14, f"breaker {style}", title)
+        if value is not None and value in known:
+            style, word = known[value]
+            title = f"{what} {track.name} {word} from {time:.1f} s to {until:.1f} s"
+            rect = drawing.span(time, until, y, 14, f"state {style}", title)
             if rect.width > len(word) * LETTER + 6:
                 drawing.texts.append(Text(rect.x + rect.width / 2, y + 11, word, "middle inverse"))
     drawing.y = y + 22

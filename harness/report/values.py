@@ -81,16 +81,17 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at one moment."""
+    """Something that happened at one moment; `grave` is what a glance should find."""
 
     time: float
     title: str
     text: str = ""
+    grave: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One observed series as steps: a Deployment's ready pods, or the worst state of a breaker."""
+    """One observed series as steps: a Deployment's ready pods, a breaker's worst state, whether a host is ejected."""
 
     name: str
     points: tuple[tuple[float, float | None], ...]
@@ -124,6 +125,7 @@ class View:
     expected: str = ""
     right: bool = False
     reason: str = ""
+    cause: str = ""
     exit: int | None = None
     duration: float = 0.0
     end: float = 0.0
@@ -143,6 +145,7 @@ class View:
     gaps: tuple[tuple[float, float], ...] = ()
     ready: tuple[Track, ...] = ()
     breakers: tuple[Track, ...] = ()
+    ejections: tuple[Track, ...] = ()
     evictions: tuple[Data, ...] = ()
     kubernetes: tuple[Mark, ...] = ()
     aborts: tuple[Mark, ...] = ()

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.journal import samples
 from harness.journal.event import Event
 from harness.model.history import Operation, fault_window
 from harness.model.verdict import Finding, State
@@ -13,7 +14,7 @@ from harness.report import series
 from harness.report.inert import brief, inert
 from harness.report.values import UNFINISHED, Data, Fault, Line, Mark, Span, Undo, View
 
-QUIET = frozenset({"sample", "run.end"})
+QUIET = frozenset({"sample", "series", "addresses", "run.end"})
 
 
 def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View:
@@ -24,7 +25,9 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
     operations = [operation for operation in operations if operation.punctual]
     end = events[-1].t if events else 0.0
     faults = _faults(events, plan)
-    samples = [(float(event.data.get("time", event.t)), event.data) for event in events if event.type == "sample"]
+    seen = list(samples.read(events))
+    # Of breakers that nobody judges only those that moved have something to show.
+    judged = {(one.get("parameters") or {}).get("dependency") for one in plan.get("objectives") or ()}
     seconds, span = series.width(end, loaded.get("rate")), _load_span(events, operations, end)
     buckets = series.buckets(operations, seconds, span)
     return View(
@@ -41,6 +44,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         expected=str(verdict.get("expected") or start.get("expect") or ""),
         right=bool(verdict.get("right", False)),
         reason=str(verdict.get("reason", "")) if verdict else _last_words(events),
+        cause=str(verdict.get("cause", "")),
         exit=verdict.get("exit"),
         duration=float(verdict.get("seconds", end)),
         end=end,
@@ -58,14 +62,14 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         buckets=buckets,
         bucket_seconds=seconds,
         gaps=series.gaps(operations, seconds, span) if buckets else (),
-        ready=tuple(track for track in series.tracks(samples, "ready/", end) if _eventful(track.points, track.wanted)),
-        breakers=series.tracks(samples, "breaker/", end),
-        evictions=tuple({"time": event.t, **event.data} for event in events if event.type == "eviction"),
-        kubernetes=tuple(
-            Mark(event.t, f"{event.data.get('kind')} {event.data.get('name')}: {event.data.get('reason')}",
-                 str(event.data.get("message") or ""))
-            for event in events if event.type == "k8s.event"
+        ready=tuple(track for track in series.tracks(seen, "ready/", end) if _eventful(track.points, track.wanted)),
+        breakers=tuple(
+            track for track in series.tracks(seen, "breaker/", end)
+            if track.name in judged or any(state for _, state in track.points)
         ),
+        ejections=tuple(track for track in series.tracks(seen, "ejected/", end) if any(on for _, on in track.points)),
+        evictions=tuple({"time": event.t, **event.data} for event in events if event.type == "eviction"),
+        kubernetes=tuple(mark for event in events if (mark := _cluster_event(event))),
         aborts=tuple(_abort(event) for event in events if event.type == "abort"),
         errors=tuple(event.data for event in events if event.type == "error"),
         log=tuple(
@@ -193,6 +197,17 @@ def _limits(objectives: Iterable[Data]) -> dict[str, float]:
         for name in wanted.get(str(objective.get("checker")), ())
         if isinstance(parameters.get(name), int | float)
     }
+
+
+def _cluster_event(event: Event) -> Mark | None:
+    data = event.data
+    if event.type == "k8s.event":
+        title = f"{data.get('kind')} {data.get('name')}: {data.get('reason')}"
+        return Mark(event.t, title, str(data.get("message") or ""))
+    if event.type == "restart":
+        how = f"{data.get('reason') or 'ended'}, exit code {data.get('exit_code')}"
+        return Mark(event.t, f"{data.get('pod')}: {data.get('container')} ended", how, grave=True)
+    return None
 
 
 def _abort(event: Event) -> Mark:

@@ -60,6 +60,11 @@ def declared(view: View) -> str:
     return "as declared" if view.right else f"{view.expected or Verdict.PASS} was expected"
 
 
+def why(view: View) -> str:
+    """Say what was seen, and why as far as that is known; empty for a plain pass."""
+    return ". Why: ".join(part for part in (view.reason, view.cause) if part)
+
+
 def evidence(view: View) -> str:
     """Say whether every planned fault was felt and seen healed."""
     if not view.faults:

@@ -175,6 +175,7 @@ def test_the_evidence_table_tells_a_felt_fault_from_one_that_was_not(pytester, d
             "v cart/a  PASS  10.0 s  run run-a*",
             "    v pod_kill on shop/cart-0: felt after 0.4 s, healed after 1.5 s",
             "x cart/b  INCONCLUSIVE  10.0 s  run run-b  availability 97 %",
+            "    why: all 9 failures came of calls to mail",
             "    [?] pod_kill on shop/cart-0: NOT FELT, healed after 1.5 s",
         ]
     )

@@ -67,6 +67,9 @@ class Story:
     def ready(self, t: float, name: str, value: int, desired: int) -> None:
         self.write(t, "sample", series=f"ready/{NAMESPACE}/{name}", value=value, labels={"desired": str(desired)})
 
+    def series(self, t: float, name: str, start: float, values: list[float], **labels: str) -> None:
+        self.write(t, "series", series=name, labels=labels, start=start, step=1, values=values)
+
     def load(self, start: float, end: float, shape: Callable[[float], tuple[float, float]], rate: int = 40) -> None:
         """Write the records of an open loop; `shape` gives latency and share of failures at a time, or nothing."""
         with (self.dir / "operations.bin").open("wb") as file:
@@ -79,7 +82,8 @@ class Story:
                 took = latency * self.random.lognormvariate(0, 0.35)
                 status = 503 if self.random.random() < failing else 200
                 times = [ORIGIN + round(at * 1e9) for at in (t, t + 0.0002, t + took)]
-                file.write(RECORD.pack(*times, status, 1, 0, b"claude-orchestrator-bb6f5fd96-6nhz5"))
+                name = b"claude-orchestrator-bb6f5fd96-6nhz5"
+                file.write(RECORD.pack(*times, status, 1, 0, name, b"", b"" if status < 500 else b"timeout: router"))
 
 
 def deviated(dir: Path) -> Path:
@@ -89,7 +93,8 @@ def deviated(dir: Path) -> Path:
     story.start()
     story.plan("pod_freeze", "pod_kill")
     story.enter(0.002, "baseline")
-    story.write(0.1, "load.started", rate=40, ramp=0.0, workload="execute-agent", pid=4242, origin_ns=ORIGIN)
+    story.write(0.1, "load.started", rate=40, ramp=0.0, workload="execute-agent", pid=4242, origin_ns=ORIGIN,
+                record=RECORD.size)  # fmt: skip
     story.ready(0.2, "claude-orchestrator", 5, 5)
     story.ready(0.2, "claude-agent-registry", 2, 2)
     story.write(0.5, "probe", name="ready agent-registry pods", ok=True, value=2, error=None)
@@ -106,6 +111,8 @@ def deviated(dir: Path) -> Path:
     )
     story.write(10.2, "k8s.event", kind="Pod", name="claude-orchestrator-bb6f5fd96-7tktc", namespace=NAMESPACE,
                 reason="Scheduled", message="Successfully assigned to chaos-local-worker3")  # fmt: skip
+    story.write(12.5, "restart", pod=POD, container="claude-orchestrator", namespace=NAMESPACE, reason="OOMKilled",
+                exit_code=137)  # fmt: skip
     story.write(13.0, "k8s.event", kind="Pod", name=POD, namespace=NAMESPACE, reason="Unhealthy",
                 message="Readiness probe failed: " + HOSTILE)  # fmt: skip
     story.ready(14.2, "claude-orchestrator", 5, 5)
@@ -120,9 +127,11 @@ def deviated(dir: Path) -> Path:
     story.write(27.6, "probe", name="ready agent-registry pods", ok=True, value=2, error=None)
     story.write(27.7, "load.ended", operations=1032)
     story.enter(27.8, "judge")
-    for t in range(8, 28):
-        state = 2 if 11 <= t < 20 else 1 if t == 20 else 0
-        story.write(27.81, "sample", series="breaker/agent-registry", value=state, labels={"pod": "a"}, time=float(t))
+    states = [2 if 11 <= t < 20 else 1 if t == 20 else 0 for t in range(8, 28)]
+    story.write(27.81, "addresses", pods={"10.244.1.9": POD})
+    story.series(27.81, "breaker/agent-registry", 8.0, states, pod="a")
+    story.series(27.81, f"ejected/{POD}", 8.0, [float(12 <= t < 18) for t in range(8, 28)], pod="gateway")
+    story.series(27.81, "ejected/claude-orchestrator-bb6f5fd96-7tktc", 8.0, [0.0] * 20, pod="gateway")
     story.write(27.9, "finding", checker="availability", state="broken", target=">= 99.5 %", baseline="100 %",
                 in_fault="96.41 %", recovery="99.71 %",
                 summary="15 of 418 failed; worst second 75 %, 3 s after injection",
@@ -138,7 +147,9 @@ def deviated(dir: Path) -> Path:
     story.write(27.9, "finding", checker="evidence", state="held", target="every fault felt", baseline="",
                 in_fault="2 of 2", recovery="", summary="2 of 2 felt, the slowest after 1.5 s", detail={})  # fmt: skip
     story.write(28.0, "verdict", verdict="DEVIATED", expected="PASS", right=False, exit=1, seconds=28.4, overhead=0.6,
-                reason="availability: 15 of 418 failed; worst second 75 %, 3 s after injection")  # fmt: skip
+                reason="availability: 15 of 418 failed; worst second 75 %, 3 s after injection",
+                cause=f"after pod_freeze on {POD} at 8.1 s, 12 of 15 failures were refused at once by {POD}, "
+                "whose breaker towards agent-registry was open from 11 s (5 attempts had timed out)")  # fmt: skip
     story.write(28.0, "run.end")
 
     def shape(t: float) -> tuple[float, float] | tuple[()]:
@@ -189,7 +200,8 @@ def died(dir: Path) -> Path:
     story.start(title=HOSTILE)
     story.plan("node_freeze", pod=HOSTILE)
     story.enter(0.002, "baseline")
-    story.write(0.1, "load.started", rate=40, ramp=0.0, workload="execute-agent", pid=4242, origin_ns=ORIGIN)
+    story.write(0.1, "load.started", rate=40, ramp=0.0, workload="execute-agent", pid=4242, origin_ns=ORIGIN,
+                record=RECORD.size)  # fmt: skip
     story.enter(4.0, "inject")
     story.write(4.1, "fault.injected", id=f"{run}-1", kind="node_freeze", victim=HOSTILE, facts={"container": HOSTILE})
     story.enter(4.2, "hold")

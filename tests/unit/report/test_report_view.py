@@ -210,3 +210,42 @@ def test_what_the_load_itself_held_up_is_drawn_as_not_seen():
     view = build(loaded(Log(), 0.0, 4.0), [*served(0.5, 3.5), *held_up])
     assert view.gaps == ((1.0, 3.0),)
     assert sum(bucket.failed for bucket in view.buckets) == 0
+
+
+def test_a_host_has_a_lane_when_it_was_ejected_and_none_when_it_never_was():
+    log = Log()
+    for name, values in (("web-1", [0.0, 1.0, 1.0, 0.0]), ("web-2", [0.0] * 4)):
+        log.add(9.0, "series", series=f"ejected/{name}", labels={"pod": "gateway"}, start=2.0, step=1, values=values)
+    assert [(track.name, track.points) for track in build(log).ejections] == [
+        ("web-1", ((2.0, 0.0), (3.0, 1.0), (5.0, 0.0)))
+    ]
+
+
+def test_the_end_of_a_container_stands_among_the_cluster_s_events_and_is_grave():
+    log = Log().add(1.0, "k8s.event", kind="Pod", name="web-1", reason="Killing", message="so")
+    log.add(2.0, "restart", pod="web-1", container="web", reason="OOMKilled", exit_code=137)
+    assert [(mark.title, mark.text, mark.grave) for mark in build(log).kubernetes] == [
+        ("Pod web-1: Killing", "so", False),
+        ("web-1: web ended", "OOMKilled, exit code 137", True),
+    ]
+
+
+def test_the_cause_is_told_once_beside_what_the_table_says():
+    log = Log().add(1.0, "finding", checker="availability", state="broken", summary="5 of 9 failed")
+    log.add(2.0, "verdict", verdict="DEVIATED", reason="availability: 5 of 9 failed", cause="all 5 failures ...")
+    view = build(log)
+    block = terminal.draw(view)
+    assert block.count("5 of 9 failed") == 1
+    assert "why    all 5 failures ..." in block
+    assert words.why(view) == "availability: 5 of 9 failed. Why: all 5 failures ..."
+
+
+def test_a_verdict_without_a_cause_says_its_reason_alone():
+    assert words.why(build(Log().add(2.0, "verdict", verdict="DEVIATED", reason="so"))) == "so"
+
+
+def test_a_breaker_that_stayed_closed_has_a_lane_only_where_it_is_judged():
+    log = Log().add(0.0, "plan", objectives=[{"checker": "breaker", "parameters": {"dependency": "mail"}}])
+    for name, values in (("mail", [0.0, 0.0]), ("registry", [0.0, 0.0]), ("router", [0.0, 2.0])):
+        log.add(9.0, "series", series=f"breaker/{name}", labels={"pod": "a"}, start=2.0, step=1, values=values)
+    assert [track.name for track in build(log).breakers] == ["mail", "router"]
