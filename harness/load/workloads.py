@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 AGENTS = 20
+HEAVY_AGENTS = 10
 USERS = 200
 CATEGORIES = ("research", "coding", "analysis", "writing")
 
@@ -26,6 +27,13 @@ def execute_agent(random: Random) -> Request:
     """Ask the orchestrator to execute an agent: it asks the registry, then the router."""
     body = json.dumps({"input": f"task {random.randrange(1000)}"}).encode()
     return Request("POST", f"/api/v1/agents/{_agent(random)}/execute", _user(random), body)
+
+
+def heavy_agent(random: Random) -> Request:
+    """Ask the orchestrator to execute an agent that keeps it busy for 20 ms: a pod can do 50 a second."""
+    body = json.dumps({"input": f"task {random.randrange(1000)}"}).encode()
+    agent = f"heavy-{random.randint(1, HEAVY_AGENTS)}"
+    return Request("POST", f"/api/v1/agents/{agent}/execute", _user(random), body)
 
 
 def list_agents(random: Random) -> Request:
@@ -59,6 +67,7 @@ def _user(random: Random) -> str:
 
 WORKLOADS: Mapping[str, Callable[[Random], Request]] = {
     "execute-agent": execute_agent,
+    "heavy-agent": heavy_agent,
     "list-agents": list_agents,
     "route-tool": route_tool,
     "mixed": mixed,

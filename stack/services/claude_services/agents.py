@@ -8,23 +8,28 @@ from typing import Any
 CATEGORIES = ("research", "coding", "analysis", "writing")
 TOOLS = {"research": "web-search", "coding": "code-runner", "analysis": "table-reader", "writing": "editor"}
 
+# Executing one of these keeps its orchestrator busy for this long: so one pod can do 50 a second, on any machine.
+HEAVY, HEAVY_SECONDS = 10, 0.02
+
 Agent = Mapping[str, Any]
 
 
 def catalogue(count: int) -> dict[str, Agent]:
-    """Return `count` agents, the same ones in every replica: agent-1, agent-2, and so on."""
-    return {agent["id"]: agent for agent in (_agent(number) for number in range(1, count + 1))}
+    """Return the same agents in every replica: agent-1 to agent-`count`, and heavy-1 to heavy-10."""
+    light = [_agent("agent", number, {}) for number in range(1, count + 1)]
+    heavy = [_agent("heavy", number, {"workSeconds": HEAVY_SECONDS}) for number in range(1, HEAVY + 1)]
+    return {agent["id"]: agent for agent in (*light, *heavy)}
 
 
-def _agent(number: int) -> Agent:
+def _agent(kind: str, number: int, configuration: dict[str, Any]) -> Agent:
     category = CATEGORIES[number % len(CATEGORIES)]
     return {
-        "id": f"agent-{number}",
+        "id": f"{kind}-{number}",
         "name": f"{category} agent {number}",
         "category": category,
         "status": "AGENT_STATUS_ACTIVE",
         "capabilities": [TOOLS[category]],
-        "configuration": {},
+        "configuration": configuration,
     }
 
 

@@ -21,9 +21,10 @@ from claude_services import breaker, metrics
 from claude_services.agents import Agent, AgentCache
 from claude_services.breaker import CircuitOpen, State
 from claude_services.client import DependencyFailed, Overloaded, ServiceClient
+from claude_services.room import OVERLOADED
 from claude_services.settings import Settings
 from claude_services.transport import Connections, SendFailed
-from claude_services.web import OVERLOADED, Service, received
+from claude_services.web import Service, received
 
 REGISTRY, ROUTER = "agent-registry", "tool-router"
 AWAY = (CircuitOpen, DependencyFailed, Overloaded)
@@ -106,18 +107,24 @@ class Orchestrator:
         chosen: dict[str, Any] = answer.json()
         return chosen
 
+    def work(self, agent: Agent) -> None:
+        """Do what an execution costs this process: as in any computation, it does nothing else meanwhile."""
+        if seconds := agent["configuration"].get("workSeconds", 0):
+            # Slept and not computed, so that a pod's capacity does not depend on the machine.
+            time.sleep(seconds)
+
     async def close(self) -> None:
         for http in self._http.values():
             await http.close()
 
 
 def unavailable(error: CircuitOpen | DependencyFailed | Overloaded) -> HTTPException:
-    """Answer 503 at once and say which dependency is away."""
+    """Answer 503 at once and say which dependency is away, or has no room."""
     headers = {"x-dependency": error.dependency}
     if isinstance(error, CircuitOpen):
         headers["x-breaker"] = "open"
-    if isinstance(error, Overloaded):
-        headers.update(OVERLOADED)
+    elif isinstance(error, Overloaded):
+        headers |= OVERLOADED
     return HTTPException(503, str(error), headers=headers)
 
 
@@ -140,6 +147,7 @@ def build(settings: Settings) -> Service:
         with metrics.QUEUE.track_inprogress():
             try:
                 agent = await orchestrator.agent(agent_id, request.state.request_id, response)
+                orchestrator.work(agent)
                 body = {"agent_id": agent_id, "category": agent["category"]}
                 chosen = await orchestrator.route(body, request.state.request_id)
                 outcome = "degraded" if "x-degraded" in response.headers else "completed"

@@ -17,12 +17,11 @@ from fastapi import FastAPI, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_services import exposition, metrics
+from claude_services.room import HEALTH, Room
 from claude_services.settings import Settings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Check = Callable[[], Awaitable[str]]
-OVERLOADED = {"x-overload": "true", "retry-after": "1"}
-"""What a refusal for want of room says: nothing was begun, and this is not what a dead service answers."""
 
 
 class JsonLines(logging.Formatter):
@@ -42,25 +41,15 @@ class JsonLines(logging.Formatter):
 
 
 class Instrument:
-    """Admit, count and time each request, and carry its id, its server's name and its breaker header out.
-
-    Whoever comes while `max_in_flight` requests are being answered is refused at once: what is begun ends in time, and
-    who asks can try elsewhere. Without that limit every caller waits until none is served in time.
-    """
+    """Count and time each request, and carry its id, its server's name and its breaker header out."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._name, self._limit = app, settings.name, settings.max_in_flight
-        self._pod = settings.pod.encode()
+        self._app, self._name, self._pod = app, settings.name, settings.pod.encode()
         self._in_flight = metrics.IN_FLIGHT.labels(self._name)
-        self._refused = metrics.REFUSED.labels(self._name)
-        self._busy = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith("/health/"):
+        if scope["type"] != "http" or scope["path"].startswith(HEALTH):
             await self._app(scope, receive, send)
-            return
-        if self._limit and self._busy >= self._limit:
-            await self._refuse(send)
             return
         started = time.perf_counter()
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
@@ -75,25 +64,14 @@ class Instrument:
                 message["headers"] = [*message["headers"], (b"x-served-by", self._pod), (b"x-request-id", request_id)]
             await send(message)
 
-        self._busy += 1
-        self._in_flight.set(self._busy)
+        self._in_flight.inc()
         try:
             await self._app(scope, receive, answer)
         finally:
-            self._busy -= 1
-            self._in_flight.set(self._busy)
             path = getattr(scope.get("route"), "path", "unknown")
+            self._in_flight.dec()
             metrics.REQUESTS.labels(self._name, path, str(code)).inc()
             metrics.LATENCY.labels(self._name, path).observe(time.perf_counter() - started)
-
-    async def _refuse(self, send: Send) -> None:
-        self._refused.inc()
-        received(self._name)
-        metrics.REQUESTS.labels(self._name, "refused", "503").inc()
-        told = [(name.encode(), value.encode()) for name, value in OVERLOADED.items()]
-        headers = [*told, (b"x-served-by", self._pod), (b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": 503, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
 
 
 class Service:
@@ -105,8 +83,15 @@ class Service:
         self._ready = ready
         self.app = FastAPI(title=settings.name, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
         self.app.add_middleware(Instrument, settings=settings)
+        # The one added last is asked first.
+        self.app.add_middleware(Room, limit=settings.max_in_flight, pod=settings.pod, refused=self._refused)
         self.app.add_api_route("/health/live", self._live)
         self.app.add_api_route("/health/ready", self._answer_ready)
+
+    def _refused(self) -> None:
+        received(self.settings.name)
+        metrics.REFUSED.labels(self.settings.name).inc()
+        metrics.REQUESTS.labels(self.settings.name, "refused", "503").inc()
 
     async def _live(self) -> dict[str, str]:
         return {"status": "alive"}

@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from claude_services.gateway import translate
+from claude_services.gateway.clusters import HTTP_OPTIONS
 from claude_services.gateway.fields import Refused, duration
 from claude_services.gateway.mesh import Mesh
 from claude_services.json_objects import by_name
+from claude_services.room import OVERLOADED
 
 STACK = Path(__file__).parents[3] / "stack"
 STABLE, CANARY = {"version": "v1.2.0"}, {"version": "v1.3.0-rc1"}
@@ -105,6 +107,26 @@ def test_answers_say_how_often_was_tried(mesh: Mesh) -> None:
     assert resource(mesh, "rds.json")["virtual_hosts"][0]["include_attempt_count_in_response"] is True
 
 
+def test_retries_have_a_budget_that_hides_the_loss_of_some_and_not_of_all(mesh: Mesh) -> None:
+    caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
+    assert caps["retry_budget"] == {"budget_percent": {"value": 20.0}, "min_retry_concurrency": 20}
+
+
+def test_without_a_budget_the_number_of_retries_holds(mesh: Mesh) -> None:
+    del traffic_policy(mesh)["retryBudget"]
+    traffic_policy(mesh)["connectionPool"]["http"]["maxRetries"] = 7
+    caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
+    assert (caps["max_retries"], "retry_budget" in caps) == (7, False)
+
+
+def test_a_pod_that_has_no_room_is_not_ejected_for_it(mesh: Mesh) -> None:
+    options = resource(mesh, "cds.json")["typed_extension_protocol_options"][HTTP_OPTIONS]
+    failed, not_full = options["outlier_detection"]["error_matcher"]["and_match"]["rules"]
+    assert failed["http_response_headers_match"]["headers"][0]["range_match"] == {"start": 500, "end": 600}
+    full = not_full["not_match"]["http_response_headers_match"]["headers"][0]
+    assert (full["name"], full["present_match"]) == (next(iter(OVERLOADED)), True)
+
+
 def test_no_attempts_means_no_retry_policy(mesh: Mesh) -> None:
     http(mesh)["retries"] = {"attempts": 0}
     assert "retry_policy" not in route(mesh)["route"]
@@ -140,7 +162,7 @@ def test_outliers_are_ejected_after_five_errors_for_thirty_seconds(mesh: Mesh) -
 
 def test_connection_pools_become_caps(mesh: Mesh) -> None:
     caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
-    assert (caps["max_connections"], caps["max_pending_requests"], caps["max_retries"]) == (100, 100, 100)
+    assert (caps["max_connections"], caps["max_pending_requests"], caps["max_requests"]) == (100, 100, 100)
 
 
 def test_weights_follow_the_virtual_service(mesh: Mesh) -> None:

@@ -10,6 +10,8 @@ from claude_services.json_objects import Json
 
 TYPE = "type.googleapis.com/envoy"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+OVERLOAD = "x-overload"
+SERVER_ERRORS = {"start": 500, "end": 600}
 # Istio and Envoy have the same words for these.
 LOAD_BALANCERS = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
 
@@ -29,9 +31,8 @@ def policy(mesh: Mesh, host: str) -> Json:
     """Return the traffic policy of a host, closed."""
     where = f"DestinationRule for {host}"
     rule = only(mesh.rule(host), where, "host", "trafficPolicy", "subsets")
-    return only(
-        rule.get("trafficPolicy"), f"{where}.trafficPolicy", "loadBalancer", "connectionPool", "outlierDetection"
-    )
+    known = ("loadBalancer", "connectionPool", "outlierDetection", "retryBudget")
+    return only(rule.get("trafficPolicy"), f"{where}.trafficPolicy", *known)
 
 
 def subset_labels(mesh: Mesh, destination: Json) -> dict[str, str]:
@@ -64,13 +65,23 @@ def build(mesh: Mesh, destination: Json, folder: str) -> Json:
         "connect_timeout": "10s",
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
     }
-    _pool(cluster, only(rules.get("connectionPool"), f"{where}.connectionPool", "tcp", "http"), where)
+    budget = _retry_budget(rules.get("retryBudget"), f"{where}.retryBudget")
+    _pool(cluster, only(rules.get("connectionPool"), f"{where}.connectionPool", "tcp", "http"), budget, where)
     _balance(cluster, rules.get("loadBalancer"), where)
     _outliers(cluster, rules.get("outlierDetection"), where)
     return cluster
 
 
-def _pool(cluster: Json, pool: Json, where: str) -> None:
+def _retry_budget(budget: Any, where: str) -> Json:
+    known = only(budget, where, "percent", "minRetryConcurrency")
+    if not known:
+        return {}
+    # Istio's defaults, which are Envoy's, too.
+    percent, least = float(known.get("percent", 20)), int(known.get("minRetryConcurrency", 3))
+    return {"retry_budget": {"budget_percent": {"value": percent}, "min_retry_concurrency": least}}
+
+
+def _pool(cluster: Json, pool: Json, budget: Json, where: str) -> None:
     tcp = only(pool.get("tcp"), f"{where}.connectionPool.tcp", "maxConnections", "connectTimeout")
     http = only(
         pool.get("http"),
@@ -83,7 +94,7 @@ def _pool(cluster: Json, pool: Json, where: str) -> None:
         "max_requests": http.get("http2MaxRequests"),
         "max_retries": http.get("maxRetries"),
     }
-    caps = {key: value for key, value in caps.items() if value is not None}
+    caps = {key: value for key, value in caps.items() if value is not None} | budget
     if caps:
         cluster["circuit_breakers"] = {"thresholds": [{**caps, "track_remaining": True}]}
     if "connectTimeout" in tcp:
@@ -132,6 +143,11 @@ def _outliers(cluster: Json, detection: Any, where: str) -> None:
     if gateway:
         out.update(consecutive_gateway_failure=gateway, enforcing_consecutive_gateway_failure=100)
     cluster["outlier_detection"] = out
+    # A pod that refuses for want of room is no worse than the others: without it they would have less room still.
+    room = {"http_response_headers_match": {"headers": [{"name": OVERLOAD, "present_match": True}]}}
+    failed = {"http_response_headers_match": {"headers": [{"name": ":status", "range_match": SERVER_ERRORS}]}}
+    matcher = {"error_matcher": {"and_match": {"rules": [failed, {"not_match": room}]}}}
+    cluster["typed_extension_protocol_options"][HTTP_OPTIONS]["outlier_detection"] = matcher
     cluster["common_lb_config"]["healthy_panic_threshold"]["value"] = known.get("minHealthPercent", 0)
 
 
