@@ -71,7 +71,10 @@ def test_a_planted_cause_is_named(
 
 
 def test_a_run_without_a_visible_cause_says_so(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
-    verdict = run(DOCUMENTS / "ejected_host.yaml", tmp_path / "runs", {"HARNESS_HOST": "nobody.example"})
+    # Without a baseline: one in which nothing is served would keep the run from beginning.
+    document = tmp_path / "ejected_host.yaml"
+    document.write_text((DOCUMENTS / "ejected_host.yaml").read_text().replace("baseline: 3s", "baseline: 0s"))
+    verdict = run(document, tmp_path / "runs", {"HARNESS_HOST": "nobody.example"})
     assert verdict["verdict"] != "PASS"
     assert str(verdict["cause"]).startswith("no cause seen: ")
     assert str(verdict["cause"]).endswith(" operations failed with 404, answered by the gateway")

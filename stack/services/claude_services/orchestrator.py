@@ -119,12 +119,12 @@ class Orchestrator:
 
 
 def unavailable(error: CircuitOpen | DependencyFailed | Overloaded) -> HTTPException:
-    """Answer 503 at once and say which dependency is away, and whether its breaker, it itself or an attempt said so."""
+    """Answer 503 at once and say which dependency is away or full, and how that was learnt."""
     match error:
         case CircuitOpen():
             told = {"x-breaker": "open"}
         case Overloaded():
-            told = {"x-failure": "overload", **OVERLOADED}
+            told = OVERLOADED
         case DependencyFailed():
             told = {"x-failure": error.why}
     return HTTPException(503, str(error), headers={"x-dependency": error.dependency, **told})
