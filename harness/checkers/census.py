@@ -24,7 +24,7 @@ MARGIN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The operations of a run by the fault window they fell in.
+    """The operations of a run by the fault window they fell in; `before` are those of the baseline and of settling.
 
     An operation belongs to the window when it overlaps it: one in flight at the injection was exposed to the fault.
     `held_up` counts those of the window that the load itself sent late or never: they are in none of the three.
@@ -36,6 +36,7 @@ class Census:
     after: Sequence[Operation]
     rate: float | None
     held_up: int = 0
+    before: Sequence[Operation] = ()
 
     @property
     def expected(self) -> int:
@@ -58,19 +59,19 @@ def take(history: History) -> Census | None:
         # Nothing was planned: the whole load is what there is to judge.
         window = (min(op.intended for op in history.operations), max(op.intended for op in history.operations))
     start, end = window
-    baseline, inside, after = [], [], []
+    before, inside, after = [], [], []
     held_up = 0
     for operation in history.operations:
         if not operation.punctual:
             held_up += start <= operation.intended <= end
         elif operation.finished < start:
-            if operation.intended >= history.steady_from:
-                baseline.append(operation)
+            before.append(operation)
         elif operation.intended > end:
             after.append(operation)
         else:
             inside.append(operation)
-    return Census(window, baseline, inside, after, history.load_rate, held_up)
+    baseline = [operation for operation in before if operation.intended >= history.steady_from]
+    return Census(window, baseline, inside, after, history.load_rate, held_up, before)
 
 
 def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
@@ -90,9 +91,9 @@ def doubt(census: Census | None, minimum: int = MINIMUM) -> str:
     return ""
 
 
-def unserved(baseline: Sequence[Operation]) -> str:
+def unserved(before: Sequence[Operation]) -> str:
     """Say that the load never worked, faults or not; empty when it did or too little was seen of it."""
-    if len(baseline) < BASELINE_LEAST or any(operation.ok for operation in baseline):
+    if len(before) < BASELINE_LEAST or any(operation.ok for operation in before):
         return ""
     return "the load was not served before the fault either"
 

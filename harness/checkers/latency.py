@@ -33,7 +33,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         if _certainly_above(blamed, limit, QUANTILES[name], expected=counted.expected)
     ]
     unsure = [name for name, limit in limits.items() if not _certainly_within(ordered, limit, QUANTILES[name], counted)]
-    if vain := census.unserved(counted.baseline):
+    if vain := census.unserved(counted.before):
         state, summary = State.UNKNOWN, vain
     elif over and len(ordered) >= minimum:
         state = State.BROKEN

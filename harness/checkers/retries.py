@@ -38,7 +38,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "most": _most(operations),
     }
     broken, excused = _broken(operations, parameters), starvation.excuse(history)
-    if vain := census.unserved(counted.baseline) or _silence(operations):
+    if vain := census.unserved(counted.before) or _silence(operations):
         state, summary = State.UNKNOWN, vain
     elif broken and len(operations) >= minimum:
         state, summary = State.BROKEN, "; ".join(broken)

@@ -134,6 +134,8 @@ def load(events: Sequence[Event], seen: History) -> Finding:
         return unknown("the load made no operation")
     if made != recorded:
         return unknown(f"the load made {made} operations, {recorded} were recorded")
+    if not any(operation.ok for operation in seen.operations):
+        return unknown(f"none of {made} operations was ever served")
     shown = f"{held_up} of {made}"
     if held_up > HELD_UP_SHARE * made:
         return unknown(f"the load held up {shown} operations itself", shown)

@@ -141,3 +141,9 @@ def test_a_load_that_was_never_served_blames_no_fault(run, ops):
     assert availability.check(run(operations=ops(lambda at: {"status": 503 if at > 0 else 200})), PROMISE).state is (
         State.BROKEN
     )
+
+
+def test_a_load_that_nobody_served_while_the_system_settled_was_not_served_before_the_fault(run, ops):
+    seen = run(operations=ops(lambda at: {"status": 404}), steady_from=10.0)
+    found = availability.check(seen, {"ratio": 0.99})
+    assert (found.state, found.summary) == (State.UNKNOWN, "the load was not served before the fault either")
