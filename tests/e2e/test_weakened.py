@@ -16,7 +16,7 @@ PAIRS = (
     ("weak-one-replica", "one_replica/pod_kill", "availability"),
     ("weak-retries-off", "orchestrator/container_kill", "availability"),
     ("weak-breaker-never-opens", "agent-registry/pod_freeze", "breaker"),
-    ("weak-no-limit", "orchestrator/overload", "recovery"),
+    ("weak-no-limit", "orchestrator/overload", "latency"),
     ("weak-no-readiness", "orchestrator/rolling_kill", "retries"),
 )
 
