@@ -16,7 +16,7 @@ from harness.model.history import FaultRecord, History
 from harness.model.units import seconds
 from harness.model.verdict import Finding, State
 
-OF_FAILURES = frozenset({"availability", "burn-rate", "retries", "recovery", "abort-when"})
+OF_FAILURES = frozenset({"availability", "burn-rate", "retries", "recovery", "abort-when", "load"})
 TOLD_SHARE = 0.05
 MOST = 2
 

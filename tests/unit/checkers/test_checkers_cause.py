@@ -322,9 +322,14 @@ def test_promises_that_were_kept_have_no_cause(run: Run, ops: Ops) -> None:
     assert (held.state, why(run(operations=failing), [held])) == (State.HELD, "")
 
 
-@pytest.mark.parametrize("checker", ["evidence", "disruption-budget", "hypothesis", "breaker", "load", "run"])
+@pytest.mark.parametrize("checker", ["evidence", "disruption-budget", "hypothesis", "breaker", "run"])
 def test_what_is_not_about_operations_speaks_for_itself(run: Run, ops: Ops, checker: str) -> None:
     assert why(run(operations=ops(between(12, 13, status=503))), broken(checker)) == ""
+
+
+def test_a_load_that_nobody_served_says_how_it_was_answered(run: Run, ops: Ops) -> None:
+    seen = run(operations=ops(lambda at: {"status": 404}))
+    assert why(seen, [Finding("load", State.UNKNOWN, "never served")]).startswith("no cause seen: ")
 
 
 def test_a_promise_without_a_failing_operation_has_no_cause(run: Run) -> None:
