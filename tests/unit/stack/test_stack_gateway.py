@@ -131,7 +131,7 @@ def test_each_address_says_for_itself_whether_it_is_ejected(mesh: Mesh) -> None:
 
 def test_retries_have_a_budget_that_hides_the_loss_of_some_and_not_of_all(mesh: Mesh) -> None:
     caps = resource(mesh, "cds.json")["circuit_breakers"]["thresholds"][0]
-    assert caps["retry_budget"] == {"budget_percent": {"value": 20.0}, "min_retry_concurrency": 50}
+    assert caps["retry_budget"] == {"budget_percent": {"value": 20.0}, "min_retry_concurrency": 30}
 
 
 def test_without_a_budget_the_number_of_retries_holds(mesh: Mesh) -> None:
