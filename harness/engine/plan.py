@@ -90,8 +90,13 @@ async def resolve(
         resolved(faults),
         rules_for(experiment),
         # A call passes through more of the stack than a fault may touch.
-        around=tuple(sorted({*stack.workloads(remembered)} - {*experiment.blast_radius.namespaces})),
+        around=around(remembered, experiment),
     )
+
+
+def around(remembered: Mapping[str, str], experiment: Experiment) -> tuple[str, ...]:
+    """Name the stack's namespaces that a call passes through although no fault of the experiment may touch them."""
+    return tuple(sorted({*stack.workloads(remembered)} - {*experiment.blast_radius.namespaces}))
 
 
 def _patience(experiment: Experiment) -> float:

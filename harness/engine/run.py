@@ -231,7 +231,7 @@ async def _judge_baseline(session: Session) -> None:
     amiss += await settle.look(session)
     if amiss:
         raise NeverBegun(
-            "the promises did not hold before any fault" if len(amiss) == 1 else "not steady before any fault",
+            "the system was not fit to be judged before any fault",
             why="; ".join(amiss),
             hint="what does not hold without a fault cannot be blamed on one; `harness doctor`",
         )

@@ -15,7 +15,7 @@ import anyio
 
 from harness.cluster import backoff
 from harness.cluster import kube as paths
-from harness.engine import contexts, method, metrics, observe, steady
+from harness.engine import contexts, method, metrics, observe, plan, steady
 from harness.engine.session import Session
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun
 from harness.faults import resource
@@ -80,12 +80,13 @@ async def look(session: Session) -> list[str]:
             found.append(str(error))
 
     inside = session.experiment.blast_radius.namespaces
+    around = plan.around(await stack.inventory(session.kube), session.experiment)
     try:
         async with anyio.create_task_group() as together:
             together.start_soon(ask, partial(_left_behind, session))
             for namespace in inside:
                 together.start_soon(ask, partial(_pods, session, namespace))
-            for namespace in sorted({*inside, *await around(session)}):
+            for namespace in sorted({*inside, *around}):
                 for plural, missing in MISSING.items():
                     together.start_soon(ask, partial(_workloads, session, namespace, plural, missing))
             if session.load:
@@ -94,12 +95,6 @@ async def look(session: Session) -> list[str]:
     except BaseExceptionGroup as group:
         raise method.first(group) from group
     return sorted(set(found))
-
-
-async def around(session: Session) -> tuple[str, ...]:
-    """Name the namespaces that a call passes through although no fault of this run may touch them."""
-    remembered = await stack.inventory(session.kube)
-    return tuple(sorted({*stack.workloads(remembered)} - {*session.experiment.blast_radius.namespaces}))
 
 
 async def _left_behind(session: Session) -> list[str]:
