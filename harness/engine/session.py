@@ -33,8 +33,9 @@ class Session:
     `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
     `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
     ended, by number; before the `method_begun` there is nothing to roll back. `unwritten` says why the journal lacks
-    something. `load_from` is when the load began to send, `steady_load_from` when it may be judged; `begun` says that
-    the first fault was let through. `cause` is why the verdict is no PASS, as far as that was seen.
+    something. `load_from` is when the load began to send, `steady_load_from` when it may be judged; `amiss_at`
+    is when something other than a breaker was last seen not to be steady; `begun` says that the first fault was let
+    through. `cause` is why the verdict is no PASS, as far as that was seen.
     """
 
     experiment: Experiment
@@ -52,6 +53,7 @@ class Session:
     load: LoadProcess | None = None
     load_from: float = math.inf
     steady_load_from: float = math.inf
+    amiss_at: float = -math.inf
     begun: bool = False
     phase: str = "preflight"
     spans: dict[str, float] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from harness.stack import apply as stack
 Object = Mapping[str, Any]
 Look = Callable[[], Awaitable[list[str]]]
 LOOK_EVERY = 0.5
-# A load that has run for so long and called nobody through an open breaker will not meet it.
+# A load that has reached every pod for so long and called nobody through an open breaker will not meet it.
 ASKED_SECONDS = 6
 BREAKERS = "breaker_state > 0"
 ASKED = (
@@ -90,10 +90,13 @@ async def look(session: Session) -> list[str]:
                 for plural, missing in MISSING.items():
                     together.start_soon(ask, partial(_workloads, session, namespace, plural, missing))
             if session.load:
-                together.start_soon(ask, partial(_breakers, session))
                 together.start_soon(ask, partial(_ejected, session))
     except BaseExceptionGroup as group:
         raise method.first(group) from group
+    if found:
+        session.amiss_at = session.journal.now()
+    if session.load:
+        await ask(partial(_breakers, session))
     return sorted(set(found))
 
 
@@ -157,9 +160,12 @@ async def _pods(session: Session, namespace: str) -> list[str]:
 
 
 async def _breakers(session: Session) -> list[str]:
-    """Count callers' breakers that are not closed and that this run's load meets."""
+    """Count callers' breakers that are not closed and that this run's load meets.
+
+    A caller that was ejected or not ready is not asked by the load, and its breaker is met as soon as it is back.
+    """
     found = await metrics.vector(BREAKERS, session) or []
-    if found and session.journal.now() - session.load_from > ASKED_SECONDS:
+    if found and session.journal.now() - max(session.load_from, session.amiss_at) > ASKED_SECONDS:
         asked = {_caller(series) for series in await metrics.vector(ASKED, session) or []}
         found = [series for series in found if _caller(series) in asked]
     towards = Counter(dependency for _, dependency in map(_caller, found))

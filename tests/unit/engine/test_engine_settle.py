@@ -146,6 +146,15 @@ async def test_an_open_breaker_that_the_load_does_not_meet_is_none_of_this_run(t
     assert len(await told(Cluster())) == waits
 
 
+async def test_a_breaker_that_nobody_asked_while_its_caller_was_ejected_is_met_once_it_is_back(told, series, session):
+    series[settle.BREAKERS] = OPEN
+    session.load_from = session.journal.now() - settle.ASKED_SECONDS - 1
+    series[settle.EJECTED] = [{"metric": {}, "value": [0, "1"]}]
+    assert len(await told(Cluster())) == 2
+    series[settle.EJECTED] = []
+    assert await told(Cluster()) == ["1 of the callers' breakers towards router not closed"]
+
+
 async def test_a_system_that_is_well_costs_one_look_and_its_answers_are_written_down(told, session):
     session.kube = Cluster()
     await settle.settle(session)
