@@ -38,7 +38,8 @@ FIXES = {
     Exit.INTERRUPTED: "`harness faults` says whether anything is left; run it again",
 }
 LISTED = (
-    "name a fault, an objective, a row of a report, a verdict, an error or an exit code; `harness explain` lists all"
+    "name a fault, an objective, a row of a report, a verdict, a night's word, an error or an exit code;"
+    " `harness explain` lists all"
 )
 # What every report has a row for besides the objectives.
 ROWS = {
@@ -55,7 +56,7 @@ ROWS = {
 @click.command("explain")
 @click.argument("word", nargs=-1)
 def command(word: tuple[str, ...]) -> None:
-    """Explain a fault, an objective, a row of a report, a verdict, an error or an exit code; with no word list them."""
+    """Explain a fault, an objective, a row, a verdict, a night's word, an error or a code; with no word list them."""
     texts = _texts()
     if not word:
         click.echo(_overview())
@@ -70,11 +71,13 @@ def command(word: tuple[str, ...]) -> None:
 
 def _texts() -> dict[str, str]:
     from harness.model.catalogue import FAULTS, OBJECTIVES
+    from harness.nightly.nights import MEANS
 
     texts = {name: _fault(name) for name in FAULTS}
     texts |= {name: _objective(name) for name in OBJECTIVES}
     texts |= {name: f"{name}  (a row of every report)\n  {text}" for name, text in ROWS.items()}
     texts |= {str(verdict): _verdict(verdict) for verdict in VERDICTS}
+    texts |= {str(state): f"{state}  (of an experiment in a night)\n  {text}" for state, text in MEANS.items()}
     texts |= {str(int(code)): _code(code) for code in Exit}
     texts |= {
         name: f"{name}  exit code {int(found.exit)}\n  {inspect.getdoc(found)}\n  fix   {FIXES[found.exit]}"
@@ -85,12 +88,14 @@ def _texts() -> dict[str, str]:
 
 def _overview() -> str:
     from harness.model.catalogue import FAULTS, OBJECTIVES
+    from harness.nightly.nights import State
 
     groups: dict[str, Iterable[object]] = {
         "faults": FAULTS,
         "objectives": OBJECTIVES,
         "rows": ROWS,
         "verdicts": VERDICTS,
+        "nights": State,
         "errors": _errors(),
         "exit codes": [int(code) for code in Exit],
     }

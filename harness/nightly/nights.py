@@ -15,18 +15,22 @@ WINDOW = 60
 
 
 class State(enum.StrEnum):
-    """What an experiment came to in one night.
-
-    RIGHT as declared at once; FLIP as declared in the second run only; REGRESSION wrong twice where earlier nights were
-    right, beyond chance; WRONG wrong, and that it is new cannot be told; UNPROVEN the last run said nothing about the
-    system under test.
-    """
+    """What an experiment came to in one night; MEANS tells each."""
 
     RIGHT = "right"
     FLIP = "flip"
     REGRESSION = "regression"
     WRONG = "wrong"
     UNPROVEN = "unproven"
+
+
+MEANS = {
+    State.RIGHT: "as declared at once",
+    State.FLIP: "as declared in the second run only",
+    State.REGRESSION: "wrong twice where earlier nights were right, beyond chance",
+    State.WRONG: "wrong, and that it is new cannot be told",
+    State.UNPROVEN: "nothing could be said about the system",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from harness.model.catalogue import FAULTS
 from harness.model.units import seconds
 from harness.nightly import comparison, repeats, text
 from harness.nightly.interval import ALLOWED
-from harness.nightly.nights import Night, State
+from harness.nightly.nights import MEANS, Night, State
 from harness.nightly.sheet import Row, Sheet
 from harness.report.axis import Scale
 from harness.report.html import TEMPLATES as SHARED
@@ -24,13 +24,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 # So many nights fit side by side; the history has them all.
 SHOWN = 30
 SIGNS = {State.RIGHT: "✓", State.FLIP: "~", State.REGRESSION: "✗", State.WRONG: "✗", State.UNPROVEN: "?"}
-MEANS = {
-    State.RIGHT: "as declared at once",
-    State.FLIP: "as declared in the second run only",
-    State.REGRESSION: "wrong twice where earlier nights were right, beyond chance",
-    State.WRONG: "wrong, and that it is new cannot be told",
-    State.UNPROVEN: "nothing could be said about the system",
-}
 STRIP_WIDTH, STRIP_HEIGHT, EDGE = 430.0, 40.0, 8.0
 FAR = 3.0
 # Flip rates are drawn on the first of these axes that holds every interval.
