@@ -40,7 +40,8 @@ undo: $(STAMP) ## Heal everything that is still broken on purpose
 doctor: $(STAMP) ## Say whether it can run here, and what is missing
 	@$(BIN)/harness doctor
 
-check: lint types imports unit ## Lint, types, imports, unit, plugin and snapshot tests (no cluster)
+check: $(STAMP) ## Lint, types, imports, unit, plugin and snapshot tests (no cluster)
+	@$(MAKE) --no-print-directory --jobs 2 lint types imports unit
 
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
-"""Three nights in a row: on the third a weakened stack is named as a regression, and a slow start that passed is not.
+"""Three nights in a row: on the third a weakened stack is named as a regression, and a shop that was mended is not.
 
-The slow start is real: the shop's pods read from a ConfigMap how long they need, and the ConfigMap is mended between
-the first run of the third night and the second.
+The shop's disruption budget is away in the first run of the third night and back before the second: no busy machine
+excuses an eviction that nothing limits.
 """
 
 from __future__ import annotations
@@ -23,36 +23,28 @@ from tests.e2e.victims import until
 pytestmark = pytest.mark.e2e
 
 NAMESPACE = "chaos-nightly-test"
-# The shop promises to be back within ten seconds.
-QUICK, SLOW = "0", "20"
-SERVER = """
-import http.server, os, time
-time.sleep(float(os.environ["START_SECONDS"]))
-http.server.ThreadingHTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
-"""
 DOCUMENT = f"""\
-title: A shop loses one of two pods
-description: Deletes one pod of the shop; it is back within ten seconds.
+title: One of a shop's two pods is evicted
+description: Evicts one pod of the shop; its disruption budget lets one go.
 method:
-  - {{type: action, name: delete one, provider: {{type: python, module: harness.chaostoolkit.actions, func: pod_kill,
-      arguments: {{target: {{namespace: {NAMESPACE}, selector: app=shop, pods: 1}}, grace: 0}}}}}}
+  - {{type: action, name: evict one, provider: {{type: python, module: harness.chaostoolkit.actions, func: pod_evict,
+      arguments: {{target: {{namespace: {NAMESPACE}, selector: app=shop, pods: 1}}}}}}}}
 extensions:
   - {{name: harness, sets: [nightly], phases: {{baseline: 1s, hold: 1s, recovery: 60s}},
-     objectives: {{recovery: {{within: 10s}}}}, blast-radius: {{namespaces: [{NAMESPACE}], pods: 1}}}}
+     objectives: {{disruption-budget: {{name: shop}}}}, blast-radius: {{namespaces: [{NAMESPACE}], pods: 1}}}}
 """
 KILL = "orchestrator/container_kill"
 
 
 @pytest.fixture
-def start_seconds(cluster: LocalCluster, image: str) -> Iterator[Callable[[str], None]]:
-    """Two pods of a shop; gives a function that says how long each new one takes to start."""
+def limited(cluster: LocalCluster, image: str) -> Iterator[Callable[[bool], None]]:
+    """Two pods of a shop; gives a function that puts their disruption budget up or takes it away."""
     labels = {"app": "shop"}
     shop = {
         "name": "shop",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-u", "-c", SERVER],
-        "env": [{"name": "START_SECONDS", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "start"}}}],
+        "command": ["python3", "-m", "http.server", "8080"],
         "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
     }
@@ -63,24 +55,32 @@ def start_seconds(cluster: LocalCluster, image: str) -> Iterator[Callable[[str],
         "metadata": {"name": "shop"},
         "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
     }
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "shop"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}},
+    }
+    path = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/shop"
 
-    async def say(seconds: str) -> None:
-        data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}, "data": {"start": seconds}}
+    async def limit(on: bool) -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await kube.patch(f"/api/v1/namespaces/{NAMESPACE}/configmaps/shop", data, kind="apply")
+            if not on:
+                await kube.delete(path)
+                return
+            await kube.patch(path, budget, kind="apply")
+
+            async def allows() -> bool:
+                return bool((await kube.get(path)).get("status", {}).get("disruptionsAllowed"))
+
+            await until(allows)
 
     async def make() -> None:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             await kube.patch(f"/api/v1/namespaces/{NAMESPACE}", namespace, kind="apply")
-            await say(QUICK)
             await kube.patch(api.deployments(NAMESPACE, "shop"), deployment, kind="apply")
-
-            async def ready() -> bool:
-                found = await kube.get(api.deployments(NAMESPACE, "shop"))
-                return bool(found.get("status", {}).get("readyReplicas") == 2)
-
-            await until(ready)
+        await limit(True)
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
@@ -92,7 +92,7 @@ def start_seconds(cluster: LocalCluster, image: str) -> Iterator[Callable[[str],
             await until(gone)
 
     anyio.run(make)
-    yield lambda seconds: anyio.run(say, seconds)
+    yield lambda on: anyio.run(limit, on)
     anyio.run(remove)
 
 
@@ -104,9 +104,9 @@ def whole_again(cluster: LocalCluster) -> Iterator[None]:
 
 
 def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_not(
-    as_found: None, whole_again: None, start_seconds: Callable[[str], None], tmp_path: Path
+    as_found: None, whole_again: None, limited: Callable[[bool], None], tmp_path: Path
 ) -> None:
-    document = tmp_path / "shop" / "kill.yaml"
+    document = tmp_path / "shop" / "evict.yaml"
     document.parent.mkdir()
     document.write_text(DOCUMENT)
     nights, runs = tmp_path / "nights", tmp_path / "runs"
@@ -117,24 +117,24 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
         assert "2 of 2 experiments as declared" in done.stdout
 
     harness("up", "--overlay", "weak-retries-off", timeout=600)
-    start_seconds(SLOW)
+    limited(False)
     said = []
     with subprocess.Popen([*HARNESS, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True) as night:
         assert night.stdout
         for line in night.stdout:
             said.append(line.rstrip())
-            if line.split()[:3] == ["1/2", "x", "shop/kill"]:
-                start_seconds(QUICK)
+            if line.split()[:3] == ["1/2", "x", "shop/evict"]:
+                limited(True)
     told = "\n".join(said)
     assert night.returncode == 1, told
     (regression,) = [number for number, line in enumerate(said) if "REGRESSION" in line]
     assert said[regression].split()[1] == KILL, told
     assert "as declared in 0 of 2 runs, before in 2 of 2: 7 to 100 points less often (95 %)" in said[regression + 1]
     (flip,) = [line for line in said if "FLIP" in line]
-    assert flip.split()[1:] == ["shop/kill", "FLIP", "DEVIATED,", "then", "PASS"], told
+    assert flip.split()[1:] == ["shop/evict", "FLIP", "DEVIATED,", "then", "PASS"], told
 
     kept = history.read(nights).records
-    assert [one.experiment for one in kept if one.attempt == 2] == ["shop/kill", KILL]
+    assert [one.experiment for one in kept if one.attempt == 2] == ["shop/evict", KILL]
     assert len(kept) == 8
     assert len({one.code.stack for one in kept}) == 2
     page = (nights / "index.html").read_text()
