@@ -115,31 +115,35 @@ def _readiness(history: History, begin: float) -> Readiness | None:
     found = Readiness()
     for name, samples in series.items():
         in_sight = _last(series.get(f"workloads/{name.split('/')[1]}", ()), start) is not None
-        owed = _owed(samples, start, in_sight=in_sight) if name.startswith("ready/") else [0.0] * len(samples)
+        nothing: list[float | None] = [0.0] * len(samples)
+        owed = _owed(samples, start, in_sight=in_sight) if name.startswith("ready/") else nothing
         for sample, enough, following in zip(samples, owed, [*samples[1:], None], strict=True):
             until = following.time if following else history.end
-            if until > begin and sample.value is None:
+            if until > begin and (sample.value is None or enough is None):
                 found.unseen.append((max(sample.time, begin), until))
-            elif until > begin and (sample.value or 0.0) < enough:
+            elif until > begin and enough is not None and (sample.value or 0.0) < enough:
                 found.short.append((max(sample.time, begin), until))
     return found
 
 
-def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[float]:
+def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[float | None]:
     """Give, for each sample of a workload, how many ready pods the faults may not have cost it for good.
 
     That is what it had when the first fault came, or less once it wants less: what is wanted later was never lost.
-    Where it does not say what it wants, what it had is all that is known. A workload that was not there had nothing.
+    Where it does not say what it wants, what it had is all that is known, and nothing (None) once something else was
+    asked of it. A workload that was not there had nothing.
     """
     before = _last(samples, start)
     enough = 0.0 if before is None and in_sight else math.inf
     if before is not None:
         enough = min(before.value or 0.0, _wanted(before))
-    owed = []
+    spec = before.labels.get("spec") if before else None
+    owed: list[float | None] = []
     for sample in samples:
         if sample.time >= start:
             enough = min(enough, _wanted(sample))
-        owed.append(0.0 if math.isinf(enough) else enough)
+        changed = spec is not None and sample.labels.get("spec", spec) != spec
+        owed.append(None if changed else 0.0 if math.isinf(enough) else enough)
     return owed
 
 

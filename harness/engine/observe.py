@@ -25,13 +25,14 @@ BUDGET = {"allowed": "disruptionsAllowed", "healthy": "currentHealthy", "desired
 async def workloads(kube: Kube, namespace: str, emit: Emit, readiness: Readiness) -> None:
     """Sample the ready pods of each workload, by ownership, and each pod, until cancelled.
 
-    A workload is known once a pod of its was seen; `desired` is told where a field says it whose meaning is known.
+    A workload is known once a pod of its was seen. `desired` is told where a field says it whose meaning is known, else
+    a digest of its `spec`: when that changes, nobody knows what it wants.
     """
     owners, followed = Owners(kube), set[str]()
 
     def tell(workload: Workload, ready: int, wanted: Wanted) -> None:
         desired = wanted.number if wanted.sure else None
-        labels = {} if desired is None else {"desired": str(desired)}
+        labels = {"spec": wanted.spec} if wanted.spec else {} if desired is None else {"desired": str(desired)}
         emit("sample", series=f"ready/{workload.key}", value=ready, labels=labels)
         # A Job ends: nobody waits for it to be complete.
         if workload.what == kinds.JOB or wanted == census.NOTHING:

@@ -6,6 +6,8 @@ the one above, where that one says how many pods it wants.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +19,11 @@ from harness.workloads.pod import Pod, controller
 from harness.workloads.workload import Wanted, Workload
 
 Chain = tuple[Workload, ...]
+
+
+def _unsure(item: Mapping[str, Any]) -> Wanted:
+    text = json.dumps(item.get("spec"), sort_keys=True)
+    return Wanted(kinds.counted(item), sure=False, spec=hashlib.sha256(text.encode()).hexdigest()[:8] if item else "")
 
 
 class Owners:
@@ -69,7 +76,7 @@ class Owners:
         if known:
             return Wanted(known(item)) if item else Wanted(None, sure=False)
         scale = await self._scale(workload) if workload.scalable and item else None
-        return Wanted(kinds.counted(item), sure=False) if scale is None else Wanted(scale)
+        return _unsure(item) if scale is None else Wanted(scale)
 
     async def unreplaced(self, pod: Pod) -> str:
         """Say why nobody would make another pod for this one; empty where somebody would."""

@@ -44,11 +44,12 @@ class Workload:
 class Wanted:
     """How many ready pods a workload wants; None: it does not say, or not yet.
 
-    `sure` says that the field is known to mean this.
+    `sure` says that the field is known to mean this. Where it is not, `spec` is a digest of all that was asked for.
     """
 
     number: int | None
     sure: bool = True
+    spec: str = ""
 
     def again(self, before: int) -> int | None:
         """Give the number that makes it whole again, if it had `before` ready pods; None: it is not known yet.

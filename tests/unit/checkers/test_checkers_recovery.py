@@ -214,3 +214,10 @@ def test_what_is_wanted_beside_the_fault_is_no_loss(run, sampled, points, state,
 def test_a_workload_that_was_first_seen_after_the_fault_began_owes_what_it_wants(run, sampled):
     late = sampled(READY, [(15, 2), (27, 3)], desired="3")
     assert recovery.check(run(samples=late), PROMISE).state is State.BROKEN
+
+
+def test_a_workload_of_which_something_else_was_asked_owes_nobody_knows_what(run, sampled):
+    key = "ready/shop/Cow/elsie"
+    asked = [*sampled(key, [(0, 3), (12, 2)], spec="a"), *sampled(key, [(14, 2)], spec="b")]
+    found = recovery.check(run(samples=asked), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "readiness was out of sight up to 12 s after the fault")

@@ -174,14 +174,30 @@ async def test_what_a_workload_wants_is_read_from_what_its_kind_says(kind: str, 
     known = Owners(server)  # type: ignore[arg-type]
     workload = await known.of(pod("p", reference(kind, "x")))
     assert workload is not None
-    assert await known.wanted(workload) == wanted
+    found = await known.wanted(workload)
+    assert found is not None
+    assert (found.number, found.sure) == (wanted.number, wanted.sure)
 
 
 async def test_a_scale_that_cannot_be_read_is_as_good_as_none():
     known = owners(item("Goose", "x", pods=2))
     workload = await known.of(pod("p", reference("Goose", "x")))
     assert workload is not None
-    assert await known.wanted(workload) == Wanted(2, sure=False)
+    found = await known.wanted(workload)
+    assert found is not None
+    assert (found.number, found.sure) == (2, False)
+
+
+async def test_a_workload_that_does_not_say_what_it_wants_tells_when_something_else_is_asked_of_it():
+    server = Server(item("Cow", "x", spec={"head": 3}, pods=3))
+    known = Owners(server)  # type: ignore[arg-type]
+    workload = await known.of(pod("p", reference("Cow", "x")))
+    assert workload is not None
+    told = []
+    for head, pods in ((3, 3), (3, 2), (2, 2)):
+        server.objects[workload.path] = item("Cow", "x", spec={"head": head}, pods=pods)
+        told.append((await known.want(workload, server.objects[workload.path])).spec)
+    assert told[0] == told[1] != told[2]
 
 
 async def test_a_workload_that_is_gone_wants_nothing_at_all():
