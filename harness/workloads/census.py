@@ -6,16 +6,25 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from harness.workloads.owners import Owners
-from harness.workloads.pod import Pod, is_ready
+from harness.workloads.pod import Pod, controller, is_done, is_ready
 from harness.workloads.workload import Wanted, Workload
 
 Object = Mapping[str, Any]
 Tell = Callable[[Workload, int, Wanted], None]
 UNKNOWN, NOTHING = Wanted(None, sure=False), Wanted(0)
+ALONE = "Pod"
+
+
+def _alone(pod: Pod) -> Workload:
+    """Take a pod that no controller owns as a workload of its own."""
+    metadata = pod["metadata"]
+    return Workload("v1", ALONE, metadata["name"], metadata["namespace"], metadata["uid"])
 
 
 class Census:
     """Every workload that was seen to own a pod: its ready pods, and what it wants as far as that is told.
+
+    A pod that no controller owns counts as its own, as long as it is there and not done.
 
     `tell` hears of each change, and of everything after a look at all pods; `follow` is asked once for each workload
     that was not known before to have it watched, where there is something to watch.
@@ -37,7 +46,9 @@ class Census:
         """Take a look at all pods of the namespace, tell of every workload, and return how many there are."""
         found = {pod["metadata"]["uid"]: (await self._learn(pod), is_ready(pod)) for pod in pods}
         self._pods, self._in_sight = found, True
-        for uid in list(self._workloads):
+        for uid, workload in list(self._workloads.items()):
+            if workload.kind == ALONE and uid not in found:
+                self._gone(uid)
             self._say(uid)
         return len(self._workloads)
 
@@ -51,6 +62,8 @@ class Census:
         """Take one change of a pod."""
         if change == "DELETED":
             uid, _ = self._pods.pop(pod["metadata"]["uid"], ("", False))
+            if uid == pod["metadata"]["uid"]:
+                self._gone(uid)
         else:
             uid = await self._learn(pod)
             self._pods[pod["metadata"]["uid"]] = uid, is_ready(pod)
@@ -77,9 +90,11 @@ class Census:
 
     async def _learn(self, pod: Pod) -> str:
         """Return the UID of the workload that a pod belongs to; empty where nobody counts it."""
-        workload = await self._owners.of(pod)
+        workload = _alone(pod) if controller(pod) is None else await self._owners.of(pod)
         if workload is None or workload.uid in self._over:
             return ""
+        if workload.kind == ALONE:
+            self._wanted[workload.uid] = NOTHING if is_done(pod) else UNKNOWN
         if workload.uid not in self._workloads:
             self._workloads[workload.uid] = workload
             if item := self._items.get(workload.uid):

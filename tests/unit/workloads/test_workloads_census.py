@@ -35,9 +35,17 @@ class Heard:
 async def test_every_workload_that_has_a_pod_is_counted_by_its_own_pods():
     heard = Heard(DB, ELSIE)
     found = [pod("db-0", OF_DB), pod("db-1", OF_DB, ready=False), pod("e", OF_ELSIE), pod("lone")]
-    assert await heard.census.listed(found) == 2
-    assert heard.news() == [("shop/StatefulSet/db", 1, UNKNOWN), ("shop/Cow/elsie", 1, UNKNOWN)]
-    assert heard.followed == ["/apis/apps/v1/namespaces/shop/statefulsets", "/apis/farm.example/v1/namespaces/shop/kine"]
+    assert await heard.census.listed(found) == 3
+    assert heard.news() == [
+        ("shop/StatefulSet/db", 1, UNKNOWN),
+        ("shop/Cow/elsie", 1, UNKNOWN),
+        ("shop/Pod/lone", 1, UNKNOWN),
+    ]
+    assert heard.followed == [
+        "/apis/apps/v1/namespaces/shop/statefulsets",
+        "/apis/farm.example/v1/namespaces/shop/kine",
+        "",
+    ]
     await heard.census.owner("ADDED", DB)
     assert heard.news() == [("shop/StatefulSet/db", 1, Wanted(2))]
 
@@ -85,3 +93,17 @@ async def test_a_workload_that_was_deleted_wants_nothing_and_its_last_pods_bring
     await heard.census.pod("MODIFIED", pod("db-0", OF_DB, going=True))
     await heard.census.pod("DELETED", pod("db-1", OF_DB))
     assert heard.news() == [("shop/StatefulSet/db", 0, NOTHING)]
+
+
+async def test_a_pod_that_nobody_owns_counts_for_itself_until_it_is_done_or_gone():
+    heard = Heard()
+    await heard.census.listed([pod("lone"), pod("task"), pod("old")])
+    heard.news()
+    await heard.census.pod("MODIFIED", pod("lone", ready=False))
+    done = pod("task", ready=False)
+    done["status"]["phase"] = "Succeeded"
+    await heard.census.pod("MODIFIED", done)
+    assert heard.news() == [("shop/Pod/lone", 0, UNKNOWN), ("shop/Pod/task", 0, NOTHING)]
+    await heard.census.pod("DELETED", pod("lone"))
+    await heard.census.listed([done])
+    assert heard.news() == [("shop/Pod/lone", 0, NOTHING), ("shop/Pod/old", 0, NOTHING)]
