@@ -48,7 +48,13 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "in_fault": _told(ours + others) + (f", least ready {lowest:g}" if lowest is not None else ""),
         "recovery": _column(numbers, history.end),
     }
-    detail = {"granted": len(granted), "free": len(granted) - len(charged), "refused": _count(ours, REFUSED), "least_ready": lowest, "namespace": namespace}
+    detail = {
+        "granted": len(granted),
+        "free": len(granted) - len(charged),
+        "refused": _count(ours, REFUSED),
+        "least_ready": lowest,
+        "namespace": namespace,
+    }
     broken = [*_over(ours, numbers["allowed"]), *_under(ours, numbers["allowed"])]
     broken += _fell(history, charged, numbers)
     if least is not None and lowest is not None and lowest < least:

@@ -161,4 +161,3 @@ def soonest(
 def _wait(pod: Mapping[str, Any], container: str, now: datetime) -> float:
     name = container or pod["spec"]["containers"][0]["name"]
     return max((backoff.expected(one, now) for one in backoff.statuses(pod) if one["name"] == name), default=0.0)
-

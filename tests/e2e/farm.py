@@ -67,7 +67,12 @@ def definition() -> Object:
     names = {"kind": "Cow", "plural": "kine", "singular": "cow"}
     spec = {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]}
     metadata = {"name": f"kine.{GROUP}"}
-    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": spec}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": metadata,
+        "spec": spec,
+    }
 
 
 class Space:

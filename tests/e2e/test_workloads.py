@@ -35,7 +35,9 @@ def spaces(cluster: LocalCluster) -> Iterator[list[str]]:
     kubectl(cluster, "create", "-f", "-", given=json.dumps(farm.definition()))
     yield made
     kubectl(cluster, "delete", "namespace", *made, "--ignore-not-found", "--wait=false")
-    farm.until(lambda: not set(kubectl(cluster, "get", "namespaces", "-o", "name").split()) & {f"namespace/{n}" for n in made})
+    farm.until(
+        lambda: not set(kubectl(cluster, "get", "namespaces", "-o", "name").split()) & {f"namespace/{n}" for n in made}
+    )
     kubectl(cluster, "delete", "crd", f"kine.{farm.GROUP}")
 
 
@@ -49,7 +51,9 @@ def space(cluster: LocalCluster, spaces: list[str]) -> Iterator[Space]:
     kubectl(cluster, "delete", "namespace", name, "--wait=false")
 
 
-@pytest.mark.case(3, "a custom resource that does not say how many pods it wants", "the next pod is spared until it is back")
+@pytest.mark.case(
+    3, "a custom resource that does not say how many pods it wants", "the next pod is spared until it is back"
+)
 def test_the_pods_of_a_custom_resource_are_killed_one_by_one(space: Space, image: str, tmp_path: Path) -> None:
     with farm.herded(space, "elsie", template(image, slow=5), 3):
         ran = space.run(tmp_path, "pod_kill", "selector: cow=elsie, pods: 2, at-once: 1", RECOVERY)
@@ -103,9 +107,11 @@ def test_a_job_makes_another_pod_until_it_may_fail_no_more(space: Space, image: 
         pod = template(image, restartPolicy="Never")
         space.make(workload("Job", name, {"app": name}, pod, backoffLimit=limit))
     space.ready(2)
-    refused = harness("plan", space.document(tmp_path, "pod_kill", "selector: app=once, pods: 1", RECOVERY), check=False)
+    refused = harness(
+        "plan", space.document(tmp_path, "pod_kill", "selector: app=once, pods: 1", RECOVERY), check=False
+    )
     assert refused.returncode == 4
-    assert "Job/once would make no other" in ' '.join(refused.stderr.split())
+    assert "Job/once would make no other" in " ".join(refused.stderr.split())
     ran = space.run(tmp_path, "pod_kill", "selector: app=retries, pods: 1", RECOVERY)
     assert ran.exit == 0, ran.said
 
@@ -119,7 +125,7 @@ def test_a_bare_pod_is_only_hit_by_what_leaves_it(space: Space, image: str, tmp_
         objective = RECOVERY if kind == "pod_kill" else "disruption-budget: {name: none}"
         refused = harness("plan", space.document(tmp_path, kind, "selector: app=lone, pods: 1", objective), check=False)
         assert refused.returncode == 4
-        assert "nothing would replace this pod" in ' '.join(refused.stderr.split())
+        assert "nothing would replace this pod" in " ".join(refused.stderr.split())
     uid = space.pods()[0]["metadata"]["uid"]
     for kind in ("pod_freeze", "container_kill"):
         ran = space.run(tmp_path / kind, kind, "selector: app=lone, pods: 1", RECOVERY)
@@ -155,7 +161,9 @@ def test_a_deployment_that_is_scaled_up_beside_the_fault_is_no_loss(space: Space
 LONG = "c" * 62
 
 
-@pytest.mark.case(11, "a workload with a long name, or one that begins like another's", "its owner is found by reference")
+@pytest.mark.case(
+    11, "a workload with a long name, or one that begins like another's", "its owner is found by reference"
+)
 @pytest.mark.parametrize(("kind", "name"), [("Deployment", LONG), ("StatefulSet", "keycloak-postgresql")])
 def test_the_ready_pods_of_the_evicted_pods_owner_are_promised(
     kind: str, name: str, space: Space, image: str, tmp_path: Path
@@ -175,7 +183,9 @@ def test_the_ready_pods_of_the_evicted_pods_owner_are_promised(
     assert {one["owner"] for one in ran.of("eviction")} == {f"{space.name}/{kind}/{name}"}
 
 
-@pytest.mark.case(23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace")
+@pytest.mark.case(
+    23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace"
+)
 def test_a_pod_that_takes_its_time_is_felt_at_once_and_waited_for(space: Space, image: str, tmp_path: Path) -> None:
     pod = template(image, grace=20, server=farm.STUBBORN)
     space.make(workload("StatefulSet", "slow", {"app": "slow"}, pod, 1))

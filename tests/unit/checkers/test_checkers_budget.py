@@ -14,7 +14,16 @@ def answer(status, allowed=2, *, time=10.0, pod="shop/cart-7d9f-a", budget="cart
     numbers = (
         {"allowed": allowed, "healthy": 5, "desired": 3} if budget else dict.fromkeys(("allowed", "healthy", "desired"))
     )
-    return {"time": time, "pod": pod, "status": status, "message": "", "budget": budget, "owner": OWNER, **numbers, **more}
+    return {
+        "time": time,
+        "pod": pod,
+        "status": status,
+        "message": "",
+        "budget": budget,
+        "owner": OWNER,
+        **numbers,
+        **more,
+    }
 
 
 @pytest.fixture
@@ -237,12 +246,17 @@ def test_a_budget_that_was_not_worked_out_anew_when_it_was_read_says_nothing(evi
     assert disruption_budget.check(evicted(answer(201, 0, **current)), PROMISE).state is State.BROKEN
 
 
-@pytest.mark.case(11, "a workload with a long name, or one that begins like another's", "its owner is found by reference")
+@pytest.mark.case(
+    11, "a workload with a long name, or one that begins like another's", "its owner is found by reference"
+)
 def test_the_ready_pods_are_those_of_the_evicted_pods_owner_whatever_its_name(evicted, sampled):
     long = f"shop/Deployment/{'c' * 62}"
     one = answer(201, 2, owner=long, pod=f"shop/{'c' * 47}-abcde")
     promise = {**PROMISE, "min-available": 2}
-    ready = [*sampled(f"ready/{long}", [(0, 3), (10.5, 2)]), *sampled("ready/shop/Deployment/cart", [(0, 3), (10.5, 0)])]
+    ready = [
+        *sampled(f"ready/{long}", [(0, 3), (10.5, 2)]),
+        *sampled("ready/shop/Deployment/cart", [(0, 3), (10.5, 0)]),
+    ]
     found = disruption_budget.check(_with(evicted(one), ready), promise)
     assert (found.state, found.in_fault) == (State.HELD, "1 granted, 0 refused, least ready 2")
 
@@ -257,5 +271,7 @@ def test_evictions_from_several_workloads_are_promised_their_ready_pods_together
 
 
 def test_ready_pods_of_an_owner_that_nobody_saw_are_unknown(evicted):
-    found = disruption_budget.check(evicted(answer(201, 2, owner=""), ready=[(0, 5), (11, 4)]), {**PROMISE, "min-available": 3})
+    found = disruption_budget.check(
+        evicted(answer(201, 2, owner=""), ready=[(0, 5), (11, 4)]), {**PROMISE, "min-available": 3}
+    )
     assert (found.state, found.summary) == (State.UNKNOWN, "ready pods were not seen")

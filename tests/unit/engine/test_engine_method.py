@@ -93,7 +93,9 @@ async def test_one_by_one_goes_on_when_the_last_is_back(session, broken) -> None
     assert seen == ["inject a", "felt a", "heal a", "healed a", "inject b"]
 
 
-@pytest.mark.case(23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace")
+@pytest.mark.case(
+    23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace"
+)
 @pytest.mark.parametrize(("grace", "seen"), [(0.0, False), (90.0, True)])
 async def test_a_pod_is_waited_for_as_long_as_it_may_take_to_go_and_then_the_limit(
     session, broken, grace: float, seen: bool

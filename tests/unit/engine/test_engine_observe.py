@@ -26,7 +26,13 @@ def database(replicas: int = 2, name: str = "db") -> dict[str, Any]:
 
 def of(name: str, *, ready: bool = True, owner: str = "db") -> dict[str, Any]:
     """Make a pod of a StatefulSet."""
-    reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": owner, "uid": f"uid-{owner}", "controller": True}
+    reference = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "name": owner,
+        "uid": f"uid-{owner}",
+        "controller": True,
+    }
     metadata = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "ownerReferences": [reference]}
     return {"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": str(ready)}]}}
 

@@ -127,7 +127,9 @@ class Owned(Cluster):
         root, _, name = path.rpartition("/")
         if root in ("/apis/farm.example", "/api", "/apis/apps"):
             kinds = {"farm.example": ("kine", "Cow"), "apps": ("deployments", "Deployment")}
-            plural, kind = next((kinds[key] for key in kinds if key in root), ("replicationcontrollers", "ReplicationController"))
+            plural, kind = next(
+                (kinds[key] for key in kinds if key in root), ("replicationcontrollers", "ReplicationController")
+            )
             return {"resources": [{"name": plural, "kind": kind, "namespaced": True}]}
         return self.owners.get(name) or await super().get(path)
 

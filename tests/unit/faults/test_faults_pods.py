@@ -127,7 +127,9 @@ async def test_a_kill_is_felt_when_the_pod_goes_and_its_replacement_is_named():
     assert facts == {"uid": "uid-1", "state": "terminating", "replacement": "web-uid-3", "replacement_uid": "uid-3"}
 
 
-@pytest.mark.case(23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace")
+@pytest.mark.case(
+    23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace"
+)
 async def test_a_kill_is_felt_while_the_pod_still_takes_its_time_to_go(monkeypatch):
     monkeypatch.setattr(pods, "REPLACEMENT_SECONDS", 0)
     slow = pod("uid-1")

@@ -93,7 +93,10 @@ async def test_an_owner_that_nobody_may_read_owns_its_pods_all_the_same(hidden: 
 
 async def test_a_deployment_that_nobody_may_read_leaves_its_set_to_count():
     hidden = ("/apis/apps/v1/namespaces/shop/deployments/web",)
-    assert str(await owners(SET, WEB, hidden=hidden).of(pod("p", reference("ReplicaSet", "web-abc")))) == "ReplicaSet/web-abc"
+    assert (
+        str(await owners(SET, WEB, hidden=hidden).of(pod("p", reference("ReplicaSet", "web-abc"))))
+        == "ReplicaSet/web-abc"
+    )
 
 
 @pytest.mark.case(4, "two workloads whose pods share labels", "only the owner's own pods count")
@@ -165,7 +168,9 @@ SCALE = {"kind": "Goose", "metadata": {"name": "gans/scale"}}
         ("Goose", {"replicas": 2}, Wanted(6)),
     ],
 )
-@pytest.mark.case(3, "a custom resource that does not say how many pods it wants", "its own pods before the fault count")
+@pytest.mark.case(
+    3, "a custom resource that does not say how many pods it wants", "its own pods before the fault count"
+)
 async def test_what_a_workload_wants_is_read_from_what_its_kind_says(kind: str, content: Object, wanted: Wanted):
     content = dict(content)
     made = item(kind, "x", spec=content.pop("spec", None), **content)
