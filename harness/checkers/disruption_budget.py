@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.checkers import series
-from harness.model.history import History, Sample
+from harness.model.history import History
 from harness.model.verdict import Finding, State
 
 GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500

@@ -26,7 +26,7 @@ from harness.workloads import Workload, kinds, pod
 Object = Mapping[str, Any]
 Look = Callable[[], Awaitable[list[str]]]
 LOOK_EVERY = 0.5
-# A pod that is on a node for so long and was never ready is no rest of an earlier disturbance, and nothing waits for it.
+# A pod that is on a node for so long and was never ready is not what an earlier disturbance left; nothing waits for it.
 STANDING_SECONDS = 60.0
 # A load that has reached every pod for so long and called nobody through an open breaker will not meet it.
 ASKED_SECONDS = 6

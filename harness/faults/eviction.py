@@ -42,7 +42,7 @@ async def arithmetic(kube: Kube, namespace: str, labels: Mapping[str, str]) -> F
 
 
 async def standing(kube: Kube, pod: Pod) -> Facts:
-    """Read what decides, besides the budget, whether the API server lets the pod go; a pod that is gone has no phase."""
+    """Read what, besides the budget, decides whether the API server lets the pod go; one that is gone has no phase."""
     metadata = pod["metadata"]
     try:
         found = await kube.get(api.pods(metadata["namespace"], metadata["name"]))

@@ -16,7 +16,12 @@ def served(*resources: tuple[str, str], cluster: tuple[str, ...] = (), scaled: t
 
 
 SERVED = {
-    "/api/v1": served(("pods", "Pod"), ("replicationcontrollers", "ReplicationController"), ("nodes", "Node"), cluster=("nodes",)),
+    "/api/v1": served(
+        ("pods", "Pod"),
+        ("replicationcontrollers", "ReplicationController"),
+        ("nodes", "Node"),
+        cluster=("nodes",),
+    ),
     "/apis/apps/v1": served(
         ("replicasets", "ReplicaSet"),
         ("deployments", "Deployment"),

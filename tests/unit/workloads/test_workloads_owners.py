@@ -1,4 +1,4 @@
-"""Who owns a pod is told by references and UIDs, through whatever kind and plural; who replaces it, by its controller."""
+"""Who owns a pod is told by references and UIDs, through whatever kind and plural; its controller replaces it."""
 
 from __future__ import annotations
 
