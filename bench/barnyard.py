@@ -56,6 +56,9 @@ def pod(image: str, kind: str) -> Object:
         "resources": {"requests": {"cpu": "2m", "memory": "16Mi"}},
     }
     policy = {"restartPolicy": "OnFailure"} if kind == "Job" else {}
+    if kind == "Job":
+        # One that ended well when it was told to go would be done, and wanted no more.
+        container["command"] = ["python3", "-u", "-c", SERVER.replace("exit(0)", "exit(1)")]
     return {"terminationGracePeriodSeconds": 1, "containers": [container], **policy}
 
 
