@@ -131,9 +131,7 @@ def _older(path: Path) -> list[Row]:
     return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
 
 
-async def _sweep(
-    cells: Sequence[tuple[str, str]], together: int, keep: Callable[[Sequence[Row]], None]
-) -> None:
+async def _sweep(cells: Sequence[tuple[str, str]], together: int, keep: Callable[[Sequence[Row]], None]) -> None:
     cluster = local.current()
     if cluster is None:
         sys.exit("no local cluster: `harness up`")
@@ -144,9 +142,8 @@ async def _sweep(
         await _define(kube)
 
         async def cell(kind: str, shape: str) -> None:
-            async with gate:
-                async with _namespace(kube) as namespace:
-                    keep(await _cell(Reach(kube, keeper, cluster), namespace, (kind, shape), image))
+            async with gate, _namespace(kube) as namespace:
+                keep(await _cell(Reach(kube, keeper, cluster), namespace, (kind, shape), image))
 
         try:
             async with anyio.create_task_group() as group:

@@ -115,35 +115,34 @@ def _readiness(history: History, begin: float) -> Readiness | None:
     found = Readiness()
     for name, samples in series.items():
         in_sight = _last(series.get(f"workloads/{name.split('/')[1]}", ()), start) is not None
-        nothing: list[float | None] = [0.0] * len(samples)
-        owed = _owed(samples, start, in_sight=in_sight) if name.startswith("ready/") else nothing
+        owed = _owed(samples, start, in_sight=in_sight) if name.startswith("ready/") else [0.0] * len(samples)
+        before = _last(samples, start)
+        spec = before.labels.get("spec") if before else None
         for sample, enough, following in zip(samples, owed, [*samples[1:], None], strict=True):
             until = following.time if following else history.end
-            if until > begin and (sample.value is None or enough is None):
-                found.unseen.append((max(sample.time, begin), until))
-            elif until > begin and enough is not None and (sample.value or 0.0) < enough:
-                found.short.append((max(sample.time, begin), until))
+            if until <= begin or (sample.value is not None and sample.value >= enough):
+                continue
+            # Something else was asked of a workload that does not say how many it wants: it may want less.
+            unknown = sample.value is None or (spec is not None and sample.labels.get("spec", spec) != spec)
+            (found.unseen if unknown else found.short).append((max(sample.time, begin), until))
     return found
 
 
-def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[float | None]:
+def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[float]:
     """Give, for each sample of a workload, how many ready pods the faults may not have cost it for good.
 
     That is what it had when the first fault came, or less once it wants less: what is wanted later was never lost.
-    Where it does not say what it wants, what it had is all that is known, and nothing (None) once something else was
-    asked of it. A workload that was not there had nothing.
+    Where it does not say what it wants, what it had is all that is known. A workload that was not there had nothing.
     """
     before = _last(samples, start)
     enough = 0.0 if before is None and in_sight else math.inf
     if before is not None:
         enough = min(before.value or 0.0, _wanted(before))
-    spec = before.labels.get("spec") if before else None
-    owed: list[float | None] = []
+    owed = []
     for sample in samples:
         if sample.time >= start:
             enough = min(enough, _wanted(sample))
-        changed = spec is not None and sample.labels.get("spec", spec) != spec
-        owed.append(None if changed else 0.0 if math.isinf(enough) else enough)
+        owed.append(0.0 if math.isinf(enough) else enough)
     return owed
 
 

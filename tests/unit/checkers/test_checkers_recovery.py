@@ -221,3 +221,5 @@ def test_a_workload_of_which_something_else_was_asked_owes_nobody_knows_what(run
     asked = [*sampled(key, [(0, 3), (12, 2)], spec="a"), *sampled(key, [(14, 2)], spec="b")]
     found = recovery.check(run(samples=asked), PROMISE)
     assert (found.state, found.summary) == (State.UNKNOWN, "readiness was out of sight up to 12 s after the fault")
+    back = [*asked, *sampled(key, [(20, 3)], spec="b")]
+    assert recovery.check(run(samples=back), PROMISE).state is State.HELD
