@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping
@@ -49,6 +50,11 @@ class LoadProcess:
         if error := answer.get("error"):
             raise UsageError(error["what"], where=error["where"], why=error["why"], hint=error["hint"])
 
+    async def begin(self) -> None:
+        """Begin the load's stages; one that has died says so when it is stopped."""
+        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._stdin.send(b"begin\n")
+
     async def stop(self) -> dict[str, Any]:
         """End the load and return what it did; `lost` says why a load that died cannot tell."""
         with anyio.CancelScope(shield=True):
@@ -92,10 +98,14 @@ async def start(spec: Mapping[str, Any], directory: Path) -> LoadProcess:
     # In a session of its own, a Ctrl-C at the terminal reaches the engine only, which still needs the load.
     with (directory / LOG).open("wb") as log:
         process = await anyio.open_process(
-            [sys.executable, "-m", "harness.load", "--spec", json.dumps(values)],
+            [sys.executable, "-m", "harness.load"],
             stdin=PIPE,
             stdout=PIPE,
             stderr=log,
             start_new_session=True,
         )
+    assert process.stdin is not None
+    # One that dies before it has read everything says so when it is asked whether it is ready.
+    with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await process.stdin.send(json.dumps(values).encode() + b"\n")
     return LoadProcess(process, directory)
