@@ -27,7 +27,8 @@ class Census:
     """The operations of a run by the fault window they fell in; `before` are those of the baseline and of settling.
 
     An operation belongs to the window when it overlaps it: one in flight at the injection was exposed to the fault.
-    `due` is how many the load should have begun in the window, `held_up` counts those of the window that the load itself sent late or never: they are in none of the three.
+    `due` is how many the load should have begun in the window; `held_up` counts those that the load itself sent late or
+    never: they are in none of the three.
     """
 
     window: tuple[float, float]

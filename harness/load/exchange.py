@@ -78,8 +78,8 @@ def onward(request: Request, answer: Answer, allowed: Collection[str]) -> Reques
     if not answer.location:
         return "redirected nowhere"
     scheme = "https" if request.origin.secure else "http"
-    url = urljoin(f"{scheme}://{request.origin}{request.target}", answer.location)
     try:
+        url = urljoin(f"{scheme}://{request.origin}{request.target}", answer.location)
         parts, origin = urlsplit(url), origin_of(url)
     except ValueError:
         return "redirected nowhere"
@@ -90,9 +90,9 @@ def onward(request: Request, answer: Answer, allowed: Collection[str]) -> Reques
     if origin != request.origin:
         headers = [("host", str(origin)), *headers]
     if answer.status in SAME or request.method in ("GET", "HEAD"):
-        return replace(request, origin=origin, target=target, headers=headers, http=None)
+        return replace(request, origin=origin, target=target, headers=headers, words=b"")
     headers = [(name, value) for name, value in headers if name not in OF_BODY]
-    return replace(request, origin=origin, method="GET", target=target, headers=headers, body=b"", http=None)
+    return replace(request, origin=origin, method="GET", target=target, headers=headers, body=b"", words=b"")
 
 
 def _goes_along(name: str, before: Origin, after: Origin) -> bool:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import Literal
 
 from harness.load import tls
 from harness.load.answer import Answer, NotSent, amiss, unanswered
@@ -92,8 +93,8 @@ class Generator:
         profile: Profile,
         random: Random,
         end: int,
-        stopped: asyncio.Future[bool],
-        begun: asyncio.Future[bool] | None,
+        stopped: asyncio.Task[Literal[True]],
+        begun: asyncio.Task[Literal[True]] | None,
     ) -> None:
         """Begin each operation when it is due, until the time is over, the load is stopped or its stages begin."""
         start = time.monotonic_ns()

@@ -80,7 +80,12 @@ class Http2(asyncio.Protocol):
             raise NotSent("the connection takes no more requests")
         scheme = "https" if request.origin.secure else "http"
         authority = next((value for name, value in request.headers if name == "host"), str(request.origin))
-        pseudo = [(":method", request.method), (":scheme", scheme), (":authority", authority), (":path", request.target)]
+        pseudo = [
+            (":method", request.method),
+            (":scheme", scheme),
+            (":authority", authority),
+            (":path", request.target),
+        ]
         headers = pseudo + [(name, value) for name, value in request.headers if name not in UNKNOWN]
         try:
             number = self._http.get_next_available_stream_id()
@@ -124,10 +129,10 @@ class Http2(asyncio.Protocol):
 
         What has not answered in time may be frozen: a client that waited on would ask it for ever.
         """
-        self._leave()
         number = next((number for number, stream in self._streams.items() if stream.waiting is waiting), None)
         if number is None:
             return
+        self._leave()
         del self._streams[number]
         try:
             self._http.reset_stream(number, h2.errors.ErrorCodes.CANCEL)

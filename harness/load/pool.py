@@ -52,7 +52,7 @@ class Pool:
         self._one_by_one: asyncio.Lock | None = asyncio.Lock() if http == "2" else None
 
     async def take(self, *, fresh: bool = False) -> AnyConnection:
-        """Return a connection that takes a request, a new one if it must be `fresh`; raises OSError if none is to be had."""
+        """Return a connection that takes a request, a new one where it must be `fresh`; raises OSError."""
         while self._idle and not fresh:
             connection = self._idle.pop()
             if connection.usable():

@@ -7,6 +7,7 @@ import os
 from bisect import bisect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -38,7 +39,10 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True)
 class Request:
-    """One request; `call` is its kind's number. `http` is the same in the words of HTTP/1.1, once it was needed."""
+    """One request; `call` is its kind's number, `words` the same in those of HTTP/1.1 once they were needed.
+
+    Whatever stands in it was looked at when the document was read: nothing in it can end a line.
+    """
 
     origin: Origin
     method: str
@@ -47,13 +51,24 @@ class Request:
     body: bytes
     expect: Expect
     call: int = 0
-    http: h11.Request | None = None
+    words: bytes = b""
 
-    def in_words(self) -> h11.Request:
+    def in_words(self) -> bytes:
         """Put it into the words of HTTP/1.1."""
-        if self.http is None:
-            self.http = h11.Request(method=self.method, target=self.target, headers=self.headers)
-        return self.http
+        if not self.words:
+            lines = [f"{self.method} {self.target} HTTP/1.1", *(f"{name}: {value}" for name, value in self.headers)]
+            self.words = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + self.body
+        return self.words
+
+    def outline(self) -> h11.Request:
+        """Give what of it decides how its answer ends and whether its connection is kept."""
+        return _outline(self.method, ("connection", "close") in self.headers)
+
+
+@lru_cache
+def _outline(method: str, closes: bool) -> h11.Request:
+    headers = [("host", "x"), *([("connection", "close")] if closes else [])]
+    return h11.Request(method=method, target="/", headers=headers)
 
 
 def origin_of(url: str) -> Origin:
@@ -149,13 +164,17 @@ def referred(value: str | Reference, folder: str) -> str:
     if value.kind == "env":
         if not (text := os.environ.get(value.name, "").strip()):
             hint = f"export {value.name}=..."
-            raise UsageError(f"the variable {value.name} is not set", where=where, why="a header stands there", hint=hint)
+            raise UsageError(
+                f"the variable {value.name} is not set", where=where, why="a header stands there", hint=hint
+            )
     else:
         try:
             text = (Path(folder) / value.name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read the file {value.name}", where=where, why=str(error)) from error
     if UNFIT.search(text) or not text.isascii():
-        raise UsageError(f"what stands in {value.name} is no value of a header", where=where, why="one line of ASCII is")
+        raise UsageError(
+            f"what stands in {value.name} is no value of a header", where=where, why="one line of ASCII is"
+        )
     # What is read from elsewhere is taken as it is: a dollar sign in a token is no placeholder.
     return text.replace("${", "$${")

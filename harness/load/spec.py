@@ -85,7 +85,7 @@ def _load(section: Any, folder: Path) -> LoadSpec:
 
 def _check(spec: Spec) -> None:
     if spec.load.at_gateway:
-        _require_gateway(spec)
+        _require_url(spec)
     for origin in spec.origins:
         if origin.host not in LOCAL and origin.host not in spec.allow:
             raise UsageError(
@@ -94,6 +94,8 @@ def _check(spec: Spec) -> None:
                 why="only this machine's own ports are allowed by default",
                 hint=f"name it on purpose: allow: [{origin.host}]",
             )
+    if spec.load.at_gateway:
+        _require_bare(spec)
     for name, value, most in (("seconds", spec.seconds, MAX_SECONDS), ("in_flight", spec.in_flight, 10_000)):
         if not 0 < value <= most:
             raise UsageError(f"{name} is {value:g}", where=f"load.{name}", why=f"it must be above 0, at most {most:g}")
@@ -101,8 +103,7 @@ def _check(spec: Spec) -> None:
         raise UsageError(f"ramp is {spec.load.ramp:g}", where="load.ramp", why="it must lie between 0 and seconds")
 
 
-def _require_gateway(spec: Spec) -> None:
-    """Refuse what would be dropped in silence: paths are the workload's, and it sends no credentials."""
+def _require_url(spec: Spec) -> None:
     try:
         parts = urlsplit(spec.url)
         origin_of(spec.url)
@@ -110,6 +111,11 @@ def _require_gateway(spec: Spec) -> None:
         raise UsageError(f"{spec.url!r} is no URL", where="load.url", why=str(error)) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"{spec.url!r} is no http or https URL", where="load.url")
+
+
+def _require_bare(spec: Spec) -> None:
+    """Refuse what would be dropped in silence: paths are the workload's, and it sends no credentials."""
+    parts = urlsplit(spec.url)
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
         raise UsageError(
             "the gateway's URL is more than scheme, host and port",

@@ -26,7 +26,9 @@ def context(load: LoadSpec) -> ssl.SSLContext:
             found.load_cert_chain(tls.certificate, tls.key or None, password=_no_password)
     except (ssl.SSLError, OSError) as error:
         why = getattr(error, "reason", None) or str(error)
-        raise UsageError("the load cannot speak TLS", where="load.tls", why=why, hint="certificate and key must belong together") from error
+        raise UsageError(
+            "the load cannot speak TLS", where="load.tls", why=why, hint="certificate and key must belong together"
+        ) from error
     if not tls.verify:
         found.check_hostname, found.verify_mode = False, ssl.CERT_NONE
     found.set_alpn_protocols(PROTOCOLS[load.http])
@@ -43,4 +45,9 @@ def reason(error: ssl.SSLError) -> str:
 
 
 def _no_password() -> str:
-    raise UsageError("the key is encrypted", where="load.tls.key", why="nobody can type its password here", hint="openssl pkey -in KEY -out PLAIN")
+    raise UsageError(
+        "the key is encrypted",
+        where="load.tls.key",
+        why="nobody can type its password here",
+        hint="openssl pkey -in KEY -out PLAIN",
+    )

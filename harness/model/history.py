@@ -14,11 +14,12 @@ class Operation:
     """One request of the load; times are seconds since the run began.
 
     `status` is the HTTP status, 0 when no answer came; `unanswered` then says how it ended (refused, cut off, timed
-    out, no HTTP, ...). `good` is whether the answer was what the load expects, None of one that was told no more than the
-    status; `amiss` says what was not. `attempts` is what the gateway counted, 0 when it did not tell. `served_by` is the pod that answered; where
-    the gateway answered itself, `tried` is the address of the pod it tried last. `response_flags` are the gateway's
-    own word on what went wrong, `because` the service's. `call` counts the load's kinds of operation from 0. Latency counts from `intended`. `late` and `unsent` are the
-    load's own fault: it began the operation late, or never because too many were under way.
+    out, no HTTP, ...). `good` is whether the answer was what the load expects, None where only the status can tell;
+    `amiss` says what of a good status was not. `attempts` is what the gateway counted, 0 when it did not tell.
+    `served_by` is the pod that answered; where the gateway answered itself, `tried` is the address of the pod it tried
+    last. `response_flags` are the gateway's own word on what went wrong, `because` the service's. `call` counts the
+    load's kinds of operation from 0. Latency counts from `intended`. `late` and `unsent` are the load's own fault: it
+    began the operation late, or never because too many were under way.
     """
 
     intended: float
@@ -90,8 +91,9 @@ class History:
     nothing was injected), `steady_from` when the system had settled (what was before it says nothing), `samples` by
     probes, the breaker and Prometheus, `evictions` the eviction API's answers (dicts: time, pod, status 201|429|500,
     the cause of a refusal, and the budget, allowed, healthy, desired read before the call), `load_rate` the
-    intended rate (the lowest one, where `load_profile` says how it changed), `probes` the hypothesis' answers (dicts: time, phase, name, ok, value), `restarts` the containers
-    that ended (dicts: time, namespace, pod, container, reason, exit_code), `addresses` whose address is whose.
+    intended rate (the lowest one, where `load_profile` says how it changed), `probes` the hypothesis' answers (dicts:
+    time, phase, name, ok, value), `restarts` the containers that ended (dicts: time, namespace, pod, container, reason,
+    exit_code), `addresses` whose address is whose.
     """
 
     start: float

@@ -105,7 +105,9 @@ class LoadSpec:
 
 def lines(load: LoadSpec) -> list[str]:
     """Say what a load sends, how fast and on what terms, for a plan: secrets stand in it as they are written."""
-    paces = [f"{stage.rate:g}/s for {stage.seconds:g} s" if stage.seconds else f"{stage.rate:g}/s" for stage in load.stages]
+    paces = [
+        f"{stage.rate:g}/s for {stage.seconds:g} s" if stage.seconds else f"{stage.rate:g}/s" for stage in load.stages
+    ]
     pace = ", then ".join(paces) if paces else f"{load.rate:g}/s"
     ramp = f", each change over {load.ramp:g} s" if load.ramp else ""
     whole = sum(call.weight for call in load.calls) or 1.0

@@ -22,7 +22,7 @@ KEYS = ("workload", *TERMS, *(key for key in workload.KEYS if key != "summary"))
 # What each key says, for `harness explain load` and for editors.
 ABOUT = {
     "workload": "The name of a workload: a file workloads/NAME.yaml beside the document, a path from there, or ours.",
-    "url": "Where it goes: whole, or a path from / that the cluster's gateway is asked for. Nothing else is asked.",
+    "url": "Where it goes: whole, or a path from / that the cluster's gateway is asked for. Nobody else is asked.",
     "method": "GET, or POST where there is a body.",
     "headers": "Texts; {env: NAME} and {file: PATH} stand for what no document should hold.",
     "body": "A text as it is; a mapping or a list is sent as JSON.",
@@ -31,11 +31,11 @@ ABOUT = {
     "values": "What ${NAME} is drawn from in url, headers and body: a list, or {from: 1, to: 20}. $${ is ${.",
     "operations": "Several kinds of operation: name, weight, url, method, headers, body, expect.",
     "rate": "Operations a second, begun when they are due whatever the system does.",
-    "stages": "Instead of rate: [{rate: 20/s, for: 10s}, {rate: 40/s}] from the baseline on; each rate is held, the last"
-    " one until the run ends. While the system settles the first one's is kept.",
+    "stages": "Instead of rate: [{rate: 20/s, for: 10s}, {rate: 40/s}] from the baseline on; each rate is held, the"
+    " last one until the run ends. While the system settles the first one's is kept.",
     "ramp": "How long the first rise takes, and each change of the rate, out of its own stage (default 0s, a step).",
     "timeout": "When an operation without a whole answer has failed (default 10s).",
-    "redirects": "How many redirects are followed, to hosts that the load names only (default 0: a redirect is the answer).",
+    "redirects": "How many redirects are followed, to hosts that the load names (default 0: a redirect is an answer).",
     "http": "1.1 or 2, nothing else; if unsaid, over TLS what the server prefers, without TLS 1.1.",
     "tls": "ca, certificate, key (PEM files), server-name, verify (default true).",
 }
@@ -102,12 +102,16 @@ def _named(section: Section, name: str, folder: Path) -> tuple[tuple[Call, ...],
     """Read a workload from its file; `url` beside its name is its base, `headers` are added to each operation."""
     for key in workload.KEYS:
         if key in section and key not in BESIDE:
-            section.problems.add(section.at(key), f"'{key}' is the workload's", hint=f"write it into {name}, or drop 'workload'")
+            section.problems.add(
+                section.at(key), f"'{key}' is the workload's", hint=f"write it into {name}, or drop 'workload'"
+            )
     path = _path(name, folder)
     if path is None:
         beside = [found.stem for suffix in SUFFIXES for found in (folder / OWN_FOLDER).glob(f"*{suffix}")]
         why = f"'workload': {units.shown(name)} is not known; {nearest(name, [*shipped(), *beside])}"
-        section.problems.add(section.at("workload"), why, hint=f"a file of one's own: {folder / OWN_FOLDER / name}.yaml")
+        section.problems.add(
+            section.at("workload"), why, hint=f"a file of one's own: {folder / OWN_FOLDER / name}.yaml"
+        )
         return (), {}
     inner = _inner(section, path)
     if inner is None:
@@ -159,7 +163,9 @@ def _stages(section: Section) -> tuple[Stage, ...]:
     listed = section.items("stages")
     if isinstance(section.data["stages"], list) and not 1 <= len(listed) <= MOST_STAGES:
         section.problems.add(
-            section.at("stages"), f"'stages' must list 1 to {MOST_STAGES} of them", hint="stages: [{rate: 20/s, for: 10s}, {rate: 40/s}]"
+            section.at("stages"),
+            f"'stages' must list 1 to {MOST_STAGES} of them",
+            hint="stages: [{rate: 20/s, for: 10s}, {rate: 40/s}]",
         )
     found = []
     for number, (place, value) in enumerate(listed, 1):
@@ -201,7 +207,9 @@ def _tls(section: Section, folder: Path) -> Tls:
     if found.key and "certificate" not in one:
         one.problems.add(one.at("key"), "a key without its 'certificate'")
     if not found.verify and found.ca:
-        one.problems.add(one.at("ca"), "'ca' is never asked", why="'verify: false' trusts everybody", hint="drop one of the two")
+        one.problems.add(
+            one.at("ca"), "'ca' is never asked", why="'verify: false' trusts everybody", hint="drop one of the two"
+        )
     return found
 
 
@@ -214,7 +222,9 @@ def _files(section: Section, spec: LoadSpec, folder: Path) -> None:
         if isinstance(value, Reference) and value.kind == "file" and not (folder / value.name).is_file()
     }
     for name in sorted(missing):
-        section.problems.add(section.at("headers" if "headers" in section else "workload"), f"there is no file {folder / name}")
+        section.problems.add(
+            section.at("headers" if "headers" in section else "workload"), f"there is no file {folder / name}"
+        )
 
 
 def _terms(section: Section, spec: LoadSpec) -> None:

@@ -168,8 +168,8 @@ def _stages(extension: Extension) -> None:
     if begin > sure:
         extension.section.problems.add(
             (*extension.section.at("load"), "stages"),
-            f"the rate {last.rate:g}/s is reached {seconds(begin)} after the baseline began, the run may be over by then",
-            why=f"baseline and hold are sure to last {seconds(sure)} together",
+            f"the rate {last.rate:g}/s is reached {seconds(begin)} after the baseline began",
+            why=f"the run may be over by then: baseline and hold, which are sure, last {seconds(sure)} together",
             hint=f"phases: {{hold: {begin - extension.phases.baseline:g}s}}",
         )
 

@@ -166,7 +166,10 @@ def _load() -> Schema:
         "headers": {"type": "object", "additionalProperties": {"anyOf": [value, elsewhere]}},
         "body": {},
         "expect": _closed(
-            {"status": {"anyOf": [status, {**_list(status), "minItems": 1}]}, "json": {"type": "object", "minProperties": 1}}
+            {
+                "status": {"anyOf": [status, {**_list(status), "minItems": 1}]},
+                "json": {"type": "object", "minProperties": 1},
+            }
         ),
     }
     properties: dict[str, Schema] = {

@@ -35,17 +35,19 @@ def read(section: Section, base: str = "") -> tuple[tuple[Call, ...], Values]:
     """
     base = base or section.get("url", address, "")
     drawn = _values(section)
-    return _calls(section, base, tuple(drawn)), drawn
+    return _calls(section, base, drawn), drawn
 
 
-def _calls(section: Section, base: str, known: tuple[str, ...]) -> tuple[Call, ...]:
+def _calls(section: Section, base: str, known: Values) -> tuple[Call, ...]:
     common = headers(section)
     expect = _expect(section, Expect())
     if "operations" not in section:
         return (_call(section, section, base, common, expect, "operation", known),)
     for key in OWN:
         if key in section:
-            section.problems.add(section.at(key), f"'{key}' stands beside 'operations'", hint="write it into each operation")
+            section.problems.add(
+                section.at(key), f"'{key}' stands beside 'operations'", hint="write it into each operation"
+            )
     listed = section.items("operations")
     if section.data["operations"] == [] or len(listed) > MOST_CALLS:
         section.problems.add(section.at("operations"), f"'operations' must list 1 to {MOST_CALLS} of them")
@@ -69,7 +71,7 @@ def _call(
     fields: Mapping[str, str | Reference],
     expect: Expect,
     name: str,
-    known: tuple[str, ...],
+    known: Values,
 ) -> Call:
     body, is_json = _body(one)
     call = Call(
@@ -86,10 +88,16 @@ def _call(
         one.problems.add(one.place, "an answer to HEAD has no body", why="'expect: json' looks into it")
     for where, text in (("url", call.url), ("body", body), *(("headers", str(each)) for each in fields.values())):
         for used in PLACEHOLDER.findall(text):
+            if used in known and where == "headers" and not all(value.isascii() for value in known[used]):
+                one.problems.add(
+                    one.at(where) if where in one else whole.at(where),
+                    f"what '{used}' draws is no ASCII",
+                    why="it stands in a header",
+                )
             if used not in known:
                 place = one.at(where) if where in one else whole.at(where) if where in whole else one.place
                 why = f"{units.shown('${' + used + '}')} is not among the values"
-                one.problems.add(place, why, hint=nearest(used, known) if known else "values: {%s: [...]}" % used)
+                one.problems.add(place, why, hint=nearest(used, known) if known else f"values: {{{used}: [...]}}")
     return call
 
 
@@ -171,7 +179,9 @@ def headers(section: Section) -> dict[str, str | Reference]:
         if not TOKEN.fullmatch(name):
             section.problems.add(place, f"{units.shown(name)} is no name of a header")
         elif lower in RESERVED:
-            section.problems.add(place, f"the load does not send '{lower}' as it is told", why="it follows from the body")
+            section.problems.add(
+                place, f"the load does not send '{lower}' as it is told", why="it follows from the body"
+            )
         elif lower == "connection" and value != "close":
             section.problems.add(place, "'connection' may say 'close', nothing else")
         elif lower in found:
@@ -193,8 +203,8 @@ def _header(section: Section, place: tuple[str | int, ...], value: Any) -> str |
         section.problems.add(place, f"{units.shown(value)} is no value of a header")
         return ""
     text = str(value).strip()
-    if UNFIT.search(text.replace("\t", " ")):
-        section.problems.add(place, "a header holds no line break or control character")
+    if UNFIT.search(text.replace("\t", " ")) or not text.isascii():
+        section.problems.add(place, "a header holds ASCII, and no line break or control character")
     return text
 
 

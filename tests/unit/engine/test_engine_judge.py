@@ -186,7 +186,7 @@ LATE, UNSENT, LATE_AND_UNSENT = (
         ({"operations": 100}, [GOOD] * 98 + [LATE_AND_UNSENT] * 2, ""),
         ({"operations": 100}, [GOOD] * 97 + [LATE, UNSENT, UNSENT], "the load held up 3 of 100 operations itself"),
         ({"operations": 0}, [], "the load made no operation"),
-        ({"operations": 9}, [replace(GOOD, status=404)] * 9, "none of 9 operations was ever served"),
+        ({"operations": 9}, [replace(GOOD, status=404)] * 9, "none of 9 operations was ever served, mostly status 404"),
         ({"operations": 100}, [GOOD] * 98, "the load made 100 operations, 98 were recorded"),
         ({"operations": 90, "lost": "status -9"}, [GOOD] * 90, "the load did not account for itself: status -9"),
         (None, [GOOD] * 9, "the load did not account for itself: it never ended"),

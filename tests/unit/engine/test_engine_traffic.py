@@ -47,8 +47,8 @@ def test_the_local_cluster_is_not_judged_by_another_ones_gateway(monkeypatch: py
 
 
 def _load(text: str) -> Any:
-    head = "title: x\ndescription: x\nmethod: []\nextensions:\n  - name: harness\n    objectives: {recovery: {within: 1s}}\n"
-    return document.loads(f"{head}    load: {text}\n", Path("x.yaml")).load
+    ours = f"{{name: harness, objectives: {{recovery: {{within: 1s}}}}, load: {text}}}"
+    return document.loads(f"{{title: x, description: x, method: [], extensions: [{ours}]}}", Path("x.yaml")).load
 
 
 def test_a_load_that_names_its_host_needs_no_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,8 +69,13 @@ def test_a_header_from_the_environment_is_asked_for_before_anything_is_touched(m
     traffic.require(KUBE, None, load)
 
 
-@pytest.mark.parametrize("load", ["{url: 'http://127.0.0.1:1/?token=s3cret', rate: 5/s}",
-                                  "{url: 'http://127.0.0.1:1/', rate: 5/s, headers: {x-api-key: s3cret, a: b}}"])  # fmt: skip
+SECRETS = (
+    "{url: 'http://127.0.0.1:1/?token=s3cret', rate: 5/s}",
+    "{url: 'http://127.0.0.1:1/', rate: 5/s, headers: {x-api-key: s3cret, a: b}}",
+)
+
+
+@pytest.mark.parametrize("load", SECRETS)
 def test_neither_plan_nor_journal_tells_a_secret(tmp_path: Path, experiment: Any, load: str) -> None:
     made = replace(experiment(BlastRadius()), load=_load(load))
     shown = plan.text(made, Plan("run", 1, "kind-here", (), "i", "r"))
@@ -96,7 +101,8 @@ async def test_a_run_starts_a_load_of_ones_own_and_begins_its_stages(session: Se
 
     shop = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = shop.sockets[0].getsockname()[1]
-    text = f"{{url: 'http://127.0.0.1:{port}/cart', stages: [{{rate: 20/s, for: 1s}}, {{rate: 50/s}}]}}"
+    stages = "stages: [{rate: 20/s, for: 1s}, {rate: 50/s}]"
+    text = f"{{url: 'http://127.0.0.1:{port}/cart', {stages}}}"
     session.experiment = replace(session.experiment, load=_load(text))
     await traffic.start(session)
     await traffic.begin(session)

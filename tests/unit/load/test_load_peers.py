@@ -14,8 +14,8 @@ from harness.load.answer import NotSent
 from harness.load.exchange import Exchange
 from harness.load.pool import Pools
 from harness.load.requests import Origin, Request
-from harness.model.load import Expect
 from harness.model.history import Operation
+from harness.model.load import Expect
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -256,7 +256,7 @@ def test_what_goes_wrong_in_the_load_itself_is_recorded_and_blames_nobody(
     summary, found = drive({"url": url(port)}, seconds=0.2)
     assert summary.not_sent == len(found) == 8
     assert all(one.unsent and not one.punctual for one in found)
-    assert capfd.readouterr().err.count("nobody thought of this") == 1
+    assert capfd.readouterr().err.count("ValueError: nobody thought of this") == 1
 
 
 def test_head_and_empty_posts_are_framed(peers: Any, drive: Any) -> None:

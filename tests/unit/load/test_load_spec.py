@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from random import Random
 from typing import Any
 
@@ -95,7 +95,7 @@ def test_what_is_due_is_what_the_schedule_sends(
     assert due == sorted(due)
     assert len(due) == pytest.approx(profile.due(start, start + length), abs=1.01)
     edges = [start + length * part / parts for part in range(parts + 1)]
-    whole = sum(profile.due(*pair) for pair in zip(edges, edges[1:], strict=False))
+    whole = sum(profile.due(*pair) for pair in pairwise(edges))
     assert whole == pytest.approx(profile.due(start, start + length))
 
 

@@ -65,15 +65,14 @@ def test_a_client_proves_who_it_is_with_its_certificate(peers: Any, drive: Any, 
     assert ends(found) == {(200, "")}
     _, found = drive({**load, "tls": {"ca": pki.path("ca.pem")}}, seconds=0.1)
     assert {one.status for one in found} == {0}
-    assert all(one.unanswered.startswith("no TLS") for one in found)
+    # The server's word and its end arrive together, and a reset throws away what was not read yet.
+    assert {one.unanswered for one in found} <= {"no TLS, tlsv13 alert certificate required", "cut off"}
 
 
 @pytest.mark.parametrize(
     ("key", "what"), [("locked.key", "the key is encrypted"), ("server.key", "the load cannot speak TLS")]
 )
-def test_a_key_that_does_not_fit_is_refused_before_anything_is_sent(
-    drive: Any, pki: Any, key: str, what: str
-) -> None:
+def test_a_key_that_does_not_fit_is_refused_before_anything_is_sent(drive: Any, pki: Any, key: str, what: str) -> None:
     tls = {"certificate": pki.path("client.pem"), "key": pki.path(key)}
     with pytest.raises(UsageError, match=what):
         drive({"url": "https://127.0.0.1:1/", "tls": tls})
@@ -103,7 +102,9 @@ class Two:
         http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
         http.initiate_connection()
         if self.settings:
-            http.update_settings({getattr(h2.settings.SettingCodes, key): value for key, value in self.settings.items()})
+            http.update_settings(
+                {getattr(h2.settings.SettingCodes, key): value for key, value in self.settings.items()}
+            )
         writer.write(http.data_to_send())
         asked: dict[int, tuple[dict[bytes, bytes], bytearray]] = {}
         while data := await reader.read(65_536):
@@ -144,7 +145,12 @@ def test_http_2_is_spoken_where_both_sides_can(peers: Any, drive: Any, pki: Any,
     _, found = drive(load, seconds=0.5)
     assert {(one.status, one.ok, one.served_by) for one in found} == {(200, True, "two")}
     _, headers, body = two.seen[0]
-    assert (headers[b":method"], headers[b":path"], headers[b"x-shop"], body) == (b"POST", b"/cart?a=b", b"1", b'{"n": 1}')
+    assert (headers[b":method"], headers[b":path"], headers[b"x-shop"], body) == (
+        b"POST",
+        b"/cart?a=b",
+        b"1",
+        b'{"n": 1}',
+    )
     assert b"host" not in headers
     assert two.connections < 5, "one connection carries many requests"
 

@@ -133,6 +133,11 @@ REFUSED = {
     "header name": ("{url: /a, rate: 1/s, headers: {'a b': c}}", "'a b' is no name of a header"),
     "header value": ("{url: /a, rate: 1/s, headers: {a: true}}", "true is no value of a header"),
     "header lines": ('{url: /a, rate: 1/s, headers: {a: "b\\r\\nc: d"}}', "no line break"),
+    "header beyond ASCII": ("{url: /a, rate: 1/s, headers: {a: ü}}", "a header holds ASCII"),
+    "drawn beyond ASCII": (
+        "{url: /a, rate: 1/s, headers: {a: '${b}'}, values: {b: [ü]}}",
+        "what 'b' draws is no ASCII",
+    ),
     "header twice": ("{url: /a, rate: 1/s, headers: {A: b, a: c}}", "the header 'a' is here twice"),
     "header elsewhere": ("{url: /a, rate: 1/s, headers: {a: {env: B, file: c}}}", "is {env: NAME} or {file: PATH}"),
     "header file": ("{url: /a, rate: 1/s, headers: {a: {file: gone}}}", "there is no file here/gone"),
@@ -149,7 +154,10 @@ REFUSED = {
     "no operation": ("{url: /a, rate: 1/s, operations: []}", "'operations' must list 1 to 100"),
     "two of a name": ("{url: /a, rate: 1/s, operations: [{name: a}, {name: a}]}", "two operations are named 'a'"),
     "weight": ("{url: /a, rate: 1/s, operations: [{weight: 0}]}", "0 is not above 0"),
-    "method beside": ("{url: /a, rate: 1/s, method: PUT, operations: [{name: a}]}", "'method' stands beside 'operations'"),
+    "method beside": (
+        "{url: /a, rate: 1/s, method: PUT, operations: [{name: a}]}",
+        "'method' stands beside 'operations'",
+    ),
     "operation without": ("{rate: 1/s, operations: [{name: a}]}", "an operation needs 'url'"),
     "operation key": ("{url: /a, rate: 1/s, operations: [{nam: a}]}", "unknown key 'nam' in an operation"),
     "workload and body": ("{workload: mixed, rate: 1/s, body: a}", "'body' is the workload's"),
@@ -204,7 +212,9 @@ def test_a_stage_that_the_run_may_never_reach_is_refused(refused, loaded) -> Non
 def test_a_workload_of_ones_own_stands_in_a_file_beside_the_document(tmp_path: Path, text: str, named: str) -> None:
     folder = tmp_path / "workloads"
     folder.mkdir()
-    content = "summary: Read carts.\nurl: http://127.0.0.1:1\noperations:\n  - {name: read, url: /carts, headers: {a: b}}\n"
+    content = (
+        "summary: Read carts.\nurl: http://127.0.0.1:1\noperations:\n  - {name: read, url: /carts, headers: {a: b}}\n"
+    )
     (folder / "carts.yaml").write_text(content)
     (tmp_path / "carts.yaml").write_text(content)
     path = tmp_path / "evict.yaml"
