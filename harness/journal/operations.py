@@ -19,7 +19,7 @@ RECORD = struct.Struct("<QQQHBB64s16s40sBB")
 # What a load recorded whose journal does not say how long its records are.
 _FIRST_SIZE = 92
 # The load's own flags that a judge must know (`harness.load.records.Flag` has them all).
-LATE, UNSENT, TRIED = 1, 2, 64
+LATE, UNSENT, TRIED, DIRECT = 1, 2, 64, 128
 GOOD = {1: True, 2: False}
 UNANSWERED = {4: "refused", 8: "cut off", 16: "timed out"}
 _BLOCK = 256
@@ -106,6 +106,7 @@ def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
         good=good,
         amiss=amiss,
         call=int(call),
+        direct=bool(flags & DIRECT),
     )
 
 

@@ -53,6 +53,7 @@ class Generator:
         # A redirect may lead to https, too.
         context = tls.context(load) if secure or load.redirects else None
         self._pools = Pools(context, spec.server_names, load.http)
+        self._directly = frozenset(number for number, call in enumerate(load.calls) if not call.at_gateway)
         self._allowed = frozenset(origin.host for origin in spec.origins)
         self._running: set[asyncio.Task[None]] = set()
         self._most = min(spec.in_flight, _files() - SPARE_FILES)
@@ -115,13 +116,15 @@ class Generator:
         lateness = now - due
         self._summary.operations += 1
         self._summary.max_lateness_ns = max(self._summary.max_lateness_ns, lateness)
-        late = Flag.LATE if lateness > LATE_NS else Flag(0)
-        self._summary.late += bool(late)
+        flags = Flag.DIRECT if request.call in self._directly else Flag(0)
+        if lateness > LATE_NS:
+            flags |= Flag.LATE
+            self._summary.late += 1
         if len(self._running) >= self._most:
             self._summary.not_sent += 1
-            self._record(due, now, late | Flag.NOT_SENT, unanswered(now), request)
+            self._record(due, now, flags | Flag.NOT_SENT, unanswered(now), request)
             return
-        task = asyncio.ensure_future(self._operate(due, request, late))
+        task = asyncio.ensure_future(self._operate(due, request, flags))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

@@ -26,6 +26,7 @@ class Flag(enum.IntFlag):
     CUT = 8  # the connection ended before the answer did
     TIMED_OUT = 16
     REUSED = 32  # it went out on a connection that had served before
+    DIRECT = 128  # it went to a host that the load names, and not through the cluster's gateway
     TRIED = 64  # no pod said that it answered: the name is the address of the one the gateway tried last
 
 

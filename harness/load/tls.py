@@ -29,6 +29,8 @@ def context(load: LoadSpec) -> ssl.SSLContext:
         raise UsageError(
             "the load cannot speak TLS", where="load.tls", why=why, hint="certificate and key must belong together"
         ) from error
+    # Newer Pythons refuse authorities for their form that every other client takes; a verdict must not hang on that.
+    found.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not tls.verify:
         found.check_hostname, found.verify_mode = False, ssl.CERT_NONE
     found.set_alpn_protocols(PROTOCOLS[load.http])

@@ -18,8 +18,8 @@ class Operation:
     `amiss` says what of a good status was not. `attempts` is what the gateway counted, 0 when it did not tell.
     `served_by` is the pod that answered; where the gateway answered itself, `tried` is the address of the pod it tried
     last. `response_flags` are the gateway's own word on what went wrong, `because` the service's. `call` counts the
-    load's kinds of operation from 0. Latency counts from `intended`. `late` and `unsent` are the load's own fault: it
-    began the operation late, or never because too many were under way.
+    load's kinds of operation from 0; a `direct` one asked no gateway. Latency counts from `intended`. `late` and
+    `unsent` are the load's own fault: it began the operation late, or never because too many were under way.
     """
 
     intended: float
@@ -37,6 +37,7 @@ class Operation:
     good: bool | None = None
     amiss: str = ""
     call: int = 0
+    direct: bool = False
 
     @property
     def punctual(self) -> bool:

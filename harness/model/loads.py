@@ -27,7 +27,7 @@ ABOUT = {
     "headers": "Texts; {env: NAME} and {file: PATH} stand for what no document should hold.",
     "body": "A text as it is; a mapping or a list is sent as JSON.",
     "expect": "What is good: `status` (200, 2xx, 200-299 or a list; 200-399 if unsaid) and `json`, values that the"
-    " answer must hold. Anything else failed, and so did what was cut off, refused or late.",
+    " answer must hold. Anything else failed, and so did what was refused, cut off or not whole in time.",
     "values": "What ${NAME} is drawn from in url, headers and body: a list, or {from: 1, to: 20}. $${ is ${.",
     "operations": "Several kinds of operation: name, weight, url, method, headers, body, expect.",
     "rate": "Operations a second, begun when they are due whatever the system does.",
@@ -119,6 +119,8 @@ def _named(section: Section, name: str, folder: Path) -> tuple[tuple[Call, ...],
     base = section.get("url", workload.address, "")
     added = workload.headers(section)
     calls, values = workload.read(inner, base)
+    for value in added.values():
+        workload.drawable(section, section.at("headers"), str(value), values, ascii_only=True)
     _gather(section, inner.problems)
     return tuple(replace(call, headers={**call.headers, **added}) for call in calls), values
 
@@ -161,7 +163,7 @@ def _stages(section: Section) -> tuple[Stage, ...]:
     if "rate" in section:
         section.problems.add(section.at("rate"), "'rate' and 'stages' exclude each other", hint="a stage has its rate")
     listed = section.items("stages")
-    if isinstance(section.data["stages"], list) and not 1 <= len(listed) <= MOST_STAGES:
+    if section.data["stages"] in (None, []) or len(listed) > MOST_STAGES:
         section.problems.add(
             section.at("stages"),
             f"'stages' must list 1 to {MOST_STAGES} of them",

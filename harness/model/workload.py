@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from harness.model import units
 from harness.model.closed import Section, nearest
 from harness.model.load import Call, Expect, Reference, Values
+from harness.model.source import Place
 
 KEYS = ("summary", "url", "method", "headers", "body", "expect", "values", "operations")
 CALL_KEYS = ("name", "weight", "url", "method", "headers", "body", "expect")
@@ -49,7 +50,7 @@ def _calls(section: Section, base: str, known: Values) -> tuple[Call, ...]:
                 section.at(key), f"'{key}' stands beside 'operations'", hint="write it into each operation"
             )
     listed = section.items("operations")
-    if section.data["operations"] == [] or len(listed) > MOST_CALLS:
+    if section.data["operations"] in (None, []) or len(listed) > MOST_CALLS:
         section.problems.add(section.at("operations"), f"'operations' must list 1 to {MOST_CALLS} of them")
     found = []
     for number, (place, value) in enumerate(listed, 1):
@@ -86,19 +87,21 @@ def _call(
     )
     if call.method == "HEAD" and expect.json is not None:
         one.problems.add(one.place, "an answer to HEAD has no body", why="'expect: json' looks into it")
-    for where, text in (("url", call.url), ("body", body), *(("headers", str(each)) for each in fields.values())):
-        for used in PLACEHOLDER.findall(text):
-            if used in known and where == "headers" and not all(value.isascii() for value in known[used]):
-                one.problems.add(
-                    one.at(where) if where in one else whole.at(where),
-                    f"what '{used}' draws is no ASCII",
-                    why="it stands in a header",
-                )
-            if used not in known:
-                place = one.at(where) if where in one else whole.at(where) if where in whole else one.place
-                why = f"{units.shown('${' + used + '}')} is not among the values"
-                one.problems.add(place, why, hint=nearest(used, known) if known else f"values: {{{used}: [...]}}")
+    for where, texts in (("url", [call.url]), ("body", [body]), ("headers", [str(each) for each in fields.values()])):
+        place = one.at(where) if where in one else whole.at(where) if where in whole else one.place
+        for text in texts:
+            drawable(one, place, text, known, ascii_only=where == "headers")
     return call
+
+
+def drawable(section: Section, place: Place, text: str, known: Values, *, ascii_only: bool) -> None:
+    """Note each placeholder of a text that nothing is drawn for, or what does not fit into it."""
+    for used in PLACEHOLDER.findall(text):
+        if used not in known:
+            why = f"{units.shown('${' + used + '}')} is not among the values"
+            section.problems.add(place, why, hint=nearest(used, known) if known else f"values: {{{used}: [...]}}")
+        elif ascii_only and not all(value.isascii() for value in known[used]):
+            section.problems.add(place, f"what '{used}' draws is no ASCII", why="it stands in a header")
 
 
 def _url(one: Section, whole: Section, base: str) -> str:
@@ -149,7 +152,7 @@ def _values(section: Section) -> Values:
     return {name: _drawn(section, (*place, name), value) for name, value in section.data["values"].items()}
 
 
-def _drawn(section: Section, place: tuple[str | int, ...], value: Any) -> tuple[str, ...]:
+def _drawn(section: Section, place: Place, value: Any) -> tuple[str, ...]:
     if isinstance(value, list):
         texts = [item for item in value if isinstance(item, str | int | float) and not isinstance(item, bool)]
         if not value or len(texts) != len(value) or any(UNFIT.search(str(item)) for item in texts):
@@ -191,7 +194,7 @@ def headers(section: Section) -> dict[str, str | Reference]:
     return found
 
 
-def _header(section: Section, place: tuple[str | int, ...], value: Any) -> str | Reference:
+def _header(section: Section, place: Place, value: Any) -> str | Reference:
     if isinstance(value, dict):
         one = Section(section.problems, value, place, "a header that stands elsewhere", ("env", "file"))
         if len(one.data) != 1:

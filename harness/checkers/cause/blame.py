@@ -146,8 +146,7 @@ def _answer(operation: Operation) -> str:
         return f"without an answer ({operation.unanswered})" if operation.unanswered else "without an answer"
     flags = f" (flags {operation.response_flags})" if operation.response_flags else ""
     flags += f" ({operation.amiss})" if operation.amiss else ""
-    gateway = "the gateway" if operation.attempts or operation.response_flags or operation.tried else ""
-    who = operation.served_by or gateway
+    who = operation.served_by or ("" if operation.direct else "the gateway")
     return f"with {operation.status}{flags}" + (f", answered by {who}" if who else "")
 
 

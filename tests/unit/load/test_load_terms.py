@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+import yaml
 
 from harness.errors import UsageError
 from harness.journal import operations
 from harness.load import process
+from harness.model import loads
+from harness.model.closed import Problems, Section
+from harness.model.source import Source
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
@@ -249,3 +255,48 @@ def test_a_spec_that_never_comes_is_an_error(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "harness.load"], capture_output=True, input=b"{", check=False)
     assert done.returncode == 4
     assert "nobody said what to send" in json.loads(done.stdout)["error"]["what"]
+
+
+def test_a_timeout_longer_than_usual_is_waited_for_at_the_end(peers: Any, tmp_path: Path) -> None:
+    asked = []
+
+    async def hold(reader: Reader, writer: Writer) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        # It answers just before the operation's own time is over, and long after the load was told to end.
+        await asyncio.sleep(0.7)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    load = {"url": f"http://127.0.0.1:{peers.start(hold)}/", "rate": "20/s", "timeout": "5s"}
+
+    async def main() -> dict[str, Any]:
+        going = await process.start({"load": load, "seconds": 60}, tmp_path)
+        await going.ready()
+        with anyio.fail_after(20):
+            while not asked:
+                await anyio.sleep(0.01)
+        return await going.stop()
+
+    summary = anyio.run(main)
+    assert "lost" not in summary
+    assert summary["statuses"] == {"200": len(asked)}
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_loads_of_the_readme_are_loads(tmp_path: Path, pki: Any) -> None:
+    section = (ROOT / "README.md").read_text().partition("## Load for a service of your own")[2].partition("\n## ")[0]
+    blocks = [block for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE) if "load:" in block]
+    for file, name in (("shop-ca.pem", "ca.pem"), ("me.pem", "client.pem"), ("me.key", "client.key")):
+        (tmp_path / file).write_bytes(Path(pki.path(name)).read_bytes())
+    found = []
+    for block in blocks:
+        written = yaml.safe_load(textwrap.dedent(block))["load"]
+        problems = Problems(Source(tmp_path / "x.yaml", written, {}))
+        found.append(loads.read(Section(problems, written, (), "'load'", loads.KEYS), tmp_path))
+        problems.refuse()
+    assert [load.workload for load in found] == ["GET https://shop.example/api/carts/7", "2 kinds of operation"]
+    assert [call.url for call in found[1].calls] == [
+        "https://shop.example/api/carts/${cart}",
+        "https://shop.example/api/carts/${cart}/items",
+    ]

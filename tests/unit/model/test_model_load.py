@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 from harness.errors import UsageError
-from harness.model import document, load, loads
+from harness.model import document, load, loads, schema
 from harness.model.closed import Problems, Section
 from harness.model.load import Call, Expect, LoadSpec, Reference, Stage, Tls
 from harness.model.source import read
@@ -104,6 +105,8 @@ REFUSED = {
     "rate too high": ("{url: /a, rate: 3000/s}", "is not between 0 and 2000"),
     "rate and stages": ("{url: /a, rate: 1/s, stages: [{rate: 2/s}]}", "'rate' and 'stages' exclude each other"),
     "no stage": ("{url: /a, stages: []}", "'stages' must list 1 to 100 of them"),
+    "stages of nothing": ("{url: /a, stages: }", "'stages' must list 1 to 100 of them"),
+    "operations of nothing": ("{url: /a, rate: 1/s, operations: }", "'operations' must list 1 to 100 of them"),
     "stages no list": ("{url: /a, stages: {rate: 1/s}}", "'stages' must be a list"),
     "stage without end": ("{url: /a, stages: [{rate: 1/s}, {rate: 2/s}]}", "stage 1 needs 'for'"),
     "stage of nothing": ("{url: /a, stages: [{rate: 0/s, for: 1s}, {rate: 2/s}]}", "above zero"),
@@ -161,6 +164,10 @@ REFUSED = {
     "operation without": ("{rate: 1/s, operations: [{name: a}]}", "an operation needs 'url'"),
     "operation key": ("{url: /a, rate: 1/s, operations: [{nam: a}]}", "unknown key 'nam' in an operation"),
     "workload and body": ("{workload: mixed, rate: 1/s, body: a}", "'body' is the workload's"),
+    "drawn beside a workload": (
+        "{workload: mixed, rate: 1/s, headers: {a: '${usr}'}}",
+        "'${usr}' is not among the values",
+    ),
     "workload unknown": ("{workload: mixd, rate: 1/s}", "did you mean 'mixed'?"),
     "workload file": ("{workload: gone.yaml, rate: 1/s}", "'gone.yaml' is not known"),
     "redirects": ("{url: /a, rate: 1/s, redirects: -1}", "-1 is not between 0 and 20"),
@@ -281,3 +288,16 @@ def test_a_plan_says_what_is_sent_how_fast_and_on_what_terms() -> None:
         "route-tool at 5/s",
         "  POST the gateway's /api/v1/route  expects 200 to 399",
     ]
+
+
+def test_the_editors_schema_takes_a_whole_load_and_refuses_what_is_none(text: str) -> None:
+    def validate(written: object) -> None:
+        made = yaml.safe_load(text)
+        made["extensions"][0]["load"] = written
+        jsonschema.validate(made, schema.build())
+
+    validate(yaml.safe_load(WHOLE))
+    validate({"url": "/a", "rate": "5/s"})
+    for wrong in ("unknown key", "no rate", "no stage", "rate without time", "json empty", "operation key", "http"):
+        with pytest.raises(jsonschema.ValidationError):
+            validate(yaml.safe_load(REFUSED[wrong][0]))
