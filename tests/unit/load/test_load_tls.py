@@ -178,9 +178,15 @@ def test_a_server_without_http_2_is_no_http_2(peers: Any, drive: Any, pki: Any) 
 
 
 def test_a_server_that_leaves_in_good_order_costs_no_operation(peers: Any, drive: Any) -> None:
+    left = set()
+
     def leave(two: Two, number: int, http: Any) -> bool:
         if number < 9:
             return False
+        if id(http) in left:
+            two.seen.pop()
+            return True
+        left.add(id(http))
         # It still answers what it has, and nothing after that.
         two.writer.write(http.data_to_send())
         frame = (8).to_bytes(3, "big") + b"\x07\x00" + bytes(4) + number.to_bytes(4, "big") + bytes(4)
@@ -231,7 +237,7 @@ def test_what_may_have_been_looked_at_is_recorded_as_failed(peers: Any, drive: A
 
 def test_a_server_with_little_room_gets_what_it_takes(peers: Any, drive: Any) -> None:
     two = Two(INITIAL_WINDOW_SIZE=1000, MAX_CONCURRENT_STREAMS=1)
-    load = {"url": f"http://127.0.0.1:{peers.start(two)}/", "http": 2, "body": "x" * 50_000}
+    load = {"url": f"http://127.0.0.1:{peers.start(two)}/", "http": 2, "body": "x" * 8_000}
     _, found = drive(load, seconds=0.3)
     assert ends(found) == {(200, "")}
-    assert {len(body) for _, _, body in two.seen} == {50_000}
+    assert {len(body) for _, _, body in two.seen} == {8_000}
