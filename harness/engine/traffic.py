@@ -12,7 +12,7 @@ from harness.cluster.local import LocalCluster
 from harness.engine.session import Session
 from harness.errors import ObservationFailed, PreconditionFailed
 from harness.journal import operations
-from harness.load import process
+from harness.load import process, tls
 from harness.load.requests import origin_of, referred
 from harness.model import load as loads
 from harness.model import rate
@@ -51,14 +51,17 @@ def gateway(kube: Kube, cluster: LocalCluster | None) -> str:
 
 
 def require(kube: Kube, cluster: LocalCluster | None, load: LoadSpec) -> None:
-    """Make sure that a load has where to go and whatever its headers need.
+    """Make sure that a load has where to go, and whatever its headers and TLS need.
 
-    Raises PreconditionFailed when nobody said where, UsageError when a header's variable or file is missing.
+    Raises PreconditionFailed when nobody said where, UsageError when a header's variable or file is missing or a
+    certificate cannot be used.
     """
     if load.at_gateway:
         gateway(kube, cluster)
     for value in {value for call in load.calls for value in call.headers.values()}:
         referred(value, load.folder)
+    if load.tls.ca or load.tls.certificate:
+        tls.context(load)
 
 
 async def start(session: Session) -> None:

@@ -129,14 +129,14 @@ def expectation(expect: Expect) -> str:
 
 
 def record(load: LoadSpec) -> dict[str, Any]:
-    """Give what the journal keeps of a load's operations; a header that stands elsewhere is named, not told."""
+    """Give what the journal keeps of a load's operations: of headers the names, any of their values may be a secret."""
     return {
         "operations": [
             {
                 "name": call.name,
                 "method": call.method,
                 "url": call.url,
-                "headers": {name: str(value) for name, value in call.headers.items()},
+                "headers": list(call.headers),
                 "weight": call.weight,
                 "expects": expectation(call.expect),
             }

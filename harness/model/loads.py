@@ -22,7 +22,8 @@ KEYS = ("workload", *TERMS, *(key for key in workload.KEYS if key != "summary"))
 # What each key says, for `harness explain load` and for editors.
 ABOUT = {
     "workload": "The name of a workload: a file workloads/NAME.yaml beside the document, a path from there, or ours.",
-    "url": "Where it goes: whole, or a path from / that the cluster's gateway is asked for. Nobody else is asked.",
+    "url": "Where it goes: whole, or a path from / that the cluster's gateway is asked for. Nobody else is asked. What"
+    " begins with / in an operation is added to it.",
     "method": "GET, or POST where there is a body.",
     "headers": "Texts; {env: NAME} and {file: PATH} stand for what no document should hold.",
     "body": "A text as it is; a mapping or a list is sent as JSON.",

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from harness.model import units
 from harness.model.closed import Section, nearest
@@ -107,7 +107,13 @@ def drawable(section: Section, place: Place, text: str, known: Values, *, ascii_
 def _url(one: Section, whole: Section, base: str) -> str:
     if one is not whole and "url" in one:
         own = one.get("url", address, "")
-        return urljoin(base, own) if base else own
+        if not base or not own.startswith("/"):
+            return own
+        if "?" in base:
+            whole.problems.add(
+                whole.at("url") if "url" in whole else whole.place, "a URL that others add to has no query"
+            )
+        return base.rstrip("/") + own
     if not base and not one.meant & {"url"} and not ("url" in whole or "url" in one):
         hint = "a path that begins with / goes to the cluster's gateway"
         one.problems.add(one.place, f"{one.name} needs 'url'", why="load goes only where the document says", hint=hint)

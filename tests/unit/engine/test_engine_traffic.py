@@ -69,9 +69,17 @@ def test_a_header_from_the_environment_is_asked_for_before_anything_is_touched(m
     traffic.require(KUBE, None, load)
 
 
+def test_a_certificate_that_cannot_be_used_is_told_before_anything_is_touched(tmp_path: Path) -> None:
+    broken = tmp_path / "ca.pem"
+    broken.write_text("-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n")
+    load = _load(f"{{url: 'https://shop.example/', rate: 1/s, tls: {{ca: {broken}}}}}")
+    with pytest.raises(UsageError, match="the load cannot speak TLS"):
+        traffic.require(KUBE, None, load)
+
+
 SECRETS = (
     "{url: 'http://127.0.0.1:1/?token=s3cret', rate: 5/s}",
-    "{url: 'http://127.0.0.1:1/', rate: 5/s, headers: {x-api-key: s3cret, a: b}}",
+    "{url: 'http://127.0.0.1:1/', rate: 5/s, headers: {x-api-key: s3cret, x-auth: s3cret}}",
 )
 
 

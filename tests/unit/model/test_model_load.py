@@ -51,7 +51,7 @@ def test_a_whole_load_becomes_a_value() -> None:
     assert found.calls == (
         Call(
             "read",
-            "https://shop.example:8443/carts/${cart}",
+            "https://shop.example:8443/api/carts/${cart}",
             headers={"accept": "application/json", "authorization": token},
             expect=Expect(((200, 200), (404, 404)), {"state": "open"}),
             weight=9,
@@ -160,6 +160,10 @@ REFUSED = {
     "method beside": (
         "{url: /a, rate: 1/s, method: PUT, operations: [{name: a}]}",
         "'method' stands beside 'operations'",
+    ),
+    "query beside operations": (
+        "{url: '/a?b=c', rate: 1/s, operations: [{url: /d}]}",
+        "a URL that others add to has no query",
     ),
     "operation without": ("{rate: 1/s, operations: [{name: a}]}", "an operation needs 'url'"),
     "operation key": ("{url: /a, rate: 1/s, operations: [{nam: a}]}", "unknown key 'nam' in an operation"),
@@ -280,7 +284,7 @@ def test_tls_files_are_certificates_and_keys(tmp_path: Path) -> None:
 def test_a_plan_says_what_is_sent_how_fast_and_on_what_terms() -> None:
     assert load.lines(noted(WHOLE)[0]) == [
         "2 kinds of operation at 20/s for 10 s, then 2/s, each change over 1 s",
-        "  90% GET https://shop.example:8443/carts/${cart}  expects 200 or 404 and JSON with state",
+        "  90% GET https://shop.example:8443/api/carts/${cart}  expects 200 or 404 and JSON with state",
         "  10% PUT https://other.example/items  expects 200 to 299",
         "  HTTP/2 only, follows 2 redirects, TLS certificates are NOT verified",
     ]
