@@ -107,6 +107,11 @@ def _named(section: Section, name: str, folder: Path) -> tuple[tuple[Call, ...],
                 section.at(key), f"'{key}' is the workload's", hint=f"write it into {name}, or drop 'workload'"
             )
     path = _path(name, folder)
+    if path is None and _is_path(name):
+        section.problems.add(
+            section.at("workload"), f"there is no file {folder / name}", why="the workload stands there"
+        )
+        return (), {}
     if path is None:
         beside = [found.stem for suffix in SUFFIXES for found in (folder / OWN_FOLDER).glob(f"*{suffix}")]
         why = f"'workload': {units.shown(name)} is not known; {nearest(name, [*shipped(), *beside])}"
@@ -127,12 +132,14 @@ def _named(section: Section, name: str, folder: Path) -> tuple[tuple[Call, ...],
 
 
 def _path(name: str, folder: Path) -> Path | None:
-    if Path(name).suffix in SUFFIXES:
+    if _is_path(name):
         return folder / name if (folder / name).is_file() else None
-    if "/" in name:
-        return None
     own = [folder / OWN_FOLDER / f"{name}{suffix}" for suffix in sorted(SUFFIXES)]
     return next((path for path in (*own, SHIPPED / f"{name}.yaml") if path.is_file()), None)
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or Path(name).suffix in SUFFIXES
 
 
 def _inner(section: Section, path: Path) -> Section | None:

@@ -67,15 +67,15 @@ def test_a_server_that_closes_idle_connections_without_notice_costs_no_operation
             loop.call_later(0.005 if how == "a moment later" else 0.0249, later.set_result, None)
             await later
 
-    summary, found = drive({"url": url(peers.start(serve))}, seconds=1.5)
-    assert summary.operations == len(found) == 60
+    summary, found = drive({"url": url(peers.start(serve))}, seconds=0.75)
+    assert summary.operations == len(found) == 30
     assert summary.not_sent == 0
     served = sum(one.ok for one in found)
     assert served == seen["requests"]
     # Where both act in the same moment nobody can know whether it was looked at: that one failed, and is not repeated.
     assert all(one.ok or one.unanswered == "cut off" for one in found)
     if how in ("at once", "with a reset"):
-        assert served == 60
+        assert served == 30
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

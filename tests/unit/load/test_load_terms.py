@@ -18,9 +18,8 @@ import yaml
 from harness.errors import UsageError
 from harness.journal import operations
 from harness.load import process
-from harness.model import loads
-from harness.model.closed import Problems, Section
-from harness.model.source import Source
+from harness.model import document
+from harness.model.catalogue import ACTIONS
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
@@ -181,7 +180,7 @@ def test_the_same_seed_asks_the_same_of_a_workload_of_ones_own(peers: Any, drive
                 {"name": "add", "url": "/a", "body": "n=${n}"},
             ],
         }
-        drive(load, seconds=0.5, seed=seed)
+        drive(load, seconds=0.3, seed=seed)
         asked.append([(target, body) for _, target, _, body in shop.seen])
     assert asked[0] == asked[1] != asked[2]
     assert len({target.split("/")[1] for target, _ in asked[0]}) == 2
@@ -291,10 +290,18 @@ def test_the_loads_of_the_readme_are_loads(tmp_path: Path, pki: Any) -> None:
         (tmp_path / file).write_bytes(Path(pki.path(name)).read_bytes())
     found = []
     for block in blocks:
-        written = yaml.safe_load(textwrap.dedent(block))["load"]
-        problems = Problems(Source(tmp_path / "x.yaml", written, {}))
-        found.append(loads.read(Section(problems, written, (), "'load'", loads.KEYS), tmp_path))
-        problems.refuse()
+        ours = {"name": "harness", "blast-radius": {"namespaces": ["shop"], "pods": 1}}
+        target = {"target": {"namespace": "shop", "selector": "app=cart", "pods": 1}}
+        fault = {"type": "python", "module": ACTIONS, "func": "pod_kill", "arguments": target}
+        written = {
+            "title": "One cart is deleted",
+            "description": "x",
+            "method": [{"type": "action", "name": "delete", "provider": fault}],
+            "extensions": [ours | yaml.safe_load(textwrap.dedent(block))],
+        }
+        load = document.loads(yaml.safe_dump(written), tmp_path / "x.yaml").load
+        assert load is not None
+        found.append(load)
     assert [load.workload for load in found] == ["GET https://shop.example/api/carts/7", "2 kinds of operation"]
     assert [call.url for call in found[1].calls] == [
         "https://shop.example/api/carts/${cart}",

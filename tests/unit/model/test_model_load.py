@@ -173,7 +173,7 @@ REFUSED = {
         "'${usr}' is not among the values",
     ),
     "workload unknown": ("{workload: mixd, rate: 1/s}", "did you mean 'mixed'?"),
-    "workload file": ("{workload: gone.yaml, rate: 1/s}", "'gone.yaml' is not known"),
+    "workload file": ("{workload: gone.yaml, rate: 1/s}", "there is no file here/gone.yaml"),
     "redirects": ("{url: /a, rate: 1/s, redirects: -1}", "-1 is not between 0 and 20"),
     "redirects in words": ("{url: /a, rate: 1/s, redirects: true}", "true is not a whole number"),
     "timeout": ("{url: /a, rate: 1/s, timeout: 2m}", "not between 0.01 and 60"),
