@@ -59,6 +59,8 @@ class Http2(asyncio.Protocol):
         codes = h2.settings.SettingCodes
         ours = {codes.ENABLE_PUSH: 0, codes.INITIAL_WINDOW_SIZE: WINDOW, codes.MAX_HEADER_LIST_SIZE: LARGEST_HEAD}
         self._http.local_settings = h2.settings.Settings(client=True, initial_values=ours)
+        # A setting for servers only, at which some of them balk.
+        del self._http.local_settings[codes.ENABLE_CONNECT_PROTOCOL]
         self._http.initiate_connection()
         self._http.increment_flow_control_window(WINDOW)
         self._flush()
@@ -68,11 +70,6 @@ class Http2(asyncio.Protocol):
         if self._leaving or self._transport is None or self._transport.is_closing():
             return False
         return len(self._streams) < self._http.remote_settings.max_concurrent_streams
-
-    @property
-    def open(self) -> bool:
-        """Say whether it takes requests at all."""
-        return not (self._leaving or self._transport is None or self._transport.is_closing())
 
     def send(self, request: Request) -> asyncio.Future[Answer]:
         """Send one request; the future gets its answer, or a ConnectionError. Raises NotSent when it takes none."""
