@@ -174,6 +174,7 @@ def test_the_same_seed_asks_the_same_of_a_workload_of_ones_own(peers: Any, drive
         shop = Shop()
         load = {
             "url": f"http://127.0.0.1:{peers.start(shop)}",
+            "rate": "100/s",
             "values": {"n": {"from": 1, "to": 1000}},
             "operations": [
                 {"name": "read", "weight": 3, "url": "/r/${n}"},
