@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 import yaml
 
 from harness.errors import UsageError
@@ -147,3 +149,49 @@ def test_junk_is_refused_with_a_reason_or_can_be_sent(tmp_path: Path) -> None:
             assert rate.staged(found.stages, found.ramp).due(0, 100) > 0
         sent += 1
     assert sent > ROUNDS / 50
+
+
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nx-envoy-attempt-count: 2\r\nx-served-by: pod-1\r\nlocation: /a\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+    b'8\r\n{"a": 1}\r\n0\r\nx-trailer: 1\r\n\r\n'
+)
+# An answer of HTTP/2: its settings, the end of ours, headers (:status 200), data that ends it.
+FRAMES = bytes.fromhex("00000004000000000000000004010000000000000101040000000188000008000100000001") + b'{"a": 1}'
+
+
+def garbled(random: Random, answer: bytes) -> bytes:
+    """Change, drop, double or add some bytes."""
+    made = bytearray(answer)
+    for _ in range(random.randrange(1, 4)):
+        at = random.randrange(len(made) + 1)
+        long = random.randrange(1, 9)
+        junk = bytes(random.choice((0, 10, 13, 32, 48, 58, 65, 128, 255)) for _ in range(long))
+        made[at : at + random.choice((0, long))] = random.choice((b"", junk, made[at : at + long] * 2))
+    return bytes(made)
+
+
+@pytest.mark.parametrize("http", ["1.1", "2"])
+def test_a_garbled_answer_is_an_operation_like_any_other(peers: Any, drive: Any, http: str) -> None:
+    random = Random(11)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(garbled(random, ANSWER if http == "1.1" else FRAMES))
+            await writer.drain()
+            if random.random() < 0.3:
+                return
+
+    load = {
+        "url": f"http://127.0.0.1:{peers.start(serve)}/",
+        "http": http,
+        "rate": "400/s",
+        "timeout": "100ms",
+        "redirects": 2,
+        "expect": {"json": {"a": 1}},
+    }
+    summary, found = drive(load, seconds=ROUNDS / 400)
+    assert summary.not_sent == 0
+    assert not any(one.unsent for one in found)
+    assert {one.status for one in found} >= {0, 200}
+    assert not all(one.ok for one in found)
