@@ -103,7 +103,8 @@ async def rest(kube: Kube, cluster: LocalCluster) -> Stretch:
 async def under(kube: Kube, cluster: LocalCluster, workload: str, rate: float) -> Stretch:
     """Drive one load and watch, from when it is warm until just before it ends."""
     with tempfile.TemporaryDirectory() as folder:
-        spec = {"url": GATEWAY, "host": HOST, "workload": workload, "rate": rate, "seconds": 120.0}
+        asked = {"workload": workload, "rate": f"{rate:g}/s"}
+        spec = {"load": asked, "url": GATEWAY, "host": HOST, "seconds": 120.0}
         load = await process.start(spec, Path(folder))
         try:
             await load.ready()

@@ -27,7 +27,8 @@ class Census:
     """The operations of a run by the fault window they fell in; `before` are those of the baseline and of settling.
 
     An operation belongs to the window when it overlaps it: one in flight at the injection was exposed to the fault.
-    `held_up` counts those of the window that the load itself sent late or never: they are in none of the three.
+    `due` is how many the load should have begun in the window; `held_up` counts those that the load itself sent late or
+    never: they are in none of the three.
     """
 
     window: tuple[float, float]
@@ -37,12 +38,12 @@ class Census:
     rate: float | None
     held_up: int = 0
     before: Sequence[Operation] = ()
+    due: float = 0.0
 
     @property
     def expected(self) -> int:
         """Give how many operations the window should hold at the intended rate; what was seen when no rate is known."""
-        length = self.window[1] - self.window[0]
-        return max(len(self.inside) + self.held_up, math.floor((self.rate or 0.0) * length))
+        return max(len(self.inside) + self.held_up, math.floor(self.due))
 
     @property
     def unseen(self) -> int:
@@ -71,7 +72,7 @@ def take(history: History) -> Census | None:
         else:
             inside.append(operation)
     baseline = [operation for operation in before if operation.intended >= history.steady_from]
-    return Census(window, baseline, inside, after, history.load_rate, held_up, before)
+    return Census(window, baseline, inside, after, history.load_rate, held_up, before, history.due(start, end))
 
 
 def doubt(census: Census | None, minimum: int = MINIMUM) -> str:

@@ -122,22 +122,25 @@ async def on_lever(abort: Abort, kube: Kube) -> None:
 async def on_breach(
     abort: Abort,
     rule: AbortWhen,
-    rate: float,
+    due: Callable[[float, float], float],
     now: Callable[[], float],
     steady_from: Callable[[], float],
     recent: Callable[[float], Iterable[Operation] | None],
 ) -> None:
     """Abort when availability over the rule's time fell below the rule's ratio.
 
-    `now` and `steady_from` (when the load had reached its full `rate`) give seconds of the run; `recent` gives the
-    operations that ended within so many seconds, None while no load is alive.
+    `now` and `steady_from` (when the load had reached its full rate) give seconds of the run, `due` how many operations
+    were due between two of them; `recent` gives the operations that ended within so many seconds, None while no load is
+    alive.
     """
     while True:
         await anyio.sleep(LOOK_EVERY)
         seen = recent(rule.for_seconds + PATIENCE_SECONDS)
         if seen is None:
             continue
-        available = lowest(seen, now(), rule.for_seconds, steady_from(), rate)
+        at, span = now(), rule.for_seconds
+        pace = due(at - PATIENCE_SECONDS - span, at - PATIENCE_SECONDS) / span
+        available = lowest(seen, at, span, steady_from(), pace)
         if available is not None and available < rule.availability_below:
             abort.pull(
                 "abort-when",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from harness.journal import samples
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, fault_window
+from harness.model.rate import Profile
 from harness.model.verdict import Finding, State
 
 HELD_UP_SHARE = 0.02
@@ -23,6 +25,7 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
     faults = _faults(events)
     end = events[-1].t if events else 0.0
     started = next((event for event in events if event.type == "load.started"), None)
+    stages = next((event.data["points"] for event in events if event.type == "load.stages"), None)
     settled = next((event.t for event in events if event.type == "phase.start" and event.phase == "baseline"), 0.0)
     return History(
         start=events[0].t if events else 0.0,
@@ -37,6 +40,7 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
             address: pod for event in events if event.type == "addresses" for address, pod in event.data["pods"].items()
         },
         load_rate=started.data["rate"] if started else None,
+        load_profile=Profile(tuple((float(at), float(pace)) for at, pace in stages)) if stages else None,
         probes=[{"time": event.t, "phase": event.phase, **event.data} for event in events if event.type == "probe"],
         steady_from=settled,
     )
@@ -92,7 +96,7 @@ def baseline(experiment: Experiment, seen: History) -> list[str]:
     punctual = [one for one in due if one.punctual]
     if len(due) - len(punctual) > HELD_UP_SHARE * len(due) + 1:
         return [f"the load held up {len(due) - len(punctual)} of {len(due)} operations itself"]
-    expected = (seen.load_rate or 0.0) * (seen.end - PATIENCE_SECONDS - seen.steady_from)
+    expected = seen.due(seen.steady_from, seen.end - PATIENCE_SECONDS)
     if len(due) < census.LEAST_SHARE * expected - 2:
         return [f"{len(due)} operations were answered, {expected:.0f} were due"]
     if len(punctual) < census.BASELINE_LEAST:
@@ -135,8 +139,26 @@ def load(events: Sequence[Event], seen: History) -> Finding:
     if made != recorded:
         return unknown(f"the load made {made} operations, {recorded} were recorded")
     if not any(operation.ok for operation in seen.operations):
-        return unknown(f"none of {made} operations was ever served")
+        return unknown(f"none of {made} operations was ever served{_commonest(seen.operations)}")
     shown = f"{held_up} of {made}"
     if held_up > HELD_UP_SHARE * made:
         return unknown(f"the load held up {shown} operations itself", shown)
-    return Finding("load", State.HELD, f"{made} operations", target, in_fault=shown)
+    return Finding("load", State.HELD, f"{made} operations{_failed(events, seen.operations)}", target, in_fault=shown)
+
+
+def _commonest(operations: Sequence[Operation]) -> str:
+    """Say how most operations that were not served ended: a load that never worked is mostly written wrong."""
+    ends = Counter(one.unanswered or one.amiss or f"status {one.status}" for one in operations if not one.unsent)
+    return f", mostly {ends.most_common(1)[0][0]}" if ends else ""
+
+
+def _failed(events: Sequence[Event], operations: Sequence[Operation]) -> str:
+    """Say of several kinds of operation how many of each failed; empty where there is one kind or none did."""
+    started = next((event.data for event in events if event.type == "load.started"), {})
+    names = [str(one["name"]) for one in started.get("operations", ())]
+    failed = Counter(one.call for one in operations if one.punctual and not one.ok)
+    if len(names) < 2 or not failed:
+        return ""
+    made = Counter(one.call for one in operations if one.punctual)
+    parts = [f"{names[call]} {count} of {made[call]}" for call, count in sorted(failed.items()) if call < len(names)]
+    return f"; failed: {', '.join(parts)}"

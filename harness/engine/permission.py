@@ -37,7 +37,7 @@ async def hold(
             hint=f"harness lever off{contexts.named(kube)}",
         )
     if experiment.load:
-        traffic.gateway(kube, cluster)
+        traffic.require(kube, cluster, experiment.load)
     if cluster is None:
         if not await crds.installed(kube):
             raise PreconditionFailed(

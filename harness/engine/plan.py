@@ -13,7 +13,9 @@ from harness.cluster.kube import Kube
 from harness.engine import lasting, select
 from harness.errors import ApiError, UsageError
 from harness.faults import nodes
+from harness.journal import redact
 from harness.model import catalogue
+from harness.model import load as loads
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
@@ -196,5 +198,8 @@ def text(experiment: Experiment, plan: Plan) -> str:
         lines.append("    nothing")
     if plan.around:
         lines.append(f"  needs    every workload complete in {', '.join(plan.around)}, too")
+    if experiment.load:
+        first, *more = loads.lines(experiment.load)
+        lines += [f"  load     {redact.clean(first)}", *(f"           {redact.clean(line.strip())}" for line in more)]
     promises = ", ".join(objective.checker for objective in experiment.objectives) or "the hypothesis alone"
     return "\n".join([*lines, f"  judged   {promises}", f"  expects  {experiment.expect.verdict}"])

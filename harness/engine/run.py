@@ -176,7 +176,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
             abort.on_breach,
             session.abort,
             rule,
-            load.rate,
+            lambda start, end: traffic.due(session, start, end),
             session.journal.now,
             lambda: session.steady_load_from,
             lambda seconds: traffic.recent(session, seconds),
@@ -193,6 +193,7 @@ async def _phases(session: Session, walk: Walk) -> None:
     session.enter("baseline")
     if session.experiment.load:
         session.steady_load_from = max(session.journal.now(), session.load_from + session.experiment.load.ramp)
+    await traffic.begin(session)
     await anyio.sleep(phases.baseline)
     await _judge_baseline(session)
     session.enter("inject")

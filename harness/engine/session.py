@@ -22,6 +22,7 @@ from harness.keeper.client import Keeper
 from harness.load.process import LoadProcess
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan, PlannedFault
+from harness.model.rate import Profile
 from harness.steps import Worker
 
 
@@ -33,7 +34,8 @@ class Session:
     `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
     `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
     ended, by number; before the `method_begun` there is nothing to roll back. `unwritten` says why the journal lacks
-    something. `load_from` is when the load began to send, `steady_load_from` when it may be judged; `amiss_at`
+    something. `load_from` is when the load began to send, `steady_load_from` when it may be judged,
+    `load_profile` how its rate changes from then on; `amiss_at`
     is when something other than a breaker was last seen not to be steady; `begun` says that the first fault was let
     through. `cause` is why the verdict is no PASS, as far as that was seen.
     """
@@ -53,6 +55,7 @@ class Session:
     load: LoadProcess | None = None
     load_from: float = math.inf
     steady_load_from: float = math.inf
+    load_profile: Profile | None = None
     amiss_at: float = -math.inf
     begun: bool = False
     phase: str = "preflight"

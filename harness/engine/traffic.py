@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from urllib.parse import urlsplit
 
 import anyio
 
@@ -13,8 +12,12 @@ from harness.cluster.local import LocalCluster
 from harness.engine.session import Session
 from harness.errors import ObservationFailed, PreconditionFailed
 from harness.journal import operations
-from harness.load import process
+from harness.load import process, tls
+from harness.load.requests import origin_of, referred
+from harness.model import load as loads
+from harness.model import rate
 from harness.model.history import Operation
+from harness.model.load import LoadSpec
 from harness.probes import settings
 
 GATEWAY = "http://127.0.0.1:18080"
@@ -47,6 +50,20 @@ def gateway(kube: Kube, cluster: LocalCluster | None) -> str:
     return named or GATEWAY
 
 
+def require(kube: Kube, cluster: LocalCluster | None, load: LoadSpec) -> None:
+    """Make sure that a load has where to go, and whatever its headers and TLS need.
+
+    Raises PreconditionFailed when nobody said where, UsageError when a header's variable or file is missing or a
+    certificate cannot be used.
+    """
+    if load.at_gateway:
+        gateway(kube, cluster)
+    for value in {value for call in load.calls for value in call.headers.values()}:
+        referred(value, load.folder)
+    if load.tls.ca or load.tls.certificate:
+        tls.context(load)
+
+
 async def start(session: Session) -> None:
     """Start the experiment's load, if it has one, and wait until it is sending.
 
@@ -55,15 +72,16 @@ async def start(session: Session) -> None:
     wanted = session.experiment.load
     if wanted is None:
         return
-    url, phases = gateway(session.kube, session.cluster), session.experiment.phases
+    phases = session.experiment.phases
+    url = gateway(session.kube, session.cluster) if wanted.at_gateway else ""
+    named = [url, *(call.url for call in wanted.calls)]
     spec = {
+        "load": wanted.written,
+        "folder": wanted.folder,
         "url": url,
         "host": os.environ.get("HARNESS_HOST") or HOST,
-        # Named in the environment is named on purpose.
-        "allow": [urlsplit(url).hostname or ""],
-        "workload": wanted.workload,
-        "rate": wanted.rate,
-        "ramp": wanted.ramp,
+        # Named in the document or the environment is named on purpose.
+        "allow": [origin_of(one).host for one in named if "://" in one],
         "seconds": phases.settle + phases.baseline + phases.hold + phases.recovery + SPARE_SECONDS,
         "seed": session.plan.seed,
     }
@@ -74,6 +92,7 @@ async def start(session: Session) -> None:
         rate=wanted.rate,
         ramp=wanted.ramp,
         workload=wanted.workload,
+        **loads.record(wanted),
         pid=session.load.pid,
         origin_ns=session.journal.origin_ns,
         record=operations.RECORD.size,
@@ -83,7 +102,25 @@ async def start(session: Session) -> None:
             await session.load.ready()
         session.load_from = session.journal.now()
     except (OSError, TimeoutError) as error:
-        raise ObservationFailed("the load did not start", where=url, why=str(error)) from error
+        raise ObservationFailed("the load did not start", where=url or wanted.workload, why=str(error)) from error
+
+
+async def begin(session: Session) -> None:
+    """Begin the load's stages, if it has any: with the baseline, whatever settling took."""
+    wanted = session.experiment.load
+    if wanted is None or session.load is None or not wanted.stages:
+        return
+    await session.load.begin()
+    profile = rate.staged(wanted.stages, wanted.ramp, session.journal.now())
+    session.write("load.stages", points=[list(point) for point in profile.points])
+    session.load_profile = profile
+
+
+def due(session: Session, start: float, end: float) -> float:
+    """Give how many operations the load should begin between two times of the run."""
+    load = session.experiment.load
+    profile = session.load_profile or (rate.steady(load.rate) if load else None)
+    return profile.due(start, end) if profile else 0.0
 
 
 async def stop(session: Session) -> None:

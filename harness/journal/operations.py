@@ -13,12 +13,14 @@ from harness.model.history import Operation
 
 FILE = "operations.bin"
 # intended, sent, finished (CLOCK_MONOTONIC, ns), status, attempts, flags, then UTF-8, NUL padded: served by, the
-# gateway's response flags, why. A field that is new stands at the end: what is older is a shorter record.
-RECORD = struct.Struct("<QQQHBB64s16s40s")
+# gateway's response flags, why; whether it was what the load expects, and which kind of operation it was. A field that
+# is new stands at the end: what is older is a shorter record.
+RECORD = struct.Struct("<QQQHBB64s16s40sBB")
 # What a load recorded whose journal does not say how long its records are.
 _FIRST_SIZE = 92
 # The load's own flags that a judge must know (`harness.load.records.Flag` has them all).
-LATE, UNSENT, TRIED = 1, 2, 64
+LATE, UNSENT, TRIED, DIRECT = 1, 2, 64, 128
+GOOD = {1: True, 2: False}
 UNANSWERED = {4: "refused", 8: "cut off", 16: "timed out"}
 _BLOCK = 256
 _DISORDER = 1.0
@@ -83,8 +85,11 @@ def _whole(content: bytes) -> bytes:
 
 
 def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
-    intended, sent, finished, status, attempts, flags, name, response_flags, because = record
-    flags, who = int(flags), _text(name)
+    intended, sent, finished, status, attempts, flags, name, response_flags, because, outcome, call = record
+    flags, who, why, good = int(flags), _text(name), _text(because), GOOD.get(int(outcome))
+    ended = next((word for flag, word in UNANSWERED.items() if flags & flag), "")
+    # A service gives its reason with a status that says that it failed; an answer that is amiss may be a 200.
+    amiss = why if good is False and 200 <= int(status) < 400 else ""
     return Operation(
         intended=(int(intended) - origin_ns) / 1e9,
         sent=(int(sent) - origin_ns) / 1e9,
@@ -96,8 +101,12 @@ def _operation(record: Iterable[int | bytes], origin_ns: int) -> Operation:
         unsent=bool(flags & UNSENT),
         tried=who if flags & TRIED else "",
         response_flags=_text(response_flags),
-        because=_text(because),
-        unanswered=next((word for flag, word in UNANSWERED.items() if flags & flag), ""),
+        because=why if status and not amiss else "",
+        unanswered=ended if status or not why else why,
+        good=good,
+        amiss=amiss,
+        call=int(call),
+        direct=bool(flags & DIRECT),
     )
 
 

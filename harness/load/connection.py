@@ -1,185 +1,144 @@
-"""Keep-alive HTTP/1.1 connections to one address, as small and as fast as an open loop needs."""
+"""One keep-alive connection that speaks HTTP/1.1, as small and as fast as an open loop needs."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import select
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import h11
 
-from harness.load.workloads import Request
+from harness.load.answer import LARGEST_BODY, Answer, Garbled, NotSent, made
+from harness.load.requests import Request
 
-# What the gateway adds to each answer, its own included: the `headers` of the stack's VirtualService ask for the first
-# two, Envoy counts the third by itself.
-FLAGS_HEADER = b"x-envoy-response-flags"
-HOST_HEADER = b"x-envoy-upstream-host"
-ATTEMPTS_HEADER = b"x-envoy-attempt-count"
-# What a service says that refused: which dependency kept it from answering, and how; or that it has no room.
-DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER = b"x-dependency", b"x-breaker", b"x-failure"
-OVERLOAD_HEADER = b"x-overload"
-SERVER_HEADER = b"x-served-by"
-_READ = frozenset({
-    *(FLAGS_HEADER, HOST_HEADER, ATTEMPTS_HEADER, SERVER_HEADER),
-    *(DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER, OVERLOAD_HEADER),
-})  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: status, when its last byte came, who served it, and how often the gateway says it tried.
-
-    `tried` is the pod's address where none says that it answered; `because` is the service's own reason.
-    """
-
-    status: int
-    finished_ns: int
-    served_by: str
-    attempts: int
-    response_flags: str = ""
-    tried: str = ""
-    because: str = ""
+# Servers that drop idle connections without a word mostly do so after 5 s: before that nobody need race them.
+IDLE_NS = 4_000_000_000
+# Cookies and the like: more than this is no head of an answer.
+LARGEST_HEAD = 131_072
+_END = h11.EndOfMessage()
+CUT = "the connection was closed before the answer ended"
 
 
 class Connection(asyncio.Protocol):
-    """One connection, one request at a time."""
+    """One connection, one request at a time; `free` is told when it may be used again, `lost` when never again."""
 
     def __init__(self, free: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
-        self._http = h11.Connection(h11.CLIENT)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
         self._free, self._lost = free, lost
         self._transport: asyncio.Transport | None = None
         self._response: h11.Response | None = None
         self._waiting: asyncio.Future[Answer] | None = None
+        self._body: bytearray | None = None
+        self._heard = select.poll()
+        self._idle_ns = 0
         self.used = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._heard.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
-    def send(self, request: h11.Request, body: bytes) -> asyncio.Future[Answer]:
-        """Send one request; the future gets its answer, or a ConnectionError."""
+    def usable(self) -> bool:
+        """Say whether an idle connection may carry one more request.
+
+        One on which something waits to be read has been closed, or answers what nobody asked.
+        """
         assert self._transport is not None
+        if self._transport.is_closing() or time.monotonic_ns() - self._idle_ns > IDLE_NS:
+            return False
+        return not self._heard.poll(0)
+
+    def send(self, request: Request) -> asyncio.Future[Answer]:
+        """Send one request; the future gets its answer, or a ConnectionError.
+
+        Raises NotSent when the connection can carry none any more.
+        """
+        assert self._transport is not None
+        if self._transport.is_closing() or self._http.our_state is not h11.IDLE:
+            raise NotSent("the connection was closed before anything was sent")
         self._waiting = asyncio.get_running_loop().create_future()
-        head = self._http.send(request) or b""
-        content = self._http.send(h11.Data(body)) or b"" if body else b""
-        self._transport.write(head + content + (self._http.send(h11.EndOfMessage()) or b""))
+        self._body = bytearray() if request.expect.json is not None else None
+        # The library need not look at each request again: a third of what an operation costs goes there.
+        self._http.send(request.outline())
+        self._http.send(_END)
+        self._transport.write(request.in_words())
         return self._waiting
 
     def data_received(self, data: bytes) -> None:
-        self._take(data)
+        if self._waiting is None:
+            # What nobody asked for must not become the answer to what is asked next.
+            self.abort()
+        else:
+            self._take(data)
 
     def eof_received(self) -> bool:
-        self._take(b"")
+        if self._waiting is None:
+            self.abort()
+        else:
+            self._take(b"")
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._fail(error or ConnectionResetError("the connection was closed before the answer ended"))
+        self._fail(error or ConnectionResetError(CUT))
         self._lost(self)
 
     def abort(self) -> None:
         """Drop the connection with whatever is on it."""
+        self._lost(self)
         if self._transport is not None:
             self._transport.abort()
+
+    def give_up(self, _: asyncio.Future[Answer] | None) -> None:
+        """Expect no answer any more; what would still come makes the connection useless."""
+        self.abort()
 
     def _take(self, data: bytes) -> None:
         try:
             self._http.receive_data(data)
-            while not isinstance(event := self._http.next_event(), type) and not isinstance(
-                event, h11.ConnectionClosed
-            ):
-                if isinstance(event, h11.Response):
-                    self._response = event
-                elif isinstance(event, h11.EndOfMessage):
+            while True:
+                event = self._http.next_event()
+                kind = type(event)
+                if kind is h11.Data:
+                    self._keep(event.data)  # type: ignore[union-attr]
+                elif kind is h11.Response:
+                    self._response = event  # type: ignore[assignment]
+                elif kind is h11.EndOfMessage:
                     self._answered()
                     return
+                elif kind is not h11.InformationalResponse:
+                    return
         except h11.RemoteProtocolError as error:
-            self._fail(ConnectionError(f"no HTTP: {error}"))
+            self._fail(Garbled("no HTTP", str(error)) if data or self._strange() else ConnectionResetError(CUT))
             self.abort()
 
+    def _strange(self) -> bool:
+        """Say whether what came so far is the beginning of no answer."""
+        begun = self._http.trailing_data[0] if self._response is None else b""
+        return not b"HTTP/".startswith(begun[:5])
+
+    def _keep(self, data: bytes) -> None:
+        if self._body is not None and len(self._body) <= LARGEST_BODY:
+            self._body += data
+
     def _answered(self) -> None:
-        response, waiting = self._response, self._waiting
+        response, waiting, body = self._response, self._waiting, self._body
         if response is None or waiting is None:
             self.abort()
             return
         if not waiting.done():
-            waiting.set_result(_answer(response))
-        self._response = self._waiting = None
+            waiting.set_result(made(response.status_code, response.headers, None if body is None else bytes(body)))
+        self._response = self._waiting = self._body = None
         self.used = True
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
+        http = self._http
+        if http.our_state is h11.DONE and http.their_state is h11.DONE and not http.trailing_data[0]:
+            http.start_next_cycle()
+            self._idle_ns = time.monotonic_ns()
             self._free(self)
-        elif self._transport is not None:
-            self._transport.close()
+        else:
+            self.abort()
 
     def _fail(self, error: Exception) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error)
         self._waiting = None
-
-
-def _answer(response: h11.Response) -> Answer:
-    finished = time.monotonic_ns()
-    told = {name: value.decode("latin-1") for name, value in response.headers if name in _READ}
-    attempts, served_by = told.get(ATTEMPTS_HEADER, ""), told.get(SERVER_HEADER, "")
-    return Answer(
-        response.status_code,
-        finished,
-        served_by,
-        min(255, int(attempts)) if attempts.isdecimal() else 0,
-        # Envoy writes - for none, for a host that was never chosen, too.
-        told.get(FLAGS_HEADER, "").strip("-"),
-        "" if served_by else told.get(HOST_HEADER, "").strip("-"),
-        _because(told),
-    )
-
-
-def unanswered(finished_ns: int) -> Answer:
-    """Give what stands in the place of an answer that never came."""
-    return Answer(0, finished_ns, "", 0)
-
-
-def _because(told: Mapping[bytes, str]) -> str:
-    how = f"breaker {told[BREAKER_HEADER]}" if BREAKER_HEADER in told else told.get(FAILURE_HEADER, "")
-    how = "overloaded" if OVERLOAD_HEADER in told else how
-    return ": ".join(part for part in (how, told.get(DEPENDENCY_HEADER, "")) if part)
-
-
-class Pool:
-    """The connections to one address; the one used last is used next, so that idle ones stay idle."""
-
-    def __init__(self, host: str, port: int, *, secure: bool, name: str) -> None:
-        self._host, self._port = host, port
-        self._tls = ssl.create_default_context() if secure else None
-        self._name = name or host
-        self._idle: list[Connection] = []
-
-    def request(self, wanted: Request) -> h11.Request:
-        """Put a request into HTTP's words."""
-        headers = [("host", self._name), ("user-agent", "chaos-load"), ("accept", "*/*"), ("x-user-id", wanted.user)]
-        if wanted.method != "GET":
-            headers += [("content-type", "application/json"), ("content-length", str(len(wanted.body)))]
-        return h11.Request(method=wanted.method, target=wanted.path, headers=headers)
-
-    async def take(self) -> Connection:
-        """Return an idle connection or a new one; raises OSError when none can be made."""
-        if self._idle:
-            return self._idle.pop()
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(self._idle.append, self._forget),
-            self._host,
-            self._port,
-            ssl=self._tls,
-            server_hostname=self._name if self._tls else None,
-        )
-        return connection
-
-    def close(self) -> None:
-        """Drop every idle connection."""
-        for connection in self._idle:
-            connection.abort()
-
-    def _forget(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from harness.errors import UsageError
 from harness.journal import operations
 from harness.load import spec as specs
 
-STOP_SECONDS = 12.0
+# Beyond the last operation's own timeout, for the process to end.
+SPARE_SECONDS = 2.0
 LOG = "load.log"
 _LINE = 65_536
 
@@ -25,10 +27,10 @@ _LINE = 65_536
 class LoadProcess:
     """One load going on; it ends with this process, because it reads the end of its standard input."""
 
-    def __init__(self, process: Process, directory: Path) -> None:
+    def __init__(self, process: Process, directory: Path, timeout: float) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
-        self._process, self._directory = process, directory
+        self._process, self._directory, self._timeout = process, directory, timeout
         self._stdin, self._lines = process.stdin, BufferedByteReceiveStream(process.stdout)
 
     @property
@@ -49,11 +51,16 @@ class LoadProcess:
         if error := answer.get("error"):
             raise UsageError(error["what"], where=error["where"], why=error["why"], hint=error["hint"])
 
+    async def begin(self) -> None:
+        """Begin the load's stages; one that has died says so when it is stopped."""
+        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._stdin.send(b"begin\n")
+
     async def stop(self) -> dict[str, Any]:
         """End the load and return what it did; `lost` says why a load that died cannot tell."""
         with anyio.CancelScope(shield=True):
             summary, refused = None, ""
-            with anyio.move_on_after(STOP_SECONDS):
+            with anyio.move_on_after(self._timeout + SPARE_SECONDS):
                 await self._stdin.aclose()
                 while (answer := await self._line()) is not None:
                     if answer.get("done"):
@@ -88,14 +95,18 @@ class LoadProcess:
 async def start(spec: Mapping[str, Any], directory: Path) -> LoadProcess:
     """Start a load that records into `directory`; raises UsageError when the spec is wrong."""
     values = {**spec, "out": str((directory / operations.FILE).absolute())}
-    specs.from_mapping(values)
+    timeout = specs.from_mapping(values).load.timeout
     # In a session of its own, a Ctrl-C at the terminal reaches the engine only, which still needs the load.
     with (directory / LOG).open("wb") as log:
         process = await anyio.open_process(
-            [sys.executable, "-m", "harness.load", "--spec", json.dumps(values)],
+            [sys.executable, "-m", "harness.load"],
             stdin=PIPE,
             stdout=PIPE,
             stderr=log,
             start_new_session=True,
         )
-    return LoadProcess(process, directory)
+    assert process.stdin is not None
+    # One that dies before it has read everything says so when it is asked whether it is ready.
+    with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await process.stdin.send(json.dumps(values).encode() + b"\n")
+    return LoadProcess(process, directory, timeout)

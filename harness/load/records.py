@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.journal.operations import RECORD
-from harness.load.connection import Answer
+from harness.load.answer import Answer
 
 _NAME_BYTES = 64
 _FLAGS_BYTES = 16
@@ -26,7 +26,16 @@ class Flag(enum.IntFlag):
     CUT = 8  # the connection ended before the answer did
     TIMED_OUT = 16
     REUSED = 32  # it went out on a connection that had served before
+    DIRECT = 128  # it went to a host that the load names, and not through the cluster's gateway
     TRIED = 64  # no pod said that it answered: the name is the address of the one the gateway tried last
+
+
+class Outcome(enum.IntEnum):
+    """Whether an operation got what the load expects; older records tell no more than the status."""
+
+    UNANSWERED = 0
+    GOOD = 1
+    AMISS = 2
 
 
 class Writer:
@@ -36,16 +45,27 @@ class Writer:
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
-    def write(self, intended_ns: int, sent_ns: int, flags: int, answer: Answer) -> None:
+    def write(
+        self,
+        intended_ns: int,
+        sent_ns: int,
+        flags: int,
+        answer: Answer,
+        outcome: Outcome = Outcome.UNANSWERED,
+        amiss: str = "",
+        call: int = 0,
+    ) -> None:
         """Append one record; of a long name the end is kept, where a pod's own part is.
 
+        What was amiss with an answer stands in the place of the service's own reason, where there is none.
         Raises OSError when it does not fit whole: a part of one would shift every record after it.
         """
         record = RECORD.pack(
             *(intended_ns, sent_ns, answer.finished_ns, answer.status, answer.attempts, flags),
             (answer.served_by or answer.tried).encode()[-_NAME_BYTES:],
             answer.response_flags.encode()[:_FLAGS_BYTES],
-            answer.because.encode()[:_BECAUSE_BYTES],
+            (answer.because or amiss).encode()[:_BECAUSE_BYTES],
+            *(outcome, min(call, 255)),
         )
         if os.write(self._file, record) != len(record):
             end = os.fstat(self._file).st_size

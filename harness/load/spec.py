@@ -10,8 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
-from harness.load.workloads import WORKLOADS
-from harness.model.extension import MAX_RATE
+from harness.load.requests import Origin, origin_of
+from harness.model import loads
+from harness.model.closed import Problems, Section
+from harness.model.load import LoadSpec
+from harness.model.source import Source
+from harness.model.workload import PLACEHOLDER
 
 MAX_SECONDS = 5400.0
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -19,45 +23,48 @@ LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One load; `allow` names the hosts besides this machine it may be sent to."""
+    """One load; `allow` names the hosts besides this machine it may be sent to.
 
-    url: str
-    host: str
-    workload: str
-    rate: float
+    `url` is the cluster's gateway and `host` the name it is asked by: where a URL that is only a path goes.
+    """
+
+    load: LoadSpec
     out: Path
+    url: str = ""
+    host: str = ""
     seconds: float = 900.0
-    ramp: float = 0.0
     seed: int = 0
-    timeout: float = 10.0
     in_flight: int = 2000
     allow: tuple[str, ...] = ()
 
     @property
-    def address(self) -> tuple[str, int, bool]:
-        """Give the host and port to connect to, and whether to speak TLS."""
-        parts = urlsplit(self.url)
-        secure = parts.scheme == "https"
-        return parts.hostname or "", parts.port or (443 if secure else 80), secure
+    def origins(self) -> tuple[Origin, ...]:
+        """Name everybody who is asked."""
+        whole = (self.url.rstrip("/") + call.url if call.at_gateway else call.url for call in self.load.calls)
+        return tuple(dict.fromkeys(origin_of(PLACEHOLDER.sub("x", url)) for url in whole))
+
+    @property
+    def server_names(self) -> Mapping[Origin, str]:
+        """Give the names that servers must prove in TLS where it is not their URL's."""
+        named = dict.fromkeys(self.origins, self.load.tls.server_name) if self.load.tls.server_name else {}
+        gateway = {origin_of(self.url): self.host} if self.url and self.host else {}
+        return {**gateway, **named}
 
 
 def from_mapping(values: Mapping[str, Any]) -> Spec:
-    """Check a load and return it; raises UsageError."""
-    known = {field.name for field in dataclasses.fields(Spec)}
+    """Check a load and return it; raises UsageError. `load` is the section of a document, `folder` where it stands."""
+    known = {field.name for field in dataclasses.fields(Spec)} | {"folder"}
     unknown = sorted(set(values) - known)
     if unknown:
         raise UsageError(f"unknown key {unknown[0]!r}", where="load", hint=f"known are: {', '.join(sorted(known))}")
     try:
         spec = Spec(
-            url=str(values["url"]),
-            host=str(values.get("host") or ""),
-            workload=str(values["workload"]),
-            rate=float(values["rate"]),
+            load=_load(values["load"], Path(values.get("folder", "."))),
             out=Path(values["out"]),
+            url=str(values.get("url") or ""),
+            host=str(values.get("host") or ""),
             seconds=float(values.get("seconds", 900.0)),
-            ramp=float(values.get("ramp", 0.0)),
             seed=int(values.get("seed", 0)),
-            timeout=float(values.get("timeout", 10.0)),
             in_flight=int(values.get("in_flight", 2000)),
             allow=tuple(map(str, values.get("allow", ()))),
         )
@@ -69,39 +76,41 @@ def from_mapping(values: Mapping[str, Any]) -> Spec:
     return spec
 
 
+def _load(section: Any, folder: Path) -> LoadSpec:
+    problems = Problems(Source(Path("load"), section, {}))
+    found = loads.read(Section(problems, section, (), "'load'", loads.KEYS), folder)
+    problems.refuse()
+    return found
+
+
 def _check(spec: Spec) -> None:
-    host, _, _ = _address(spec)
-    if host not in LOCAL and host not in spec.allow:
-        raise UsageError(
-            f"load is not sent to {host!r}",
-            where="load.url",
-            why="only this machine's own ports are allowed by default",
-            hint=f"name it on purpose: allow: [{host}]",
-        )
-    _require_bare(spec)
-    if spec.workload not in WORKLOADS:
-        known = ", ".join(sorted(WORKLOADS))
-        raise UsageError(f"unknown workload {spec.workload!r}", where="load.workload", hint=f"one of: {known}")
-    for name, value, most in (
-        ("rate", spec.rate, MAX_RATE),
-        ("seconds", spec.seconds, MAX_SECONDS),
-        ("timeout", spec.timeout, 60.0),
-        ("in_flight", spec.in_flight, 10_000),
-    ):
+    if spec.load.at_gateway:
+        _require_url(spec)
+    for origin in spec.origins:
+        if origin.host not in LOCAL and origin.host not in spec.allow:
+            raise UsageError(
+                f"load is not sent to {origin.host!r}",
+                where="load.url",
+                why="only this machine's own ports are allowed by default",
+                hint=f"name it on purpose: allow: [{origin.host}]",
+            )
+    if spec.load.at_gateway:
+        _require_bare(spec)
+    for name, value, most in (("seconds", spec.seconds, MAX_SECONDS), ("in_flight", spec.in_flight, 10_000)):
         if not 0 < value <= most:
             raise UsageError(f"{name} is {value:g}", where=f"load.{name}", why=f"it must be above 0, at most {most:g}")
-    if not 0 <= spec.ramp <= spec.seconds:
-        raise UsageError(f"ramp is {spec.ramp:g}", where="load.ramp", why="it must lie between 0 and seconds")
+    if spec.load.ramp > spec.seconds:
+        raise UsageError(f"ramp is {spec.load.ramp:g}", where="load.ramp", why="it must lie between 0 and seconds")
 
 
-def _address(spec: Spec) -> tuple[str, int, bool]:
+def _require_url(spec: Spec) -> None:
     try:
-        scheme, address = urlsplit(spec.url).scheme, spec.address
+        parts = urlsplit(spec.url)
+        origin_of(spec.url)
     except ValueError as error:
         raise UsageError(f"{spec.url!r} is no URL", where="load.url", why=str(error)) from None
-    if scheme not in ("http", "https") or not address[0]:
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"{spec.url!r} is no http or https URL", where="load.url")
-    return address
 
 
 def _require_bare(spec: Spec) -> None:

@@ -13,7 +13,6 @@ from harness.model.parameter import Parameter, Type
 
 ACTIONS = "harness.chaostoolkit.actions"
 CONTROLS = "harness.chaostoolkit.controls"
-WORKLOADS = ("execute-agent", "heavy-agent", "list-agents", "route-tool", "mixed")
 SETS = ("local", "nightly", "gameday")
 
 # What any interruption of a serving pod can break.

@@ -67,9 +67,14 @@ def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) ->
 
 
 def loads(
-    text: str, path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None, *, promised: bool = False
+    text: str,
+    path: Path,
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    promised: bool = False,
+    folder: Path | None = None,
 ) -> Experiment:
-    """Load an experiment from text; `path` is where it says it comes from.
+    """Load an experiment from text; `path` is where it says it comes from, `folder` where its load's files are.
 
     A file must promise something (`promised`); what a program writes may also perform a fault and nothing more.
     """
@@ -86,7 +91,8 @@ def loads(
             hint="write values out",
         )
     top = Section(problems, document.data, (), "the experiment", (*TOP, *unread))
-    found = _experiment(problems, document, top, _slo(Source(Path(SLO_FILE), dict(defaults or {}), {})))
+    slo = _slo(Source(Path(SLO_FILE), dict(defaults or {}), {}))
+    found = _experiment(problems, document, top, slo, (folder or path.parent).absolute())
     if promised and found.faults and not found.objectives:
         problems.add(
             ("extensions",),
@@ -98,12 +104,14 @@ def loads(
     return found
 
 
-def _experiment(problems: Problems, document: Source, top: Section, slo: Mapping[str, Objective]) -> Experiment:
+def _experiment(
+    problems: Problems, document: Source, top: Section, slo: Mapping[str, Objective], folder: Path
+) -> Experiment:
     if "method" not in top:
         problems.add((), "the experiment needs 'method'", why="it lists the faults")
     hypothesis, probes = _hypothesis(problems, top)
     method = activities(problems, top.items("method"), "method")
-    ours = _extension(problems, top, slo)
+    ours = _extension(problems, top, slo, folder)
     written = {objective.checker: objective for objective in ours.objectives}
     meaning.check(ours, method, probes, written, slo)
     implied = tuple(slo[name] for name in IMPLIED if name in slo and name not in written) if ours.load else ()
@@ -123,8 +131,13 @@ def _experiment(problems: Problems, document: Source, top: Section, slo: Mapping
         abort_when=ours.abort_when,
         blast_radius=ours.blast_radius or BlastRadius(),
         expect=ours.expect,
-        digest=hashing.digest([document.data, implied]),
+        digest=hashing.digest([document.data, implied, *_elsewhere(ours)]),
     )
+
+
+def _elsewhere(ours: Extension) -> list[Any]:
+    """Give what the document means and does not say itself: the workload that it names."""
+    return [ours.load.calls, ours.load.values] if ours.load and "workload" in ours.load.written else []
 
 
 def _hypothesis(problems: Problems, top: Section) -> tuple[str, tuple[Any, ...]]:
@@ -143,17 +156,17 @@ def _texts(problems: Problems, listed: list[tuple[Place, Any]]) -> list[str]:
     return [value for _, value in listed if isinstance(value, str)]
 
 
-def _extension(problems: Problems, top: Section, slo: Mapping[str, Objective]) -> Extension:
+def _extension(problems: Problems, top: Section, slo: Mapping[str, Objective], folder: Path) -> Extension:
     listed = top.items("extensions")
     ours = [(place, value) for place, value in listed if isinstance(value, dict) and value.get("name") == "harness"]
     if not ours:
         hint = "extensions: [{name: harness, blast-radius: {...}}]"
         problems.add(top.at("extensions"), "the document has no extension named harness", hint=hint)
-        return extension(Section(problems, {}, (), "the harness extension", KEYS), slo)
+        return extension(Section(problems, {}, (), "the harness extension", KEYS), slo, folder)
     if len(ours) > 1:
         problems.add(ours[1][0], "the harness extension is here twice")
     place, value = ours[0]
-    return extension(Section(problems, value, place, "the harness extension", KEYS), slo)
+    return extension(Section(problems, value, place, "the harness extension", KEYS), slo, folder)
 
 
 def defaults(path: Path) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.model.fault import FaultSpec
+from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective
 from harness.model.verdict import Verdict
 
@@ -23,15 +24,6 @@ class Activity:
     pause_before: float = 0.0
     pause_after: float = 0.0
     fault: FaultSpec | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LoadSpec:
-    """An open load: operations per second of one workload."""
-
-    workload: str
-    rate: float
-    ramp: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.model import units
+from harness.model import loads, units
 from harness.model.activity import namespace
-from harness.model.catalogue import OBJECTIVES, SETS, WORKLOADS
+from harness.model.catalogue import OBJECTIVES, SETS
 from harness.model.closed import Section, nearest
-from harness.model.experiment import BlastRadius, Expectation, LoadSpec, Phases
+from harness.model.experiment import BlastRadius, Expectation, Phases
+from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective
 from harness.model.verdict import Verdict
 
@@ -18,8 +20,6 @@ T = TypeVar("T")
 
 KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect")
 LONGEST = {"settle": 1800.0, "baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
-# What one process of the load can keep up with.
-MAX_RATE = 2000.0
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
 INHERITED = ("objective",)
 # A weakness that is known shows every time. Any other verdict says that nothing is known, and must stay an error: an
@@ -41,12 +41,15 @@ class Extension:
     expect: Expectation = field(default_factory=Expectation)
 
 
-def extension(section: Section, slo: Mapping[str, Objective]) -> Extension:
-    """Read the extension from its section; problems are noted, not raised. `slo` are the stack's own objectives."""
+def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> Extension:
+    """Read the extension from its section; problems are noted, not raised.
+
+    `slo` are the stack's own objectives; files that the load names are looked for from `folder`.
+    """
     return Extension(
         section=section,
         sets=_sets(section),
-        load=_inside(section, "load", ("workload", "rate", "ramp"), _load),
+        load=_inside(section, "load", loads.KEYS, lambda load: loads.read(load, folder)),
         phases=_inside(section, "phases", tuple(LONGEST), _phases) or Phases(),
         objectives=_objectives(section, slo),
         abort_when=_inside(section, "abort-when", ("availability-below", "for"), _abort_when),
@@ -88,14 +91,6 @@ def _sets(section: Section) -> frozenset[str]:
         else:
             found.add(value)
     return frozenset(found)
-
-
-def _load(section: Section) -> LoadSpec:
-    return LoadSpec(
-        workload=section.get("workload", _one_of(WORKLOADS), "", required=f"one of {', '.join(WORKLOADS)}"),
-        rate=section.get("rate", _bounded(units.rate, MAX_RATE), 1.0, required="operations per second, like 50/s"),
-        ramp=section.get("ramp", _bounded(units.duration, LONGEST["baseline"]), 0.0),
-    )
 
 
 def _phases(section: Section) -> Phases:

@@ -6,16 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.model.rate import Profile
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One request of the load; times are seconds since the run began.
 
     `status` is the HTTP status, 0 when no answer came; `unanswered` then says how it ended (refused, cut off, timed
-    out). `attempts` is what the gateway counted, 0 when it did not tell. `served_by` is the pod that answered; where
-    the gateway answered itself, `tried` is the address of the pod it tried last. `response_flags` are the gateway's
-    own word on what went wrong, `because` the service's. Latency counts from `intended`. `late` and `unsent` are the
-    load's own fault: it began the operation late, or never because too many were under way.
+    out, no HTTP, ...). `good` is whether the answer was what the load expects, None where only the status can tell;
+    `amiss` says what of a good status was not. `attempts` is what the gateway counted, 0 when it did not tell.
+    `served_by` is the pod that answered; where the gateway answered itself, `tried` is the address of the pod it tried
+    last. `response_flags` are the gateway's own word on what went wrong, `because` the service's. `call` counts the
+    load's kinds of operation from 0; a `direct` one asked no gateway. Latency counts from `intended`. `late` and
+    `unsent` are the load's own fault: it began the operation late, or never because too many were under way.
     """
 
     intended: float
@@ -30,6 +34,10 @@ class Operation:
     response_flags: str = ""
     because: str = ""
     unanswered: str = ""
+    good: bool | None = None
+    amiss: str = ""
+    call: int = 0
+    direct: bool = False
 
     @property
     def punctual(self) -> bool:
@@ -39,7 +47,7 @@ class Operation:
     @property
     def ok(self) -> bool:
         """Say whether the caller got what it asked for: a workload sends valid requests only, so 4xx is a failure."""
-        return 200 <= self.status < 400
+        return 200 <= self.status < 400 if self.good is None else self.good
 
     @property
     def latency(self) -> float:
@@ -84,8 +92,9 @@ class History:
     nothing was injected), `steady_from` when the system had settled (what was before it says nothing), `samples` by
     probes, the breaker and Prometheus, `evictions` the eviction API's answers (dicts: time, pod, status 201|429|500,
     the cause of a refusal, and the budget, allowed, healthy, desired read before the call), `load_rate` the
-    intended rate, `probes` the hypothesis' answers (dicts: time, phase, name, ok, value), `restarts` the containers
-    that ended (dicts: time, namespace, pod, container, reason, exit_code), `addresses` whose address is whose.
+    intended rate (the lowest one, where `load_profile` says how it changed), `probes` the hypothesis' answers (dicts:
+    time, phase, name, ok, value), `restarts` the containers that ended (dicts: time, namespace, pod, container, reason,
+    exit_code), `addresses` whose address is whose.
     """
 
     start: float
@@ -100,6 +109,13 @@ class History:
     steady_from: float = 0.0
     restarts: Sequence[Mapping[str, Any]] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
+    load_profile: Profile | None = None
+
+    def due(self, start: float, end: float) -> float:
+        """Give how many operations the load should have begun between two times; 0 when no rate is known."""
+        if self.load_profile:
+            return self.load_profile.due(start, end)
+        return (self.load_rate or 0.0) * (end - start)
 
 
 class Struck(Protocol):

@@ -146,6 +146,7 @@ def _time(extension: Extension, written: Mapping[str, Objective]) -> None:
             why="the fault would meet a load that is still growing",
             hint=f"phases: {{baseline: {load.ramp:g}s}}",
         )
+    _stages(extension)
     recovery = written.get("recovery")
     within = recovery.parameters.get("within", 0.0) if recovery else 0.0
     if within > extension.phases.recovery:
@@ -154,6 +155,22 @@ def _time(extension: Extension, written: Mapping[str, Objective]) -> None:
             f"recovery within {seconds(within)} exceeds the recovery phase of {seconds(extension.phases.recovery)}",
             why="the run would end before it could be judged",
             hint=f"phases: {{recovery: {within:g}s}}",
+        )
+
+
+def _stages(extension: Extension) -> None:
+    """Refuse a stage that the run may never reach: baseline and hold alone are sure to last as long as they say."""
+    if not extension.load or not extension.load.stages:
+        return
+    sure = extension.phases.baseline + extension.phases.hold
+    *earlier, last = extension.load.stages
+    begin = sum(stage.seconds or 0.0 for stage in earlier) + extension.load.ramp
+    if begin > sure:
+        extension.section.problems.add(
+            (*extension.section.at("load"), "stages"),
+            f"the rate {last.rate:g}/s is reached {seconds(begin)} after the baseline began",
+            why=f"the run may be over by then: baseline and hold, which are sure, last {seconds(sure)} together",
+            hint=f"phases: {{hold: {begin - extension.phases.baseline:g}s}}",
         )
 
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model import extension
+from harness.model import extension, loads, workload
 from harness.model.activity import KEYS, NEEDED, PROVIDERS, TARGET_KEYS
-from harness.model.catalogue import ACTIONS, FAULTS, OBJECTIVES, SETS, WORKLOADS, FaultKind
+from harness.model.catalogue import ACTIONS, FAULTS, OBJECTIVES, SETS, FaultKind
 from harness.model.document import TOP
 from harness.model.parameter import Parameter, Type
 
@@ -132,14 +132,12 @@ def _extension() -> Schema:
         )
         for kind in OBJECTIVES.values()
     }
-    rate = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|m)$"}
-    workload = {"enum": list(WORKLOADS)}
     number = {"type": "integer", "minimum": 0}
     names = [verdict.value for verdict in extension.EXPECTABLE]
     properties: dict[str, Schema] = {
         "name": {"const": "harness"},
         "sets": _list({"enum": list(SETS)}),
-        "load": _closed({"workload": workload, "rate": rate, "ramp": DURATION}, "workload", "rate"),
+        "load": _load(),
         "phases": _closed(dict.fromkeys(extension.LONGEST, DURATION)),
         "objectives": _closed(objectives),
         "abort-when": _closed({"availability-below": RATIO, "for": DURATION}, "availability-below"),
@@ -147,6 +145,50 @@ def _extension() -> Schema:
         "expect": _closed({"verdict": {"enum": names}, "reason": TEXT}, "verdict"),
     }
     return _closed({key: properties[key] for key in extension.KEYS}, "name")
+
+
+def _load() -> Schema:
+    rate = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|m)$"}
+    status = {"anyOf": [{"type": "integer", "minimum": 200, "maximum": 599}, {"type": "string"}]}
+    value = {"type": ["string", "number"]}
+    elsewhere = {"anyOf": [_closed({"env": TEXT}, "env"), _closed({"file": TEXT}, "file")]}
+    drawn = {
+        "anyOf": [
+            {"type": "array", "items": value, "minItems": 1},
+            _closed({"from": {"type": "integer"}, "to": {"type": "integer"}}, "from", "to"),
+        ]
+    }
+    asked: dict[str, Schema] = {
+        "name": TEXT,
+        "weight": {"type": "number", "exclusiveMinimum": 0},
+        "url": TEXT,
+        "method": TEXT,
+        "headers": {"type": "object", "additionalProperties": {"anyOf": [value, elsewhere]}},
+        "body": {},
+        "expect": _closed(
+            {
+                "status": {"anyOf": [status, {**_list(status), "minItems": 1}]},
+                "json": {"type": "object", "minProperties": 1},
+            }
+        ),
+    }
+    properties: dict[str, Schema] = {
+        "workload": {**TEXT, "examples": loads.shipped()},
+        "rate": rate,
+        "stages": {**_list(_closed({"rate": rate, "for": DURATION}, "rate")), "minItems": 1},
+        "ramp": DURATION,
+        "timeout": DURATION,
+        "redirects": {"type": "integer", "minimum": 0, "maximum": loads.MOST_REDIRECTS},
+        "http": {"enum": ["1.1", "2", 1.1, 2]},
+        "tls": _closed(
+            {**dict.fromkeys(("ca", "certificate", "key", "server-name"), TEXT), "verify": {"type": "boolean"}}
+        ),
+        **asked,
+        "values": {"type": "object", "additionalProperties": drawn},
+        "operations": {**_list(_closed({key: asked[key] for key in workload.CALL_KEYS})), "minItems": 1},
+    }
+    found = _closed({key: {"description": loads.ABOUT[key], **properties[key]} for key in loads.KEYS})
+    return {**found, "oneOf": [{"required": ["rate"]}, {"required": ["stages"]}]}
 
 
 def _foreign() -> Schema:

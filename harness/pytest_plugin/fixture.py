@@ -77,16 +77,21 @@ class Chaos:
         self._node, self._where = item.nodeid, Path(item.nodeid)
         self._options, self._state = options, state
         self._slo = document.defaults_for(item.path)
+        self._folder = item.path.parent
         self._extension: dict[str, Any] = {"name": "harness", "objectives": {}, "blast-radius": self._caps(item)}
         self._method: list[dict[str, Any]] = []
         self._open = 0
         self._live: Live | None = None
         self._outcome: Outcome | None = None
 
-    def load(self, workload: str, rate: str, **more: Any) -> None:
-        """Send operations of one workload at a rate such as 40/s, from before the first fault to the end."""
+    def load(self, workload: str | None = None, rate: str | None = None, **more: Any) -> None:
+        """Send operations at a rate such as 40/s, from before the first fault to the end.
+
+        They are a workload's, by name, or those that a document's `load` would say: `chaos.load(url=..., rate="40/s")`.
+        """
         __tracebackhide__ = True
-        self._stated("load", {"workload": workload, "rate": rate, **more})
+        stated = {"workload": workload, "rate": rate, **{_dashed(name): value for name, value in more.items()}}
+        self._stated("load", {key: value for key, value in stated.items() if value is not None})
 
     def phases(self, **durations: str) -> None:
         """Say how long `baseline`, `hold` and `recovery` may take: `chaos.phases(baseline="3s")`."""
@@ -169,7 +174,7 @@ class Chaos:
         }
         text = yaml.safe_dump(document_of, sort_keys=False)
         try:
-            found = document.loads(text, self._where, self._slo, promised=True)
+            found = document.loads(text, self._where, self._slo, promised=True, folder=self._folder)
         except UsageError as error:
             raise in_python(error, self._where) from None
         self._method = method

@@ -82,7 +82,9 @@ def _facts(view: View) -> Iterable[tuple[str, str, str]]:
     if view.load:
         total = sum(bucket.operations for bucket in view.buckets)
         failed = sum(bucket.failed for bucket in view.buckets)
-        rate = f"{view.load.get('workload', 'load')} at {view.load.get('rate', 0):g}/s"
+        rates = [view.load.get("rate", 0), *(stage["rate"] for stage in view.load.get("stages", ()))]
+        pace = f"{min(rates):g}/s" + (f" to {max(rates):g}/s" if max(rates) > min(rates) else "")
+        rate = f"{view.load.get('workload', 'load')} at {pace}"
         yield "load", f"{total:,} operations", f"{failed:,} failed, {rate}"
     yield "duration", seconds(view.duration), words.date(view)
 

@@ -101,6 +101,21 @@ def test_a_fault_lasts_as_long_as_its_block(pytester, driven):
     assert did == ["start", "inject pod_kill {'grace': 0}", "heal shop/cart-0", "finish"]
 
 
+def test_a_test_may_send_load_to_a_service_of_its_own(pytester, driven):
+    driven()
+    (pytester.path / "workloads").mkdir()
+    (pytester.path / "workloads" / "carts.yaml").write_text("url: http://127.0.0.1:1/carts\n")
+    for load in (
+        'rate="20/s", url="http://127.0.0.1:1/carts"',
+        '"carts", "20/s"',
+        '"carts", stages=[{"rate": "20/s"}]',
+    ):
+        pytester.makepyfile(BROKEN.format(then="pass").replace('"list-agents", "20/s"', load))
+        pytester.runpytest().assert_outcomes(passed=1)
+        (call,) = fixture.Live.experiments[-1].load.calls
+        assert (call.method, call.url) == ("GET", "http://127.0.0.1:1/carts")
+
+
 def test_a_fault_is_healed_when_its_block_fails(pytester, driven):
     did = driven()
     pytester.makepyfile(BROKEN.format(then="pass").replace("assert names ==", "assert not names, names =="))

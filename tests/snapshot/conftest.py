@@ -89,7 +89,9 @@ class Story:
                 status = 503 if self.random.random() < failing else 200
                 times = [ORIGIN + round(at * 1e9) for at in (t, t + 0.0002, t + took)]
                 name = b"claude-orchestrator-bb6f5fd96-6nhz5"
-                file.write(RECORD.pack(*times, status, 1, 0, name, b"", b"" if status < 500 else b"timeout: router"))
+                file.write(
+                    RECORD.pack(*times, status, 1, 0, name, b"", b"" if status < 500 else b"timeout: router", 0, 0)
+                )
 
 
 def deviated(dir: Path) -> Path:

@@ -145,7 +145,9 @@ def _answer(operation: Operation) -> str:
     if not operation.status:
         return f"without an answer ({operation.unanswered})" if operation.unanswered else "without an answer"
     flags = f" (flags {operation.response_flags})" if operation.response_flags else ""
-    return f"with {operation.status}{flags}, answered by {operation.served_by or 'the gateway'}"
+    flags += f" ({operation.amiss})" if operation.amiss else ""
+    who = operation.served_by or ("" if operation.direct else "the gateway")
+    return f"with {operation.status}{flags}" + (f", answered by {who}" if who else "")
 
 
 def _sorted(operations: Sequence[Operation], explain: Callable[[Operation], Reason]) -> list[Group]:

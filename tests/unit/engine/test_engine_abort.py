@@ -73,7 +73,9 @@ async def test_a_load_that_died_is_no_breach() -> None:
     rule: Any = type("Rule", (), {"for_seconds": 10.0, "availability_below": 0.8})
     pulled = Abort()
     with anyio.move_on_after(2 * abort.LOOK_EVERY):
-        await abort.on_breach(pulled, rule, RATE, lambda: 60.0, lambda: 0.0, lambda _: None)
+        await abort.on_breach(
+            pulled, rule, lambda start, end: RATE * (end - start), lambda: 60.0, lambda: 0.0, lambda _: None
+        )
     assert not pulled
 
 

@@ -54,7 +54,7 @@ def ended(directory: Path, status: int) -> tuple[dict[str, Any], Any]:
         with (directory / operations.FILE).open("wb") as file:
             for number in range(100):
                 due = journal.origin_ns + number
-                file.write(operations.RECORD.pack(due, due, due, status, 1, 0, b"web-2", b"", b"timeout: mail"))
+                file.write(operations.RECORD.pack(due, due, due, status, 1, 0, b"web-2", b"", b"timeout: mail", 0, 0))
         journal.write("fault.healed", "heal", id="r-1")
         session: Any = SimpleNamespace(
             experiment=experiment,

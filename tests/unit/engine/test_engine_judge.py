@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.checkers import census
 from harness.engine import judge
 from harness.journal.event import Event
 from harness.model.experiment import BlastRadius, Experiment, LoadSpec, Phases
@@ -185,7 +186,7 @@ LATE, UNSENT, LATE_AND_UNSENT = (
         ({"operations": 100}, [GOOD] * 98 + [LATE_AND_UNSENT] * 2, ""),
         ({"operations": 100}, [GOOD] * 97 + [LATE, UNSENT, UNSENT], "the load held up 3 of 100 operations itself"),
         ({"operations": 0}, [], "the load made no operation"),
-        ({"operations": 9}, [replace(GOOD, status=404)] * 9, "none of 9 operations was ever served"),
+        ({"operations": 9}, [replace(GOOD, status=404)] * 9, "none of 9 operations was ever served, mostly status 404"),
         ({"operations": 100}, [GOOD] * 98, "the load made 100 operations, 98 were recorded"),
         ({"operations": 90, "lost": "status -9"}, [GOOD] * 90, "the load did not account for itself: status -9"),
         (None, [GOOD] * 9, "the load did not account for itself: it never ended"),
@@ -197,3 +198,36 @@ def test_a_load_that_did_not_keep_its_schedule_proves_nothing(
     events = journal((0, "load.started", {"rate": 10}), *([(9, "load.ended", ended)] if ended else []))
     found = judge.load(events, judge.history(events, operations))
     assert (found.state, found.summary) == ((State.UNKNOWN, why) if why else (State.HELD, "100 operations"))
+
+
+STAGED = (
+    (1.0, "load.started", {"rate": 10.0, "origin_ns": 0, "operations": [{"name": "read"}, {"name": "add"}]}),
+    (10.0, "load.stages", {"points": [[10.0, 10.0], [20.0, 10.0], [20.0, 40.0]]}),
+)
+
+
+def test_a_load_in_stages_should_have_begun_what_its_stages_say() -> None:
+    seen = judge.history(journal(*STAGED, (30.0, "run.end", {})), [])
+    assert (seen.load_rate, seen.due(5.0, 15.0), seen.due(15.0, 25.0)) == (10.0, 100.0, 250.0)
+
+
+def test_a_window_at_a_higher_stage_needs_as_many_operations() -> None:
+    slow = [Operation(at / 10, at / 10, at / 10, 200) for at in range(100, 400)]
+    struck = (
+        (20.0, "fault.injected", {"id": "r-1", "at": 20.0, "facts": {}}),
+        (40.0, "fault.healed", {"id": "r-1"}),
+        (41.0, "run.end", {}),
+    )
+    seen = judge.history(journal((0, "plan", PLAN), *STAGED, *struck), slow)
+    assert "the load should have made 800" in census.doubt(census.take(seen))
+
+
+def test_the_load_says_which_kind_of_operation_failed() -> None:
+    good = Operation(1.0, 1.0, 1.1, 200, good=True)
+    bad = Operation(1.0, 1.0, 1.1, 200, good=False, amiss="json state differs", call=1)
+    seen = [good, good, bad, replace(good, call=1)]
+    events = journal(*STAGED, (30.0, "load.ended", {"operations": 4}))
+    found = judge.load(events, judge.history(events, seen))
+    assert (found.state, found.summary) == (State.HELD, "4 operations; failed: add 1 of 2")
+    found = judge.load(events, judge.history(events, [bad] * 4))
+    assert found.summary == "none of 4 operations was ever served, mostly json state differs"

@@ -16,7 +16,7 @@ SECOND = 10**9
 
 def record(*values: int | bytes) -> bytes:
     """Pack one record whose texts are empty where none are given."""
-    return operations.RECORD.pack(*values, *[b""] * (9 - len(values)))
+    return operations.RECORD.pack(*values, *[b""] * (9 - len(values)), 0, 0)
 
 
 def _write(directory: Path, count: int) -> int:
@@ -86,6 +86,24 @@ def test_an_operation_says_who_was_tried_and_why_it_failed(tmp_path: Path) -> No
     assert [one.unanswered for one in (said, *lost)] == ["", "refused", "cut off", "timed out"]
 
 
+def test_an_operation_says_whether_it_was_what_the_load_expects(tmp_path: Path) -> None:
+    origin = _write(tmp_path, 1)
+    due = origin + SECOND
+    rows = [(404, b"", 1, 3), (200, b"json state differs", 2, 0), (500, b"timeout: mail", 2, 0), (0, b"no HTTP", 0, 1)]
+    with (tmp_path / operations.FILE).open("ab") as file:
+        for status, why, outcome, call in rows:
+            flags = 0 if status else Flag.CUT
+            file.write(operations.RECORD.pack(due, due, due, status, 1, flags, b"", b"", why, outcome, call))
+    found = operations.read(tmp_path)
+    assert [(one.ok, one.amiss, one.because, one.unanswered, one.call) for one in found] == [
+        (True, "", "", "", 0),
+        (True, "", "", "", 3),
+        (False, "json state differs", "", "", 0),
+        (False, "", "timeout: mail", "", 0),
+        (False, "", "", "no HTTP", 1),
+    ]
+
+
 def test_the_records_of_an_older_harness_are_read_without_what_it_did_not_record(tmp_path: Path) -> None:
     with Journal(tmp_path, "r1") as journal:
         journal.write("load.started", "baseline", rate=1, origin_ns=journal.origin_ns)
@@ -104,5 +122,5 @@ def test_the_records_of_a_newer_harness_are_refused(tmp_path: Path) -> None:
         size = operations.RECORD.size + 8
         journal.write("load.started", "baseline", rate=1, origin_ns=journal.origin_ns, record=size)
     (tmp_path / operations.FILE).write_bytes(bytes(size))
-    with pytest.raises(UsageError, match="156 bytes long, this harness reads up to 148"):
+    with pytest.raises(UsageError, match="158 bytes long, this harness reads up to 150"):
         operations.read(tmp_path)

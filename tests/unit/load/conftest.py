@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from harness.journal import operations
+from harness.load import spec as specs
+from harness.load.generator import Generator, Summary
+from harness.load.records import Writer
+from harness.model.history import Operation
 
 HEAD = "HTTP/1.1 {status}\r\nx-served-by: {name}\r\n"
 
@@ -94,3 +105,116 @@ def server() -> Iterator[Server]:
     assert found.loop is not None
     found.loop.call_soon_threadsafe(found.end)  # type: ignore[attr-defined]
     thread.join(10)
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Peers:
+    """Servers of one's own on 127.0.0.1, each as ill-mannered as its coroutine."""
+
+    loop: asyncio.AbstractEventLoop
+    _open: list[asyncio.Server] = field(default_factory=list)
+
+    def start(self, serve: Serve, tls: ssl.SSLContext | None = None) -> int:
+        """Start one server and give its port."""
+
+        async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await serve(reader, writer)
+            except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+                pass
+            finally:
+                writer.close()
+
+        async def listen() -> int:
+            server = await asyncio.start_server(quietly, "127.0.0.1", 0, ssl=tls)
+            self._open.append(server)
+            return int(server.sockets[0].getsockname()[1])
+
+        return asyncio.run_coroutine_threadsafe(listen(), self.loop).result(10)
+
+    async def end(self) -> None:
+        for server in self._open:
+            server.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+@pytest.fixture
+def peers() -> Iterator[Peers]:
+    loop = asyncio.new_event_loop()
+    # What a peer leaves unsaid is none of the test's business.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    found = Peers(loop)
+    yield found
+    asyncio.run_coroutine_threadsafe(found.end(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Callable[..., tuple[Summary, list[Operation]]]:
+    """Run one load to its end; gives its summary and its operations."""
+
+    def run(load: dict[str, Any], *, seconds: float = 0.5, **more: Any) -> tuple[Summary, list[Operation]]:
+        directory = Path(tempfile.mkdtemp(dir=tmp_path))
+        told = {"load": {"rate": "40/s", "timeout": "5s", **load}, "folder": str(tmp_path), "seconds": seconds, **more}
+        spec = specs.from_mapping({**told, "out": directory / operations.FILE})
+
+        async def main(writer: Writer) -> Summary:
+            return await Generator(spec, writer).run(asyncio.Event())
+
+        with Writer(spec.out) as writer:
+            summary = asyncio.run(main(writer))
+        found = operations.tail(directory, 0, since=-1.0)
+        assert summary.operations == len(found), "an operation was made and not recorded"
+        return summary, found
+
+    return run
+
+
+@dataclass(frozen=True)
+class Pki:
+    """Certificates of this machine alone: an authority, a server's for localhost, one for another host, a client's."""
+
+    folder: Path
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def server(self, name: str = "server", *, client: bool = False, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path(f"{name}.pem"), self.path(f"{name}.key"))
+        if client:
+            context.load_verify_locations(self.path("ca.pem"))
+            context.verify_mode = ssl.CERT_REQUIRED
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    folder = tmp_path_factory.mktemp("pki")
+
+    def make(name: str, san: str, *more: str) -> None:
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key")
+        extension = ("-addext", f"subjectAltName={san}") if san else ()
+        words = ("openssl", "req", "-x509", *key, "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
+        subprocess.run([*words, *extension, *more], cwd=folder, check=True, capture_output=True)
+
+    make("ca", "")
+    by_ca = ("-CA", "ca.pem", "-CAkey", "ca.key")
+    make("server", "DNS:localhost,IP:127.0.0.1", *by_ca)
+    make("other", "DNS:other.example", *by_ca)
+    make("client", "", *by_ca)
+    encrypt = ("openssl", "pkey", "-in", "client.key", "-aes256", "-passout", "pass:secret", "-out", "locked.key")
+    subprocess.run(encrypt, cwd=folder, check=True, capture_output=True)
+    return Pki(folder)

@@ -17,7 +17,7 @@ from harness.load import spec as specs
 from harness.load.generator import Generator, Summary
 from harness.load.records import Flag, Writer
 
-Record = tuple[int, int, int, int, int, int, bytes, bytes, bytes]
+Record = tuple[int, int, int, int, int, int, bytes, bytes, bytes, int, int]
 
 
 def _send(
@@ -25,7 +25,10 @@ def _send(
 ) -> tuple[Summary, list[Record]]:
     """Run one load to its end and return its summary and its records."""
     out = tmp_path / "operations.bin"
-    known = {"workload": "execute-agent", "rate": 200, "seconds": 0.5, "host": "api.example", **values}
+    load = {"workload": values.pop("workload", "execute-agent"), "rate": f"{values.pop('rate', 200)}/s"}
+    if "timeout" in values:
+        load["timeout"] = f"{values.pop('timeout') * 1000:.0f}ms"
+    known = {"load": load, "seconds": 0.5, "host": "api.example", **values}
     spec = specs.from_mapping({"url": url, "out": out, **known})
 
     async def main(writer: Writer) -> Summary:
@@ -214,5 +217,5 @@ def test_an_answer_says_who_was_asked_and_what_went_wrong(
 ) -> None:
     server.name, server.headers = name, "".join(f"{key}: {value}\r\n" for key, value in headers.items())
     _, records = _send(tmp_path, server.url, seconds=0.05)
-    flags, *texts = records[0][5:]
+    flags, *texts = records[0][5:9]
     assert (flags & Flag.TRIED, *(text.rstrip(b"\0").decode() for text in texts)) == (told[1], told[0], *told[2:])

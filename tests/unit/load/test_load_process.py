@@ -19,7 +19,8 @@ from harness.load import process
 
 
 def _spec(server: Any, **values: Any) -> dict[str, Any]:
-    return {"url": server.url, "host": "api.example", "workload": "mixed", "rate": 100, "seconds": 60, **values}
+    load = {"workload": "mixed", "rate": "100/s", **values.pop("load", {})}
+    return {"load": load, "url": server.url, "host": "api.example", "seconds": 60, **values}
 
 
 async def _recorded(directory: Path, at_least: int) -> None:
@@ -67,8 +68,10 @@ def test_a_load_that_was_killed_leaves_readable_records_and_says_so(tmp_path: Pa
 def test_the_load_ends_when_its_parent_is_killed(tmp_path: Path, server: Any) -> None:
     program = (
         "import json, subprocess, sys\n"
-        "load = subprocess.Popen([sys.executable, '-m', 'harness.load', '--spec', sys.argv[1]],"
+        "load = subprocess.Popen([sys.executable, '-m', 'harness.load'],"
         " stdin=subprocess.PIPE, stdout=sys.stdout.buffer)\n"
+        "load.stdin.write(sys.argv[1].encode() + b'\\n')\n"
+        "load.stdin.flush()\n"
         "load.wait()\n"
     )
     spec = json.dumps(_spec(server, out=str(tmp_path / operations.FILE)))
@@ -84,15 +87,15 @@ def test_the_load_ends_when_its_parent_is_killed(tmp_path: Path, server: Any) ->
 
 
 def test_a_wrong_spec_is_refused_before_anything_starts(tmp_path: Path, server: Any) -> None:
-    with pytest.raises(UsageError, match="unknown workload"):
-        anyio.run(process.start, _spec(server, workload="everything"), tmp_path)
+    with pytest.raises(UsageError, match="'everything' is not known"):
+        anyio.run(process.start, _spec(server, load={"workload": "everything"}), tmp_path)
 
 
 def test_the_program_refuses_a_foreign_host_in_one_json_line(tmp_path: Path, server: Any) -> None:
     spec = _spec(server, url="http://shop.example", out=str(tmp_path / "x.bin"))
     done = subprocess.run(
-        [sys.executable, "-m", "harness.load", "--spec", json.dumps(spec)],
-        capture_output=True, stdin=subprocess.DEVNULL, check=False,
+        [sys.executable, "-m", "harness.load"],
+        capture_output=True, input=json.dumps(spec).encode() + b"\n", check=False,
     )  # fmt: skip
     assert done.returncode == 4
     assert "shop.example" in json.loads(done.stdout)["error"]["what"]

@@ -10,7 +10,7 @@ import yaml
 from harness.errors import UsageError
 from harness.model import document, schema
 from harness.model.catalogue import FAULTS, OBJECTIVES
-from harness.model.experiment import BlastRadius, Expectation, LoadSpec, Phases
+from harness.model.experiment import BlastRadius, Expectation, Phases
 from harness.model.fault import FaultSpec, Target
 from harness.model.objective import AbortWhen, Objective
 from harness.model.verdict import Verdict
@@ -29,7 +29,8 @@ def test_a_whole_experiment_becomes_a_value(loaded, slo):
     assert found.faults == (
         FaultSpec("pod_evict", "evict three at once", Target("shop", "app=cart", pods=3, at_once=3), {"deadline": 0.0}),
     )
-    assert found.load == LoadSpec("mixed", 50.0)
+    assert found.load is not None
+    assert (found.load.workload, found.load.rate, len(found.load.calls)) == ("mixed", 50.0, 4)
     assert found.phases == Phases(baseline=10.0, hold=10.0, recovery=60.0)
     assert found.abort_when == AbortWhen(0.8, 10.0)
     assert found.blast_radius == BlastRadius(("shop",), pods=3)

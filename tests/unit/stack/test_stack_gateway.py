@@ -17,7 +17,7 @@ from claude_services.gateway.fields import Refused, duration
 from claude_services.gateway.mesh import Mesh
 from claude_services.json_objects import by_name
 from claude_services.room import OVERLOADED
-from harness.load.connection import FLAGS_HEADER, HOST_HEADER
+from harness.load.answer import FLAGS_HEADER, HOST_HEADER
 
 STACK = Path(__file__).parents[3] / "stack"
 STABLE, CANARY = {"version": "v1.2.0"}, {"version": "v1.3.0-rc1"}

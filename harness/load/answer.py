@@ -1,0 +1,123 @@
+"""What came back of a request, and whether it is what was asked for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.model.load import Expect
+
+# What the gateway adds to each answer, its own included: the `headers` of the stack's VirtualService ask for the first
+# two, Envoy counts the third by itself.
+FLAGS_HEADER = b"x-envoy-response-flags"
+HOST_HEADER = b"x-envoy-upstream-host"
+ATTEMPTS_HEADER = b"x-envoy-attempt-count"
+# What a service says that refused: which dependency kept it from answering, and how; or that it has no room.
+DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER = b"x-dependency", b"x-breaker", b"x-failure"
+OVERLOAD_HEADER = b"x-overload"
+SERVER_HEADER = b"x-served-by"
+LOCATION_HEADER = b"location"
+_READ = frozenset({
+    *(FLAGS_HEADER, HOST_HEADER, ATTEMPTS_HEADER, SERVER_HEADER, LOCATION_HEADER),
+    *(DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER, OVERLOAD_HEADER),
+})  # fmt: skip
+# An answer is looked into up to here; what is longer is no answer to look into.
+LARGEST_BODY = 1_000_000
+# More tries than fit into a record are as good as this many.
+_MOST_ATTEMPTS, _DIGITS = 255, 9
+
+
+class NotSent(ConnectionError):
+    """Nothing of the request can have been processed, so that it may be sent again."""
+
+
+class Garbled(ConnectionError):
+    """What came back is not the protocol that was spoken: which one, then what was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status, when its last byte came, who served it, and how often the gateway says it tried.
+
+    `tried` is the pod's address where none says that it answered; `because` is the service's own reason, of what was
+    never answered the load's. `body` is kept where it is looked into. `amiss` says what the caller did not ask for.
+    """
+
+    status: int
+    finished_ns: int
+    served_by: str = ""
+    attempts: int = 0
+    response_flags: str = ""
+    tried: str = ""
+    because: str = ""
+    location: str = ""
+    body: bytes | None = None
+    amiss: str = ""
+
+
+def made(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None) -> Answer:
+    """Make an answer that has just ended; names of headers are in small letters."""
+    finished = time.monotonic_ns()
+    told = {name: value.decode("latin-1") for name, value in headers if name in _READ}
+    attempts, served_by = told.get(ATTEMPTS_HEADER, ""), told.get(SERVER_HEADER, "")
+    return Answer(
+        status,
+        finished,
+        served_by,
+        min(_MOST_ATTEMPTS, int(attempts[:_DIGITS])) if attempts.isdecimal() else 0,
+        # Envoy writes - for none, for a host that was never chosen, too.
+        told.get(FLAGS_HEADER, "").strip("-"),
+        "" if served_by else told.get(HOST_HEADER, "").strip("-"),
+        _because(told),
+        told.get(LOCATION_HEADER, ""),
+        body,
+    )
+
+
+def unanswered(finished_ns: int, because: str = "") -> Answer:
+    """Give what stands in the place of an answer that never came."""
+    return Answer(0, finished_ns, because=because)
+
+
+def _because(told: Mapping[bytes, str]) -> str:
+    how = f"breaker {told[BREAKER_HEADER]}" if BREAKER_HEADER in told else told.get(FAILURE_HEADER, "")
+    how = "overloaded" if OVERLOAD_HEADER in told else how
+    return ": ".join(part for part in (how, told.get(DEPENDENCY_HEADER, "")) if part)
+
+
+def amiss(answer: Answer, expect: Expect) -> str:
+    """Say what of an answer is not what was expected, without what it holds; empty when all is."""
+    if answer.amiss:
+        return answer.amiss
+    if not any(low <= answer.status <= high for low, high in expect.statuses):
+        return "another status than expected"
+    if expect.json is None:
+        return ""
+    body = answer.body or b""
+    if len(body) > LARGEST_BODY:
+        return "too long to look into"
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return "no JSON"
+    return _differs(found, expect.json, "")
+
+
+def _differs(found: Any, wanted: Mapping[str, Any], place: str) -> str:
+    """Name the first place at which an answer does not hold what it must; it may hold more."""
+    if not isinstance(found, dict):
+        return f"json {place or 'itself'} is no mapping"
+    for key, value in wanted.items():
+        where = f"{place}.{key}".lstrip(".")
+        if key not in found:
+            return f"json {where} is missing"
+        if isinstance(value, dict):
+            if inner := _differs(found[key], value, where):
+                return inner
+        # True is 1 in Python and not in JSON.
+        elif found[key] != value or isinstance(found[key], bool) != isinstance(value, bool):
+            return f"json {where} differs"
+    return ""
