@@ -42,9 +42,9 @@ DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PAGE = Path(__file__).parents[1] / "docs" / "sweep.md"
 TITLE = "# Workloads, faults and budgets\n"
 METHOD = (
-    "Each kind of workload in a namespace of its own, each shape of a budget, each fault, beside an oracle that asks the"
-    " API server only. Compared are whether the plan refuses, the eviction's answer with that of a dry run, the seconds"
-    " until it was healed, and the recovery. `make sweep` writes this.\n"
+    "Each kind of workload in a namespace of its own, each shape of a budget, each fault, beside an oracle that asks"
+    " the API server only. Compared are whether the plan refuses, the eviction's answer with that of a dry run, the"
+    " seconds until it was healed, and the recovery. `make sweep` writes this.\n"
 )
 FAULTS = (
     ("pod_kill", {}),

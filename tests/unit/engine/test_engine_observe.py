@@ -12,7 +12,6 @@ from harness.engine import observe
 from harness.engine.readiness import Readiness
 from harness.errors import ApiError
 
-
 SETS = "/apis/apps/v1/namespaces/shop/statefulsets"
 PODS = "/api/v1/namespaces/shop/pods"
 DISCOVERY = {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]}
