@@ -90,6 +90,16 @@ def _worth_reading(path: Path) -> bool:
         return False
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Have pytest-timeout end a run as an abort does: undone at once, and with a verdict."""
+    if item.get_closest_marker("chaos") is None and "chaos" not in getattr(item, "fixturenames", ()):
+        return None
+    from harness.pytest_plugin import deadline
+
+    return deadline.start(item, settings)
+
+
 @pytest.fixture
 def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
     """Break something on purpose inside a Python test: `with chaos.fault("pod_kill", ...)`, `chaos.load(...)`."""
@@ -98,4 +108,10 @@ def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
     yield from serve(request)
 
 
-__all__: list[Any] = ["chaos", "pytest_addoption", "pytest_collect_file", "pytest_configure"]
+__all__: list[Any] = [
+    "chaos",
+    "pytest_addoption",
+    "pytest_collect_file",
+    "pytest_configure",
+    "pytest_timeout_set_timer",
+]

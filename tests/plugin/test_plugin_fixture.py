@@ -36,6 +36,8 @@ class Run:
 
     verdict = Verdict.PASS
     refuse: Exception | None = None
+    ended = False
+    outcome: Outcome | None = None
     did: list[str]
     experiments: list[Experiment]
 

@@ -1,0 +1,47 @@
+"""Let a session go on whose output nobody reads any more: `pytest | head` must cost neither undo nor verdict."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+
+class Patient:
+    """A terminal's file whose reader may leave: from then on what is written goes nowhere."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or nothing once the reader has left."""
+        try:
+            return int(self._file.write(text))
+        except BrokenPipeError:
+            self._to_nowhere()
+            return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        try:
+            self._file.flush()
+        except BrokenPipeError:
+            self._to_nowhere()
+
+    def _to_nowhere(self) -> None:
+        # What is still in buffers must find a place, too: Python would end with an exit code of its own for it.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._file.fileno())
+        os.close(nowhere)
+
+
+def bear(config: pytest.Config) -> None:
+    """Make the session's terminal patient, if it has one."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    writer: Any = getattr(reporter, "_tw", None)
+    if writer is not None and hasattr(writer, "_file"):
+        writer._file = Patient(writer._file)
