@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -92,12 +92,13 @@ class Worker:
 
     async def _spawn(self) -> None:
         await self._kill()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
+        with contextlib.suppress(OSError):  # without a folder for it the child's last words are lost, not the step
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
         self._process = await anyio.open_process(
             [sys.executable, "-m", "harness.steps"],
             stdin=PIPE,
             stdout=PIPE,
-            stderr=self._log,
+            stderr=self._log or DEVNULL,
             cwd=self._cwd,
             env={**os.environ, **self._env},
             start_new_session=True,
