@@ -5,7 +5,9 @@ Everything heavy is imported when an experiment is collected or the fixture is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,24 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(spread.Watch(), "harness-spread")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
+    """Keep a session of experiments going when its reader leaves at the first line."""
+    if session.config.args_source is pytest.Config.ArgsSource.ARGS and _piped():
+        from harness.pytest_plugin import spread, unread
+
+        if spread.holds_experiment(session.config):
+            unread.bear(session.config)
+    yield
+
+
+def _piped() -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(1).st_mode)
+    except OSError:
+        return False
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect a document that has an extension named `harness`."""
     if file_path.suffix not in SUFFIXES or not _worth_reading(file_path):
@@ -113,5 +133,6 @@ __all__: list[Any] = [
     "pytest_addoption",
     "pytest_collect_file",
     "pytest_configure",
+    "pytest_sessionstart",
     "pytest_timeout_set_timer",
 ]

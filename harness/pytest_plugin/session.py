@@ -132,6 +132,8 @@ class Session:
         """Take in one outcome; what was left broken, or an interruption, ends the session."""
         self.live.pop(item.nodeid, None)
         self.ran.append(Ran(name, expected, outcome, item.nodeid))
+        # Of an item that was run again the last run is told.
+        item.user_properties = [one for one in item.user_properties if not one[0].startswith("chaos_")]
         item.user_properties += [
             ("chaos_verdict", str(outcome.verdict)),
             ("chaos_run", outcome.run),

@@ -1,4 +1,4 @@
-"""Let a session go on whose output nobody reads any more: `pytest | head` must cost neither undo nor verdict."""
+"""Let a session write to any terminal: one whose reader left costs neither undo nor verdict, nor does its encoding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 
 
 class Patient:
-    """A terminal's file whose reader may leave: from then on what is written goes nowhere."""
+    """A terminal's file whose reader may leave: from then on what is written goes nowhere.
+
+    What its encoding cannot hold is replaced; pytest would write the whole text in escapes, line ends too.
+    """
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -19,8 +22,9 @@ class Patient:
 
     def write(self, text: str) -> int:
         """Write a text, or nothing once the reader has left."""
+        encoding = getattr(self._file, "encoding", None) or "utf-8"
         try:
-            return int(self._file.write(text))
+            return int(self._file.write(text.encode(encoding, "replace").decode(encoding)))
         except BrokenPipeError:
             self._to_nowhere()
             return len(text)
@@ -43,5 +47,5 @@ def bear(config: pytest.Config) -> None:
     """Make the session's terminal patient, if it has one."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     writer: Any = getattr(reporter, "_tw", None)
-    if writer is not None and hasattr(writer, "_file"):
+    if writer is not None and hasattr(writer, "_file") and not isinstance(writer._file, Patient):
         writer._file = Patient(writer._file)

@@ -122,6 +122,7 @@ def test_the_default_container_ends_and_nothing_else_is_told_to(
         if restarts(next(pod for pod in pods(cluster) if pod["metadata"]["name"] == name))["web"]:
             assert "struck" not in opened.communicate(timeout=30)[0]
         opened.kill()
+        opened.communicate()
 
 
 @pytest.mark.parametrize("spec", [{"shareProcessNamespace": True}, {"hostPID": True}], ids=str)

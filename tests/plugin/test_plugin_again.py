@@ -96,6 +96,52 @@ def test_a_reader_who_leaves_ends_neither_the_writer_nor_its_process() -> None:
     assert writer.returncode == 3
 
 
+STAND_IN = """
+from pathlib import Path
+from harness.cluster import machine
+from harness.engine import run as engine
+from harness.engine.options import Outcome
+from harness.model.verdict import Verdict
+
+machine.warning = lambda: ""
+ENDING = Outcome(Verdict.INCONCLUSIVE, 2, False, "r", Path("r"), "VERDICT\\n  籠 of r", 1.0, 0.1, "籠")
+engine.run = lambda experiment, options: ENDING
+"""
+
+
+def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, **env: str) -> subprocess.Popen[bytes]:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    pytester.makeconftest(STAND_IN)
+    write(pytester, "kill")
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "experiments"],
+        cwd=pytester.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_session_whose_reader_leaves_at_once_ends_with_its_verdict(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = session(pytester, monkeypatch)
+    assert running.stdout
+    running.stdout.close()
+    assert running.stderr
+    with running.stderr:
+        assert running.stderr.read() == b""
+    assert running.wait(60) == 2
+
+
+def test_what_a_sessions_terminal_cannot_show_is_replaced_and_lines_stay_lines(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, _ = session(pytester, monkeypatch, PYTHONIOENCODING="latin-1").communicate(timeout=60)
+    assert "VERDICT\n  ? of r\n" in out.decode("latin-1")
+
+
 def test_a_patient_terminal_is_otherwise_the_one_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     out = Patient(sys.stdout)
     assert out.write("seen") == 4

@@ -112,6 +112,15 @@ def test_a_fault_is_healed_when_its_block_fails(pytester, driven):
     assert did[-2:] == ["heal shop/cart-0", "finish"]
 
 
+def test_a_test_that_passes_when_it_is_run_again_has_passed(pytester, driven):
+    did = driven()
+    then = "assert chaos.verdict() == 'PASS'; assert next(TURNS)"
+    pytester.makepyfile(BROKEN.format(then=then) + "\nTURNS = iter([False, True])\n")
+    result = pytester.runpytest("--reruns", "1", "--junit-xml", "junit.xml")
+    assert (result.ret, did.count("start")) == (0, 2)
+    assert (pytester.path / "junit.xml").read_text().count("chaos_verdict") == 1
+
+
 @pytest.mark.parametrize(("verdict", "code"), [(Verdict.DEVIATED, 1), (Verdict.INCONCLUSIVE, 2), (Verdict.DIRTY, 6)])
 def test_a_verdict_that_nobody_asked_for_counts_all_the_same(pytester, driven, verdict, code):
     driven(verdict)

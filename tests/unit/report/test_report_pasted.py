@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
 
+from harness import report
+from harness.journal.writer import Journal
 from harness.report import terminal, words
 from harness.report.html import draw
 from harness.report.values import Again, Fault, View
@@ -75,3 +78,12 @@ def test_the_page_names_the_same_commands():
     page = draw(View(run="r1", path="x.yaml", again=Again(options=("--context", "staging")), faults=(BROKEN,)))
     assert page.count("<code>harness undo --context staging</code>") == 2
     assert "harness run x.yaml --context staging" in page
+
+
+def test_a_folder_whose_name_is_no_text_has_its_report_all_the_same(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    with Journal(folder, "r1") as journal:
+        journal.write("run.start", "preflight", run="r1", path=str(folder))
+    report.write(folder)
+    assert {"index.html", "junit.xml", "summary.md", "result.txt"} <= {path.name for path in folder.iterdir()}
+    assert "was not written" not in (folder / "result.txt").read_text()
