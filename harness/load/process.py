@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from subprocess import PIPE
@@ -13,6 +12,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from harness.cluster import command
 from harness.errors import UsageError
 from harness.journal import operations
 from harness.load import spec as specs
@@ -92,7 +92,7 @@ async def start(spec: Mapping[str, Any], directory: Path) -> LoadProcess:
     # In a session of its own, a Ctrl-C at the terminal reaches the engine only, which still needs the load.
     with (directory / LOG).open("wb") as log:
         process = await anyio.open_process(
-            [sys.executable, "-m", "harness.load", "--spec", json.dumps(values)],
+            [*command.module("harness.load"), "--spec", json.dumps(values)],
             stdin=PIPE,
             stdout=PIPE,
             stderr=log,
