@@ -6,7 +6,7 @@ Everything heavy is imported when an experiment is collected or the fixture is a
 from __future__ import annotations
 
 import os
-import stat
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,22 +68,29 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(spread.Watch(), "harness-spread")
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None]:
+    """Open what of the standard streams is closed: pytest flushes them at its end, and would end with 1 for it."""
+    for number, name in enumerate(("stdout", "stderr"), 1):
+        if getattr(sys, name) is None:
+            # The lowest that is free is the one that was closed.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor < number:
+                os.dup2(descriptor, number)
+                descriptor = number
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
-    """Keep a session of experiments going when its reader leaves at the first line."""
-    if session.config.args_source is pytest.Config.ArgsSource.ARGS and _piped():
+    """Keep a session of experiments going when its reader leaves at the first line, or the disk takes none."""
+    if session.config.args_source is pytest.Config.ArgsSource.ARGS and not os.isatty(1):
         from harness.pytest_plugin import spread, unread
 
         if spread.holds_experiment(session.config):
             unread.bear(session.config)
     yield
-
-
-def _piped() -> bool:
-    try:
-        return stat.S_ISFIFO(os.fstat(1).st_mode)
-    except OSError:
-        return False
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -133,6 +140,7 @@ __all__: list[Any] = [
     "pytest_addoption",
     "pytest_collect_file",
     "pytest_configure",
+    "pytest_load_initial_conftests",
     "pytest_sessionstart",
     "pytest_timeout_set_timer",
 ]

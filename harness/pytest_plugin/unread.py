@@ -9,7 +9,7 @@ import pytest
 
 
 class Patient:
-    """A terminal's file whose reader may leave: from then on what is written goes nowhere.
+    """A terminal's file that may be cut, by a reader who leaves or a full disk: from then on all goes nowhere.
 
     What its encoding cannot hold is replaced; pytest would write the whole text in escapes, line ends too.
     """
@@ -21,11 +21,11 @@ class Patient:
         return getattr(self._file, name)
 
     def write(self, text: str) -> int:
-        """Write a text, or nothing once the reader has left."""
+        """Write a text, or nothing once the file is cut."""
         encoding = getattr(self._file, "encoding", None) or "utf-8"
         try:
             return int(self._file.write(text.encode(encoding, "replace").decode(encoding)))
-        except BrokenPipeError:
+        except OSError:  # the reader has left, or the disk is full
             self._to_nowhere()
             return len(text)
 
@@ -33,7 +33,7 @@ class Patient:
         """Hand on what was written."""
         try:
             self._file.flush()
-        except BrokenPipeError:
+        except OSError:  # the reader has left, or the disk is full
             self._to_nowhere()
 
     def _to_nowhere(self) -> None:

@@ -109,12 +109,14 @@ engine.run = lambda experiment, options: ENDING
 """
 
 
-def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, **env: str) -> subprocess.Popen[bytes]:
+def prepare(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
     pytester.makeconftest(STAND_IN)
     write(pytester, "kill")
+
+
+def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[bytes]:
+    prepare(pytester, monkeypatch)
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", "experiments"],
         cwd=pytester.path,
@@ -135,10 +137,20 @@ def test_a_session_whose_reader_leaves_at_once_ends_with_its_verdict(
     assert running.wait(60) == 2
 
 
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+def test_a_session_that_can_tell_nobody_ends_with_its_verdict(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, streams: str
+) -> None:
+    prepare(pytester, monkeypatch)
+    argv = ["sh", "-c", f'"$0" -m pytest experiments {streams}', sys.executable]
+    assert subprocess.run(argv, cwd=pytester.path, capture_output=True, check=False).returncode == 2
+
+
 def test_what_a_sessions_terminal_cannot_show_is_replaced_and_lines_stay_lines(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, _ = session(pytester, monkeypatch, PYTHONIOENCODING="latin-1").communicate(timeout=60)
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    out, _ = session(pytester, monkeypatch).communicate(timeout=60)
     assert "VERDICT\n  ? of r\n" in out.decode("latin-1")
 
 
