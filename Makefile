@@ -7,7 +7,7 @@ BIN      = $(VENV)/bin
 STAMP    = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep lock
+.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep cases lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ sweep: $(STAMP) ## Every kind of workload, fault and budget beside an oracle tha
 headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the local set
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench.headroom
+
+cases: $(STAMP) ## Write docs/cases.md from the tests that carry cases from real life
+	@$(BIN)/python -m tests.cases > docs/cases.md
 
 lock: ## Write requirements.lock anew: exact versions, hashes, markers for every Python, no address
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

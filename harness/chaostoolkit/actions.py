@@ -5,7 +5,8 @@ is broken stays so until the method is over. Without it each action is a run of 
 all the same, the fault undone before the action returns, and no objective judged.
 
 A target is a rule: `{namespace, selector, pods}` picks pods, `{nodes, selector}` or `{nodes, hosting: namespace/label}`
-picks nodes; `at-once` says how many are broken together, `container` names the container where a pod has several.
+picks nodes; how many is a count, a share of those that match like `30%`, or `all`. `at-once` says how many are broken
+together, `container` names the container where a pod has several.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ def pod_evict(target: Target, deadline: str | None = None, configuration: Settin
 
 
 def container_kill(target: Target, signal: str | None = None, configuration: Settings = None) -> dict[str, Any]:
-    """Send a signal to the main process of one container of each pod; the kubelet restarts it."""
+    """Send a signal to the main process of one container of each pod, the default one; the kubelet restarts it."""
     return _perform("container_kill", configuration, target=target, signal=signal)
 
 
 def pod_freeze(target: Target, configuration: Settings = None) -> dict[str, Any]:
-    """Freeze every process of pods: connections stay open and nothing answers."""
+    """Freeze every process of pods, sidecars too: connections stay open and nothing answers."""
     return _perform("pod_freeze", configuration, target=target)
 
 

@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
-from harness.engine import activities, method, plan
+from harness.engine import activities, contexts, method, plan
 from harness.engine import run as engine
-from harness.engine.options import Options, Outcome
+from harness.engine.options import Options, Outcome, Stop
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, InjectionFailed, UndoFailed
 from harness.model.experiment import Activity, Experiment
@@ -44,9 +44,11 @@ class Live:
     """One run, driven from outside."""
 
     def __init__(self, experiment: Experiment, options: Options) -> None:
-        self.experiment, self.options = experiment, options
+        self._stop = options.stop or Stop()
+        self.experiment, self.options = experiment, replace(options, stop=self._stop)
         self.activity = ""
         self.outcome: Outcome | None = None
+        self.ended = False
         self._failure: BaseException | None = None
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,8 +66,8 @@ class Live:
         self._thread.start()
         try:
             began = self._ready.wait(self._patience())
-        except KeyboardInterrupt:
-            self._cut("interrupted")
+        except BaseException:  # Ctrl-C, or what a signal's handler threw into the wait
+            self.join() if self.ended else self._cut("interrupted")
             raise
         if not began:
             self._cut(f"it had not begun after {self._patience():g} s")
@@ -114,15 +116,27 @@ class Live:
                 with contextlib.suppress(AbortTriggered):  # then the run is on its way to a verdict by itself
                     self._call(self._end, failed)
             self._thread.join(self._undo_seconds() if abort else self._patience())
-        except KeyboardInterrupt:
+        except BaseException:
             self._pull("interrupted")
-            self._thread.join(self._undo_seconds())
+            self.join()
             raise
         if self._thread.is_alive():
             self._cut("it did not end")
         if self.outcome is None:
             raise self._why()
         return self.outcome
+
+    def end_now(self, reason: str) -> None:
+        """Cut the run short, from any thread; it undoes and judges, and whoever drives it is told at its next call."""
+        self.ended = True
+        # Before its method the run hears only this; a second word changes nothing.
+        self._stop.ask(reason)
+        if self._session:
+            self._pull(reason)
+
+    def join(self) -> None:
+        """Wait until a run that was cut short has come to its end."""
+        self._thread.join(self._undo_seconds())
 
     def _patience(self) -> float:
         phases, caps = self.experiment.phases, self.experiment.blast_radius
@@ -157,7 +171,8 @@ class Live:
         if self._failure:
             return self._failure
         if self._session and self._session.unclean:
-            return UndoFailed("something is still broken", why="; ".join(self._session.unclean), hint="harness undo")
+            undo = f"harness undo{contexts.named(self._session.kube)}"
+            return UndoFailed("something is still broken", why="; ".join(self._session.unclean), hint=undo)
         if self._cut_why:
             return AbortTriggered("the run was cut short", why=self._cut_why)
         reason = self.outcome.reason if self.outcome else "it ended by itself"
@@ -236,11 +251,13 @@ class Live:
         faults = (*before.faults, *added.faults)
         plan.require_caps(session.experiment, faults)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))
-        session.plan = replace(before, faults=faults, resolved=plan.resolved(faults))
+        shares = (*before.shares, *added.shares)
+        session.plan = replace(before, faults=faults, resolved=plan.resolved(faults), shares=shares)
         session.write(
             "plan",
             intent=before.intent,
             resolved=session.plan.resolved,
+            shares=list(added.shares),
             caps=dataclasses.asdict(session.experiment.blast_radius),
             faults=[plan.record(one) for one in added.faults],
             objectives=[

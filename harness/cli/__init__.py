@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -31,6 +32,9 @@ COMMANDS = {
     "crds": "Print the definitions of the harness's resources, for a cluster that is not the local one.",
     "explain": "Explain a fault, an objective, a row of a report, a verdict, an error or an exit code.",
 }
+
+# What a disk, a folder or a limit of the system refuses is no bug of ours.
+REFUSED = ("EACCES", "EDQUOT", "EISDIR", "EMFILE", "ENAMETOOLONG", "ENOSPC", "ENOTDIR", "EPERM", "EROFS")
 
 EXIT_CODES = """\b
 Exit codes:
@@ -99,17 +103,35 @@ class Patient(io.RawIOBase):
         return len(data)
 
 
+class Plain(io.TextIOWrapper):
+    """A text stream that shows its bytes to nobody: click would write UTF-8 to them where the terminal takes ASCII."""
+
+    buffer = None  # type: ignore[assignment]
+
+
 def _patient(name: str) -> Patient | None:
-    """Make one standard stream patient; None when it is no file, as in a test."""
+    """Make one standard stream patient; None when it is no file, as in a test.
+
+    What its encoding cannot hold is replaced: a pod's name in another script must not cost the verdict.
+    """
     # click would end the command with 1, which means DEVIATED.
     stream = getattr(sys, name)
     if not isinstance(stream, io.TextIOWrapper):
         return None
     raw = Patient(stream.fileno())
-    buffering = stream.line_buffering
-    patient = io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=buffering)
+    errors = "backslashreplace" if stream.errors == "backslashreplace" else "replace"
+    patient = Plain(io.BufferedWriter(raw), stream.encoding, errors, line_buffering=stream.line_buffering)
     setattr(sys, name, patient)
     return raw
+
+
+def _open_closed() -> None:
+    """Open what of the three standard streams is closed: else the next file that is opened becomes one of them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 @click.group(
@@ -122,6 +144,7 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one clear error and exit code 4, never in a traceback."""
+    _open_closed()
     out = _patient("stdout")
     _patient("stderr")
     code = _run()
@@ -147,7 +170,10 @@ def _run() -> int:
     except HarnessError as error:
         click.echo(f"error: {error}", err=True)
         return error.exit
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and errno.errorcode.get(error.errno or 0) in REFUSED:
+            click.echo(f"error: {error.filename or 'a file'}: {error.strerror}", err=True)
+            return Exit.USAGE
         import traceback
 
         traceback.print_exc()

@@ -51,6 +51,11 @@ ROWS = {
     "machine": "How much of the machine's CPU was idle, and what others took of it. Noted, no promise: but one about"
     " time that was broken while others had the machine is unknown.",
 }
+# What `target` says besides which.
+HOW_MANY = (
+    "{0}: 3, {0}: 30% of those that match (rounded down, never to none) or {0}: all; or mode: one, all, fixed,"
+    " fixed-percent or random-max-percent with value: 30, as Chaos Mesh writes it; at-once: 1 (default) up to all"
+)
 
 
 @click.command("explain")
@@ -127,6 +132,7 @@ def _fault(name: str) -> str:
 
     kind = FAULTS[name]
     rows = {"evidence": kind.evidence, "healed": kind.healed, "exercises": ", ".join(sorted(kind.exercises))}
+    rows |= {"target": HOW_MANY.format(f"{kind.target}s")}
     head = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
     policy = inspect.getdoc(type(REGISTRY[name])) or ""
     return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in policy.splitlines()[1:])])

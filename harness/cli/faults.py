@@ -38,6 +38,6 @@ def command(output: str, context: str | None, kubeconfig: Path | None) -> None:
     for item in items:
         fault = resource.planned(item)
         phase = item.get("status", {}).get("phase", "Pending")
-        click.echo(f"{fault.id:<28}  {fault.kind:<14}  {phase:<9}  {fault.victim}")
+        click.echo(f"{fault.id:<28}  {fault.kind:<14}  {phase:<9}  {fault.victim.shown}")
     if not items:
         click.echo("nothing is broken on purpose")

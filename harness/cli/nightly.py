@@ -126,9 +126,11 @@ def _part(experiments: list[Experiment], shard: tuple[int, int] | None, records:
 
 def _run(experiments: Sequence[Experiment], options: Options, history: Path, night: str, seed: int) -> None:
     from harness.nightly import code, conduct, sets
+    from harness.nightly import history as kept
     from harness.nightly.record import Setting
 
     judged, context = code.of(experiments[0].path, options)
+    kept.prepare(history)
     for line in sets.foreword(len(experiments)):
         click.echo(line)
     click.echo(f"night {night}  {len(experiments)} experiments  seed {seed}  {context}  {judged}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -22,10 +23,20 @@ def command(
     from harness.engine import run
     from harness.engine.options import Options
     from harness.engine.plan import rules_for
+    from harness.errors import Exit, HarnessError
+    from harness.model.verdict import worst
 
+    codes: list[int] = []
     for experiment in documents.load(files):
-        click.echo(run.dry_run(experiment, Options(kubeconfig=kubeconfig, context=context, seed=seed)))
+        # What one of them may not touch keeps nobody from the plans of the others.
+        try:
+            click.echo(run.dry_run(experiment, Options(kubeconfig=kubeconfig, context=context, seed=seed)))
+        except HarnessError as error:
+            click.echo(f"error: {error}", err=True)
+            codes.append(int(error.exit))
+            continue
         if role:
             import yaml
 
             click.echo(yaml.safe_dump({"rules": [dict(rule) for rule in rules_for(experiment)]}, sort_keys=False))
+    sys.exit(worst([*codes, int(Exit.PASS)]))

@@ -9,15 +9,26 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.errors import PreconditionFailed
+
 Progress = Callable[[str], None]
+NAME_ANOTHER = "HARNESS_CACHE=DIR names a folder that can be written; every later command needs it, too"
 _held: list[int] = []
 
 
 def cache_dir() -> Path:
-    """Return the folder that holds everything the harness builds, starts or remembers."""
+    """Return the folder that holds everything the harness builds, starts or remembers.
+
+    Raises PreconditionFailed where the user has no home and none is named.
+    """
     # Always a folder of its own: `harness clean` deletes it, and HARNESS_CACHE may name a whole disk.
     named = os.environ.get("HARNESS_CACHE")
-    parent = Path(named).absolute() if named else Path.home() / ".cache"
+    try:
+        parent = Path(named).absolute() if named else Path.home() / ".cache"
+    except RuntimeError as error:  # no HOME, and a user that the system does not know: a container's, as a rule
+        raise PreconditionFailed(
+            "there is no folder to keep anything in", why="this user has no home", hint=NAME_ANOTHER
+        ) from error
     return parent / "kube-chaos-harness"
 
 
@@ -59,10 +70,19 @@ def _is_source(file: Path) -> bool:
 
 @contextmanager
 def locked(name: str, progress: Progress) -> Iterator[None]:
-    """Hold a lock that other processes with the same cache respect; it goes with the process and its commands."""
+    """Hold a lock that other processes with the same cache respect; it goes with the process and its commands.
+
+    Raises PreconditionFailed where the cache cannot be written.
+    """
     path = cache_dir() / "locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        raise PreconditionFailed(
+            "nothing can be kept here", where=str(cache_dir()), why=error.strerror or str(error), hint=NAME_ANOTHER
+        ) from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,16 @@ from harness.errors import PreconditionFailed
 DEADLINE_SECONDS = 900.0
 HEARTBEAT_SECONDS = 20.0
 TAIL_LINES = 8
+# The working directory is whose it is: a `json.py` in it must not become ours. What it alone has is found all the same.
+_LAST = (
+    "import sys; '' in sys.path and (sys.path.remove(''), sys.path.append('')); "
+    "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+
+
+def module(name: str) -> list[str]:
+    """Give the command that runs a module of ours in a process of its own, wherever that is started."""
+    return [sys.executable, "-c", _LAST, name]
 
 
 def run(

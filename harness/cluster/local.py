@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cluster.cache import cache_dir
+from harness.errors import PreconditionFailed
 
 NAME = "chaos-local"
 
@@ -50,7 +51,7 @@ def current() -> LocalCluster | None:
             keeper_socket=Path(values["keeper_socket"]),
             key=values.get("key", ""),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, PreconditionFailed):
         return None
 
 

@@ -13,6 +13,7 @@ import anyio
 from harness.cluster.kube import Kube
 from harness.engine import lever
 from harness.engine.lease import RENEW_EVERY, Lease
+from harness.engine.options import Stop
 from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, Exit, HarnessError
 from harness.keeper.client import Keeper
 from harness.model.history import Operation
@@ -50,6 +51,11 @@ class Abort:
         if not self.trigger and (not self.over or trigger.startswith("SIG")):
             self.trigger, self.reason, self.at = trigger, reason, time.monotonic()
             self.scope.cancel()
+
+
+async def on_stop(abort: Abort, stop: Stop) -> None:
+    """Abort when another thread asks for it, or has asked before there was anything to abort."""
+    abort.pull("stop", await stop.asked())
 
 
 async def on_signal(abort: Abort, keeper: Callable[[], Keeper | None], say: Callable[[str], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from harness.cluster import local
@@ -11,6 +12,8 @@ from harness.cluster.local import LocalCluster
 from harness.errors import PreconditionFailed, UsageError
 
 OPT_IN_LABEL = "chaos-harness/allowed"
+# Where another cluster's traffic and metrics are.
+TRAFFIC = ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS")
 
 
 def allowed() -> set[str]:
@@ -53,7 +56,22 @@ def _is(kube: Kube, cluster: LocalCluster) -> bool:
 def named(kube: Kube) -> str:
     """Give the option, after a blank, with which another command means this cluster; the local one needs none."""
     cluster = local.current()
-    return "" if cluster and _is(kube, cluster) else f" --context {kube.context}"
+    return "" if cluster and _is(kube, cluster) else f" --context {shlex.quote(kube.context)}"
+
+
+def again(kube: Kube, kubeconfig: Path | None) -> dict[str, list[str]]:
+    """Give what a command of another shell needs to mean this cluster: variables to set before it, options behind it.
+
+    An option of ours counts for its own command only, and what was exported here need not be elsewhere.
+    """
+    cluster = local.current()
+    ours = cluster is not None and _is(kube, cluster)
+    elsewhere = ["HARNESS_CONTEXTS", *([] if kubeconfig else ["KUBECONFIG"]), *TRAFFIC]
+    names = ["HARNESS_CACHE"] if ours else elsewhere
+    options = [] if ours else ["--context", kube.context]
+    if kubeconfig and not ours:
+        options += ["--kubeconfig", str(kubeconfig)]
+    return {"env": [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)], "options": options}
 
 
 async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:

@@ -85,6 +85,12 @@ def draw(session: Session, verdict: Verdict, reason: str, began: float) -> Outco
         text = report.write(session.directory)
     except OSError as error:
         text = f"VERDICT  {verdict}  {reason}\nthe report could not be written: {error.strerror or error}"
+    if session.unwritten:
+        # What is drawn from a journal without an end says neither how the run ended nor that it was undone.
+        text = (
+            f"VERDICT  {verdict}  {reason}\nundo   {'; '.join(session.unclean) or 'nothing is left broken'}\n"
+            f"error  the journal in {session.directory} lacks something, and so does what is drawn from it"
+        )
     seconds = time.monotonic() - began
     right = verdict is session.experiment.expect.verdict
     return Outcome(

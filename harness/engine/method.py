@@ -123,8 +123,11 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
         ) from error
     session.unanswered.discard(fault.id)
     session.injected.add(fault.id)
-    session.write("fault.injected", id=fault.id, kind=fault.kind, victim=str(fault.victim), facts=facts)
-    session.say(f"INJECT     {fault.kind} on {fault.victim}")
+    victim = fault.victim
+    session.write(
+        "fault.injected", id=fault.id, kind=fault.kind, victim=str(victim), container=victim.container, facts=facts
+    )
+    session.say(f"INJECT     {fault.kind} on {victim.shown}")
     await _status(session, fault, Phase.INJECTED, injected_at=began, applied_at=datetime.now(UTC))
     await notice.post(session.kube, fault, session.plan.run, "ChaosInjected")
 
@@ -158,7 +161,7 @@ async def _feel(session: Session, fault: PlannedFault) -> None:
     session.looked_for.add(fault.id)
     if evidence is None:
         session.write("fault.not_felt", id=fault.id, why=why)
-        session.say(f"not felt   {fault.kind} on {fault.victim}: {why}")
+        session.say(f"not felt   {fault.kind} on {fault.victim.shown}: {why}")
         return
     session.felt.add(fault.id)
     session.write("fault.felt", id=fault.id, evidence=evidence, after=time.monotonic() - began)

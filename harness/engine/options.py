@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
+
 from harness.model.verdict import Verdict
+
+
+class Stop:
+    """End a run from another thread, also one that has not begun yet; once asked for, it stays so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason = ""
+        self._wake: Callable[[], object] | None = None
+
+    def ask(self, reason: str) -> None:
+        """Have the run end now, with its undo and a verdict; the first reason counts."""
+        with self._lock:
+            self._reason = self._reason or reason
+            wake = self._wake
+        if wake:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
+                wake()
+
+    async def asked(self) -> str:
+        """Wait until the end was asked for, and say why."""
+        event, loop = anyio.Event(), asyncio.get_running_loop()
+        with self._lock:
+            self._wake = lambda: loop.call_soon_threadsafe(event.set)
+            reason = self._reason
+        if not reason:
+            await event.wait()
+        return self._reason
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where a run goes and how it is seeded; `say` receives one plain line per event."""
+    """Where a run goes and how it is seeded; `say` receives one plain line per event, `stop` ends it from outside."""
 
     kubeconfig: Path | None = None
     context: str | None = None
@@ -19,6 +52,7 @@ class Options:
     runs: Path = field(default_factory=lambda: Path("runs"))
     dry_run: bool = False
     say: Callable[[str], None] | None = None
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,9 +72,12 @@ async def resolve(
     await _require_namespaces(kube, experiment)
     chance = random.Random(seed)
     faults: list[PlannedFault] = []
+    shares: list[str] = []
     for spec in experiment.faults:
         patience = _patience(experiment) if spec.kind == RESTARTED else None
-        victims = await select.resolve(kube, spec.target, chance, taken=taken, patience=patience)
+        victims = await select.resolve(
+            kube, spec.target, chance, taken=taken, kind=spec.kind, patience=patience, tell=shares.append
+        )
         taken |= {victim.uid for victim in victims}
         for victim in victims:
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await takes(kube, spec.kind, victim)))
@@ -98,6 +101,7 @@ async def resolve(
         rules_for(experiment),
         # A call passes through more of the stack than a fault may touch.
         around=around(remembered, experiment),
+        shares=tuple(shares),
     )
 
 
@@ -192,10 +196,11 @@ def text(experiment: Experiment, plan: Plan) -> str:
     ]
     for fault in plan.faults:
         place = f"on {fault.victim.node} ({fault.victim.zone})" if fault.victim.namespace else f"({fault.victim.zone})"
-        lines.append(f"    {fault.kind:<14} {fault.victim}  {fault.victim.uid}  {place}")
+        lines.append(f"    {fault.kind:<14} {fault.victim.shown}  {fault.victim.uid}  {place}")
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:
         lines.append("    nothing")
+    lines += [f"  share    {share}" for share in plan.shares]
     if plan.around:
         lines.append(f"  needs    every workload complete in {', '.join(plan.around)}, too")
     if experiment.load:

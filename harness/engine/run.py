@@ -34,7 +34,7 @@ from harness.engine import (
     traffic,
 )
 from harness.engine.lease import SECONDS as LEASE_SECONDS
-from harness.engine.options import Options, Outcome
+from harness.engine.options import Options, Outcome, Stop
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed
@@ -98,9 +98,9 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 directory=directory,
                 say=_plain(options.say, journal),
             )
-            _announce(session)
+            _announce(session, options)
             try:
-                failure = await _live(session, walk)
+                failure = await _live(session, walk, options.stop)
                 session.enter("judge")
                 verdict, reason = await ending.judged(session, failure)
             except Exception as bug:
@@ -113,7 +113,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
     return ending.draw(session, verdict, reason, began)
 
 
-async def _live(session: Session, walk: Walk) -> HarnessError | None:
+async def _live(session: Session, walk: Walk, stop: Stop | None) -> HarnessError | None:
     """Walk the phases under observation, then undo what is owed; return the error that cut the walk short."""
     failure: HarnessError | None = None
     bugs: list[Exception] = []
@@ -130,6 +130,8 @@ async def _live(session: Session, walk: Walk) -> HarnessError | None:
 
     async with anyio.create_task_group() as watchers:
         _watch(session, lambda *words: watchers.start_soon(watcher, *words))
+        if stop:
+            watchers.start_soon(watcher, abort.on_stop, session.abort, stop)
         try:
             with session.abort.scope:
                 await _phases(session, walk)
@@ -290,7 +292,7 @@ def _seed(options: Options) -> int:
     return options.seed if options.seed is not None else secrets.randbelow(1_000_000)
 
 
-def _announce(session: Session) -> None:
+def _announce(session: Session, options: Options) -> None:
     experiment, planned = session.experiment, session.plan
     session.write(
         "run.start",
@@ -304,8 +306,15 @@ def _announce(session: Session) -> None:
         version=__version__,
         expect=experiment.expect.verdict,
         argv=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        again=contexts.again(session.kube, options.kubeconfig) | {"runs": _runs(options)},
     )
     session.say(f"{experiment.name}  run {planned.run}  seed {planned.seed}  {planned.context}")
+
+
+def _runs(options: Options) -> str:
+    """Name the folder of runs as another command must be told of it; the usual one need not be named."""
+    usual = Options().runs.absolute()
+    return "" if options.runs.absolute() == usual else str(options.runs)
 
 
 def _announce_plan(session: Session) -> None:
@@ -315,6 +324,7 @@ def _announce_plan(session: Session) -> None:
         intent=planned.intent,
         resolved=planned.resolved,
         around=list(planned.around),
+        shares=list(planned.shares),
         caps={
             "namespaces": list(experiment.blast_radius.namespaces),
             "pods": experiment.blast_radius.pods,
@@ -326,8 +336,10 @@ def _announce_plan(session: Session) -> None:
             for objective in experiment.objectives
         ],
     )
-    touched = ", ".join(str(fault.victim) for fault in planned.faults) or "nothing"
+    touched = ", ".join(fault.victim.shown for fault in planned.faults) or "nothing"
     session.say(f"PLAN       touches {touched}")
+    for share in planned.shares:
+        session.say(f"           {share}")
 
 
 def _plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:

@@ -7,7 +7,8 @@ shuffled by the seed, and taken zone by zone in turn.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ from harness.cluster import backoff
 from harness.cluster import kube as paths
 from harness.cluster.kube import Kube
 from harness.errors import InjectionFailed, UsageError
+from harness.faults import containers
+from harness.model import share
 from harness.model.fault import Target
 from harness.model.plan import Victim
 from harness.workloads import Owners
@@ -26,22 +29,32 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
 async def resolve(
-    kube: Kube, target: Target, chance: random.Random, *, taken: frozenset[str], patience: float | None = None
+    kube: Kube,
+    target: Target,
+    chance: random.Random,
+    *,
+    taken: frozenset[str],
+    kind: str = "",
+    patience: float | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Victim, ...]:
     """Return the named targets of one rule; raises UsageError when there are too few.
 
-    `taken` holds the UIDs that an earlier fault of the same plan has already. With `patience`, in seconds, pods whose
-    container the kubelet would start again late are passed over for others: what they would show is its back-off.
-    Raises InjectionFailed when too few would be back in time.
+    `taken` holds the UIDs that an earlier fault of the same plan has already, `kind` is the fault. With `patience`, in
+    seconds, pods whose container the kubelet would start again late are passed over for others: what they would show
+    is its back-off. `tell` is given how a share became a count. Raises InjectionFailed when too few would be back in
+    time.
     """
     nodes = await kube.list(paths.nodes())
     zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
+    pods: Sequence[Mapping[str, Any]] = ()
     if target.kind == "node":
         found = await _nodes(kube, target, nodes, zones)
-        wanted, rule = target.nodes, f"hosting {target.hosting}" if target.hosting else target.selector
+        rule = f"hosting {target.hosting}" if target.hosting else target.selector
     else:
-        found = await _pods(kube, target, zones, taken=taken, patience=patience)
-        wanted, rule = target.pods, f"{target.namespace}/{target.selector}"
+        pods = await _pods(kube, target)
+        found = await _victims(Owners(kube), pods, target, zones, kind)
+        rule = f"{target.namespace}/{target.selector}"
     free = [victim for victim in found if victim.uid not in taken]
     if not free:
         raise UsageError(
@@ -50,13 +63,41 @@ async def resolve(
             why="a fault without a target would prove nothing",
             hint="check the selector with `kubectl get pods -A -l ...`" if target.kind == "pod" else "",
         )
+    # A share is one of all that match, also of those that another fault has: half and half are two equal parts.
+    wanted = _count(target, len(found), rule, chance, tell)
     if len(free) < wanted:
         raise UsageError(
             f"{wanted} {target.kind}s wanted, {len(free)} exist",
             where=rule or "all workers",
             why="a count above what exists cannot be injected",
         )
+    if patience is not None and pods:
+        quick = soonest(
+            [pod for pod in pods if pod["metadata"]["uid"] not in taken],
+            replace(target, pods=wanted),
+            patience,
+            datetime.now(UTC),
+        )
+        kept = {pod["metadata"]["uid"] for pod in quick}
+        free = [victim for victim in free if victim.uid in kept]
     return tuple(pick(free, wanted, chance))
+
+
+def _count(target: Target, matching: int, rule: str, chance: random.Random, tell: Callable[[str], None]) -> int:
+    """Say how many a rule takes of those that match; raises UsageError for a share that rounds down to none."""
+    if target.share is None:
+        return target.least
+    try:
+        wanted, how = target.share.count(matching, chance.randint)
+    except ValueError as error:
+        raise UsageError(
+            str(error),
+            where=rule or "all workers",
+            why="a share is rounded down, and a fault without a target would prove nothing",
+            hint=f"{target.kind}s: {share.least(matching)} or more, or {target.kind}s: 1",
+        ) from None
+    tell(f"{rule or 'all workers'}: {how}")
+    return wanted
 
 
 def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Sequence[Victim]:
@@ -74,19 +115,24 @@ def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Seq
     return taken
 
 
-async def _pods(
-    kube: Kube, target: Target, zones: Mapping[str, str], *, taken: frozenset[str], patience: float | None
-) -> list[Victim]:
+async def _pods(kube: Kube, target: Target) -> Sequence[Mapping[str, Any]]:
+    """List the ready pods that match and, where a container is named, have it; raises UsageError when none has."""
     pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
-    running: Sequence[Mapping[str, Any]] = [
-        pod
-        for pod in pods
-        if _ready(pod) and not pod["metadata"].get("deletionTimestamp") and pod["metadata"]["uid"] not in taken
-    ]
-    if patience is not None:
-        running = soonest(running, target, patience, datetime.now(UTC))
-    owners = Owners(kube)
-    running = sorted(running, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
+    ready = [pod for pod in pods if _ready(pod) and not pod["metadata"].get("deletionTimestamp")]
+    having = [pod for pod in ready if not target.container or target.container in containers.lasting(pod)]
+    if ready and not having:
+        known = sorted({name for pod in ready for name in containers.lasting(pod)})
+        raise UsageError(
+            f"no pod has a container {target.container!r} that would be started again",
+            where=f"{target.namespace}/{target.selector}",
+            why=f"the kubelet starts these again: {', '.join(known)}",
+        )
+    return sorted(having, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
+
+
+async def _victims(
+    owners: Owners, pods: Sequence[Mapping[str, Any]], target: Target, zones: Mapping[str, str], kind: str
+) -> list[Victim]:
     return [
         Victim(
             kind="pod",
@@ -96,9 +142,9 @@ async def _pods(
             node=pod["spec"]["nodeName"],
             zone=zones.get(pod["spec"]["nodeName"], ""),
             owner=str(await owners.of(pod) or f"Pod/{pod['metadata']['name']}"),
-            container=target.container or pod["spec"]["containers"][0]["name"],
+            container=containers.aimed_at(kind, pod, target.container),
         )
-        for pod in running
+        for pod in pods
     ]
 
 
@@ -159,5 +205,5 @@ def soonest(
 
 
 def _wait(pod: Mapping[str, Any], container: str, now: datetime) -> float:
-    name = container or pod["spec"]["containers"][0]["name"]
+    name = container or containers.default(pod)
     return max((backoff.expected(one, now) for one in backoff.statuses(pod) if one["name"] == name), default=0.0)

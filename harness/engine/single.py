@@ -17,6 +17,7 @@ from harness.errors import InjectionFailed
 from harness.model import document
 from harness.model.catalogue import ACTIONS
 from harness.model.experiment import Experiment
+from harness.model.share import EVERYBODY
 from harness.model.verdict import Verdict
 
 
@@ -36,8 +37,8 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
     namespace = target.get("namespace") or str(target.get("hosting", "")).partition("/")[0]
     radius = {
         "namespaces": [namespace or "default"],
-        "pods": target.get("pods", 0),
-        "nodes": target.get("nodes", 0),
+        "pods": _cap(target, "pods"),
+        "nodes": _cap(target, "nodes"),
     }
     provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": dict(arguments)}
     text = yaml.safe_dump(
@@ -55,3 +56,9 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
         }
     )
     return document.loads(text, Path(f"{kind}.yaml"))
+
+
+def _cap(target: Mapping[str, Any], counted: str) -> Any:
+    """Give the cap that an action's own target amounts to; one that takes a share has said that it may be anybody."""
+    given = target.get(counted, 0)
+    return EVERYBODY if isinstance(given, str) or "mode" in target else given

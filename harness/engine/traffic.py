@@ -85,7 +85,11 @@ async def start(session: Session) -> None:
         "seconds": phases.settle + phases.baseline + phases.hold + phases.recovery + SPARE_SECONDS,
         "seed": session.plan.seed,
     }
-    session.load = await process.start(spec, session.directory)
+    try:
+        session.load = await process.start(spec, session.directory)
+    except OSError as error:  # a disk that is full
+        why = error.strerror or str(error)
+        raise ObservationFailed("the load did not start", where=str(session.directory), why=why) from error
     session.write(
         "load.started",
         url=url,

@@ -10,7 +10,7 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import lease
+from harness.engine import contexts, lease
 from harness.errors import HarnessError, UndoFailed
 from harness.faults import REGISTRY, resource
 from harness.faults.reach import Reach
@@ -44,7 +44,9 @@ async def undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], No
             await keeper.end()
     if failed:
         raise UndoFailed(
-            "something is still broken", why="; ".join(failed), hint="mend what is named, then `harness undo`"
+            "something is still broken",
+            why="; ".join(failed),
+            hint=f"mend what is named, then `harness undo{contexts.named(kube)}`",
         )
     return len(found)
 

@@ -8,7 +8,7 @@ from typing import Any
 from harness.cluster import backoff
 from harness.cluster import kube as api
 from harness.errors import InjectionFailed, ObservationFailed
-from harness.faults import inside, observe, pods
+from harness.faults import containers, inside, observe, pods
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
@@ -25,13 +25,13 @@ def container_id(status: Mapping[str, Any]) -> str:
 
 
 def choose(pod: Pod, name: str) -> Mapping[str, Any]:
-    """Return the status of the named container, of the first one when none is named."""
-    first = name or pod["spec"]["containers"][0]["name"]
-    status = next((item for item in backoff.statuses(pod) if item["name"] == first), None)
+    """Return the status of the named container, of the pod's default one when none is named."""
+    wanted = name or containers.default(pod)
+    status = next((item for item in backoff.statuses(pod) if item["name"] == wanted), None)
     if status is None or "running" not in status.get("state", {}):
         known = ", ".join(item["name"] for item in backoff.statuses(pod))
         raise InjectionFailed(
-            f"container {first} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
+            f"container {wanted} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
         )
     found: Mapping[str, Any] = status
     return found
@@ -39,6 +39,11 @@ def choose(pod: Pod, name: str) -> Mapping[str, Any]:
 
 class ContainerKill:
     """Send a signal (KILL by default) to the container's main process, from the node.
+
+    Without `container` that is the one that the pod's annotation `kubectl.kubernetes.io/default-container` names, else
+    the first ordinary one: a sidecar is hit only when it is named. Only the main process gets the signal; what a person
+    has open with `kubectl exec` ends with the container, if it ends. Init and ephemeral containers are refused: the
+    kubelet does not start them again.
 
     Felt when the kubelet reports this container's end or another one in its place (one to two seconds). Healed when the
     container runs anew and the pod is Ready; after several kills the kubelet's back-off adds 10 s, 20 s and so on, so

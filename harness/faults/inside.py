@@ -34,18 +34,24 @@ done
 exit 0
 """
 
-# $1 container id, $2 signal. The main process is the one whose parent is outside the container's cgroup.
+# $1 container id, $2 signal. The main process is the oldest of the container's processes whose parent is outside of it.
+# So is the parent of what `kubectl exec` and a probe start, but nothing can be started in a container before its main
+# process. Asking for pid 1 instead would miss it where the pod's containers or the node share their process ids.
 _KILL = r"""
-id=$1 signal=$2 pids=
+id=$1 signal=$2 pids= main= first=
 for dir in /proc/[0-9]*; do
   grep -qs "$id" $dir/cgroup && pids="$pids ${dir#/proc/}"
 done
-[ -n "$pids" ] || { echo "no process of container $id"; exit 3; }
 for pid in $pids; do
-  parent=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$pid/status 2>/dev/null)
-  case " $pids " in *" $parent "*) ;; *) kill -s $signal $pid && echo "$pid" || exit 4 ;; esac
+  stat=$(cat /proc/$pid/stat 2>/dev/null) || continue
+  # What stands before the last bracket is the program's name, and may hold anything.
+  set -- ${stat##*) }
+  parent=$2 born=${20}
+  case " $pids " in *" $parent "*) continue ;; esac
+  [ -n "$main" ] && [ "$born" -ge "$first" ] || main=$pid first=$born
 done
-exit 0
+[ -n "$main" ] || { echo "no process of container $id"; exit 3; }
+kill -s $signal $main && echo "$main" || exit 4
 """
 
 # $1 URL. Prints `silent` when nothing at all came back within a second, `answers` otherwise.

@@ -8,7 +8,7 @@ import anyio
 
 from harness.cluster import kube as api
 from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
-from harness.faults import inside, observe, pods
+from harness.faults import containers, inside, observe, pods
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
@@ -31,6 +31,7 @@ def address(pod: Pod) -> str:
 class PodFreeze:
     """Write the pod's freezer cgroup on its node.
 
+    Frozen is the whole pod: every container, sidecars and ephemeral ones too, and whatever runs in them.
     Felt when a request from the pod's node gets no byte back for a second (about 1 s), or the pod is not Ready any
     more (its readiness probe's period times its threshold). Healed when the pod is Ready and answers, or its workload
     has replaced it; a liveness probe may restart it meanwhile, and the restart completes after the thaw.
@@ -58,7 +59,8 @@ class PodFreeze:
         note["ready"] = is_ready(pod)
         await reach.guard()
         await keeper.apply(fault.id, [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "freeze")])
-        return {"uid": fault.victim.uid, "node": fault.victim.node, "url": note.get("url", "")}
+        frozen = list(containers.every(pod))
+        return {"uid": fault.victim.uid, "node": fault.victim.node, "url": note.get("url", ""), "containers": frozen}
 
     async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
         """Wait until the pod leaves a request without an answer, or is not Ready any more."""

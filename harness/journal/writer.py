@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness.errors import PreconditionFailed
 from harness.journal import reader
 from harness.journal.event import FILE, SCHEMA, Event
 from harness.journal.redact import clean
@@ -18,19 +19,29 @@ from harness.journal.redact import clean
 class Journal:
     """The journal of one run, in the run's own folder; each event is in the kernel's hands before `write` returns.
 
-    Opening a journal that exists goes on where it ended: the same count, the same time axis.
+    Opening a journal that exists goes on where it ended: the same count, the same time axis. Raises PreconditionFailed
+    where nothing can be written.
     """
 
     def __init__(self, dir: Path, run: str) -> None:
-        dir.mkdir(parents=True, exist_ok=True)
         self.dir, self.run = dir, run
         self._path = dir / FILE
         self._lock = threading.Lock()
-        before = reader.read(dir) if self._path.exists() else []
+        self._torn = False
+        try:
+            dir.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise PreconditionFailed(
+                "the run cannot be written down",
+                where=str(dir),
+                why=error.strerror or str(error),
+                hint="name a folder that can be written: --runs DIR, with pytest --chaos-runs DIR",
+            ) from error
+        before = reader.read(dir)
         self._seq = before[-1].seq if before else 0
         elapsed = max(time.time() - before[0].wall, before[-1].t) if before else 0.0
         self.origin_ns = time.monotonic_ns() - int(elapsed * 1e9)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if not _ends_whole(self._path):
             os.write(self._file, b"\n")
 
@@ -47,7 +58,13 @@ class Journal:
             if event.seq == 1:
                 record |= {"schema": SCHEMA, "run": self.run}
             record["data"] = plain
-            _write_all(self._file, (json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n").encode())
+            text = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
+            # Half a character, as of a path that is no UTF-8, is written as JSON escapes it.
+            line = text.encode(errors="backslashreplace")
+            # What a full disk cut off must not take the next record with it.
+            before, self._torn = b"\n" * self._torn, True
+            _write_all(self._file, before + line)
+            self._torn = False
             self._seq = event.seq
         return event
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from subprocess import PIPE
@@ -14,6 +13,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from harness.cluster import command
 from harness.errors import UsageError
 from harness.journal import operations
 from harness.load import spec as specs
@@ -99,7 +99,7 @@ async def start(spec: Mapping[str, Any], directory: Path) -> LoadProcess:
     # In a session of its own, a Ctrl-C at the terminal reaches the engine only, which still needs the load.
     with (directory / LOG).open("wb") as log:
         process = await anyio.open_process(
-            [sys.executable, "-m", "harness.load"],
+            command.module("harness.load"),
             stdin=PIPE,
             stdout=PIPE,
             stderr=log,

@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.model import share as shares
 from harness.model import units
 from harness.model.catalogue import ACTIONS, FAULTS, FaultKind
 from harness.model.closed import Problems, Section, nearest
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target
+from harness.model.share import Share
 from harness.model.source import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background")
@@ -38,7 +40,7 @@ TOLERANCES: Mapping[str, tuple[str, ...]] = {
 }
 # Of each kind of tolerance, what it compares with.
 COMPARED = {"range": "range", "regex": "pattern", "jsonpath": "path", "probe": "provider"}
-TARGET_KEYS = ("namespace", "selector", "pods", "nodes", "at-once", "container", "hosting")
+TARGET_KEYS = ("namespace", "selector", "pods", "nodes", "mode", "value", "at-once", "container", "hosting")
 REQUIREMENT = re.compile(
     r"!?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s+(in|notin)\s+\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)"
 )
@@ -178,21 +180,23 @@ def _target(problems: Problems, section: Section, kind: FaultKind) -> Target:
     other = "pods" if counted == "nodes" else "nodes"
     if other in section:
         problems.add(section.at(other), f"{kind.name} is aimed at {counted}, not {other}")
+    taken = _amount(problems, section, kind.target)
+    count, share = (0, taken) if isinstance(taken, Share) else (taken, None)
     target = Target(
         namespace=section.get("namespace", namespace, "", required="" if kind.target == "node" else "never ambient"),
         selector=section.get(
             "selector", selector, "", required="" if kind.target == "node" else "pods are picked by label"
         ),
-        pods=section.get("pods", _count, 0, required="say how many pods" if counted == "pods" else ""),
-        nodes=section.get("nodes", _count, 0, required="say how many nodes" if counted == "nodes" else ""),
-        at_once=section.get("at-once", _count, 1),
+        pods=count if counted == "pods" else 0,
+        nodes=count if counted == "nodes" else 0,
+        at_once=section.get("at-once", shares.at_once, 1),
         container=section.get("container", units.text, ""),
         hosting=section.get("hosting", _hosting, ""),
+        share=share,
     )
-    total = target.nodes if counted == "nodes" else target.pods
-    if 0 < total < target.at_once:
+    if 0 < count < target.at_once < shares.EVERYBODY:
         problems.add(
-            section.at("at-once"), f"at-once {target.at_once} is more than the {total} {counted} of the target"
+            section.at("at-once"), f"at-once {target.at_once} is more than the {count} {counted} of the target"
         )
     if kind.target == "node":
         if "namespace" in section:
@@ -206,6 +210,30 @@ def _target(problems: Problems, section: Section, kind: FaultKind) -> Target:
     if "container" in section and not kind.container:
         problems.add(section.at("container"), f"{kind.name} acts on whole {counted}", hint="container_kill takes one")
     return target
+
+
+def _amount(problems: Problems, section: Section, of: str) -> int | Share:
+    """Read how many a target takes, by count or share, or by mode and value; 0 where that could not be read."""
+    counted = f"{of}s"
+    if "mode" not in section:
+        if "value" in section:
+            problems.add(section.at("value"), "'value' belongs to 'mode'", hint=f"{counted}: 3, or mode: fixed")
+        nothing: int | Share = 0
+        return section.get(counted, shares.amount(of), nothing, required=f"say how many {counted}")
+    if counted in section:
+        problems.add(
+            section.at("mode"), f"'mode' and '{counted}' say the same twice", hint=f"leave one out: {counted}: 30%"
+        )
+        return 0
+    mode = section.data["mode"]
+    if mode not in shares.MODES:
+        problems.add(section.at("mode"), f"there is no mode {units.shown(mode)}", hint=nearest(str(mode), shares.MODES))
+        return 0
+    try:
+        return shares.by_mode(of, mode, section.data.get("value"))
+    except ValueError as error:
+        problems.add(section.at("value" if "value" in section else "mode"), str(error))
+        return 0
 
 
 def namespace(value: Any) -> str:
@@ -232,10 +260,3 @@ def _hosting(value: Any) -> str:
     namespace(match[1])
     selector(match[2])
     return f"{match[1]}/{match[2]}"
-
-
-def _count(value: Any) -> int:
-    found = units.integer(value)
-    if found < 1:
-        raise ValueError(f"{found} is not a count of at least 1")
-    return found

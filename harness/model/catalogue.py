@@ -14,6 +14,8 @@ from harness.model.parameter import Parameter, Type
 ACTIONS = "harness.chaostoolkit.actions"
 CONTROLS = "harness.chaostoolkit.controls"
 SETS = ("local", "nightly", "gameday")
+# What acts on the containers inside a pod, one or all of them; plan and report name these.
+INSIDE = frozenset({"container_kill", "pod_freeze"})
 
 # What any interruption of a serving pod can break.
 SERVING = frozenset({"availability", "latency", "recovery", "retries", "burn-rate"})
@@ -88,7 +90,8 @@ FAULTS: Mapping[str, FaultKind] = _faults(
         instant=True,
         hand=Hand.HOST,
         target="pod",
-        summary="Send a signal to the main process of one container; the kubelet restarts it in the same pod.",
+        summary="Send a signal to the main process of one container, the pod's default one when none is named; the"
+        " kubelet restarts it in the same pod.",
         evidence="the kubelet reports the end of this very container, or another one in its place",
         healed="the pod is ready again",
         exercises=ABRUPT,
@@ -99,7 +102,8 @@ FAULTS: Mapping[str, FaultKind] = _faults(
         name="pod_freeze",
         hand=Hand.HOST,
         target="pod",
-        summary="Freeze every process of pods; connections stay open and nothing answers, which tests deadlines.",
+        summary="Freeze pods, every process of every container, sidecars too; connections stay open and nothing"
+        " answers, which tests deadlines.",
         evidence="the pod stops being ready, or stops answering",
         healed="the pod's processes run and it is ready again",
         exercises=ABRUPT,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.model.share import Share
+
 
 class Hand(enum.StrEnum):
     """Who does a fault and undoes it (design: one fault, one hand)."""
@@ -25,7 +27,10 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A rule that picks pods or nodes; names are resolved by the plan, never here."""
+    """A rule that picks pods or nodes; names are resolved by the plan, never here.
+
+    It says how many by `pods`, by `nodes`, or by a `share` of those that match.
+    """
 
     namespace: str = ""
     selector: str = ""
@@ -34,11 +39,19 @@ class Target:
     at_once: int = 1
     container: str = ""
     hosting: str = ""
+    share: Share | None = None
 
     @property
     def kind(self) -> str:
         """Say whether this rule picks `pod`s or `node`s."""
+        if self.share:
+            return self.share.of
         return "node" if self.nodes else "pod"
+
+    @property
+    def least(self) -> int:
+        """Give how many this rule takes at the least: a share takes one or more."""
+        return self.pods or self.nodes or int(self.share is not None)
 
 
 @dataclass(frozen=True, slots=True)

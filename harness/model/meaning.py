@@ -60,9 +60,11 @@ def _blast_radius(extension: Extension, faults: list[Named]) -> None:
                     (*place, key), f"namespace '{name}' is outside the blast radius", hint=_list(caps.namespaces)
                 )
     for what, cap in (("pods", caps.pods), ("nodes", caps.nodes)):
-        asked = sum(getattr(fault.target, what) for fault, _ in faults)
+        # What a share comes to is known only when it is planned; then the cap is looked at again.
+        aimed = [(fault, place) for fault, place in faults if what == f"{fault.target.kind}s"]
+        asked = sum(fault.target.least for fault, _ in aimed)
         if asked > cap:
-            place = next(place for fault, place in faults if getattr(fault.target, what))
+            place = aimed[0][1]
             problems.add(
                 (*place, what),
                 f"the faults ask for {asked} {what if asked > 1 else what[:-1]}, the blast radius allows {cap}",
@@ -124,7 +126,7 @@ def _touches(fault: FaultSpec, objective: Objective) -> bool:
     target, dependency = fault.target, str(objective.parameters.get("dependency", ""))
     # Nodes picked by label may carry anything; whether they carry the dependency shows as evidence in the run.
     named = f"{target.selector},{target.hosting}"
-    return bool(target.nodes and not target.hosting) or dependency in named
+    return (target.kind == "node" and not target.hosting) or dependency in named
 
 
 def fault_namespaces(faults: list[FaultSpec]) -> set[str]:

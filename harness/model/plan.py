@@ -11,7 +11,7 @@ from harness.model.fault import Hand
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """One resolved target: a pod of a namespace, or a node."""
+    """One resolved target: a pod of a namespace, or a node; `container` names what a fault acts on inside a pod."""
 
     kind: str
     name: str
@@ -24,6 +24,17 @@ class Victim:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def shown(self) -> str:
+        """Name the target with what is hit inside of it, as plan and report show it."""
+        return str(self) + inside(self.container)
+
+
+def inside(containers: str) -> str:
+    """Say after a pod's name which of its containers are meant; nothing for the pod as such."""
+    several = "s" * (", " in containers)
+    return f" (container{several} {containers})" if containers else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,10 @@ class PlannedFault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will touch, the two hashes that bind it, and the namespaces `around` that must be whole before it."""
+    """What a run will touch, the two hashes that bind it, and the namespaces `around` that must be whole before it.
+
+    `shares` says, for each target by share, how the share became a count.
+    """
 
     run: str
     seed: int
@@ -51,6 +65,7 @@ class Plan:
     resolved: str
     rules: tuple[Mapping[str, Any], ...] = ()
     around: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
 
     @classmethod
     def nothing(cls, run: str, seed: int, context: str) -> Plan:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model import extension, loads, workload
+from harness.model import extension, loads, share, workload
 from harness.model.activity import KEYS, NEEDED, PROVIDERS, TARGET_KEYS
 from harness.model.catalogue import ACTIONS, FAULTS, OBJECTIVES, SETS, FaultKind
 from harness.model.document import TOP
@@ -33,6 +33,8 @@ TYPES: Mapping[Type, Schema] = {
     Type.SIGNAL: {"type": "string", "pattern": "^(SIG)?[A-Z][A-Z0-9+]*$"},
 }
 COUNT: Schema = {"type": "integer", "minimum": 1}
+ALL: Schema = {"const": share.ALL}
+AMOUNT: Schema = {"anyOf": [COUNT, {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}, ALL]}
 
 
 def build() -> Schema:
@@ -113,13 +115,20 @@ def _provider(kind: str) -> Schema:
 def _arguments(fault: FaultKind) -> Schema:
     parameters = {parameter.name: _parameter(parameter) for parameter in fault.parameters}
     counted = f"{fault.target}s"
-    known: dict[str, Schema] = {"namespace": TEXT, "selector": TEXT, counted: COUNT, "at-once": COUNT}
-    if fault.target == "node":
-        known = {"selector": TEXT, "hosting": TEXT, counted: COUNT, "at-once": COUNT}
+    known: dict[str, Schema] = {
+        "selector": TEXT,
+        counted: AMOUNT,
+        "mode": {"enum": list(share.MODES)},
+        "value": {"type": ["integer", "string"]},
+        "at-once": {"anyOf": [COUNT, ALL]},
+    }
+    known |= {"hosting": TEXT} if fault.target == "node" else {"namespace": TEXT}
     if fault.container:
         known["container"] = TEXT
-    required = (counted,) if fault.target == "node" else ("namespace", "selector", counted)
+    required = () if fault.target == "node" else ("namespace", "selector")
     target = _closed({key: known[key] for key in TARGET_KEYS if key in known}, *required)
+    target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
+    target["dependentRequired"] = {"value": ["mode"]}
     return _closed({"target": target, **parameters}, "target")
 
 

@@ -26,12 +26,21 @@ class History:
     unread: int = 0
 
 
+def prepare(folder: Path) -> None:
+    """Make sure, before a night is spent, that it can be written down; raises UsageError when it cannot."""
+    _append(folder, b"")
+
+
 def append(folder: Path, found: Record) -> None:
     """Write one record behind the last, whole and on disk before this returns.
 
     Raises UsageError when the folder takes no file.
     """
-    line = json.dumps(found.plain(), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(found.plain(), separators=(",", ":"), ensure_ascii=False) + "\n"
+    _append(folder, text.encode(errors="backslashreplace"))
+
+
+def _append(folder: Path, line: bytes) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / FILE, line)
@@ -47,7 +56,7 @@ def _write(path: Path, line: bytes) -> None:
         # The lock keeps two writers' lines apart; it goes with the file, also when its holder dies.
         fcntl.flock(file, fcntl.LOCK_EX)
         end = os.lseek(file, 0, os.SEEK_END)
-        if end and os.pread(file, 1, end - 1) != b"\n":
+        if line and end and os.pread(file, 1, end - 1) != b"\n":
             line = b"\n" + line
         while line:
             line = line[os.write(file, line) :]

@@ -5,7 +5,9 @@ Everything heavy is imported when an experiment is collected or the fixture is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,31 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(spread.Watch(), "harness-spread")
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None]:
+    """Open what of the standard streams is closed: pytest flushes them at its end, and would end with 1 for it."""
+    for number, name in enumerate(("stdout", "stderr"), 1):
+        if getattr(sys, name) is None:
+            # The lowest that is free is the one that was closed.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor < number:
+                os.dup2(descriptor, number)
+                descriptor = number
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
+    """Keep a session of experiments going when its reader leaves at the first line, or the disk takes none."""
+    if session.config.args_source is pytest.Config.ArgsSource.ARGS and not os.isatty(1):
+        from harness.pytest_plugin import spread, unread
+
+        if spread.holds_experiment(session.config):
+            unread.bear(session.config)
+    yield
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect a document that has an extension named `harness`."""
     if file_path.suffix not in SUFFIXES or not _worth_reading(file_path):
@@ -90,6 +117,16 @@ def _worth_reading(path: Path) -> bool:
         return False
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Have pytest-timeout end a run as an abort does: undone at once, and with a verdict."""
+    if item.get_closest_marker("chaos") is None and "chaos" not in getattr(item, "fixturenames", ()):
+        return None
+    from harness.pytest_plugin import deadline
+
+    return deadline.start(item, settings)
+
+
 @pytest.fixture
 def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
     """Break something on purpose inside a Python test: `with chaos.fault("pod_kill", ...)`, `chaos.load(...)`."""
@@ -98,4 +135,12 @@ def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
     yield from serve(request)
 
 
-__all__: list[Any] = ["chaos", "pytest_addoption", "pytest_collect_file", "pytest_configure"]
+__all__: list[Any] = [
+    "chaos",
+    "pytest_addoption",
+    "pytest_collect_file",
+    "pytest_configure",
+    "pytest_load_initial_conftests",
+    "pytest_sessionstart",
+    "pytest_timeout_set_timer",
+]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from harness.pytest_plugin import session, spread
 from harness.pytest_plugin.session import Session
 from harness.pytest_plugin.wording import in_python
 
-TARGET = ("namespace", "selector", "pods", "nodes", "at_once", "container", "hosting")
+TARGET = ("namespace", "selector", "pods", "nodes", "mode", "value", "at_once", "container", "hosting")
 MARKED = '@pytest.mark.chaos(namespaces=["shop"], pods=1)'
 
 
@@ -38,6 +39,7 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Chaos]:
     if request.config.getoption("chaos_dry_run"):
         pytest.skip("dry run: nothing was touched")
     state, item = session.of(request.config), request.node
+    state.refuse_after_end(item)
     with state.following(item) as options:
         chaos = Chaos(item, options, state)
     yield chaos
@@ -48,7 +50,11 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Chaos]:
                 state.finished(item, item.name, Verdict.PASS, outcome)
         return
     with state.following(item):
-        outcome = chaos.end()
+        try:
+            outcome = chaos.end()
+        except pytest.fail.Exception:
+            # pytest-timeout struck while the end was waited for; the run is over by now, and its verdict counts.
+            outcome = chaos.end()
     if outcome:
         _conclude(state, item, outcome)
 
@@ -74,7 +80,7 @@ class Chaos:
     """Break something on purpose, under load, and judge what it did."""
 
     def __init__(self, item: pytest.Item, options: Options, state: Session) -> None:
-        self._node, self._where = item.nodeid, Path(item.nodeid)
+        self._node, self._where = item.nodeid, _place(item)
         self._options, self._state = options, state
         self._slo = document.defaults_for(item.path)
         self._folder = item.path.parent
@@ -141,7 +147,12 @@ class Chaos:
         if self._live is None:
             self._state.remark(document.unpromised(experiment))
             begun = Live(replace(experiment, method=()), self._options)
-            begun.start()
+            self._state.live[self._node] = begun
+            try:
+                begun.start()
+            finally:
+                # One that was ended before its method has a verdict all the same.
+                self._outcome = begun.outcome if begun.ended else None
             self._live = begun
         return self._live, self._live.inject(experiment.method[-1])
 
@@ -205,8 +216,10 @@ class Fault:
             self._live, self._faults = self._chaos._inject(self._kind, self._arguments)
         except HarnessError as error:
             raise error.with_traceback(None) from None
-        except KeyboardInterrupt:
-            self._chaos._interrupted()
+        except BaseException as error:
+            # A person's Ctrl-C, or whatever else was thrown into the wait: pytest-timeout, somebody's signal handler.
+            if not isinstance(error, Exception):
+                self._chaos._interrupted()
             raise
         self._chaos._open += 1
         return [str(fault.victim) for fault in self._faults]
@@ -223,9 +236,16 @@ class Fault:
             self._live.heal(self._faults)
         except HarnessError as failed:
             raise failed.with_traceback(None) from error
-        except KeyboardInterrupt:
-            self._chaos._interrupted()
+        except BaseException as thrown:
+            if not isinstance(thrown, Exception):
+                self._chaos._interrupted()
             raise
+
+
+def _place(item: pytest.Item) -> Path:
+    """Name a test as pytest takes it from where it was started, which need not be where names of nodes begin."""
+    inside = item.nodeid.partition("::")[2]
+    return Path(f"{os.path.relpath(item.path, item.config.invocation_params.dir)}::{inside}")
 
 
 def _aims(kind: str, name: str) -> bool:

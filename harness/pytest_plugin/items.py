@@ -7,12 +7,13 @@ a run whose verdict is not the declared one is a failure.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.engine.options import Outcome
+from harness.engine.options import Outcome, Stop
 from harness.errors import UsageError
 from harness.model import document
 from harness.model.experiment import Experiment
@@ -48,6 +49,7 @@ class ExperimentItem(pytest.Item):
         super().__init__(**rest)
         self.experiment, self.turn = experiment, turn
         self.outcome: Outcome | None = None
+        self.stop: Stop | None = None
         self.add_marker("chaos")
         self.extra_keyword_matches.update(experiment.tags)
 
@@ -56,12 +58,14 @@ class ExperimentItem(pytest.Item):
         from harness.engine import run
 
         state = session.of(self.config)
+        state.refuse_after_end(self)
+        self.outcome = None
         with state.following(self) as options:
             if options.dry_run:
                 state.plans.append(run.dry_run(self.experiment, options))
             else:
                 state.begun.append(self.experiment.name)
-                self.outcome = run.run(self.experiment, options)
+                self.outcome = run.run(self.experiment, replace(options, stop=self.stop))
         if self.outcome is None:
             pytest.skip("dry run: nothing was touched")
         state.finished(self, self.experiment.name, self.experiment.expect.verdict, self.outcome)

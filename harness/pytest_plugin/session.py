@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,8 +15,11 @@ from harness.errors import Exit, HarnessError
 from harness.model.catalogue import SETS
 from harness.model.closed import nearest
 from harness.model.verdict import Verdict, worst
-from harness.pytest_plugin import summary
+from harness.pytest_plugin import summary, unread
 from harness.pytest_plugin.summary import Ran
+
+if TYPE_CHECKING:
+    from harness.chaostoolkit.live import Live
 
 NAME = "harness-session"
 # What pytest found wrong beside the experiments, in our codes; any other status is somebody's own and stays.
@@ -31,6 +36,7 @@ def of(config: pytest.Config) -> Session:
     if found is None:
         found = Session(config)
         config.pluginmanager.register(found, NAME)
+        unread.bear(config)
     assert isinstance(found, Session)
     return found
 
@@ -41,7 +47,8 @@ class Session:
 
     `begun` names a document's experiment each time its turn comes. By node: `asked` holds the outcomes whose verdict a
     test asked for, `blamed` the codes of tests that failed, `told` the nodes whose set-up or tear-down has failed and
-    is counted, `lines` what a run said since the last report.
+    is counted, `lines` what a run said since the last report, `live` the run that a test drives, `counted` the codes
+    of what it could not do.
     """
 
     config: pytest.Config
@@ -54,6 +61,8 @@ class Session:
     asked: dict[str, Outcome] = field(default_factory=dict)
     blamed: dict[str, int] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
+    live: dict[str, Live] = field(default_factory=dict)
+    counted: dict[str, list[int]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -81,11 +90,11 @@ class Session:
         try:
             yield replace(self.options, say=say)
         except HarnessError as error:
-            self.note(error)
+            self._count(item.nodeid, int(error.exit))
             self.told.add(item.nodeid)
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         except Exception:
-            self.codes.append(int(Exit.INTERNAL))
+            self._count(item.nodeid, int(Exit.INTERNAL))
             self.told.add(item.nodeid)
             raise
 
@@ -97,6 +106,14 @@ class Session:
             with uncaptured:
                 reporter.ensure_newline()
                 reporter.write_line(line)
+
+    def _count(self, node: str, code: int) -> None:
+        self.counted.setdefault(node, []).append(code)
+
+    def refuse_after_end(self, item: pytest.Item) -> None:
+        """Fail an item that somebody runs again although the session is to end: something may still be broken."""
+        if item.session.shouldstop:
+            pytest.fail(f"not run again: {item.session.shouldstop}", pytrace=False)
 
     def note(self, error: HarnessError) -> None:
         """Count an error into the session's exit status."""
@@ -113,14 +130,19 @@ class Session:
 
     def finished(self, item: pytest.Item, name: str, expected: Verdict, outcome: Outcome) -> None:
         """Take in one outcome; what was left broken, or an interruption, ends the session."""
-        self.ran.append(Ran(name, expected, outcome))
+        self.live.pop(item.nodeid, None)
+        self.ran.append(Ran(name, expected, outcome, item.nodeid))
+        # Of an item that was run again the last run is told.
+        item.user_properties = [one for one in item.user_properties if not one[0].startswith("chaos_")]
         item.user_properties += [
             ("chaos_verdict", str(outcome.verdict)),
             ("chaos_run", outcome.run),
             ("chaos_report", str(outcome.dir / "index.html")),
         ]
         if outcome.verdict is Verdict.DIRTY:
-            item.session.shouldstop = f"{name} left something broken: {outcome.reason}; `harness undo` heals faults"
+            named = (("--context", self.options.context), ("--kubeconfig", self.options.kubeconfig))
+            undo = shlex.join(["harness", "undo", *(str(word) for pair in named if pair[1] for word in pair)])
+            item.session.shouldstop = f"{name} left something broken: {outcome.reason}; `{undo}` heals faults"
         elif outcome.exit == Exit.INTERRUPTED:
             item.session.shouldstop = f"{name} was interrupted and undone"
 
@@ -164,12 +186,13 @@ class Session:
             item.add_report_section(call.when, "chaos log", "\n".join(lines))
         report = yield
         if report.failed and report.when == "call" and call.excinfo and "chaos" in getattr(item, "fixturenames", ()):
-            self._blame(report, call.excinfo.value)
+            self._blame(report, call.excinfo.value, ended=item.nodeid in self.live and self.live[item.nodeid].ended)
         return report
 
-    def _blame(self, report: pytest.TestReport, error: BaseException) -> None:
+    def _blame(self, report: pytest.TestReport, error: BaseException, *, ended: bool) -> None:
         asked = self.asked.get(report.nodeid)
-        self.blamed[report.nodeid] = int(Exit.DEVIATED)
+        # Whatever fails in a test whose run was cut short fails for that.
+        self.blamed[report.nodeid] = int(Exit.ABORTED if ended else Exit.DEVIATED)
         if isinstance(error, HarnessError):
             self.blamed[report.nodeid] = int(error.exit)
         elif asked:
@@ -178,11 +201,24 @@ class Session:
                 report.outcome, report.wasxfail = "skipped", f"INCONCLUSIVE: {asked.reason}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count failures that no run's verdict accounts for."""
+        """Count failures that no run's verdict accounts for; of an item that is run again only the last time counts."""
+        if str(report.outcome) == "rerun":  # pytest-rerunfailures' own
+            self._again(report.nodeid)
+            return
         counted = report.nodeid in self.sets or (report.when != "call" and report.nodeid in self.told)
         if report.failed and not counted:
             blamed = self.blamed.get(report.nodeid) if report.when == "call" else None
-            self.codes.append(int(Exit.DEVIATED) if blamed is None else blamed)
+            self._count(report.nodeid, int(Exit.DEVIATED) if blamed is None else blamed)
+
+    def _again(self, node: str) -> None:
+        self.counted.pop(node, None)
+        self.blamed.pop(node, None)
+        self.asked.pop(node, None)
+        self.told.discard(node)
+        for number, one in enumerate(self.ran):
+            # What was left broken, or a person's wish to end, is not made good by another try.
+            if one.node == node and one.code not in (Exit.DIRTY, Exit.INTERRUPTED):
+                self.ran[number] = replace(one, again=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -194,7 +230,8 @@ class Session:
 
         Whatever pytest found wrong counts, also where no experiment knows of it: another fixture, a file, a plugin.
         """
-        codes = [*self.codes, *(ran.code for ran in self.ran if not self.excuses(ran.outcome))]
+        codes = [*self.codes, *(code for counted in self.counted.values() for code in counted)]
+        codes += [ran.code for ran in self.ran if not ran.again and not self.excuses(ran.outcome)]
         if self.interrupted:
             codes.append(int(Exit.INTERRUPTED))
         if pytest_status == pytest.ExitCode.INTERNAL_ERROR:

@@ -27,6 +27,13 @@ def refuse_experiments(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{path}: {REFUSED}")
 
 
+def holds_experiment(config: pytest.Config) -> bool:
+    """Say whether the session would collect an experiment."""
+    from harness.model.document import is_experiment
+
+    return any(is_experiment(path) for path in _documents(config))
+
+
 def refuse_worker(config: pytest.Config) -> None:
     """Fail inside a worker."""
     if hasattr(config, "workerinput"):

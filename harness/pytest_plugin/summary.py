@@ -11,6 +11,7 @@ import pytest
 
 from harness.engine.options import Outcome
 from harness.errors import Exit, HarnessError
+from harness.model.plan import inside
 from harness.model.verdict import Verdict
 
 WIDEST = 160
@@ -18,11 +19,13 @@ WIDEST = 160
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One experiment that was run to its verdict."""
+    """One experiment that was run to its verdict; one that was run `again` after that does not count."""
 
     name: str
     expected: Verdict
     outcome: Outcome
+    node: str = ""
+    again: bool = False
 
     @property
     def code(self) -> int:
@@ -76,6 +79,7 @@ def _line(one: Ran, width: int) -> str:
     outcome = one.outcome
     mark = "v" if outcome.right else "x"
     declared = "" if one.expected is Verdict.PASS else f" (declared {one.expected})"
+    declared += " (run again)" * one.again
     why = f"  {shorten(outcome.reason, WIDEST, placeholder=' ...')}" if outcome.reason else ""
     return f"{mark} {one.name:<{width}}  {outcome.verdict}{declared}  {outcome.seconds:.1f} s  run {outcome.run}{why}"
 
@@ -97,5 +101,6 @@ def _evidence(outcome: Outcome) -> list[str]:
         proof, end = felt.get(event.data["id"]), healed.get(event.data["id"])
         shown = f"felt after {proof.data['after']:.1f} s" if proof else "NOT FELT"
         ended = f"healed after {end.data['after']:.1f} s" if end else "not seen healed"
-        lines.append(f"{'v' if proof else '?'} {event.data['kind']} on {event.data['victim']}: {shown}, {ended}")
+        victim = event.data["victim"] + inside(event.data.get("container", ""))
+        lines.append(f"{'v' if proof else '?'} {event.data['kind']} on {victim}: {shown}, {ended}")
     return lines

@@ -35,7 +35,8 @@ def write(dir: Path) -> str:
     }
     for name, draw in views.items():
         try:
-            (dir / name).write_text(draw(), encoding="utf-8")
+            # The folder's name stands in them, and need not be text.
+            (dir / name).write_text(draw(), encoding="utf-8", errors="replace")
         except OSError as error:
             block += f"\nerror  {name} was not written: {error}"
     return block

@@ -140,10 +140,10 @@ def _folded(title: str, body: str) -> str:
 
 def _cut(parts: Sequence[str]) -> str:
     text = "\n\n".join(parts) + "\n"
-    if len(text.encode()) <= MOST_BYTES:
+    if len(text.encode(errors="replace")) <= MOST_BYTES:
         return text
     note = "\n\n(cut here: a job shows no more; the journal has it all)"
     open_log = "\n</pre>\n\n</details>" if parts[-1].startswith("<details><summary>Log") else ""
     room = MOST_BYTES - len(note) - len(open_log) - 1
-    kept = text.encode()[:room].decode(errors="ignore").rpartition("\n")[0]
+    kept = text.encode(errors="replace")[:room].decode(errors="ignore").rpartition("\n")[0]
     return f"{kept}{open_log}{note}\n"

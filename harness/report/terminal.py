@@ -32,9 +32,8 @@ def draw(view: View, *, color: bool = False, width: int = 100, report: str = "")
     for error in view.errors:
         text = ": ".join(str(error[key]) for key in ("where", "what", "why") if error.get(key))
         lines += _labelled("error", text + (f" (fix: {error['hint']})" if error.get("hint") else ""), width)
-    lines += [
-        f"{'' if number else 'next':<7}{line}" for number, line in enumerate(_packed(_next(view, report), width - 7))
-    ]
+    # Each on a line of its own, however long: they are there to be copied.
+    lines += [f"{'' if number else 'next':<7}{line}" for number, line in enumerate(_next(view, report))]
     return "\n".join(lines)
 
 
@@ -102,22 +101,10 @@ def _untold(view: View) -> str:
 
 
 def _next(view: View, report: str) -> list[str]:
-    undo = ["harness undo"] if view.owed else []
-    show = f"report {report}" if report else f"harness report {view.run}"
+    undo = [words.heal(view)] if view.owed else []
+    show = f"report {report}" if report else words.about(view, "report")
     again = words.rerun(view)
-    return [*undo, f"harness show {view.run} --log", show, *([f"rerun: {again}"] if again else [])]
-
-
-def _packed(parts: Sequence[str], width: int) -> list[str]:
-    """Put as many parts on a line as fit, none cut in two: they are there to be copied."""
-    lines: list[str] = []
-    for part in parts:
-        joined = f"{lines[-1]} | {part}" if lines else part
-        if lines and len(joined) <= width:
-            lines[-1] = joined
-        else:
-            lines.append(part)
-    return lines
+    return [*undo, words.about(view, "show", "--log"), show, *([f"rerun: {again}"] if again else [])]
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:

@@ -110,6 +110,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """What a later command needs: variables before it, options that name the cluster, the folder of runs if unusual."""
+
+    env: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    runs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One run, ready to be drawn."""
 
@@ -120,6 +129,7 @@ class View:
     path: str = ""
     seed: str = ""
     context: str = ""
+    again: Again = field(default_factory=Again)
     version: str = ""
     started: float = 0.0
     verdict: str = UNFINISHED
@@ -134,6 +144,7 @@ class View:
     intent: str = ""
     resolved: str = ""
     caps: Data = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
     load: Data = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     argv: tuple[str, ...] = ()

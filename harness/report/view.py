@@ -8,11 +8,13 @@ from typing import Any
 
 from harness.journal import samples
 from harness.journal.event import Event
+from harness.model.catalogue import INSIDE
 from harness.model.history import Operation, fault_window
+from harness.model.plan import inside
 from harness.model.verdict import Finding, State
 from harness.report import series
 from harness.report.inert import brief, inert
-from harness.report.values import UNFINISHED, Data, Fault, Line, Mark, Span, Undo, View
+from harness.report.values import UNFINISHED, Again, Data, Fault, Line, Mark, Span, Undo, View
 
 QUIET = frozenset({"sample", "series", "addresses", "run.end"})
 
@@ -38,6 +40,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         path=str(start.get("path", "")),
         seed=str(start.get("seed", "")),
         context=str(start.get("context", "")),
+        again=_again(start.get("again") or {}),
         version=str(start.get("version", "")),
         started=events[0].wall if events else 0.0,
         verdict=str(verdict.get("verdict", UNFINISHED)),
@@ -52,6 +55,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         intent=str(plan.get("intent", "")),
         resolved=str(plan.get("resolved", "")),
         caps=plan.get("caps") or {},
+        shares=tuple(str(share) for share in plan.get("shares") or ()),
         load={key: value for key, value in loaded.items() if key in ("workload", "rate", "ramp", "stages")},
         limits=_limits(plan.get("objectives") or ()),
         argv=tuple(str(word) for word in start.get("argv") or ()),
@@ -81,6 +85,11 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
     )  # fmt: skip
 
 
+def _again(data: Data) -> Again:
+    env, options = (tuple(str(word) for word in data.get(key) or ()) for key in ("env", "options"))
+    return Again(env, options, str(data.get("runs") or ""))
+
+
 def _first(events: Iterable[Event], kind: str) -> Data:
     return next((event.data for event in events if event.type == kind), {})
 
@@ -91,7 +100,7 @@ def _plan(events: Iterable[Event]) -> Data:
     merged: dict[str, Any] = {}
     for plan in plans:
         merged |= {key: value for key, value in plan.items() if value}
-    for key in ("faults", "objectives"):
+    for key in ("faults", "objectives", "shares"):
         merged[key] = [item for plan in plans for item in plan.get(key) or ()]
     return merged
 
@@ -127,7 +136,7 @@ def _faults(events: Iterable[Event], plan: Data) -> tuple[Fault, ...]:
                 note(data.get("id"), injected=float(data.get("at", event.t)) if begun is None else begun,
                      applied=event.t, facts=data.get("facts") or {},
                      kind=str(data.get("kind") or (known.kind if known else "")),
-                     victim=str(data.get("victim") or (known.victim if known else "")))  # fmt: skip
+                     victim=_shown(data.get("victim"), data) or (known.victim if known else ""))  # fmt: skip
             case "fault.felt":
                 note(data.get("id"), felt=event.t, evidence=data.get("evidence") or {})
             case "fault.not_felt":
@@ -154,11 +163,17 @@ def _planned(item: Data) -> Fault:
         kind=str(item.get("kind", "")),
         activity=str(item.get("activity", "")),
         hand=str(item.get("hand", "")),
-        victim=name,
+        victim=_shown(name, {"kind": item.get("kind"), "container": victim.get("container")}),
         uid=str(victim.get("uid", "")),
         place=place,
         parameters=item.get("parameters") or {},
     )
+
+
+def _shown(victim: Any, data: Data) -> str:
+    """Name a target with the containers that the fault acts on; a fault of the pod as such has none."""
+    container = str(data.get("container") or "") if data.get("kind") in INSIDE else ""
+    return f"{victim or ''}{inside(container)}"
 
 
 def _undo(events: Iterable[Event], faults: Sequence[Fault]) -> tuple[Undo, ...]:

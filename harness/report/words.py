@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from harness.model.units import seconds
@@ -106,11 +107,34 @@ def name(finding: Finding) -> str:
 
 
 def rerun(view: View) -> str:
-    """Give the command that runs the same again."""
-    seed = f"seed {view.seed}" if view.seed else ""
-    if view.path.partition("::")[0].endswith(".py"):
-        return f"pytest {shlex.quote(view.path)}" + (f" --chaos-{seed}" if seed else "")
-    return f"harness run {shlex.quote(view.path)}" + (f" --{seed}" if seed else "") if view.path else ""
+    """Give the command that runs the same again, on the same cluster."""
+    if not view.path:
+        return ""
+    # Else a path that begins like an option would be taken for one.
+    path = f"./{view.path}" if view.path.startswith("-") else view.path
+    runs = ["--runs", view.again.runs] if view.again.runs else []
+    options = [*(["--seed", view.seed] if view.seed else []), *view.again.options, *runs]
+    if not view.path.partition("::")[0].endswith(".py"):
+        return _pasted(view.again.env, "harness", "run", path, *options)
+    ours = [f"--chaos-{word[2:]}" if not number % 2 else word for number, word in enumerate(options)]
+    return _pasted(view.again.env, "pytest", path, *ours)
+
+
+def heal(view: View) -> str:
+    """Give the command that undoes what is still broken."""
+    return _pasted(view.again.env, "harness", "undo", *view.again.options)
+
+
+def about(view: View, verb: str, *options: str) -> str:
+    """Give the command that shows this run or draws it again."""
+    runs = ["--runs", view.again.runs] if view.again.runs else []
+    return _pasted((), "harness", verb, view.run, *options, *runs)
+
+
+def _pasted(env: Iterable[str], *words: str) -> str:
+    """Write a command as a shell takes it, variables before it."""
+    set_before = (f"{name}={shlex.quote(value)}" for name, _, value in (one.partition("=") for one in env))
+    return " ".join([*set_before, shlex.join(words)])
 
 
 def clock(view: View, time: float = 0.0) -> str:

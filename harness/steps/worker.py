@@ -6,18 +6,19 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 from types import TracebackType
 from typing import IO, Any, Self
 
 import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
+
+from harness.cluster import command
 
 KILL_SECONDS = 2.0
 _ANSWER_BYTES = 32 * 1024 * 1024
@@ -92,12 +93,13 @@ class Worker:
 
     async def _spawn(self) -> None:
         await self._kill()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
+        with contextlib.suppress(OSError):  # without a folder for it the child's last words are lost, not the step
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
         self._process = await anyio.open_process(
-            [sys.executable, "-m", "harness.steps"],
+            command.module("harness.steps"),
             stdin=PIPE,
             stdout=PIPE,
-            stderr=self._log,
+            stderr=self._log or DEVNULL,
             cwd=self._cwd,
             env={**os.environ, **self._env},
             start_new_session=True,

@@ -30,14 +30,15 @@ def _light(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
 def door(
     _light: None, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester
 ) -> Callable[..., list[tuple[str, Options]]]:
-    """Answer the engine's door with given verdicts, by experiment name; returns the calls it will see."""
+    """Answer the engine's door with given verdicts, by experiment, a list in turn; returns the calls it will see."""
 
-    def answer(**verdicts: Verdict | Exception) -> list[tuple[str, Options]]:
+    def answer(**verdicts: Verdict | Exception | list[Verdict]) -> list[tuple[str, Options]]:
         calls: list[tuple[str, Options]] = []
 
         def run(experiment: Experiment, options: Options) -> Outcome:
             calls.append((experiment.name, options))
             found = verdicts[experiment.path.stem]
+            found = found.pop(0) if isinstance(found, list) else found
             if isinstance(found, Exception):
                 raise found
             assert options.say

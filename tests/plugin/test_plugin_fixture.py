@@ -36,6 +36,8 @@ class Run:
 
     verdict = Verdict.PASS
     refuse: Exception | None = None
+    ended = False
+    outcome: Outcome | None = None
     did: list[str]
     experiments: list[Experiment]
 
@@ -123,6 +125,16 @@ def test_a_fault_is_healed_when_its_block_fails(pytester, driven):
     result.assert_outcomes(failed=1)
     assert result.ret == 1
     assert did[-2:] == ["heal shop/cart-0", "finish"]
+
+
+def test_a_test_that_passes_when_it_is_run_again_has_passed(pytester, driven):
+    did = driven()
+    then = "assert chaos.verdict() == 'PASS'; assert next(TURNS)"
+    pytester.makepyfile(BROKEN.format(then=then) + "\nTURNS = iter([False, True])\n")
+    result = pytester.runpytest("--reruns", "1", "--junit-xml", "junit.xml")
+    assert (result.ret, did.count("start")) == (0, 2)
+    junit = (pytester.path / "junit.xml").read_text()
+    assert junit.count("<testcase") == junit.count("chaos_verdict")
 
 
 @pytest.mark.parametrize(("verdict", "code"), [(Verdict.DEVIATED, 1), (Verdict.INCONCLUSIVE, 2), (Verdict.DIRTY, 6)])

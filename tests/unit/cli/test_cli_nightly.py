@@ -285,11 +285,19 @@ def test_a_flip_that_passes_is_no_green_silence(door: Door) -> None:
 def test_a_history_that_cannot_be_written_does_not_hide_what_was_left_broken(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(_: Path, line: bytes) -> None:
+        if line:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     door(kill=[X])
     monkeypatch.setattr(history, "_write", full)
     done = night()
     assert isinstance(done.exception, UsageError)
     assert "VERDICT DIRTY of kill" in done.stdout
+
+
+def test_a_history_that_cannot_be_written_is_said_before_the_night(door: Door) -> None:
+    calls = door(kill=[P])
+    Path("nightly").write_text("no folder")
+    done = night("--history", "nightly/kept")
+    assert (calls, type(done.exception)) == ([], UsageError)

@@ -8,6 +8,7 @@ import pytest
 
 from harness.cluster import cache, local
 from harness.cluster.local import LocalCluster
+from harness.errors import PreconditionFailed
 
 
 def test_a_named_folder_is_not_the_cache_itself(tmp_path: Path) -> None:
@@ -85,3 +86,22 @@ def test_a_forgotten_cluster_is_gone(own_cache: Path) -> None:
     local.forget()
     local.forget()
     assert not local.record_path().exists()
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("HARNESS_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    with pytest.raises(PreconditionFailed, match="no folder") as refused:
+        cache.cache_dir()
+    assert refused.value.hint.startswith("HARNESS_CACHE=DIR")
+    assert local.current() is None
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kube-chaos-harness").write_text("no folder")
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    with pytest.raises(PreconditionFailed, match="nothing can be kept here"), cache.locked("up", print):
+        pass

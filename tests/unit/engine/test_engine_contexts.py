@@ -72,3 +72,30 @@ def test_what_is_proposed_for_the_local_cluster_needs_no_name(tmp_path: Path) ->
     mine.write_text(KUBECONFIG.replace("production", "kind-chaos-local"))
     local.save(LocalCluster("chaos-local", mine, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
     assert contexts.named(contexts.connect(None, None)[0]) == ""
+
+
+def test_a_later_command_is_told_how_to_find_another_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("HARNESS_CONTEXTS", "production")
+    monkeypatch.setenv("KUBECONFIG", f"{path}:other")
+    for name in contexts.TRAFFIC:
+        monkeypatch.delenv(name, raising=False)
+    by_option, _ = contexts.connect(path, "production")
+    assert contexts.again(by_option, path) == {
+        "env": ["HARNESS_CONTEXTS=production"],
+        "options": ["--context", "production", "--kubeconfig", str(path)],
+    }
+    by_variable, _ = contexts.connect(None, "production")
+    assert contexts.again(by_variable, None) == {
+        "env": ["HARNESS_CONTEXTS=production", f"KUBECONFIG={path}:other"],
+        "options": ["--context", "production"],
+    }
+
+
+def test_a_later_command_finds_the_local_cluster_by_its_cache_alone(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG.replace("production", "kind-chaos-local"))
+    local.save(LocalCluster("chaos-local", path, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
+    kube, _ = contexts.connect(None, None)
+    assert contexts.again(kube, None) == {"env": [f"HARNESS_CACHE={tmp_path / 'cache'}"], "options": []}

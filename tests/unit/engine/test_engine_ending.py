@@ -34,7 +34,7 @@ def without_prometheus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "collect", nothing)
 
 
-def ended(directory: Path, status: int) -> tuple[dict[str, Any], Any]:
+def ended(directory: Path, status: int, unwritten: str = "") -> tuple[dict[str, Any], Any]:
     """Judge a run of a hundred operations with one status; return its verdict as written down, and its outcome."""
     experiment = Experiment(
         path=Path("shop/x.yaml"), title="x", description="", tags=(), hypothesis="", probes=(), method=(), rollbacks=(),
@@ -64,7 +64,7 @@ def ended(directory: Path, status: int) -> tuple[dict[str, Any], Any]:
             abort=NeverAborted(),
             spans={},
             unclean=[],
-            unwritten="",
+            unwritten=unwritten,
             cause="",
             begun=True,
             write=lambda kind, **data: journal.write(kind, "judge", **data),
@@ -87,3 +87,11 @@ def test_a_run_that_passes_has_no_cause(tmp_path: Path) -> None:
     written, outcome = ended(tmp_path, 200)
     assert outcome.verdict is Verdict.PASS
     assert (written["cause"], outcome.cause) == ("", "")
+
+
+def test_a_journal_that_lacks_something_does_not_speak_for_the_run(tmp_path: Path) -> None:
+    _, outcome = ended(tmp_path, 200, unwritten="undo could not be written: No space left on device")
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert outcome.text.startswith("VERDICT  INCONCLUSIVE  journal: undo could not be written")
+    assert "nothing is left broken" in outcome.text
+    assert "lacks something" in outcome.text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import ObservationFailed, UsageError
+from harness.errors import ObservationFailed, PreconditionFailed, UsageError
 from harness.journal import reader
 from harness.journal.event import FILE, SCHEMA
 from harness.journal.writer import Journal
@@ -130,3 +131,40 @@ def test_a_journal_whose_first_record_was_cut_off_begins_anew(tmp_path: Path, to
         journal.write("run.start", "preflight")
         journal.write("undo", "heal", id="f1")
     assert [(event.seq, event.type) for event in reader.read(tmp_path)] == [(1, "run.start"), (2, "undo")]
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("no folder")
+    with pytest.raises(PreconditionFailed, match="cannot be written down") as refused:
+        Journal(tmp_path / "runs" / "r1", "r1")
+    assert "--runs DIR" in refused.value.hint
+    assert refused.value.exit == 4
+
+
+def test_a_record_that_a_full_disk_cut_off_does_not_take_the_next_one_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.write
+    with Journal(tmp_path, "r1") as journal:
+        journal.write("run.start", "preflight")
+
+        def full(file: int, line: bytes) -> int:
+            monkeypatch.setattr(os, "write", none)
+            return whole(file, line[:10])
+
+        def none(file: int, line: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.write("fault.injected", "inject", id="f1")
+        monkeypatch.setattr(os, "write", whole)
+        journal.write("undo", "heal", id="f1")
+    assert [event.type for event in reader.read(tmp_path)] == ["run.start", "undo"]
+
+
+def test_half_a_character_is_written_and_read_back(tmp_path: Path) -> None:
+    path = os.fsdecode(b"/tmp/caf\xe9.yaml")
+    with Journal(tmp_path, "r1") as journal:
+        journal.write("run.start", "preflight", path=path, argv=["\ud83d", path])
+    assert reader.read(tmp_path)[0].data == {"path": path, "argv": ["\ud83d", path]}

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from harness.cluster import command
 from harness.steps import Worker, run
 
 MODULE = """
@@ -249,3 +250,18 @@ def test_one_activity_can_run_without_a_worker_of_its_own(folder: Path) -> None:
 
     assert anyio.run(main)["output"] == "yes"
     assert "STEP" not in os.environ
+
+
+def test_files_of_the_working_directory_that_are_called_like_ours_change_nothing(tmp_path: Path) -> None:
+    for name in ("json", "queue", "chaoslib"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')\n")
+    (tmp_path / "mine.py").write_text("def two():\n    return 2\n")
+    provider = {"type": "python", "module": "mine", "func": "two"}
+    result = anyio.run(lambda: run({"type": "action", "name": "x", "provider": provider}, deadline=60, cwd=tmp_path))
+    assert (result["status"], result["output"]) == ("succeeded", 2)
+
+
+def test_the_load_starts_wherever_that_is(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("raise RuntimeError('not this one')\n")
+    done = subprocess.run([*command.module("harness.load"), "--help"], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -1,0 +1,81 @@
+"""The command line keeps its exit code whatever it writes to and wherever it is started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.journal.writer import Journal
+
+ROOT = Path(__file__).parents[3]
+TITLE = "Корзина 🛒 – naïve, 籠"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A run whose title no small encoding can hold."""
+    with Journal(tmp_path / "runs" / "r1", "r1") as journal:
+        journal.write("run.start", "preflight", run="r1", experiment="cart/kill", title=TITLE, path="kill.yaml")
+        journal.write("verdict", "judge", verdict="DEVIATED", reason=TITLE, right=False, exit=1, seconds=1.0)
+        journal.write("run.end", "judge")
+    return tmp_path / "runs"
+
+
+def harness(*words: str, **more: object) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **more.pop("env", {})}  # type: ignore[dict-item]
+    argv = [sys.executable, "-m", "harness.cli", *words]
+    return subprocess.run(argv, env=environment, check=False, timeout=60, **more)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.case(
+    17,
+    "the terminal's encoding cannot hold a pod's name or a title",
+    "the characters are replaced, the exit code is the verdict's",
+)
+@pytest.mark.parametrize(
+    "encoding", ["latin-1", "cp1252", "gbk", "ascii", "ascii:strict", "utf-8", "cp437", "shift_jis", "koi8-r"]
+)
+def test_what_an_encoding_cannot_hold_is_replaced(runs: Path, encoding: str) -> None:
+    done = harness("show", "r1", "--runs", str(runs), env={"PYTHONIOENCODING": encoding}, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = done.stdout.decode(encoding.partition(":")[0])
+    assert TITLE.encode(encoding.partition(":")[0], "replace").decode(encoding.partition(":")[0]) in shown
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_what_goes_wrong_is_told_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    words = ("show", TITLE, "--runs", str(tmp_path))
+    done = harness(*words, env={"PYTHONIOENCODING": encoding}, capture_output=True)
+    assert done.returncode == 4
+    assert b"error: " in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_costs_nothing(runs: Path, closed: str) -> None:
+    argv = ["sh", "-c", f'"$0" -m harness.cli show r1 --runs "$1" {closed}', sys.executable, str(runs)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(argv, env=environment, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"TERM": "dumb", "NO_COLOR": "1"},
+        {"COLUMNS": "1", "LINES": "1"},
+        {"COLUMNS": "many"},
+        {"LC_ALL": "xx_YY.none", "LANG": "none"},
+        {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"},
+        {"TMPDIR": "/nonexistent"},
+    ],
+    ids=lambda env: ",".join(env),
+)
+def test_surroundings_of_other_people_change_nothing(runs: Path, env: dict[str, str]) -> None:
+    words = ("run", "--help") if "COLUMNS" in env else ("show", "r1", "--runs", str(runs))
+    done = harness(*words, env=env, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout

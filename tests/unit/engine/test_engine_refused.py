@@ -1,0 +1,48 @@
+"""A plan that the cluster, as it is, does not allow keeps its run from beginning, and nothing else from going on."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.engine import plan, run
+from harness.engine.session import Session
+from harness.errors import NeverBegun, UsageError
+from harness.model.experiment import BlastRadius
+from harness.model.fault import Hand
+from harness.model.plan import PlannedFault, Victim
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.case(
+    25,
+    "a pod of a namespace outside the blast radius is on the node to be drained, in a set",
+    "that run is refused and says so; the set goes on, and the worst verdict counts",
+)
+async def test_a_node_with_somebody_elses_pod_on_it_keeps_the_run_from_beginning(
+    session: Session, experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = tuple(Victim("pod", "web", f"uid-{name}", name, "worker", "a") for name in ("shop", "billing"))
+    node = Victim("node", "worker", "uid-n", node="worker", zone="a")
+    fault = PlannedFault("run-1", "node_drain", "drain it", Hand.API, node, takes=takes)
+
+    async def resolve(*_, **__):
+        plan.require_caps(experiment(BlastRadius(("shop",), nodes=1)), [fault])
+
+    monkeypatch.setattr(plan, "resolve", resolve)
+    with pytest.raises(NeverBegun, match="outside the blast radius: billing/web") as refused:
+        await run._plan(session)
+    assert "every pod on it" in refused.value.why
+    assert session.plan.faults != (fault,)
+
+
+async def test_a_share_that_is_no_pod_keeps_the_run_from_beginning(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resolve(*_, **__):
+        raise UsageError("30 % of 3 pods = none (0.9 rounded down)", hint="pods: 34% or more, or pods: 1")
+
+    monkeypatch.setattr(plan, "resolve", resolve)
+    with pytest.raises(NeverBegun, match="rounded down") as refused:
+        await run._plan(session)
+    assert refused.value.hint.startswith("pods: 34%")
