@@ -12,7 +12,7 @@ from harness.cli import options
 @click.command("plan")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
 @click.option("--seed", type=int, help="Seed that picks the targets.")
-@click.option("--role", is_flag=True, help="Also print the rules of the least ClusterRole that the plan needs.")
+@click.option("--role", is_flag=True, help="Print the least Role, or ClusterRole, that these need; asks no cluster.")
 @options.cluster
 def command(
     files: tuple[Path, ...], seed: int | None, role: bool, context: str | None, kubeconfig: Path | None
@@ -21,11 +21,14 @@ def command(
     from harness.cli import documents
     from harness.engine import run
     from harness.engine.options import Options
-    from harness.engine.plan import rules_for
 
-    for experiment in documents.load(files):
+    experiments = documents.load(files)
+    if role:
+        import yaml
+
+        from harness.engine.rights import roles_for
+
+        click.echo(yaml.dump_all(roles_for(experiments), sort_keys=False), nl=False)
+        return
+    for experiment in experiments:
         click.echo(run.dry_run(experiment, Options(kubeconfig=kubeconfig, context=context, seed=seed)))
-        if role:
-            import yaml
-
-            click.echo(yaml.safe_dump({"rules": [dict(rule) for rule in rules_for(experiment)]}, sort_keys=False))

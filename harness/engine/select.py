@@ -25,7 +25,13 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
 async def resolve(
-    kube: Kube, target: Target, chance: random.Random, *, taken: frozenset[str], patience: float | None = None
+    kube: Kube,
+    target: Target,
+    chance: random.Random,
+    *,
+    taken: frozenset[str],
+    patience: float | None = None,
+    alone: bool = False,
 ) -> tuple[Victim, ...]:
     """Return the named targets of one rule; raises UsageError when there are too few.
 
@@ -33,7 +39,8 @@ async def resolve(
     container the kubelet would start again late are passed over for others: what they would show is its back-off.
     Raises InjectionFailed when too few would be back in time.
     """
-    nodes = await kube.list(paths.nodes())
+    # Without a look at nodes zones are not known, and pods are picked by owner and age.
+    nodes = [] if alone else await kube.list(paths.nodes())
     zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
     if target.kind == "node":
         found = await _nodes(kube, target, nodes, zones)

@@ -120,7 +120,7 @@ class Session:
             ("chaos_report", str(outcome.dir / "index.html")),
         ]
         if outcome.verdict is Verdict.DIRTY:
-            item.session.shouldstop = f"{name} left something broken: {outcome.reason}; `harness undo` heals faults"
+            item.session.shouldstop = f"{name} left something broken: {outcome.reason}; `{outcome.heal}` heals faults"
         elif outcome.exit == Exit.INTERRUPTED:
             item.session.shouldstop = f"{name} was interrupted and undone"
 

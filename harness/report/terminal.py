@@ -102,7 +102,7 @@ def _untold(view: View) -> str:
 
 
 def _next(view: View, report: str) -> list[str]:
-    undo = ["harness undo"] if view.owed else []
+    undo = [words.heal(view)] if view.owed else []
     show = f"report {report}" if report else f"harness report {view.run}"
     again = words.rerun(view)
     return [*undo, f"harness show {view.run} --log", show, *([f"rerun: {again}"] if again else [])]

@@ -120,6 +120,7 @@ class View:
     path: str = ""
     seed: str = ""
     context: str = ""
+    way: Data = field(default_factory=dict)
     version: str = ""
     started: float = 0.0
     verdict: str = UNFINISHED

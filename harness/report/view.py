@@ -38,6 +38,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         path=str(start.get("path", "")),
         seed=str(start.get("seed", "")),
         context=str(start.get("context", "")),
+        way=start.get("way") or {},
         version=str(start.get("version", "")),
         started=events[0].wall if events else 0.0,
         verdict=str(verdict.get("verdict", UNFINISHED)),

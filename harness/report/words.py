@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from datetime import UTC, datetime
 
@@ -106,11 +107,27 @@ def name(finding: Finding) -> str:
 
 
 def rerun(view: View) -> str:
-    """Give the command that runs the same again."""
-    seed = f"seed {view.seed}" if view.seed else ""
+    """Give the command that runs the same again, on the same cluster."""
+    if not view.path:
+        return ""
+    options = [*(["--seed", view.seed] if view.seed else []), *_way(view, "options")]
     if view.path.partition("::")[0].endswith(".py"):
-        return f"pytest {shlex.quote(view.path)}" + (f" --chaos-{seed}" if seed else "")
-    return f"harness run {shlex.quote(view.path)}" + (f" --{seed}" if seed else "") if view.path else ""
+        options = [re.sub("^--", "--chaos-", word) for word in options]
+        words = ["pytest", view.path, *options]
+    else:
+        words = ["harness", "run", view.path, *options]
+    return " ".join([*_way(view, "variables"), *_way(view, "surroundings"), shlex.join(words)])
+
+
+def heal(view: View) -> str:
+    """Give the command that heals what a run left broken, on its cluster."""
+    return " ".join(
+        [*_way(view, "variables"), shlex.join(["harness", "undo", *_way(view, "scope"), *_way(view, "options")])]
+    )
+
+
+def _way(view: View, part: str) -> list[str]:
+    return [str(word) for word in view.way.get(part) or ()]
 
 
 def clock(view: View, time: float = 0.0) -> str:
