@@ -215,7 +215,9 @@ def test_a_plan_that_leaves_the_namespace_is_refused_with_the_way_to_more_rights
 
 
 @pytest.mark.case(6, "a token file that is rotated while a run goes on", "it is read again, and the lease is renewed")
-def test_a_run_outlives_its_token(user: User, administrator: Callable[[Callable[[Kube], Any]], Any]) -> None:
+def test_a_run_outlives_its_token_and_nobody_else_runs_there_meanwhile(
+    user: User, administrator: Callable[[Callable[[Kube], Any]], Any]
+) -> None:
     secrets = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 
     async def bound(kube: Kube, name: str) -> str:
@@ -234,6 +236,15 @@ def test_a_run_outlives_its_token(user: User, administrator: Callable[[Callable[
             if "INJECT" in line:
                 (user.folder / "token").write_text(administrator(lambda kube: bound(kube, "second")))
                 administrator(lambda kube: kube.delete(f"{secrets}/first"))
+                others = [user.run(), run_by_administrator(user)]
         text = run.stdout.read() if run.stdout else ""
     assert run.returncode == 0, "".join(said) + text
     assert not [line for line in said if "lease not renewed" in line]
+    assert [other.returncode for other in others] == [4, 4]
+    assert all(f"{NAMESPACE}/chaos-run: run" in other.stderr for other in others), [other.stderr for other in others]
+
+
+def run_by_administrator(user: User) -> subprocess.CompletedProcess[str]:
+    """Try the same experiment with rights in the whole cluster."""
+    words = [*HARNESS, "run", str(user.document()), "--runs", str(user.folder / "others")]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
