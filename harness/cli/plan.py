@@ -26,8 +26,10 @@ def command(
     if role:
         import yaml
 
-        from harness.engine.rights import roles_for
+        from harness.engine.rights import roles_for, unknown_to
 
+        for name in unknown_to(experiments):
+            click.echo(f"# not known, so not among the rules: what step {name!r} asks of the cluster")
         click.echo(yaml.dump_all(roles_for(experiments), sort_keys=False), nl=False)
         return
     for experiment in experiments:

@@ -282,7 +282,10 @@ class Kube:
     async def _signed(self) -> dict[str, str]:
         """Return the header that says who asks; credentials that have to be fetched first are fetched aside."""
         if self._credentials.due:
-            signature = await anyio.to_thread.run_sync(self._credentials.signature, abandon_on_cancel=True)
+            try:
+                signature = await anyio.to_thread.run_sync(self._credentials.signature, abandon_on_cancel=True)
+            except PreconditionFailed as error:
+                raise self._unknown(error) from error
         else:
             signature = self._credentials.signature()
         self._adopt(signature)
@@ -291,7 +294,10 @@ class Kube:
     async def _refused(self) -> bool:
         """Fetch credentials anew and say whether there are others now."""
         refused = self._credentials.refused
-        return await anyio.to_thread.run_sync(refused, self._signature, abandon_on_cancel=True)
+        try:
+            return await anyio.to_thread.run_sync(refused, self._signature, abandon_on_cancel=True)
+        except PreconditionFailed as error:
+            raise self._unknown(error) from error
 
     def _adopt(self, signature: Signature) -> None:
         """Open new connections when the client certificate has changed: the old ones are somebody else's."""
@@ -299,6 +305,10 @@ class Kube:
         if (before.certificate, before.key) != (signature.certificate, signature.key):
             self._retired.append(self._client)
             self._client = self._connections()
+
+    def _unknown(self, error: PreconditionFailed) -> ClusterUnreachable:
+        """Take credentials that cannot be had just now as a server that does not answer: both are asked again."""
+        return ClusterUnreachable(error.what, where=error.where, why=error.why, hint=error.hint)
 
     def _unreachable(self, error: Exception) -> ClusterUnreachable:
         local_hint = "run `harness up`: it repairs the local cluster"

@@ -10,6 +10,7 @@ from harness.model.experiment import Experiment
 
 Rule = Mapping[str, Any]
 NAME = "chaos-harness"
+OURS = ("harness.", "probes.")
 # The names of the lease and the lever; what is created has no name yet when it is asked for.
 LEASE, LEVER = "chaos-run", "chaos-lever"
 
@@ -92,6 +93,13 @@ def roles_for(experiments: Sequence[Experiment]) -> list[Mapping[str, Any]]:
         _role("Role", {"name": NAME, "namespace": name}, _distinct((*INSIDE, *_effects(some))))
         for name, some in inside.items()
     ]
+
+
+def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
+    """Name the steps whose needs nobody here knows: processes, and functions of other modules."""
+    steps = [step for one in experiments for step in (*one.probes, *one.method, *one.rollbacks) if step.fault is None]
+    foreign = [step.name for step in steps if not str(step.provider.get("module", "harness.")).startswith(OURS)]
+    return [*foreign, *(step.name for step in steps if step.provider.get("type") == "process")]
 
 
 def _effects(experiments: Iterable[Experiment]) -> list[Rule]:

@@ -18,7 +18,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.kubeconfig import command
 from harness.cluster.kubeconfig.access import Access, Command, Impersonation
 from harness.cluster.kubeconfig.credentials import TOKEN_SECONDS, Credentials
-from harness.errors import ApiError, PreconditionFailed
+from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed
 
 V1 = "client.authentication.k8s.io/v1"
 
@@ -199,6 +199,16 @@ def test_a_request_that_stays_refused_is_made_twice_at_most(tmp_path: Path) -> N
     with pytest.raises(ApiError, match="401"):
         anyio.run(lambda: kube(access(token="old"), answer).get("/api/v1/nodes"))
     assert len(asked) == 1
+
+
+def test_credentials_that_cannot_be_had_in_the_middle_are_asked_for_again_like_a_server_that_is_away(
+    tmp_path: Path,
+) -> None:
+    given = plugin(tmp_path, credential(token="one", expirationTimestamp="2020-01-01T00:00:00Z"))
+    client = kube(access(command=given), lambda _: httpx.Response(200, json={}))
+    (tmp_path / "login").unlink()
+    with pytest.raises(ClusterUnreachable, match="gave no credentials"):
+        anyio.run(lambda: client.get("/api/v1/nodes"))
 
 
 @pytest.mark.case(7, "impersonation", "every request says whom it is made as")
