@@ -22,7 +22,7 @@ from harness.probes import kubernetes as probes
 from tests.e2e.kubeconfigs import People, Shape, beside, shapes
 from tests.e2e.live import docker
 from tests.e2e.tunnels import Tunnel, tunnel
-from tests.e2e.victims import until
+from tests.e2e.victims import until, without
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "t-people"
@@ -84,10 +84,10 @@ def people(
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            paths = [f"{RBAC}/clusterrolebindings/{ROLE}", f"{RBAC}/clusterroles/{ROLE}", f"{SIGNING}/{CAROL}"]
-            for path in (*paths, f"/api/v1/namespaces/{NAMESPACE}"):
+            for path in (f"{RBAC}/clusterrolebindings/{ROLE}", f"{RBAC}/clusterroles/{ROLE}", f"{SIGNING}/{CAROL}"):
                 with contextlib.suppress(HarnessError):
                     await kube.delete(path)
+            await without(kube, NAMESPACE)
 
     try:
         yield anyio.run(make)

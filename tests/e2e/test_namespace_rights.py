@@ -20,7 +20,7 @@ from harness.cluster.local import LocalCluster
 from harness.faults import crds
 from tests.e2e.live import HARNESS, ROOT, events
 from tests.e2e.test_kubeconfig import RBAC, named, token_of
-from tests.e2e.victims import SERVER, until
+from tests.e2e.victims import SERVER, until, without
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "t-alone"
@@ -114,7 +114,7 @@ def administrator(cluster: LocalCluster, image: str) -> Iterator[Callable[[Calla
         act(make)
         yield act
     finally:
-        act(lambda kube: kube.delete(f"/api/v1/namespaces/{NAMESPACE}"))
+        act(lambda kube: without(kube, NAMESPACE))
 
 
 def web(image: str) -> dict[str, Any]:
