@@ -29,6 +29,7 @@ def before_experiment_control(context: dict[str, Any]) -> None:
     from chaoslib.exceptions import InterruptExecution
 
     from harness.chaostoolkit.live import Live
+    from harness.cluster.kubeconfig import official
     from harness.engine.options import Options
     from harness.model import document
 
@@ -42,6 +43,7 @@ def before_experiment_control(context: dict[str, Any]) -> None:
         raise InterruptExecution(str(error)) from error
     _live = begun
     os.environ.update(begun.environment)
+    official.install()
     # The run rolls back by itself, once, whatever ends it; what Chaos Toolkit still finds here it would do again.
     context["rollbacks"] = []
 

@@ -82,9 +82,10 @@ class Live:
         session = self._session
         if session is None:
             return {}
-        kubeconfig = session.cluster.kubeconfig if session.cluster else self.options.kubeconfig
-        named = {"HARNESS_CONTEXT": session.kube.context, "HARNESS_LOCAL": "1" if session.cluster else "0"}
-        return named | ({"HARNESS_KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
+        kubeconfig, context = str(session.kubeconfig), session.kube.context
+        named = {"HARNESS_CONTEXT": context, "HARNESS_LOCAL": "1" if session.cluster else "0"}
+        # What foreign steps ask with, too.
+        return named | {"HARNESS_KUBECONFIG": kubeconfig, "KUBECONFIG": kubeconfig, "KUBERNETES_CONTEXT": context}
 
     def begin_method(self) -> None:
         """Have the run's end roll the document back from now on; raises AbortTriggered when the run is over."""
@@ -171,7 +172,7 @@ class Live:
         if self._failure:
             return self._failure
         if self._session and self._session.unclean:
-            undo = f"harness undo{contexts.named(self._session.kube)}"
+            undo = contexts.command(self._session.kube, "harness", "undo", *self._session.scope.words)
             return UndoFailed("something is still broken", why="; ".join(self._session.unclean), hint=undo)
         if self._cut_why:
             return AbortTriggered("the run was cut short", why=self._cut_why)
@@ -247,7 +248,9 @@ class Live:
         run = f"{before.run}-{len(session.experiment.method) + 1}"
         # What is broken now is not broken twice; what was healed may be picked again, as the seed says.
         taken = frozenset(fault.victim.uid for fault in session.owed.values())
-        added = await plan.resolve(session.kube, alone, run=run, seed=before.seed, taken=taken)
+        added = await plan.resolve(
+            session.kube, alone, run=run, seed=before.seed, taken=taken, alone=session.scope.alone
+        )
         faults = (*before.faults, *added.faults)
         plan.require_caps(session.experiment, faults)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))

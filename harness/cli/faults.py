@@ -14,10 +14,11 @@ from harness.cli import options
 
 @click.command("faults")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@options.namespace
 @options.cluster
-def command(output: str, context: str | None, kubeconfig: Path | None) -> None:
+def command(output: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """List the faults that are in the cluster now, with their run and phase."""
-    from harness.engine import contexts
+    from harness.engine import contexts, scope
     from harness.errors import ApiError
     from harness.faults import resource
 
@@ -25,7 +26,10 @@ def command(output: str, context: str | None, kubeconfig: Path | None) -> None:
         kube, _ = contexts.connect(kubeconfig, context)
         async with kube:
             try:
-                return await resource.list_all(kube)
+                found = await scope.of(kube, namespace)
+                if found.alone:
+                    click.echo(f"only namespace {found.system} is looked at", err=True)
+                return await resource.list_all(kube, *found.inside)
             except ApiError as error:
                 if error.status == 404:
                     return []

@@ -20,11 +20,13 @@ class Kubeconfig(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse what cannot be a kubeconfig where the option stands."""
+        from harness.cluster.kubeconfig.document import decoded
+
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         try:
             # A pipe can be read only once, and whoever wants the configuration has to.
             if path.is_file():
-                path.read_text(encoding="utf-8")
+                decoded(path.read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             self.fail(f"'{path}' is no kubeconfig: {error}", param, ctx)
         return path
@@ -35,6 +37,12 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option("--context", help="Kubernetes context; must be allowed (HARNESS_CONTEXTS).")(function)
     kubeconfig = Kubeconfig(exists=True, path_type=Path)
     return click.option("--kubeconfig", type=kubeconfig, help="Kubeconfig that has the context.")(function)
+
+
+def namespace(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --namespace: keep to one namespace, as whoever has rights in no other must."""
+    text = "Keep to this namespace; where your rights end at one it is that of the context by default."
+    return click.option("--namespace", "-n", default="", help=text)(function)
 
 
 def runs(function: Callable[..., Any]) -> Callable[..., Any]:

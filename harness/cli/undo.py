@@ -12,15 +12,16 @@ from harness.cli import options
 
 @click.command("undo")
 @click.argument("run", default="")
+@options.namespace
 @options.cluster
-def command(run: str, context: str | None, kubeconfig: Path | None) -> None:
+def command(run: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """Heal everything that is still broken on purpose, or what one RUN broke; safe to run at any time."""
     from harness.engine import contexts, undo
 
     async def act() -> int:
         kube, cluster = contexts.connect(kubeconfig, context)
         async with kube:
-            return await undo.undo(kube, cluster, click.echo, run=run)
+            return await undo.undo(kube, cluster, click.echo, run=run, namespace=namespace)
 
     count = anyio.run(act)
     click.echo(f"{count} healed" if count else "nothing was broken on purpose")

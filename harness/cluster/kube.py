@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +14,12 @@ import anyio.to_thread
 import httpx
 
 from harness import __version__
-from harness.cluster import kubeconfig as kubeconfig_file
+from harness.cluster import kubeconfig as kubeconfigs
 from harness.cluster import local
-from harness.errors import ApiError, ClusterUnreachable
+from harness.cluster.kubeconfig import proxies, tls
+from harness.cluster.kubeconfig.access import Access
+from harness.cluster.kubeconfig.credentials import Credentials, Signature
+from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed
 
 # The API server's audit log tells this project's requests by it.
 AGENT = f"kube-chaos-harness/{__version__}"
@@ -22,7 +27,6 @@ CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 240
 PAGE = 500
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -55,32 +59,57 @@ def _path(collection: str, name: str | None) -> str:
 class Kube:
     """One API server, as one context of a kubeconfig reaches it."""
 
-    def __init__(self, access: kubeconfig_file.Access) -> None:
+    def __init__(self, access: Access, kubeconfig: Path | None = None) -> None:
+        """Prepare a client; raises PreconditionFailed where its credentials or certificates cannot be used.
+
+        `kubeconfig` is the file that was named, None where the environment's were read.
+        """
+        self.access, self.kubeconfig = access, kubeconfig
         self.context = access.context
         self.server = access.server
         self.namespace = access.namespace
-        self._access = access
-        token = access.bearer()
-        self._client = httpx.AsyncClient(
-            base_url=access.server,
-            verify=access.ssl_context() if access.server.startswith("https") else False,
-            auth=httpx.BasicAuth(*access.basic) if access.basic else None,
-            headers={"User-Agent": AGENT} | ({"Authorization": f"Bearer {token}"} if token else {}),
-            timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            # A proxy for the outside world cannot reach what listens on this machine alone.
-            trust_env=httpx.URL(access.server).host not in LOOPBACK,
-        )
-        self._extensions = {"sni_hostname": access.server_name} if access.server_name else None
+        self._credentials = Credentials(access)
+        self._signature = self._credentials.signature()
+        self._retired: list[httpx.AsyncClient] = []
+        self._client = self._connections()
 
     @classmethod
     def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
         """Prepare a client; nothing is sent before the first request."""
         if kubeconfig is None:
             cluster = local.current()
-            mine = cluster is not None and context in (None, f"kind-{cluster.name}")
-            kubeconfig = cluster.kubeconfig if cluster and mine else kubeconfig_file.default_path()
-        return cls(kubeconfig_file.load(kubeconfig, context))
+            if cluster is not None and context in (None, f"kind-{cluster.name}"):
+                kubeconfig = cluster.kubeconfig
+        return cls(kubeconfigs.load(kubeconfig, context), kubeconfig)
+
+    def _connections(self) -> httpx.AsyncClient:
+        access, signature = self.access, self._signature
+        trust = tls.context(access)
+        if signature.certificate:
+            tls.show(trust, access, signature.certificate, signature.key)
+        proxy = proxies.choose(access.server, access.proxy)
+        try:
+            return self._connected(trust, proxy)
+        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            where = f"context {access.context}"
+            raise PreconditionFailed(
+                "the server's address, or its proxy's, is none", where=where, why=str(error)
+            ) from None
+
+    def _connected(self, trust: ssl.SSLContext, proxy: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self.server,
+            verify=trust,
+            headers=[(b"User-Agent", AGENT.encode()), *self._whom()],
+            timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            # What the environment says of proxies is heeded here, as kubectl heeds it.
+            trust_env=False,
+            proxy=httpx.Proxy(proxy, ssl_context=trust if proxy.startswith("https") else None) if proxy else None,
+        )
+
+    def _whom(self) -> list[tuple[bytes, bytes]]:
+        return [(name.encode(), value) for name, value in self._credentials.headers]
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,7 +121,8 @@ class Kube:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        for client in (self._client, *self._retired):
+            await client.aclose()
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Read one object, or anything else that answers JSON."""
@@ -135,14 +165,21 @@ class Kube:
         return _object(await self._ask("PATCH", path, params=params, body=body, headers=headers))
 
     async def delete(
-        self, path: str, *, grace: int | None = None, uid: str | None = None, propagation: str | None = None
+        self,
+        path: str,
+        *,
+        grace: int | None = None,
+        uid: str | None = None,
+        version: str | None = None,
+        propagation: str | None = None,
     ) -> dict[str, Any]:
-        """Delete an object, on request only while it still has the given UID."""
+        """Delete an object, on request only while it still has the given UID, or is of the given version."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        preconditions = {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value is not None}
+        if preconditions:
+            options["preconditions"] = preconditions
         if propagation is not None:
             options["propagationPolicy"] = propagation
         return _object(await self._ask("DELETE", path, body=options))
@@ -179,14 +216,8 @@ class Kube:
                     yield kind, changed
 
     async def _watch_once(self, path: str, params: dict[str, Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        timeout = httpx.Timeout(WATCH_SECONDS + REQUEST_SECONDS, connect=CONNECT_SECONDS)
         try:
-            async with self._client.stream(
-                "GET", path, params=params, timeout=timeout, extensions=self._extensions
-            ) as response:
-                if response.is_error:
-                    await response.aread()
-                    raise _refusal(response)
+            async with self._opened(path, params) as response:
                 async for line in response.aiter_lines():
                     if not line:
                         continue
@@ -198,6 +229,21 @@ class Kube:
                     yield event["type"], event["object"]
         except (httpx.TransportError, json.JSONDecodeError) as error:
             raise self._unreachable(error) from error
+
+    @contextlib.asynccontextmanager
+    async def _opened(self, path: str, params: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        """Open a stream of events; once more with other credentials where the first ones were refused."""
+        timeout = httpx.Timeout(WATCH_SECONDS + REQUEST_SECONDS, connect=CONNECT_SECONDS)
+        for last in (False, True):
+            signed = await self._signed()
+            async with self._client.stream("GET", path, params=params, timeout=timeout, headers=signed) as response:
+                if response.status_code == 401 and not last and await self._refused():
+                    continue
+                if response.is_error:
+                    await response.aread()
+                    raise _refusal(response)
+                yield response
+                return
 
     async def _ask(
         self,
@@ -220,9 +266,7 @@ class Kube:
         sent = {"Content-Type": "application/json", **headers} if content is not None else dict(headers)
         try:
             response = await self._request(method, path, params, content, sent)
-            if response.status_code == 401 and self._access.command:
-                token = await anyio.to_thread.run_sync(self._access.bearer, abandon_on_cancel=True)
-                self._client.headers["Authorization"] = f"Bearer {token}"
+            if response.status_code == 401 and await self._refused():
                 response = await self._request(method, path, params, content, sent)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
@@ -232,9 +276,39 @@ class Kube:
         self, method: str, path: str, params: Mapping[str, Any], content: bytes | None, headers: Mapping[str, str]
     ) -> httpx.Response:
         query = {key: value for key, value in params.items() if value is not None}
-        return await self._client.request(
-            method, path, params=query, content=content, headers=headers, extensions=self._extensions
-        )
+        signed = {**headers, **await self._signed()}
+        return await self._client.request(method, path, params=query, content=content, headers=signed)
+
+    async def _signed(self) -> dict[str, str]:
+        """Return the header that says who asks; credentials that have to be fetched first are fetched aside."""
+        if self._credentials.due:
+            try:
+                signature = await anyio.to_thread.run_sync(self._credentials.signature, abandon_on_cancel=True)
+            except PreconditionFailed as error:
+                raise self._unknown(error) from error
+        else:
+            signature = self._credentials.signature()
+        self._adopt(signature)
+        return {"Authorization": signature.authorization} if signature.authorization else {}
+
+    async def _refused(self) -> bool:
+        """Fetch credentials anew and say whether there are others now."""
+        refused = self._credentials.refused
+        try:
+            return await anyio.to_thread.run_sync(refused, self._signature, abandon_on_cancel=True)
+        except PreconditionFailed as error:
+            raise self._unknown(error) from error
+
+    def _adopt(self, signature: Signature) -> None:
+        """Open new connections when the client certificate has changed: the old ones are somebody else's."""
+        before, self._signature = self._signature, signature
+        if (before.certificate, before.key) != (signature.certificate, signature.key):
+            self._retired.append(self._client)
+            self._client = self._connections()
+
+    def _unknown(self, error: PreconditionFailed) -> ClusterUnreachable:
+        """Take credentials that cannot be had just now as a server that does not answer: both are asked again."""
+        return ClusterUnreachable(error.what, where=error.where, why=error.why, hint=error.hint)
 
     def _unreachable(self, error: Exception) -> ClusterUnreachable:
         local_hint = "run `harness up`: it repairs the local cluster"

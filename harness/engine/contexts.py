@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cluster import kubeconfig as kubeconfigs
 from harness.cluster import local
 from harness.cluster.kube import Kube
+from harness.cluster.kubeconfig import Access
 from harness.cluster.local import LocalCluster
-from harness.errors import PreconditionFailed, UsageError
+from harness.errors import HarnessError, PreconditionFailed, UsageError
 
 OPT_IN_LABEL = "chaos-harness/allowed"
-# Where another cluster's traffic and metrics are.
-TRAFFIC = ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS")
+ALLOWED = "HARNESS_CONTEXTS"
+# What else a later command has to be told, where this one was.
+SURROUNDINGS = ("HARNESS_CACHE", ALLOWED, "KUBECONFIG")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How another command gets to the same cluster: variables before it, options behind it."""
+
+    variables: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def command(self, *words: str) -> str:
+        """Write a command so that it works when it is pasted."""
+        return " ".join([*self.variables, shlex.join([*words, *self.options])])
 
 
 def allowed() -> set[str]:
     """List the contexts that runs may use besides the local cluster: those named in HARNESS_CONTEXTS."""
-    return {word.strip() for word in os.environ.get("HARNESS_CONTEXTS", "").split(",") if word.strip()}
+    return {word.strip() for word in os.environ.get(ALLOWED, "").split(",") if word.strip()}
 
 
 def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCluster | None]:
@@ -37,41 +53,51 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
         return Kube.connect(cluster.kubeconfig, f"kind-{cluster.name}"), cluster
     if kubeconfig is None and cluster is not None and context == f"kind-{cluster.name}":
         kubeconfig = cluster.kubeconfig
-    kube = Kube.connect(kubeconfig, context)
-    ours = cluster if cluster and _is(kube, cluster) else None
-    if ours is None and kube.context not in allowed():
+    access = kubeconfigs.load(kubeconfig, context)
+    ours = cluster if cluster and _is(access, cluster) else None
+    # Before any credential is asked for: that may run a command.
+    if ours is None and access.context not in allowed():
         raise UsageError(
-            f"context {kube.context!r} is not allowed",
+            f"context {access.context!r} is not allowed",
             why="a run names its cluster; only the local kind cluster is allowed by default",
-            hint=f"HARNESS_CONTEXTS={kube.context} allows it",
+            hint=f"{ALLOWED}={shlex.quote(access.context)} allows it",
         )
-    return kube, ours
+    return Kube(access, kubeconfig), ours
 
 
-def _is(kube: Kube, cluster: LocalCluster) -> bool:
-    """Say whether a connection is to the local cluster: another machine's has a context of the same name."""
-    return kube.context == cluster.context and kube.server == Kube.connect(cluster.kubeconfig, cluster.context).server
+def _is(access: Access | Kube, cluster: LocalCluster) -> bool:
+    """Say whether an access is to the local cluster: another machine's has a context of the same name."""
+    if access.context != cluster.context:
+        return False
+    try:
+        return access.server == kubeconfigs.load(cluster.kubeconfig, cluster.context).server
+    except HarnessError:
+        return False
 
 
-def named(kube: Kube) -> str:
-    """Give the option, after a blank, with which another command means this cluster; the local one needs none."""
+def way(kube: Kube) -> Way:
+    """Say how another command gets to this cluster; the local one needs no more than its cache."""
     cluster = local.current()
-    return "" if cluster and _is(kube, cluster) else f" --context {shlex.quote(kube.context)}"
+    ours = cluster is not None and kube.kubeconfig in (None, cluster.kubeconfig) and _is(kube, cluster)
+    needed = SURROUNDINGS[:1] if ours else SURROUNDINGS[: 3 if kube.kubeconfig is None else 2]
+    variables = tuple(f"{name}={shlex.quote(_absolute(name))}" for name in needed if os.environ.get(name))
+    if ours:
+        return Way(variables)
+    file = ("--kubeconfig", str(kube.kubeconfig.absolute())) if kube.kubeconfig else ()
+    return Way(variables, ("--context", kube.context, *file))
 
 
-def again(kube: Kube, kubeconfig: Path | None) -> dict[str, list[str]]:
-    """Give what a command of another shell needs to mean this cluster: variables to set before it, options behind it.
+def _absolute(name: str) -> str:
+    """Give a variable's value as it means the same in any folder."""
+    value = os.environ[name]
+    if name == ALLOWED:
+        return value
+    return os.pathsep.join(str(Path(word).absolute()) for word in value.split(os.pathsep) if word)
 
-    An option of ours counts for its own command only, and what was exported here need not be elsewhere.
-    """
-    cluster = local.current()
-    ours = cluster is not None and _is(kube, cluster)
-    elsewhere = ["HARNESS_CONTEXTS", *([] if kubeconfig else ["KUBECONFIG"]), *TRAFFIC]
-    names = ["HARNESS_CACHE"] if ours else elsewhere
-    options = [] if ours else ["--context", kube.context]
-    if kubeconfig and not ours:
-        options += ["--kubeconfig", str(kubeconfig)]
-    return {"env": [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)], "options": options}
+
+def command(kube: Kube, *words: str) -> str:
+    """Write a command for this cluster so that it works when it is pasted."""
+    return way(kube).command(*words)
 
 
 async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:
@@ -85,5 +111,5 @@ async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:
             raise UsageError(
                 f"namespace {namespace} has not opted in",
                 why="outside the local cluster a namespace is touched only when it says so",
-                hint=f"kubectl label namespace {namespace} {OPT_IN_LABEL}=true",
+                hint=command(kube, "kubectl", "label", "namespace", namespace, f"{OPT_IN_LABEL}=true"),
             )

@@ -17,13 +17,15 @@ from harness.cluster import daemon, docker, machine
 from harness.cluster.cache import cache_dir
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import contexts, lease, lever, metrics, plan, traffic
+from harness.engine import contexts, lease, lever, metrics, rights, traffic
+from harness.engine import scope as scopes
+from harness.engine.scope import Scope
 from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
 from harness.faults import resource
 from harness.keeper import client, container
 from harness.model.units import rounded
 
-PERMIT = "grant in a ClusterRole what `harness plan --role FILE` prints; what only other faults need may stay missing"
+PERMIT = "grant what `harness plan --role FILE` prints; what only other faults need may stay missing"
 FREE_GIB = 10
 LOAD_SECONDS = 1.0
 BUSY = (
@@ -66,8 +68,14 @@ async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
         except (ClusterUnreachable, ApiError) as error:
             return [*checks, Check("cluster", "API server", False, error.what, error.hint)]
         checks.append(Check("cluster", "API server", True, str(version.get("gitVersion"))))
-        checks += await _objects(kube)
-        checks += await _permissions(kube)
+        scope = await scopes.of(kube)
+        if scope.alone:
+            checks.append(Check("cluster", "reach", True, scope.unseen, "the context's namespace is looked at", True))
+        try:
+            checks += await _objects(kube, scope)
+        except ApiError as error:
+            checks.append(Check("cluster", "lever, lease", False, error.message or error.what, PERMIT))
+        checks += await _permissions(kube, scope)
         if cluster:
             checks.append(await _keeper(cluster))
             checks += await _ways_in()
@@ -118,34 +126,39 @@ def _nodes(cluster: LocalCluster) -> Iterable[Check]:
         yield Check("cluster", item["Name"].lstrip("/"), state == "running", state, "harness undo, then harness up")
 
 
-async def _objects(kube: Kube) -> list[Check]:
-    name, pulled, held = contexts.named(kube), await lever.read(kube), await lease.current(kube)
+async def _objects(kube: Kube, scope: Scope) -> list[Check]:
+    pulled, held = await lever.read(kube, scope.system), await lease.current(kube, scope.system)
+    off, undo = (contexts.command(kube, "harness", *words, *scope.words) for words in (("lever", "off"), ("undo",)))
     holder = (held or {}).get("spec", {}).get("holderIdentity", "")
     found = [
-        Check("cluster", "lever", pulled is None, "off" if pulled is None else str(pulled), f"harness lever off{name}"),
+        Check("cluster", "lever", pulled is None, "off" if pulled is None else str(pulled), off),
         Check("cluster", "lease", True, f"held by {holder}" if holder else "free"),
     ]
     try:
-        faults = await resource.list_all(kube)
+        faults = await resource.list_all(kube, *scope.inside)
     except ApiError as error:
         return [*found, Check("cluster", "Fault resources", False, error.what, "harness up")]
-    return [*found, Check("cluster", "left behind", not faults, f"{len(faults)} faults", f"harness undo{name}")]
+    return [*found, Check("cluster", "left behind", not faults, f"{len(faults)} faults", undo)]
 
 
-async def _permissions(kube: Kube) -> list[Check]:
-    """Ask the API server whether this user may do what any plan may need."""
-    rules = {str(rule): rule for rule in (*plan.READS, *(rule for some in plan.RULES.values() for rule in some))}
-    missing = [str(lack) for rule in rules.values() for lack in await _lacking(kube, rule)]
+async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
+    """Ask the API server whether this user may do what any plan may need, in this namespace where rights end there."""
+    effects = [
+        rule for some in rights.RULES.values() for rule in some if not scope.alone or "nodes" not in rule["resources"]
+    ]
+    rules = {str(rule): rule for rule in (*(rights.INSIDE if scope.alone else rights.READS), *effects)}
+    missing = [str(lack) for rule in rules.values() for lack in await _lacking(kube, rule, *scope.inside)]
     said = "all granted" if not missing else "missing: " + ", ".join(missing)
     return [Check("cluster", "permissions", not missing, said, PERMIT)]
 
 
-async def _lacking(kube: Kube, rule: Mapping[str, Any]) -> list[str]:
+async def _lacking(kube: Kube, rule: Mapping[str, Any], namespace: str = "") -> list[str]:
     lacking = []
     for name in rule["resources"]:
         resource_name, _, sub = name.partition("/")
         for verb in rule["verbs"]:
             attributes = {"group": rule["apiGroups"][0], "resource": resource_name, "subresource": sub, "verb": verb}
+            attributes |= {"namespace": namespace, "name": rule.get("resourceNames", [""])[0]}
             review = {
                 "apiVersion": "authorization.k8s.io/v1",
                 "kind": "SelfSubjectAccessReview",

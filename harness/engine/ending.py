@@ -6,7 +6,7 @@ import time
 
 from harness import report
 from harness.checkers import cause, machine
-from harness.engine import judge, metrics
+from harness.engine import contexts, judge, metrics
 from harness.engine.options import Outcome
 from harness.engine.session import Session
 from harness.errors import Exit, HarnessError
@@ -105,6 +105,7 @@ def draw(session: Session, verdict: Verdict, reason: str, began: float) -> Outco
         reason=reason,
         begun=session.begun,
         cause=session.cause,
+        heal=contexts.command(session.kube, "harness", "undo", *session.scope.words),
     )
 
 

@@ -1,12 +1,17 @@
-"""One run at a time per cluster, held by a Lease that only a living engine renews.
+"""One run at a time per cluster, and in each namespace that a run may touch, held by Leases.
 
-The lease is renewed from the engine's own event loop, not from a helper: an engine that is suspended must let it
+Only a living engine renews them. Whoever may act in the whole cluster takes the Lease of the harness's own namespace
+and one in each namespace that it may touch; a run whose rights end at one namespace takes the one there. So two runs
+that could touch the same thing meet at one Lease, which both of them see.
+
+Leases are renewed from the engine's own event loop, not from a helper: an engine that is suspended must let them
 lapse. Ages are measured on CLOCK_BOOTTIME, which goes on while a machine sleeps.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +19,17 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.engine import contexts
-from harness.errors import AbortTriggered, ApiError, RunInProgress
+from harness.engine.scope import LEASE as NAME
+from harness.engine.scope import LEASES, Scope
+from harness.engine.scope import SYSTEM as NAMESPACE
+from harness.errors import AbortTriggered, ApiError, HarnessError, RunInProgress
 
-NAMESPACE = "chaos-system"
-NAME = "chaos-run"
 SECONDS = 15.0
 RENEW_EVERY = 3.0
 RELEASE_TRIES = 3
 EXPIRED = "chaos.harness.dev/expired"
-_LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+# Whether a keeper vouches for the holder, and whether the holder sees this namespace alone.
+KEPT, ALONE = "chaos.harness.dev/kept", "chaos.harness.dev/alone"
 
 
 def boottime() -> float:
@@ -34,54 +41,103 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class Lease:
-    """The right to touch the cluster, for one run."""
+class Leases:
+    """Every Lease that one run has to hold, as one right."""
 
-    def __init__(self, kube: Kube, run: str) -> None:
-        self._kube, self._run = kube, run
+    def __init__(self, kube: Kube, run: str, scope: Scope, namespaces: Sequence[str], *, kept: bool) -> None:
+        self.scope = scope
+        places = dict.fromkeys([scope.system, *(() if scope.alone else sorted(namespaces))])
+        self._held = [Lease(kube, run, place, kept=kept, alone=scope.alone) for place in places]
+
+    async def acquire(self, *, holder_is_dead: bool) -> None:
+        """Take them one after another; see `Lease.acquire`."""
+        for lease in tuple(self._held):
+            try:
+                await lease.acquire(holder_is_dead=holder_is_dead)
+            except ApiError as error:
+                # Nothing can be touched in a namespace that does not exist.
+                if error.status != 404:
+                    raise
+                self._held.remove(lease)
+
+    async def renew(self) -> None:
+        """Renew them all; raises AbortTriggered when one is lost."""
+        for lease in self._held:
+            await lease.renew()
+
+    def check(self) -> None:
+        """Refuse an effect when one has lapsed; raises AbortTriggered."""
+        for lease in self._held:
+            lease.check()
+
+    async def release(self) -> None:
+        """Give them back, the first one last, each whatever became of the others."""
+        failures: list[HarnessError] = []
+        for lease in reversed(self._held):
+            try:
+                await lease.release()
+            except HarnessError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+
+class Lease:
+    """The right to touch what one Lease stands for, for one run."""
+
+    def __init__(
+        self, kube: Kube, run: str, namespace: str = NAMESPACE, *, kept: bool = True, alone: bool = False
+    ) -> None:
+        self._kube, self._run, self._namespace = kube, run, namespace
+        self._path = LEASES.format(namespace)
+        self._where = f"{namespace}/{NAME}"
+        self._marks = {KEPT: str(kept).lower(), ALONE: str(alone).lower()}
         self._body: dict[str, Any] = {}
         self._renewed = 0.0
 
     async def acquire(self, *, holder_is_dead: bool) -> None:
         """Take the lease.
 
-        `holder_is_dead` says that the keeper vouches for it; without a keeper a held lease is watched for its whole
-        duration before it is taken. Raises RunInProgress when another run holds it.
+        `holder_is_dead` says that the keeper vouches for it, which it can where the holder had one; without a keeper a
+        held lease is watched for its whole duration before it is taken. Raises RunInProgress when another run holds it.
         """
         try:
-            lease = await self._kube.get(f"{_LEASES}/{NAME}")
+            lease = await self._kube.get(f"{self._path}/{NAME}")
         except ApiError as error:
             if error.status != 404:
                 raise
             await self._create()
             return
         holder = lease.get("spec", {}).get("holderIdentity")
-        expired = lease["metadata"].get("annotations", {}).get(EXPIRED) == holder
-        if holder and not expired and not holder_is_dead:
-            lease = await outlive(self._kube) or lease
+        marks = lease["metadata"].get("annotations") or {}
+        dead = marks.get(EXPIRED) == holder or (holder_is_dead and marks.get(KEPT) != "false")
+        if holder and not dead:
+            lease = await outlive(self._kube, self._namespace) or lease
         try:
-            self._body = await self._kube.replace(f"{_LEASES}/{NAME}", self._held(lease))
+            self._body = await self._kube.replace(f"{self._path}/{NAME}", self._held(lease))
         except ApiError as error:
             if error.status == 409:
-                raise RunInProgress("another run took the lease", where=f"{NAMESPACE}/{NAME}") from error
+                raise RunInProgress("another run took the lease", where=self._where) from error
             raise
         self._renewed = boottime()
 
     async def _create(self) -> None:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME}}
-        for path, item in (("/api/v1/namespaces", namespace), (_LEASES, self._held(body))):
+        wanted = [("/api/v1/namespaces", namespace)] if self._namespace == NAMESPACE else []
+        for path, item in (*wanted, (self._path, self._held(body))):
             try:
                 self._body = await self._kube.create(path, item)
             except ApiError as error:
                 if error.status != 409:
                     raise
-                if path == _LEASES:
-                    raise RunInProgress("another run took the lease", where=f"{NAMESPACE}/{NAME}") from error
+                if path == self._path:
+                    raise RunInProgress("another run took the lease", where=self._where) from error
         self._renewed = boottime()
 
     def _held(self, lease: dict[str, Any]) -> dict[str, Any]:
         metadata = {key: value for key, value in lease["metadata"].items() if key in ("name", "resourceVersion")}
+        metadata["annotations"] = self._marks
         spec = {
             "holderIdentity": self._run,
             "leaseDurationSeconds": int(SECONDS),
@@ -104,11 +160,11 @@ class Lease:
 
     async def _replace(self) -> None:
         body = dict(self._body, spec=dict(self._body["spec"], renewTime=_now()))
-        self._body = await self._kube.replace(f"{_LEASES}/{NAME}", body)
+        self._body = await self._kube.replace(f"{self._path}/{NAME}", body)
 
     async def _adopt(self, error: ApiError) -> None:
         """Renew a lease that is still ours: a renewal whose answer was lost on its way has changed its version."""
-        lease = await current(self._kube)
+        lease = await current(self._kube, self._namespace)
         marked = lease and lease["metadata"].get("annotations", {}).get(EXPIRED) == self._run
         if lease is None or marked or lease["spec"].get("holderIdentity") != self._run:
             raise AbortTriggered("the lease was lost", why="a healer or another run took it") from error
@@ -122,55 +178,74 @@ class Lease:
             raise AbortTriggered("the lease lapsed", why=f"it was not renewed for {lapsed:.0f} s (suspended?)")
 
     async def release(self) -> None:
-        """Give the lease back; a lease that is no longer ours is left alone."""
+        """Give the lease back; in a namespace that is not ours nothing stays. One that another holds is left alone."""
         for _ in range(RELEASE_TRIES):
-            lease = await current(self._kube)
+            lease = await current(self._kube, self._namespace)
             if lease is None or lease["spec"].get("holderIdentity") != self._run:
                 return
             lease["spec"] |= {"holderIdentity": "", "renewTime": _now()}
             try:
-                await self._kube.replace(f"{_LEASES}/{NAME}", lease)
+                if self._namespace == NAMESPACE:
+                    await self._kube.replace(f"{self._path}/{NAME}", lease)
+                else:
+                    version = lease["metadata"]["resourceVersion"]
+                    await self._kube.delete(f"{self._path}/{NAME}", version=version)
             except ApiError as error:
                 # A renewal that was cut off on this side may still have been answered on the other.
-                if error.status != 409:
+                if error.status not in (404, 409):
                     raise
             else:
                 return
 
 
-async def current(kube: Kube) -> dict[str, Any] | None:
-    """Return the Lease as it stands, or None."""
+async def current(kube: Kube, namespace: str = NAMESPACE) -> dict[str, Any] | None:
+    """Return the Lease of a namespace as it stands, or None."""
     try:
-        return await kube.get(f"{_LEASES}/{NAME}")
+        return await kube.get(f"{LEASES.format(namespace)}/{NAME}")
     except ApiError as error:
         if error.status == 404:
             return None
         raise
 
 
-async def outlive(kube: Kube) -> dict[str, Any] | None:
+async def outlive(kube: Kube, namespace: str = NAMESPACE) -> dict[str, Any] | None:
     """Watch a held lease for its whole duration, where no keeper can vouch for its holder, and return it as it is then.
 
     Raises RunInProgress when it is renewed meanwhile.
     """
-    lease = await current(kube)
+    lease = await current(kube, namespace)
     version, since = lease and lease["metadata"]["resourceVersion"], boottime()
     while lease and lease.get("spec", {}).get("holderIdentity") and boottime() - since < SECONDS:
         if lease["metadata"]["resourceVersion"] != version:
             raise RunInProgress(
                 f"run {lease['spec']['holderIdentity']} is going on",
-                where=f"{NAMESPACE}/{NAME}",
-                hint=f"wait for it, or `harness lever on{contexts.named(kube)}`",
+                where=f"{namespace}/{NAME}",
+                hint=f"wait for it, or `{contexts.command(kube, 'harness', 'lever', 'on')}`",
             )
         await anyio.sleep(1)
-        lease = await current(kube)
+        lease = await current(kube, namespace)
     return lease
 
 
-async def clear(kube: Kube) -> None:
+async def everywhere(kube: Kube) -> list[dict[str, Any]]:
+    """List the Leases of every namespace; none where they may not be listed."""
+    try:
+        return await kube.list("/apis/coordination.k8s.io/v1/leases", fields=f"metadata.name={NAME}")
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []
+
+
+def alone(item: dict[str, Any]) -> bool:
+    """Say whether a Lease is of a run that sees its own namespace alone."""
+    return bool((item["metadata"].get("annotations") or {}).get(ALONE) == "true")
+
+
+async def clear(kube: Kube, namespace: str = NAMESPACE) -> None:
     """Delete the Lease, as `harness undo` does after everything was healed."""
     try:
-        await kube.delete(f"{_LEASES}/{NAME}")
+        await kube.delete(f"{LEASES.format(namespace)}/{NAME}")
     except ApiError as error:
         if error.status != 404:
             raise

@@ -237,9 +237,9 @@ async def _strike(session: Session, fault: PlannedFault) -> None:
     session.dirty[fault.id] = f"{fault.kind} on {fault.victim} is undone, but its resource is still there: {why}"
 
 
-async def on_deleted(session: Session, plural: str) -> None:
-    """Heal a fault whose resource somebody deletes: `kubectl delete fault` is an undo."""
-    path, labels = f"{resource.ROOT}/{plural}", f"{resource.RUN_LABEL}={session.plan.run}"
+async def on_deleted(session: Session, path: str) -> None:
+    """Heal a fault whose resource somebody deletes from a collection: `kubectl delete fault` is an undo."""
+    plural, labels = path.rpartition("/")[2], f"{resource.RUN_LABEL}={session.plan.run}"
     while True:
         try:
             known = [fault for fault in session.owed.values() if fault.id in session.written]

@@ -59,7 +59,8 @@ class Options:
 class Outcome:
     """One run's end: its verdict, whether that was declared, its exit code and where its evidence lies.
 
-    `begun` says that the first fault was let through: a run that had to stop before it touched nothing.
+    `begun` says that the first fault was let through: a run that had to stop before it touched nothing. `heal` is the
+    command that heals what it left broken.
     """
 
     verdict: Verdict
@@ -73,3 +74,4 @@ class Outcome:
     reason: str = ""
     begun: bool = True
     cause: str = ""
+    heal: str = "harness undo"

@@ -10,9 +10,11 @@ import anyio
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lever, traffic
+from harness.engine import scope as scopes
 from harness.engine.lease import SECONDS as LEASE_SECONDS
-from harness.engine.lease import Lease
-from harness.errors import HarnessError, PreconditionFailed
+from harness.engine.lease import Leases
+from harness.engine.scope import Scope
+from harness.errors import ApiError, HarnessError, PreconditionFailed
 from harness.faults import crds
 from harness.keeper.client import Keeper
 from harness.keeper.client import status as keeper_status
@@ -26,16 +28,44 @@ GOODBYE_SECONDS = 5.0
 @contextlib.asynccontextmanager
 async def hold(
     kube: Kube, cluster: LocalCluster | None, experiment: Experiment, identity: str
-) -> AsyncIterator[tuple[Lease, Keeper | None]]:
+) -> AsyncIterator[tuple[Leases, Keeper | None]]:
     """Hold the right to act for as long as the block lasts; raises PreconditionFailed, or UsageError without opt-in."""
-    pulled = await lever.read(kube)
-    if pulled:
-        raise PreconditionFailed(
-            "the lever is on",
-            where=kube.context,
-            why=f"{pulled.get('who')}: {pulled.get('reason')}",
-            hint=f"harness lever off{contexts.named(kube)}",
-        )
+    scope = await scopes.find(kube, experiment)
+    try:
+        await _preflight(kube, cluster, experiment, scope)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        raise scopes.lacking(kube, experiment, error) from error
+    keeper = await Keeper.connect(cluster.keeper_socket, identity, LEASE_SECONDS) if cluster else None
+    kept = keeper is not None
+    leases = Leases(kube, identity, scope, experiment.blast_radius.namespaces, kept=kept)
+    try:
+        try:
+            await leases.acquire(holder_is_dead=kept)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            raise scopes.lacking(kube, experiment, error) from error
+        yield leases, keeper
+    finally:
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(GOODBYE_SECONDS), contextlib.suppress(HarnessError):
+                await leases.release()
+            if keeper:
+                with anyio.move_on_after(GOODBYE_SECONDS):
+                    await keeper.end()
+
+
+async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Experiment, scope: Scope) -> None:
+    for namespace in levers(scope, experiment):
+        if pulled := await lever.read(kube, namespace):
+            raise PreconditionFailed(
+                "the lever is on",
+                where=f"{kube.context}, namespace {namespace}",
+                why=f"{pulled.get('who')}: {pulled.get('reason')}",
+                hint=contexts.command(kube, "harness", "lever", "off", *scope.words),
+            )
     if experiment.load:
         traffic.require(kube, cluster, experiment.load)
     if cluster is None:
@@ -44,9 +74,11 @@ async def hold(
                 "the cluster does not know the harness's resources",
                 where=kube.context,
                 why="a fault is written down there before it is injected",
-                hint=f"once, as an administrator: harness crds | kubectl --context {kube.context} apply -f -",
+                hint="once, as an administrator: harness crds | "
+                + contexts.command(kube, "kubectl", "apply", "-f", "-"),
             )
-        await contexts.require_opt_in(kube, experiment.blast_radius.namespaces)
+        if not scope.alone:  # whose rights are granted by the namespace's own Role
+            await contexts.require_opt_in(kube, experiment.blast_radius.namespaces)
         if any(catalogue.FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
             raise PreconditionFailed(
                 "faults of the host hand need the local cluster's keeper", where=kube.context, hint="harness up"
@@ -58,15 +90,8 @@ async def hold(
             why="it could not heal what a run that dies leaves behind",
             hint="harness up",
         )
-    keeper = await Keeper.connect(cluster.keeper_socket, identity, LEASE_SECONDS) if cluster else None
-    lease = Lease(kube, identity)
-    try:
-        await lease.acquire(holder_is_dead=keeper is not None)
-        yield lease, keeper
-    finally:
-        with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(GOODBYE_SECONDS), contextlib.suppress(HarnessError):
-                await lease.release()
-            if keeper:
-                with anyio.move_on_after(GOODBYE_SECONDS):
-                    await keeper.end()
+
+
+def levers(scope: Scope, experiment: Experiment) -> tuple[str, ...]:
+    """Name the namespaces whose lever stops a run: that of its scope, and those that it may touch."""
+    return tuple(dict.fromkeys([scope.system, *experiment.blast_radius.namespaces]))

@@ -1,4 +1,4 @@
-"""Resolve an experiment against the cluster: every target by name, every cap checked, both hashes, least Role."""
+"""Resolve an experiment against the cluster: every target by name, every cap checked, both hashes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.cluster.kube import Kube
-from harness.engine import lasting, select
+from harness.engine import lasting, rights, select
 from harness.errors import ApiError, UsageError
 from harness.faults import nodes
 from harness.journal import redact
@@ -21,40 +21,6 @@ from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
 from harness.stack import apply as stack
 
-RULES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
-    "pod_kill": ({"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},),
-    "pod_evict": ({"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},),
-    "node_cordon": ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},),
-    "node_drain": (
-        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},
-        {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
-    ),
-}
-READS: tuple[Mapping[str, Any], ...] = (
-    {"apiGroups": [""], "resources": ["pods", "nodes", "events", "namespaces"], "verbs": ["get", "list", "watch"]},
-    # The lever, and the Events that tell of a fault on its target.
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
-        "verbs": ["get", "list", "watch"],
-    },
-    # Whatever else owns pods; of an owner that may not be read, what it had before counts.
-    {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
-    # The lease lives in chaos-system, which the first run on a cluster creates.
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update", "delete"]},
-    {
-        "apiGroups": ["chaos.harness.dev"],
-        "resources": ["faults", "nodefaults"],
-        "verbs": ["get", "list", "watch", "create", "delete"],
-    },
-    {"apiGroups": ["chaos.harness.dev"], "resources": ["faults/status", "nodefaults/status"], "verbs": ["patch"]},
-)
 # Of all that is done to a node, this alone leaves what runs there as it is.
 SPARES_PODS = "node_cordon"
 # After this one the kubelet starts what was ended, in its own time.
@@ -62,28 +28,44 @@ RESTARTED = "container_kill"
 
 
 async def resolve(
-    kube: Kube, experiment: Experiment, *, run: str, seed: int, taken: frozenset[str] = frozenset()
+    kube: Kube,
+    experiment: Experiment,
+    *,
+    run: str,
+    seed: int,
+    taken: frozenset[str] = frozenset(),
+    alone: bool = False,
 ) -> Plan:
     """Return the plan of one run; `taken` are UIDs that earlier faults of the run have already.
+
+    `alone` keeps to the experiment's one namespace: nothing outside of it is asked.
 
     Raises UsageError when a selector matches nothing or too little, a namespace does not exist, or a cap is exceeded;
     InjectionFailed when a container would be started again too late for the run to see it.
     """
-    await _require_namespaces(kube, experiment)
+    if not alone:
+        await _require_namespaces(kube, experiment)
     chance = random.Random(seed)
     faults: list[PlannedFault] = []
     shares: list[str] = []
     for spec in experiment.faults:
         patience = _patience(experiment) if spec.kind == RESTARTED else None
         victims = await select.resolve(
-            kube, spec.target, chance, taken=taken, kind=spec.kind, patience=patience, tell=shares.append
+            kube,
+            spec.target,
+            chance,
+            taken=taken,
+            kind=spec.kind,
+            patience=patience,
+            tell=shares.append,
+            alone=alone,
         )
         taken |= {victim.uid for victim in victims}
         for victim in victims:
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await takes(kube, spec.kind, victim)))
     require_caps(experiment, faults)
     await lasting.require(kube, faults)
-    remembered = await stack.inventory(kube)
+    remembered = {} if alone else await stack.inventory(kube)
     intent = {
         "document": experiment.digest,
         "seed": seed,
@@ -98,7 +80,7 @@ async def resolve(
         tuple(faults),
         _hash(intent),
         resolved(faults),
-        rules_for(experiment),
+        rights.rules_for(experiment),
         # A call passes through more of the stack than a fault may touch.
         around=around(remembered, experiment),
         shares=tuple(shares),
@@ -128,12 +110,6 @@ async def takes(kube: Kube, kind: str, victim: Victim) -> tuple[Victim, ...]:
     found = [pod["metadata"] for pod in await nodes.on(kube, victim.name) if nodes.movable(pod)]
     pods = (Victim("pod", item["name"], item["uid"], item["namespace"], victim.name, victim.zone) for item in found)
     return tuple(sorted(pods, key=str))
-
-
-def rules_for(experiment: Experiment) -> tuple[Mapping[str, Any], ...]:
-    """List the rules of the least ClusterRole that a run of this experiment needs."""
-    effects = {json.dumps(rule): rule for spec in experiment.faults for rule in RULES.get(spec.kind, ())}
-    return (*READS, *effects.values())
 
 
 def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, ...]) -> PlannedFault:
@@ -195,7 +171,8 @@ def text(experiment: Experiment, plan: Plan) -> str:
         "  touches",
     ]
     for fault in plan.faults:
-        place = f"on {fault.victim.node} ({fault.victim.zone})" if fault.victim.namespace else f"({fault.victim.zone})"
+        zone = f"({fault.victim.zone})" if fault.victim.zone else ""
+        place = f"on {fault.victim.node} {zone}".rstrip() if fault.victim.namespace else zone
         lines.append(f"    {fault.kind:<14} {fault.victim.shown}  {fault.victim.uid}  {place}")
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:

@@ -6,7 +6,9 @@ Whatever ends the walk early, the undo is the same shielded block, and it begins
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +20,7 @@ from typing import Any
 import anyio
 
 from harness import __version__
+from harness.cluster.kubeconfig import passing
 from harness.engine import (
     abort,
     activities,
@@ -29,6 +32,7 @@ from harness.engine import (
     observe,
     permission,
     plan,
+    scope,
     settle,
     steady,
     traffic,
@@ -38,6 +42,7 @@ from harness.engine.options import Options, Outcome, Stop
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed
+from harness.faults import resource
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
 from harness.keeper.client import Keeper
@@ -48,6 +53,7 @@ from harness.steps import Worker
 
 KEEPER_SECONDS = 25.0
 KEEPER_RETRY_SECONDS = 0.1
+WAYS_IN = ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS")
 Walk = Callable[[Session], Awaitable[None]]
 
 
@@ -66,7 +72,14 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     async def show() -> str:
         kube, _ = contexts.connect(options.kubeconfig, options.context)
         async with kube:
-            return plan.text(experiment, await plan.resolve(kube, experiment, run="dry", seed=_seed(options)))
+            found = await scope.find(kube, experiment)
+            try:
+                planned = await plan.resolve(kube, experiment, run="dry", seed=_seed(options), alone=found.alone)
+            except ApiError as error:
+                if error.status != 403:
+                    raise
+                raise scope.lacking(kube, experiment, error) from error
+        return "\n".join([plan.text(experiment, planned), *([f"  unseen   {found.unseen}"] if found.alone else [])])
 
     return anyio.run(show)
 
@@ -78,9 +91,9 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
     began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     kube, cluster = contexts.connect(options.kubeconfig, options.context)
-    environment = {"HARNESS_CONTEXT": kube.context} | ({"HARNESS_LOCAL": "1"} if cluster else {})
-    if cluster or options.kubeconfig:
-        environment["HARNESS_KUBECONFIG"] = str(cluster.kubeconfig if cluster else options.kubeconfig)
+    kubeconfig = passing.hand_on(kube.access)
+    environment = {"HARNESS_CONTEXT": kube.context, "HARNESS_KUBECONFIG": str(kubeconfig)}
+    environment |= {"HARNESS_LOCAL": "1"} if cluster else {}
     async with kube, Worker(env=environment) as worker, permission.hold(kube, cluster, experiment, identity) as right:
         lease, keeper = right
         directory = options.runs / identity
@@ -97,6 +110,8 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 readiness=Readiness(experiment.blast_radius.namespaces),
                 directory=directory,
                 say=_plain(options.say, journal),
+                kubeconfig=kubeconfig,
+                scope=lease.scope,
             )
             _announce(session, options)
             try:
@@ -162,12 +177,13 @@ def _unless_abort(session: Session, error: HarnessError) -> HarnessError | None:
 def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
     start(abort.on_lost_lease, session.abort, session.lease, session.say)
-    start(abort.on_lever, session.abort, session.kube)
+    for namespace in permission.levers(session.scope, session.experiment):
+        start(abort.on_lever, session.abort, session.kube, namespace)
     start(machine.watch, session)
     if session.keeper:
         start(abort.on_lost_keeper, session.abort, session.keeper)
-    for plural in ("faults", "nodefaults"):
-        start(method.on_deleted, session, plural)
+    for path in resource.collections(*session.scope.inside):
+        start(method.on_deleted, session, path)
     for namespace in session.experiment.blast_radius.namespaces:
         start(observe.workloads, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)
@@ -219,7 +235,9 @@ async def _plan(session: Session) -> None:
     """Pick the targets; raises NeverBegun when the cluster, as it is, has none that the document allows."""
     run, seed = session.plan.run, session.plan.seed
     try:
-        session.plan = await plan.resolve(session.kube, session.experiment, run=run, seed=seed)
+        session.plan = await plan.resolve(
+            session.kube, session.experiment, run=run, seed=seed, alone=session.scope.alone
+        )
     except ApiError:
         raise
     except HarnessError as error:
@@ -303,18 +321,24 @@ def _announce(session: Session, options: Options) -> None:
         path=str(experiment.path),
         seed=planned.seed,
         context=planned.context,
+        way=_way(session, options),
         version=__version__,
         expect=experiment.expect.verdict,
         argv=[Path(sys.argv[0]).name, *sys.argv[1:]],
-        again=contexts.again(session.kube, options.kubeconfig) | {"runs": _runs(options)},
     )
     session.say(f"{experiment.name}  run {planned.run}  seed {planned.seed}  {planned.context}")
+    if session.scope.unseen:
+        session.write("scope", namespace=session.scope.system, unseen=session.scope.unseen)
+        session.say(f"SCOPE      {session.scope.unseen}")
 
 
-def _runs(options: Options) -> str:
-    """Name the folder of runs as another command must be told of it; the usual one need not be named."""
-    usual = Options().runs.absolute()
-    return "" if options.runs.absolute() == usual else str(options.runs)
+def _way(session: Session, options: Options) -> dict[str, list[str]]:
+    """Say how a later command gets to the same cluster, its ways in, and its runs where they are kept elsewhere."""
+    way = contexts.way(session.kube)
+    around = [f"{name}={shlex.quote(os.environ[name])}" for name in WAYS_IN if os.environ.get(name)]
+    runs = [] if options.runs.absolute() == Options().runs.absolute() else ["--runs", str(options.runs)]
+    ways = {"variables": list(way.variables), "surroundings": around, "options": list(way.options)}
+    return ways | {"scope": list(session.scope.words), "runs": runs}
 
 
 def _announce_plan(session: Session) -> None:

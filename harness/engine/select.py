@@ -37,6 +37,7 @@ async def resolve(
     kind: str = "",
     patience: float | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    alone: bool = False,
 ) -> tuple[Victim, ...]:
     """Return the named targets of one rule; raises UsageError when there are too few.
 
@@ -45,7 +46,8 @@ async def resolve(
     is its back-off. `tell` is given how a share became a count. Raises InjectionFailed when too few would be back in
     time.
     """
-    nodes = await kube.list(paths.nodes())
+    # Without a look at nodes zones are not known, and pods are picked by owner and age.
+    nodes = [] if alone else await kube.list(paths.nodes())
     zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
     pods: Sequence[Mapping[str, Any]] = ()
     if target.kind == "node":

@@ -14,8 +14,9 @@ import anyio
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine.abort import Abort
-from harness.engine.lease import Lease
+from harness.engine.lease import Leases
 from harness.engine.readiness import Readiness
+from harness.engine.scope import Scope
 from harness.faults.reach import Reach
 from harness.journal.writer import Journal
 from harness.keeper.client import Keeper
@@ -37,7 +38,8 @@ class Session:
     something. `load_from` is when the load began to send, `steady_load_from` when it may be judged,
     `load_profile` how its rate changes from then on; `amiss_at`
     is when something other than a breaker was last seen not to be steady; `begun` says that the first fault was let
-    through. `cause` is why the verdict is no PASS, as far as that was seen.
+    through. `cause` is why the verdict is no PASS, as far as that was seen. `kubeconfig` is of the run's
+    context alone, for whatever else asks the cluster; `scope` says how far its rights reach.
     """
 
     experiment: Experiment
@@ -45,12 +47,14 @@ class Session:
     kube: Kube
     cluster: LocalCluster | None
     keeper: Keeper | None
-    lease: Lease
+    lease: Leases
     journal: Journal
     worker: Worker
     readiness: Readiness
     directory: Path
     say: Callable[[str], None]
+    kubeconfig: Path | None = None
+    scope: Scope = field(default_factory=Scope)
     abort: Abort = field(default_factory=Abort)
     load: LoadProcess | None = None
     load_from: float = math.inf

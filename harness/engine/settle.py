@@ -61,7 +61,7 @@ async def settle(session: Session) -> None:
         raise NeverBegun(
             f"the system did not settle within {limit:g} s",
             why=_brief(amiss),
-            hint=f"harness doctor{contexts.named(session.kube)}; `phases: {{settle: ...}}` waits longer",
+            hint=f"{contexts.command(session.kube, 'harness', 'doctor')}; `phases: {{settle: ...}}` waits longer",
         )
     steady.record(session, answers)
     session.write("settled", after=session.journal.now() - began)
@@ -84,7 +84,8 @@ async def look(session: Session) -> list[str]:
             found.append(str(error))
 
     inside = session.experiment.blast_radius.namespaces
-    around = plan.around(await stack.inventory(session.kube), session.experiment)
+    alone = session.scope.alone
+    around = () if alone else plan.around(await stack.inventory(session.kube), session.experiment)
     try:
         async with anyio.create_task_group() as together:
             together.start_soon(ask, partial(_left_behind, session))
@@ -107,8 +108,8 @@ async def look(session: Session) -> list[str]:
 
 async def _left_behind(session: Session) -> list[str]:
     """Name what is still written down as broken: a healer may be at it, or nobody is."""
-    left = ", ".join(item["metadata"]["name"] for item in await resource.list_all(session.kube))
-    undo = f"harness undo{contexts.named(session.kube)}"
+    left = ", ".join(item["metadata"]["name"] for item in await resource.list_all(session.kube, *session.scope.inside))
+    undo = contexts.command(session.kube, "harness", "undo", *session.scope.words)
     return [f"an earlier run left something broken ({left}; `{undo}` heals it)"] if left else []
 
 

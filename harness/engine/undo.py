@@ -11,6 +11,7 @@ import anyio
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lease
+from harness.engine import scope as scopes
 from harness.errors import HarnessError, UndoFailed
 from harness.faults import REGISTRY, resource
 from harness.faults.reach import Reach
@@ -19,18 +20,27 @@ from harness.keeper.client import Keeper
 HEAL_SECONDS = 60.0
 
 
-async def undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], None], *, run: str = "") -> int:
-    """Heal every fault, or those of one run, and return how many there were.
+async def undo(
+    kube: Kube, cluster: LocalCluster | None, say: Callable[[str], None], *, run: str = "", namespace: str = ""
+) -> int:
+    """Heal every fault, or those of one run or namespace, and return how many there were.
 
     Connecting as a run of its own makes the keeper heal what its ledger still names. Raises RunInProgress while a run
     lives, UndoFailed when something is still broken afterwards.
     """
+    scope = await scopes.of(kube, namespace)
+    if scope.alone:
+        say(f"only namespace {scope.system} is looked at")
     keeper = await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS) if cluster else None
     failed: list[str] = []
     try:
-        if keeper is None:
-            await lease.outlive(kube)
-        found = [item for item in await resource.list_all(kube) if item["spec"]["run"].startswith(run)]
+        # A keeper knows of the runs that it heals after; of one that sees its namespace alone nobody does.
+        leases = [] if scope.alone else await lease.everywhere(kube)
+        watched = [item["metadata"]["namespace"] for item in leases if lease.alone(item)]
+        for place in (*([] if keeper else [scope.system]), *watched):
+            await lease.outlive(kube, place)
+        holder = ((await lease.current(kube, scope.system)) or {}).get("spec", {}).get("holderIdentity")
+        found = [item for item in await resource.list_all(kube, *scope.inside) if item["spec"]["run"].startswith(run)]
         async with anyio.create_task_group() as beating:
             if keeper:
                 beating.start_soon(_beat, keeper)
@@ -38,7 +48,9 @@ async def undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], No
                 await _one(item, Reach(kube=kube, keeper=keeper, cluster=cluster), say, failed)
             beating.cancel_scope.cancel()
         if not run:
-            await lease.clear(kube)
+            same = [item for item in leases if holder and item["spec"].get("holderIdentity") == holder]
+            for place in {scope.system, *(item["metadata"]["namespace"] for item in same)}:
+                await lease.clear(kube, place)
     finally:
         if keeper:
             await keeper.end()
@@ -46,7 +58,7 @@ async def undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], No
         raise UndoFailed(
             "something is still broken",
             why="; ".join(failed),
-            hint=f"mend what is named, then `harness undo{contexts.named(kube)}`",
+            hint=f"mend what is named, then `{contexts.command(kube, 'harness', 'undo', *scope.words)}`",
         )
     return len(found)
 

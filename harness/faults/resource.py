@@ -94,12 +94,17 @@ async def delete(kube: Kube, fault: PlannedFault) -> None:
             raise
 
 
-async def list_all(kube: Kube) -> list[dict[str, Any]]:
-    """List every fault that is written down; a cluster without the definitions has none."""
+def collections(namespace: str = "") -> tuple[str, ...]:
+    """Return the API paths of all that is written down, or of what is in one namespace."""
+    return (f"{ROOT}/namespaces/{namespace}/faults",) if namespace else (f"{ROOT}/faults", f"{ROOT}/nodefaults")
+
+
+async def list_all(kube: Kube, namespace: str = "") -> list[dict[str, Any]]:
+    """List every fault that is written down, or those of one namespace; without the definitions there are none."""
     found: list[dict[str, Any]] = []
-    for plural in ("faults", "nodefaults"):
+    for path in collections(namespace):
         try:
-            found += await kube.list(f"{ROOT}/{plural}")
+            found += await kube.list(path)
         except ApiError as error:
             if error.status != 404:
                 raise

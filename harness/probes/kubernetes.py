@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ClusterUnreachable, ObservationFailed
+from harness.errors import ClusterUnreachable, ObservationFailed, PreconditionFailed
 from harness.probes import settings
 
 if TYPE_CHECKING:
@@ -43,12 +44,15 @@ def client(secrets: settings.Settings = None) -> ApiClient:
 @functools.lru_cache(maxsize=4)
 def _client(kubeconfig: str | None, context: str | None) -> ApiClient:
     from kubernetes.client import ApiClient, Configuration
-    from kubernetes.config import ConfigException, load_kube_config
+
+    from harness.cluster import kubeconfig as kubeconfigs
+    from harness.cluster.kubeconfig import official
 
     configuration = Configuration()
     try:
-        load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
-    except ConfigException as error:
+        official.install()
+        official.configure(configuration, kubeconfigs.load(Path(kubeconfig) if kubeconfig else None, context))
+    except PreconditionFailed as error:
         raise ObservationFailed(
             "no cluster to ask",
             where=kubeconfig or "the default kubeconfig",
@@ -57,8 +61,6 @@ def _client(kubeconfig: str | None, context: str | None) -> ApiClient:
         ) from error
     # A second try would hide the failure that is being measured.
     configuration.retries = False
-    if settings.loopback(configuration.host):
-        configuration.proxy = None
     return ApiClient(configuration)
 
 

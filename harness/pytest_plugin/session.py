@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -140,9 +139,7 @@ class Session:
             ("chaos_report", str(outcome.dir / "index.html")),
         ]
         if outcome.verdict is Verdict.DIRTY:
-            named = (("--context", self.options.context), ("--kubeconfig", self.options.kubeconfig))
-            undo = shlex.join(["harness", "undo", *(str(word) for pair in named if pair[1] for word in pair)])
-            item.session.shouldstop = f"{name} left something broken: {outcome.reason}; `{undo}` heals faults"
+            item.session.shouldstop = f"{name} left something broken: {outcome.reason}; `{outcome.heal}` heals faults"
         elif outcome.exit == Exit.INTERRUPTED:
             item.session.shouldstop = f"{name} was interrupted and undone"
 

@@ -110,15 +110,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """What a later command needs: variables before it, options that name the cluster, the folder of runs if unusual."""
-
-    env: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    runs: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class View:
     """One run, ready to be drawn."""
 
@@ -129,7 +120,7 @@ class View:
     path: str = ""
     seed: str = ""
     context: str = ""
-    again: Again = field(default_factory=Again)
+    way: Data = field(default_factory=dict)
     version: str = ""
     started: float = 0.0
     verdict: str = UNFINISHED

@@ -14,7 +14,7 @@ from harness.model.plan import inside
 from harness.model.verdict import Finding, State
 from harness.report import series
 from harness.report.inert import brief, inert
-from harness.report.values import UNFINISHED, Again, Data, Fault, Line, Mark, Span, Undo, View
+from harness.report.values import UNFINISHED, Data, Fault, Line, Mark, Span, Undo, View
 
 QUIET = frozenset({"sample", "series", "addresses", "run.end"})
 
@@ -40,7 +40,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         path=str(start.get("path", "")),
         seed=str(start.get("seed", "")),
         context=str(start.get("context", "")),
-        again=_again(start.get("again") or {}),
+        way=start.get("way") or {},
         version=str(start.get("version", "")),
         started=events[0].wall if events else 0.0,
         verdict=str(verdict.get("verdict", UNFINISHED)),
@@ -83,11 +83,6 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
             for event in events if event.type not in QUIET
         ),
     )  # fmt: skip
-
-
-def _again(data: Data) -> Again:
-    env, options = (tuple(str(word) for word in data.get(key) or ()) for key in ("env", "options"))
-    return Again(env, options, str(data.get("runs") or ""))
 
 
 def _first(events: Iterable[Event], kind: str) -> Data:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from harness.model.units import seconds
@@ -112,29 +112,28 @@ def rerun(view: View) -> str:
         return ""
     # Else a path that begins like an option would be taken for one.
     path = f"./{view.path}" if view.path.startswith("-") else view.path
-    runs = ["--runs", view.again.runs] if view.again.runs else []
-    options = [*(["--seed", view.seed] if view.seed else []), *view.again.options, *runs]
-    if not view.path.partition("::")[0].endswith(".py"):
-        return _pasted(view.again.env, "harness", "run", path, *options)
-    ours = [f"--chaos-{word[2:]}" if not number % 2 else word for number, word in enumerate(options)]
-    return _pasted(view.again.env, "pytest", path, *ours)
+    runs = _way(view, "runs")
+    options = [*(["--seed", view.seed] if view.seed else []), *_way(view, "options"), *runs]
+    if view.path.partition("::")[0].endswith(".py"):
+        words = ["pytest", path, *(re.sub("^--", "--chaos-", word) for word in options)]
+    else:
+        words = ["harness", "run", path, *options]
+    return " ".join([*_way(view, "variables"), *_way(view, "surroundings"), shlex.join(words)])
 
 
 def heal(view: View) -> str:
-    """Give the command that undoes what is still broken."""
-    return _pasted(view.again.env, "harness", "undo", *view.again.options)
+    """Give the command that heals what a run left broken, on its cluster."""
+    words = ["harness", "undo", *_way(view, "scope"), *_way(view, "options")]
+    return " ".join([*_way(view, "variables"), shlex.join(words)])
 
 
 def about(view: View, verb: str, *options: str) -> str:
     """Give the command that shows this run or draws it again."""
-    runs = ["--runs", view.again.runs] if view.again.runs else []
-    return _pasted((), "harness", verb, view.run, *options, *runs)
+    return shlex.join(["harness", verb, view.run, *options, *_way(view, "runs")])
 
 
-def _pasted(env: Iterable[str], *words: str) -> str:
-    """Write a command as a shell takes it, variables before it."""
-    set_before = (f"{name}={shlex.quote(value)}" for name, _, value in (one.partition("=") for one in env))
-    return " ".join([*set_before, shlex.join(words)])
+def _way(view: View, part: str) -> list[str]:
+    return [str(word) for word in view.way.get(part) or ()]
 
 
 def clock(view: View, time: float = 0.0) -> str:

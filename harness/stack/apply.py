@@ -90,11 +90,11 @@ async def _established(kube: Kube, item: Object, seconds: float = 30) -> None:
 
 
 async def inventory(kube: Kube) -> dict[str, str]:
-    """Return what was remembered of the last deployment; nothing when there was none."""
+    """Return what was remembered of the last deployment; nothing when there was none, or it may not be read."""
     try:
         found = await kube.get(INVENTORY)
     except ApiError as error:
-        if error.status == 404:
+        if error.status in (403, 404):
             return {}
         raise
     return dict(found.get("data") or {})

@@ -62,10 +62,13 @@ def _listen(source: int, requests: queue.SimpleQueue[str]) -> None:
 
 
 def _name_the_cluster() -> None:
-    """Let kubectl and chaosk8s use the run's cluster, never the ambient one."""
+    """Let kubectl and chaosk8s use the run's cluster and identity, never the ambient ones."""
+    from harness.cluster.kubeconfig import official
+
     for ours, theirs in (("HARNESS_KUBECONFIG", "KUBECONFIG"), ("HARNESS_CONTEXT", "KUBERNETES_CONTEXT")):
         if os.environ.get(ours):
             os.environ[theirs] = os.environ[ours]
+    official.install()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,17 @@ async def until(true: Callable[[], Any], seconds: float = 120) -> None:
             await anyio.sleep(0.05)
 
 
+async def without(kube: Kube, namespace: str) -> None:
+    """Delete a namespace and wait until it is gone, so that the next test finds the cluster as this one did."""
+    with contextlib.suppress(HarnessError):
+        await kube.delete(f"/api/v1/namespaces/{namespace}")
+
+    async def gone() -> bool:
+        return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={namespace}")
+
+    await until(gone)
+
+
 async def pod_of(kube: Kube, *, besides: str = "") -> Victim:
     """Name one of the web servers."""
     items = await kube.list(api.pods(NAMESPACE), labels=f"app={APP}")

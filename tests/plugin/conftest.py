@@ -74,7 +74,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Engin
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_CONTEXT", "another")
     monkeypatch.setenv("HARNESS_LOCAL", "another")
-    monkeypatch.setenv("HARNESS_KUBECONFIG", "another")
+    for name in ("HARNESS_KUBECONFIG", "KUBECONFIG", "KUBERNETES_CONTEXT"):
+        monkeypatch.setenv(name, "another")
     monkeypatch.setattr("sys.argv", ["chaos", "run", "experiment.yaml"])
     (tmp_path / "experiment.yaml").write_text(DOCUMENT)
 

@@ -10,6 +10,7 @@ from typing import Any
 from harness.engine import activities
 from harness.engine.abort import Abort
 from harness.engine.options import Options, Outcome
+from harness.engine.scope import Scope
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
@@ -57,7 +58,9 @@ class Engine:
         faults = tuple(PlannedFault("1", spec.kind, spec.activity, Hand.API, victim) for spec in experiment.faults)
         session = SimpleNamespace(
             experiment=experiment,
-            kube=SimpleNamespace(context="kind-x"),
+            kube=SimpleNamespace(context="kind-x", server="https://x", kubeconfig=None),
+            kubeconfig=Path("handed on"),
+            scope=Scope(),
             cluster=self.cluster,
             abort=Abort(),
             plan=Plan("run-1", 1, "kind", faults, "i", "r"),

@@ -70,7 +70,14 @@ def test_probes_of_this_process_are_told_when_the_runs_cluster_is_the_local_one(
     local = SimpleNamespace(kubeconfig=Path("ours"))
     stand_in(Engine(cluster=local))
     chaos_run()
-    assert (os.environ["HARNESS_LOCAL"], os.environ["HARNESS_KUBECONFIG"]) == ("1", "ours")
+    assert os.environ["HARNESS_LOCAL"] == "1"
+
+
+def test_probes_and_foreign_steps_of_this_process_ask_as_the_run_does(stand_in):
+    stand_in(Engine())
+    chaos_run()
+    assert {os.environ[name] for name in ("HARNESS_KUBECONFIG", "KUBECONFIG")} == {"handed on"}
+    assert os.environ["KUBERNETES_CONTEXT"] == "kind-x"
 
 
 def test_a_deviation_of_the_run_is_a_deviation_of_the_experiment(stand_in):

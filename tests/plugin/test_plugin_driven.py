@@ -42,7 +42,9 @@ def a_run() -> live.Live:
 def test_a_fault_inside_a_fault_takes_another_target_and_the_journal_knows_both(stand_in, monkeypatch):
     stand, asked = stand_in(Engine()), []
 
-    async def resolve(_: Any, experiment: Experiment, *, run: str, seed: int, taken: frozenset[str]) -> Plan:
+    async def resolve(
+        _: Any, experiment: Experiment, *, run: str, seed: int, taken: frozenset[str], alone: bool
+    ) -> Plan:
         asked.append(set(taken))
         fault = experiment.faults[0]
         number = len(asked)

@@ -16,7 +16,7 @@ import yaml
 
 from harness.cli import documents, group
 from harness.cluster import kubeconfig
-from harness.engine.plan import rules_for
+from harness.engine.rights import rules_for
 
 ROOT = Path(__file__).parents[3]
 GITHUB, GITLAB, CRONJOB = ".github/workflows/nightly.yml", "docs/ci/gitlab-ci.yml", "docs/ci/cronjob.yaml"
@@ -109,7 +109,7 @@ def test_the_cron_jobs_kubeconfig_is_one_and_its_context_is_allowed(tmp_path: Pa
     (tmp_path / "kubeconfig").write_text(text)
     (name,) = [word.removeprefix("--context=") for word in container()["command"] if word.startswith("--context=")]
     access = kubeconfig.load(tmp_path / "kubeconfig", name)
-    assert (access.server, access.token) == ("https://kubernetes.default.svc", "secret")
+    assert (access.server, access.token_file) == ("https://kubernetes.default.svc", account / "token")
     assert {"name": "HARNESS_CONTEXTS", "value": name} in container()["env"]
 
 

@@ -1,48 +1,66 @@
-"""What is read from a kubeconfig, and what is said when it cannot be."""
+"""What is read from kubeconfigs, who is asked for by them, and what is said when that cannot be."""
 
 from __future__ import annotations
 
 import base64
+import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from harness.cluster import kubeconfig
+from harness.cluster.kubeconfig import passing, service_account
+from harness.cluster.kubeconfig.credentials import Credentials
 from harness.errors import PreconditionFailed
 
+DOCUMENT: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "staging",
+    "contexts": [
+        {"name": "staging", "context": {"cluster": "one", "user": "me", "namespace": "shop"}},
+        {"name": "other", "context": {"cluster": "two", "user": "nobody"}},
+    ],
+    "clusters": [
+        {"name": "one", "cluster": {"server": "https://one:6443/"}},
+        {"name": "two", "cluster": {"server": "http://two", "insecure-skip-tls-verify": True}},
+    ],
+    "users": [{"name": "me", "user": {"token": "secret"}}],
+}
 
-def write(folder: Path, **changes: Any) -> Path:
-    document: dict[str, Any] = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "staging",
-        "contexts": [
-            {"name": "staging", "context": {"cluster": "one", "user": "me", "namespace": "shop"}},
-            {"name": "other", "context": {"cluster": "two", "user": "nobody"}},
-        ],
-        "clusters": [
-            {"name": "one", "cluster": {"server": "https://one:6443/"}},
-            {"name": "two", "cluster": {"server": "http://two", "insecure-skip-tls-verify": True}},
-        ],
-        "users": [{"name": "me", "user": {"token": "secret"}}],
-    }
-    path = folder / "config"
-    path.write_text(yaml.safe_dump({**document, **changes}))
+
+def write(folder: Path, name: str = "config", **changes: Any) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**DOCUMENT, **changes}))
     return path
+
+
+def user(folder: Path, **fields: Any) -> Path:
+    return write(folder, users=[{"name": "me", "user": fields}])
+
+
+def cluster(folder: Path, **fields: Any) -> Path:
+    return write(folder, clusters=[{"name": "one", "cluster": {"server": "https://one:6443", **fields}}])
+
+
+def bearer(access: kubeconfig.Access) -> str:
+    return Credentials(access).signature().authorization.removeprefix("Bearer ")
 
 
 def test_the_current_context_is_the_default(tmp_path: Path) -> None:
     access = kubeconfig.load(write(tmp_path))
     assert (access.context, access.server, access.namespace) == ("staging", "https://one:6443", "shop")
-    assert access.bearer() == "secret"
+    assert bearer(access) == "secret"
 
 
-def test_a_named_context_wins(tmp_path: Path) -> None:
-    access = kubeconfig.load(write(tmp_path), "other")
-    assert (access.server, access.namespace, access.insecure, access.token) == ("http://two", "default", True, "")
+def test_a_named_context_wins_and_plain_text_carries_no_credentials(tmp_path: Path) -> None:
+    path = write(tmp_path, users=[{"name": "me", "user": {}}, {"name": "nobody", "user": {"token": "secret"}}])
+    access = kubeconfig.load(path, "other")
+    assert (access.server, access.namespace, access.token) == ("http://two", "default", "")
 
 
 def test_an_unknown_context_names_the_known_ones(tmp_path: Path) -> None:
@@ -57,23 +75,118 @@ def test_an_unknown_context_names_the_known_ones(tmp_path: Path) -> None:
     [
         ({"current-context": ""}, "no current context"),
         ({"clusters": []}, "no cluster with a server"),
+        ({"users": []}, "no credentials"),
+        ({"users": [{"name": "me", "user": {}}]}, "no credentials"),
         ({"users": [{"name": "me", "user": {"client-key-data": "%%%"}}]}, "not base64"),
-        ({"users": [{"name": "me", "user": {"client-key": "gone.pem"}}]}, "gone.pem"),
+        ({"users": [{"name": "other", "user": {"token": 7}}]}, "token is a number, not text"),
+        ({"users": {"me": {}}}, "users is a map, not a list"),
+        ({"users": [{"name": "me"}, {"name": "me"}]}, "'me' twice"),
+        ({"users": [{"name": "me", "user": {"username": "\ud800"}}]}, "half a character"),
+        ({"apiVersion": "v2"}, "apiVersion v1"),
+        ({"contexts": [{"name": "staging", "context": "one"}]}, "'staging' is text, not a map"),
     ],
 )
-def test_what_is_wrong_with_a_kubeconfig_is_said(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(PreconditionFailed, match=said):
+def test_what_kubectl_cannot_read_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(PreconditionFailed) as caught:
         kubeconfig.load(write(tmp_path, **changes))
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "empty"), (b"a: [", "not YAML"), (b"\xff\x00\xfe", "not text"), (b"\0", "not YAML")]
+    ("fields", "said"),
+    [
+        ({"client-certificate": "gone.pem", "client-key-data": "QQ=="}, "gone.pem"),
+        ({"client-certificate-data": "QQ=="}, "no key"),
+        (
+            {"client-certificate": "a", "client-certificate-data": "QQ==", "client-key": "a"},
+            "both as a file and as data",
+        ),
+        ({"tokenFile": "gone"}, "gone"),
+        ({"token": "a", "username": "b", "password": "c"}, "only one is allowed"),
+        ({"token": "a", "auth-provider": {"name": "oidc"}}, "auth-provider (oidc)"),
+        ({"token": "a", "as-groups": ["system:masters"]}, "no `as`"),
+        ({"token": "a", "as": "b\nImpersonate-Group: c"}, "no header"),
+        ({"token": "a", "as-group": ["b"]}, "as-group"),
+        ({"token": "a", "exec": {"command": "b", "apiVersion": "client.authentication.k8s.io/v1"}}, "interactiveMode"),
+        ({"exec": {"command": "b", "apiVersion": "client.authentication.k8s.io/v1alpha1"}}, "v1alpha1"),
+        ({"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1"}}, "no command"),
+        (
+            {"exec": {"command": "b", "apiVersion": "client.authentication.k8s.io/v1beta1", "scope": "read"}},
+            "exec.scope",
+        ),
+    ],
+)
+@pytest.mark.case(7, "a user's field that narrows its rights", "honoured or refused, never left out of account")
+def test_a_user_that_cannot_be_honoured_whole_is_refused_by_name(
+    tmp_path: Path, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PreconditionFailed) as caught:
+        kubeconfig.load(user(tmp_path, **fields))
+    assert said in str(caught.value)
+
+
+def test_an_unknown_field_of_a_user_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionFailed) as caught:
+        kubeconfig.load(user(tmp_path, token="a", **{"as-group": ["b"]}))
+    assert caught.value.hint == "did you mean 'as-groups'?"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"server": "ftp://one"}, "no address"),
+        ({"server": "https://one:port"}, "no address"),
+        ({"proxy-url": "ftp://proxy"}, "proxy-url"),
+        ({"certificate-authority": "a", "certificate-authority-data": "QQ=="}, "certificate-authority-data"),
+        ({"certificate-authority-data": "QQ==", "insecure-skip-tls-verify": True}, "trust anybody"),
+        ({"certificate-authority": "gone.pem"}, "gone.pem"),
+    ],
+)
+def test_a_cluster_that_contradicts_itself_is_refused(tmp_path: Path, fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(PreconditionFailed) as caught:
+        kubeconfig.load(cluster(tmp_path, **fields))
+    assert said in str(caught.value)
+
+
+def test_what_is_not_known_of_a_cluster_is_told_and_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        kubeconfig.load(cluster(tmp_path, colour="blue", **{"api-version": "v1"}))
+    assert ["'colour' is not known" in record.message for record in caplog.records] == [True]
+
+
+def test_only_the_first_of_several_yaml_documents_is_used_and_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path)
+    path.write_text(f"{path.read_text()}\n---\n[")
+    assert bearer(kubeconfig.load(path)) == "secret"
+    assert "only the first" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"# nothing", "empty"),
+        (b"a: [", "not YAML"),
+        (b"\xff\x00\xfe", "not text"),
+        (b"\0", "not YAML"),
+        (b"[" * 5000, "not YAML"),
+        (b"- a", "a list, not a map"),
+    ],
 )
 def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "config"
     path.write_bytes(content)
-    with pytest.raises(PreconditionFailed, match=said):
+    with pytest.raises(PreconditionFailed) as caught:
         kubeconfig.load(path)
+    assert said in str(caught.value)
+
+
+def test_utf_16_and_plain_dates_are_read_as_kubectl_reads_them(tmp_path: Path) -> None:
+    path = user(tmp_path, token="secret")
+    path.write_bytes(path.read_text().replace("secret", "2026-11-29").encode("utf-16"))
+    assert bearer(kubeconfig.load(path)) == "2026-11-29"
 
 
 def test_a_missing_kubeconfig_says_how_to_get_one(tmp_path: Path) -> None:
@@ -84,28 +197,164 @@ def test_a_missing_kubeconfig_says_how_to_get_one(tmp_path: Path) -> None:
 
 def test_certificates_come_from_data_or_from_files_beside_the_kubeconfig(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("KEY")
-    user = {"client-certificate-data": base64.b64encode(b"CERT").decode(), "client-key": "key.pem"}
-    access = kubeconfig.load(write(tmp_path, users=[{"name": "me", "user": user}]))
-    assert (access.certificate, access.key) == (b"CERT", b"KEY\n")
+    fields = {"client-certificate-data": base64.b64encode(b"CERT").decode(), "client-key": "key.pem"}
+    access = kubeconfig.load(user(tmp_path, **fields))
+    assert (access.certificate, access.key) == (b"CERT", b"KEY")
 
 
-def test_a_credential_command_gives_the_token(tmp_path: Path) -> None:
-    program = 'import os; print("{\\"status\\": {\\"token\\": \\"%s\\"}}" % os.environ["WHO"])'
-    command = {"command": sys.executable, "args": ["-c", program], "env": [{"name": "WHO", "value": "me"}]}
-    access = kubeconfig.load(write(tmp_path, users=[{"name": "me", "user": {"exec": command}}]))
-    assert access.bearer() == "me"
+@pytest.mark.case(7, "impersonation", "the server is asked to treat us as whom the kubeconfig names")
+def test_impersonation_is_asked_for_with_every_part_of_it(tmp_path: Path) -> None:
+    fields = {"as": "jörg", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"acme.com/who": ["x", "y"]}}
+    headers = Credentials(kubeconfig.load(user(tmp_path, token="t", **fields))).headers
+    assert headers == (
+        ("Impersonate-User", "jörg".encode()),
+        ("Impersonate-Uid", b"7"),
+        ("Impersonate-Group", b"a"),
+        ("Impersonate-Group", b"b"),
+        ("Impersonate-Extra-acme.com%2Fwho", b"x"),
+        ("Impersonate-Extra-acme.com%2Fwho", b"y"),
+    )
 
 
-def test_a_failing_credential_command_is_a_precondition(tmp_path: Path) -> None:
-    command = {"command": "/nowhere/login", "installHint": "install login"}
-    access = kubeconfig.load(write(tmp_path, users=[{"name": "me", "user": {"exec": command}}]))
-    with pytest.raises(PreconditionFailed) as caught:
-        access.bearer()
-    assert caught.value.hint == "install login"
+# -- several files -----------------------------------------------------------------------------------------------------
 
 
-def test_kubeconfig_variable_is_honoured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'a'}:{tmp_path / 'b'}")
-    assert kubeconfig.default_path() == tmp_path / "a"
-    monkeypatch.delenv("KUBECONFIG")
-    assert kubeconfig.default_path() == Path.home() / ".kube" / "config"
+@pytest.mark.case(18, "a list in KUBECONFIG", "merged as kubectl does: the first to name a thing has it, whole")
+def test_the_first_file_that_names_a_thing_has_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = write(
+        tmp_path,
+        "a/config",
+        **{"current-context": ""},
+        contexts=[],
+        clusters=[{"name": "one", "cluster": {"server": "https://first"}}],
+        users=[],
+    )
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "ca.pem").write_text("CA")
+    second = write(
+        tmp_path,
+        "b/config",
+        clusters=[{"name": "one", "cluster": {"server": "https://second", "tls-server-name": "second"}}],
+    )
+    monkeypatch.setenv("KUBECONFIG", f":{tmp_path / 'none'}:{first}:{second}:{second}")
+    access = kubeconfig.load(None)
+    assert (access.context, access.server, access.server_name, bearer(access)) == (
+        "staging",
+        "https://first",
+        "",
+        "secret",
+    )
+
+
+@pytest.mark.case(18, "a list in KUBECONFIG", "a context of any of the files")
+def test_a_context_of_a_later_file_is_found_and_its_paths_are_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write(tmp_path, "a/config", contexts=[], clusters=[], users=[])
+    write(tmp_path, "b/config", users=[{"name": "me", "user": {"tokenFile": "token"}}])
+    (tmp_path / "b" / "token").write_text("from b\n".replace(" ", "-"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", f"{first}:b/config")
+    assert bearer(kubeconfig.load(None, "staging")) == "from-b"
+
+
+def test_one_bad_file_among_several_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad").write_text("[")
+    monkeypatch.setenv("KUBECONFIG", f"{write(tmp_path)}:{tmp_path / 'bad'}")
+    with pytest.raises(PreconditionFailed, match="not YAML"):
+        kubeconfig.load(None)
+
+
+def test_without_kubeconfig_it_is_the_file_in_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, ".kube/config")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", "")
+    assert kubeconfig.load(None).context == "staging"
+    monkeypatch.setenv("KUBECONFIG", ":")
+    with pytest.raises(PreconditionFailed, match="empty"):
+        kubeconfig.load(None)
+
+
+# -- precedence --------------------------------------------------------------------------------------------------------
+
+EXEC = {"command": "/nowhere", "apiVersion": "client.authentication.k8s.io/v1beta1"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"token": "a", "exec": EXEC}, {"token"}),
+        ({"tokenFile": "token", "exec": EXEC}, {"token_file"}),
+        ({"username": "a", "password": "b", "exec": EXEC}, {"basic"}),
+        ({"client-certificate-data": "QQ==", "client-key-data": "QQ==", "exec": EXEC}, {"certificate"}),
+        ({"client-certificate-data": "QQ==", "client-key-data": "QQ==", "token": "a"}, {"certificate", "token"}),
+        ({"token": "a", "tokenFile": "token"}, {"token", "token_file"}),
+        ({"exec": EXEC}, {"command"}),
+    ],
+)
+def test_a_command_is_asked_only_where_nothing_else_is_given(
+    tmp_path: Path, fields: dict[str, Any], kept: set[str]
+) -> None:
+    (tmp_path / "token").write_text("t")
+    access = kubeconfig.load(user(tmp_path, **fields))
+    names = ("token", "token_file", "basic", "certificate", "command")
+    assert {name for name in names if getattr(access, name)} == kept
+
+
+# -- handing on --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"token": "a"},
+        {"tokenFile": "token", "as": "b", "as-groups": ["c"], "as-uid": "d", "as-user-extra": {"e": ["f"]}},
+        {"client-certificate": "cert", "client-key": "key"},
+        {"username": "a", "password": "b"},
+        {"exec": {**EXEC, "command": "./login", "args": ["x"], "env": [{"name": "A", "value": "b"}]}},
+        {"exec": {**EXEC, "provideClusterInfo": True, "interactiveMode": "Never"}},
+    ],
+)
+def test_what_is_handed_on_to_other_programs_is_the_same_access(tmp_path: Path, fields: dict[str, Any]) -> None:
+    for name in ("token", "cert", "key"):
+        (tmp_path / name).write_text(name)
+    given = user(tmp_path, **fields)
+    access = kubeconfig.load(given)
+    path = passing.hand_on(access)
+    assert kubeconfig.load(path) == access
+    assert passing.hand_on(access) == path
+    assert json.loads(path.read_text())["current-context"] == "staging"
+
+
+def test_a_service_account_is_a_context_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("token", "one\n"), ("ca.crt", "CA"), ("namespace", "shop")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(service_account, "FOLDER", tmp_path)
+    monkeypatch.setattr(service_account.access, "__defaults__", (tmp_path,))
+    access = kubeconfig.load(None, "in-cluster")
+    assert (access.server, access.namespace, bearer(access)) == ("https://[fd00::1]:443", "shop", "one")
+    credentials = Credentials(access)
+    first = credentials.signature()
+    (tmp_path / "token").write_text("two")
+    assert credentials.refused(first)
+    assert credentials.signature().authorization == "Bearer two"
+
+
+def test_outside_of_a_pod_there_is_no_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(PreconditionFailed, match="in-cluster"):
+        kubeconfig.load(None, "in-cluster")
+
+
+def test_a_relative_command_lies_beside_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given, found in (("./login", str(tmp_path / "login")), ("bin/login", str(tmp_path / "bin" / "login"))):
+        command = kubeconfig.load(user(tmp_path, exec={**EXEC, "command": given})).command
+        assert command is not None
+        assert command.argv[0] == found
+    assert kubeconfig.load(user(tmp_path, exec={**EXEC, "command": sys.executable})).command is not None

@@ -13,6 +13,8 @@ class Kube:
     """Take every Fault resource and Event, and remember which were struck out."""
 
     context = "kind-here"
+    server = "https://here"
+    kubeconfig = None
 
     def __init__(self) -> None:
         self.deleted: list[str] = []

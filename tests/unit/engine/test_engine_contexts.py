@@ -61,41 +61,42 @@ def test_what_is_proposed_for_another_cluster_names_it(tmp_path: Path, monkeypat
     path = tmp_path / "config"
     path.write_text(KUBECONFIG)
     monkeypatch.setenv("HARNESS_CONTEXTS", "production")
+    monkeypatch.delenv("HARNESS_CACHE")
     kube, _ = contexts.connect(path, "production")
-    assert contexts.named(kube) == " --context production"
+    pasted = f"HARNESS_CONTEXTS=production harness undo --context production --kubeconfig {path}"
+    assert contexts.command(kube, "harness", "undo") == pasted
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     local.save(LocalCluster("production", path, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
-    assert contexts.named(kube) == " --context production"
+    assert contexts.command(kube, "harness", "undo") == f"HARNESS_CACHE={tmp_path / 'cache'} {pasted}"
 
 
-def test_what_is_proposed_for_the_local_cluster_needs_no_name(tmp_path: Path) -> None:
+@pytest.mark.case(6, "a printed command", "it works when it is pasted, on the cluster that it is about")
+def test_a_list_of_kubeconfigs_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text(KUBECONFIG)
+    monkeypatch.delenv("HARNESS_CACHE")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_CONTEXTS", "production")
+    monkeypatch.setenv("KUBECONFIG", "none:config")
+    kube, _ = contexts.connect(None, "production")
+    assert contexts.command(kube, "harness", "undo") == (
+        f"HARNESS_CONTEXTS=production KUBECONFIG={tmp_path}/none:{tmp_path}/config harness undo --context production"
+    )
+
+
+def test_no_credential_is_asked_for_before_the_context_is_allowed(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    command = f'{{command: touch, args: ["{asked}"], apiVersion: client.authentication.k8s.io/v1beta1}}'
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG.replace("{token: none}", f"{{exec: {command}}}"))
+    with pytest.raises(UsageError, match="not allowed"):
+        contexts.connect(path, "production")
+    assert not asked.exists()
+
+
+def test_what_is_proposed_for_the_local_cluster_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = tmp_path / "mine"
     mine.write_text(KUBECONFIG.replace("production", "kind-chaos-local"))
     local.save(LocalCluster("chaos-local", mine, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
-    assert contexts.named(contexts.connect(None, None)[0]) == ""
-
-
-def test_a_later_command_is_told_how_to_find_another_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "config"
-    path.write_text(KUBECONFIG)
-    monkeypatch.setenv("HARNESS_CONTEXTS", "production")
-    monkeypatch.setenv("KUBECONFIG", f"{path}:other")
-    for name in contexts.TRAFFIC:
-        monkeypatch.delenv(name, raising=False)
-    by_option, _ = contexts.connect(path, "production")
-    assert contexts.again(by_option, path) == {
-        "env": ["HARNESS_CONTEXTS=production"],
-        "options": ["--context", "production", "--kubeconfig", str(path)],
-    }
-    by_variable, _ = contexts.connect(None, "production")
-    assert contexts.again(by_variable, None) == {
-        "env": ["HARNESS_CONTEXTS=production", f"KUBECONFIG={path}:other"],
-        "options": ["--context", "production"],
-    }
-
-
-def test_a_later_command_finds_the_local_cluster_by_its_cache_alone(tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    path.write_text(KUBECONFIG.replace("production", "kind-chaos-local"))
-    local.save(LocalCluster("chaos-local", path, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
-    kube, _ = contexts.connect(None, None)
-    assert contexts.again(kube, None) == {"env": [f"HARNESS_CACHE={tmp_path / 'cache'}"], "options": []}
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    found = contexts.command(contexts.connect(None, None)[0], "harness", "undo")
+    assert found == f"HARNESS_CACHE={tmp_path / 'cache'} harness undo"

@@ -10,11 +10,13 @@ import anyio
 import pytest
 
 from harness.engine import ending, metrics
+from harness.engine.scope import Scope
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
 from harness.model.experiment import BlastRadius, Experiment, LoadSpec, Phases
 from harness.model.objective import Objective
 from harness.model.verdict import Verdict
+from tests.unit.engine.doubles import Kube
 
 PLAN = {"faults": [{"id": "r-1", "kind": "pod_kill", "victim": {"namespace": "shop", "name": "web-1"}}]}
 
@@ -61,6 +63,8 @@ def ended(directory: Path, status: int, unwritten: str = "") -> tuple[dict[str, 
             journal=journal,
             directory=directory,
             plan=SimpleNamespace(run="r1"),
+            kube=Kube(),
+            scope=Scope(),
             abort=NeverAborted(),
             spans={},
             unclean=[],

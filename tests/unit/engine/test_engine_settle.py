@@ -41,6 +41,7 @@ class Cluster:
 
     context = "kind-here"
     server = "https://here"
+    kubeconfig = None
 
     def __init__(self, **lists: Any) -> None:
         self.lists, self.asked = lists, 0

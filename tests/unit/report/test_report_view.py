@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from harness.journal.event import Event
 from harness.model.history import Operation
 from harness.report import terminal, words
@@ -277,3 +279,26 @@ def test_a_breaker_that_stayed_closed_has_a_lane_only_where_it_is_judged():
     for name, values in (("mail", [0.0, 0.0]), ("registry", [0.0, 0.0]), ("router", [0.0, 2.0])):
         log.add(9.0, "series", series=f"breaker/{name}", labels={"pod": "a"}, start=2.0, step=1, values=values)
     assert [track.name for track in build(log).breakers] == ["mail", "router"]
+
+
+WAY = {
+    "variables": ["HARNESS_CONTEXTS=staging", "KUBECONFIG='/a b:/c'"],
+    "surroundings": ["HARNESS_GATEWAY=http://here"],
+    "options": ["--context", "staging", "--kubeconfig", "/a b"],
+    "scope": ["--namespace", "shop"],
+}
+
+
+@pytest.mark.case(6, "the commands that a report prints", "they name the cluster that they are about")
+def test_what_is_printed_to_be_pasted_names_its_cluster():
+    log = planned(Log().add(0.0, "run.start", run="r-1", path="x y.yaml", seed=7, way=WAY), "a")
+    view = build(log.add(2.0, "fault.injecting", id="a"))
+    before = "HARNESS_CONTEXTS=staging KUBECONFIG='/a b:/c'"
+    options = "--context staging --kubeconfig '/a b'"
+    assert words.heal(view) == f"{before} harness undo --namespace shop {options}"
+    assert words.rerun(view) == f"{before} HARNESS_GATEWAY=http://here harness run 'x y.yaml' --seed 7 {options}"
+    assert words.heal(view) in terminal.draw(view)
+    test = dataclasses.replace(view, path="test_cart.py::test_one")
+    assert words.rerun(test).endswith(
+        "pytest test_cart.py::test_one --chaos-seed 7 --chaos-context staging --chaos-kubeconfig '/a b'"
+    )

@@ -1,0 +1,65 @@
+"""Find the kubeconfig files that a person's kubectl would read, and merge them by its rules.
+
+The first file that names a cluster, a user or a context has it, whole: nothing of a later entry of that name counts.
+The first `current-context` wins. A file that is missing is left out, one that is no kubeconfig is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cluster.kubeconfig import document
+from harness.cluster.kubeconfig.document import Document, Entry
+from harness.errors import PreconditionFailed
+
+VARIABLE = "KUBECONFIG"
+
+
+def files() -> tuple[Path, ...]:
+    """List the files that the environment names, those of KUBECONFIG or else the one in the home directory."""
+    named = os.environ.get(VARIABLE, "")
+    if not named:
+        return (Path(os.environ.get("HOME") or Path.home()) / ".kube" / "config",)
+    return tuple(dict.fromkeys(Path(word) for word in named.split(os.pathsep) if word))
+
+
+def merged(kubeconfig: Path | None) -> Document:
+    """Read one file that must be there, or without one those of the environment; raises PreconditionFailed."""
+    if kubeconfig is None:
+        return merge([found for path in files() if (found := _if_there(path))])
+    try:
+        return document.read(kubeconfig)
+    except FileNotFoundError as error:
+        raise PreconditionFailed(
+            "the kubeconfig cannot be read",
+            where=str(kubeconfig),
+            why=error.strerror or str(error),
+            hint="run `harness up` for the local cluster, or name a file with --kubeconfig",
+        ) from None
+
+
+def merge(documents: Sequence[Document]) -> Document:
+    """Merge documents, the first one first."""
+    clusters: dict[str, Entry] = {}
+    users: dict[str, Entry] = {}
+    contexts: dict[str, Entry] = {}
+    for found in reversed(documents):
+        clusters |= found.clusters
+        users |= found.users
+        contexts |= found.contexts
+    return Document(
+        current=next((found.current for found in documents if found.current), ""),
+        clusters=clusters,
+        users=users,
+        contexts=contexts,
+        remarks=tuple(remark for found in documents for remark in found.remarks),
+    )
+
+
+def _if_there(path: Path) -> Document | None:
+    try:
+        return document.read(path)
+    except FileNotFoundError:
+        return None
