@@ -11,14 +11,14 @@ from harness import report
 from harness.journal.writer import Journal
 from harness.report import terminal, words
 from harness.report.html import draw
-from harness.report.values import Again, Fault, View
+from harness.report.values import Fault, View
 
 ODD = "my runs/caf\u00e9 'x' $HOME `id`"
-ELSEWHERE = Again(
-    env=("KUBECONFIG=/home/a b/one:/two", "HARNESS_CONTEXTS=a@b"),
-    options=("--context", "arn:aws:eks:eu-1:1:cluster/x y", "--kubeconfig", "my config"),
-    runs=ODD,
-)
+ELSEWHERE = {
+    "variables": ["KUBECONFIG='/home/a b/one:/two'", "HARNESS_CONTEXTS=a@b"],
+    "options": ["--context", "arn:aws:eks:eu-1:1:cluster/x y", "--kubeconfig", "my config"],
+    "runs": ["--runs", ODD],
+}
 BROKEN = Fault("f", kind="node_cordon", victim="worker", injected=1.0)
 
 
@@ -39,7 +39,7 @@ def lines(view: View) -> list[str]:
 
 
 def test_each_line_is_one_command_that_a_shell_reads_as_it_was_meant():
-    view = View(run="r1", path="my dir/x.yaml", seed="7", context="c", again=ELSEWHERE, faults=(BROKEN,))
+    view = View(run="r1", path="my dir/x.yaml", seed="7", context="c", way=ELSEWHERE, faults=(BROKEN,))
     where = ["--context", "arn:aws:eks:eu-1:1:cluster/x y", "--kubeconfig", "my config"]
     variable = "/home/a b/one:/two"
     assert [pasted(line) for line in lines(view)] == [
@@ -61,7 +61,7 @@ def test_on_the_local_cluster_with_the_usual_folder_the_lines_are_short():
 
 
 def test_a_test_in_python_is_run_again_by_pytest_with_its_own_options():
-    view = View(path="tests/test_a b.py::test_it[x y]", seed="7", again=ELSEWHERE)
+    view = View(path="tests/test_a b.py::test_it[x y]", seed="7", way=ELSEWHERE)
     assert pasted(words.rerun(view))[1:] == [
         *("pytest", "tests/test_a b.py::test_it[x y]", "--chaos-seed", "7"),
         *("--chaos-context", "arn:aws:eks:eu-1:1:cluster/x y", "--chaos-kubeconfig", "my config"),
@@ -75,7 +75,7 @@ def test_a_path_that_looks_like_an_option_is_none(path):
 
 
 def test_the_page_names_the_same_commands():
-    page = draw(View(run="r1", path="x.yaml", again=Again(options=("--context", "staging")), faults=(BROKEN,)))
+    page = draw(View(run="r1", path="x.yaml", way={"options": ["--context", "staging"]}, faults=(BROKEN,)))
     assert page.count("<code>harness undo --context staging</code>") == 2
     assert "harness run x.yaml --context staging" in page
 
