@@ -84,7 +84,7 @@ machine.warning = lambda: ""
 stand = Engine()
 
 
-async def resolve(_, experiment, *, run, seed, taken):
+async def resolve(_, experiment, *, run, seed, taken, alone):
     one = experiment.faults[0]
     fault = PlannedFault("f", one.kind, one.activity, Hand.API, Victim("pod", "cart-0", "uid-0", namespace="shop"))
     return Plan(run, seed, "kind", (fault,), "", "")

@@ -263,5 +263,6 @@ def test_files_of_the_working_directory_that_are_called_like_ours_change_nothing
 
 def test_the_load_starts_wherever_that_is(tmp_path: Path) -> None:
     (tmp_path / "random.py").write_text("raise RuntimeError('not this one')\n")
-    done = subprocess.run([*command.module("harness.load"), "--help"], cwd=tmp_path, capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = subprocess.run(command.module("harness.load"), cwd=tmp_path, input=b"", capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (4, b"")
+    assert b"standard input ended before its first line" in done.stdout
