@@ -1,0 +1,125 @@
+"""Climb from a pod to what keeps it, by owner references and their UIDs; names and labels prove nothing.
+
+A pod's workload is its controller; of a ReplicaSet or a ReplicationController, which stand for one release, it is
+the one above, where that one says how many pods it wants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.cluster.kube import Kube
+from harness.errors import ApiError
+from harness.workloads import kinds
+from harness.workloads.discovery import Discovery
+from harness.workloads.pod import Pod, controller
+from harness.workloads.workload import Wanted, Workload
+
+Chain = tuple[Workload, ...]
+
+
+def _unsure(item: Mapping[str, Any]) -> Wanted:
+    text = json.dumps(item.get("spec"), sort_keys=True)
+    return Wanted(kinds.counted(item), sure=False, spec=hashlib.sha256(text.encode()).hexdigest()[:8] if item else "")
+
+
+class Owners:
+    """Whose pods are whose on one cluster. What owns an object is remembered by its UID, numbers are asked anew."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._discovery = Discovery(kube)
+        self._chains: dict[str, Chain] = {}
+
+    async def of(self, pod: Pod) -> Workload | None:
+        """Return the pod's workload; None for a pod that no controller owns, or one that is gone."""
+        chain = await self.chain(pod)
+        return chain[-1] if chain else None
+
+    async def chain(self, pod: Pod) -> Chain:
+        """Return what keeps a pod, its own controller first, its workload last."""
+        reference = controller(pod)
+        if reference is None:
+            return ()
+        uid = str(reference["uid"])
+        if uid not in self._chains:
+            self._chains[uid] = await self._climb(reference, str(pod["metadata"]["namespace"]))
+        return self._chains[uid]
+
+    async def own(self, pods: Iterable[Pod], workload: Workload) -> list[Pod]:
+        """Keep the pods that belong to a workload."""
+        return [pod for pod in pods if any(one.uid == workload.uid for one in await self.chain(pod))]
+
+    async def read(self, workload: Workload) -> Mapping[str, Any] | None:
+        """Read a workload: None where it is gone or another has its name, empty where nobody may look."""
+        if not workload.path:
+            return {}
+        try:
+            item = await self._kube.get(workload.path)
+        except ApiError as error:
+            if error.status in (403, 404):
+                return {} if error.status == 403 else None
+            raise
+        return item if item["metadata"]["uid"] == workload.uid else None
+
+    async def wanted(self, workload: Workload) -> Wanted | None:
+        """Ask how many ready pods a workload wants now; None where it is gone."""
+        item = await self.read(workload)
+        return None if item is None else await self.want(workload, item)
+
+    async def want(self, workload: Workload, item: Mapping[str, Any]) -> Wanted:
+        """Tell from a workload as it was read how many ready pods it wants."""
+        known = kinds.WANTED.get(workload.what)
+        if known:
+            return Wanted(known(item)) if item else Wanted(None, sure=False)
+        scale = await self._scale(workload) if workload.scalable and item else None
+        return _unsure(item) if scale is None else Wanted(scale)
+
+    async def unreplaced(self, pod: Pod) -> str:
+        """Say why nobody would make another pod for this one; empty where somebody would."""
+        reference, chain = controller(pod), await self.chain(pod)
+        if reference is None:
+            return "no controller owns it"
+        if not chain:
+            return f"its controller {reference['kind']}/{reference['name']} is gone"
+        for workload in chain:
+            item = await self.read(workload)
+            if item is None:
+                return f"its controller {workload} is gone"
+            if item.get("metadata", {}).get("deletionTimestamp"):
+                return f"its controller {workload} is being deleted"
+            if await self.want(workload, item) == Wanted(0):
+                return f"its controller {workload} wants no pod any more"
+            if why := kinds.given_up(workload.what, item, pod):
+                return f"its controller {workload} would make no other: {why}"
+        return ""
+
+    async def _scale(self, workload: Workload) -> int | None:
+        """Ask the `scale` subresource; one that is forbidden, or whose field is empty, is as good as none."""
+        try:
+            scale = await self._kube.get(f"{workload.path}/scale")
+        except ApiError:
+            return None
+        # A zero is left out.
+        return int(scale.get("spec", {}).get("replicas") or 0)
+
+    async def _climb(self, reference: Mapping[str, Any], namespace: str) -> Chain:
+        workload = await self._workload(reference, namespace)
+        item = await self.read(workload)
+        if item is None:
+            return ()
+        above = controller(item) if workload.what in kinds.SETS else None
+        if above is None:
+            return (workload,)
+        top = await self._workload(above, namespace)
+        says = top.what in kinds.WANTED or top.scalable
+        return (workload, top) if says and await self.read(top) else (workload,)
+
+    async def _workload(self, reference: Mapping[str, Any], namespace: str) -> Workload:
+        api, kind, name = str(reference["apiVersion"]), str(reference["kind"]), str(reference["name"])
+        found = await self._discovery.resource(api, kind)
+        path = found.path(namespace, name) if found else ""
+        return Workload(api, kind, name, namespace, str(reference["uid"]), path, bool(found and found.scalable))

@@ -1,0 +1,109 @@
+"""A workload's own pods are counted as the API server tells of them, and what it wants is told beside it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.workloads import Owners, Wanted, Workload
+from harness.workloads.census import NOTHING, UNKNOWN, Census
+from tests.unit.workloads.objects import Object, Server, item, pod, reference
+
+pytestmark = pytest.mark.anyio
+DB, ELSIE = item("StatefulSet", "db", spec={"replicas": 2}), item("Cow", "elsie")
+OF_DB, OF_ELSIE = reference("StatefulSet", "db"), reference("Cow", "elsie")
+
+
+class Heard:
+    """A census of the namespace `shop`, what it told, and whom it asked to have watched."""
+
+    def __init__(self, *objects: Object) -> None:
+        self.told: list[tuple[str, int, Wanted]] = []
+        self.followed: list[str] = []
+        self.census = Census(Owners(Server(*objects)), self._tell, self._follow)  # type: ignore[arg-type]
+
+    def _tell(self, workload: Workload, ready: int, wanted: Wanted) -> None:
+        self.told.append((workload.key, ready, wanted))
+
+    def _follow(self, workload: Workload) -> None:
+        self.followed.append(workload.collection)
+
+    def news(self) -> list[tuple[str, int, Wanted]]:
+        told, self.told = self.told, []
+        return told
+
+
+async def test_every_workload_that_has_a_pod_is_counted_by_its_own_pods():
+    heard = Heard(DB, ELSIE)
+    found = [pod("db-0", OF_DB), pod("db-1", OF_DB, ready=False), pod("e", OF_ELSIE), pod("lone")]
+    assert await heard.census.listed(found) == 3
+    assert heard.news() == [
+        ("shop/StatefulSet/db", 1, UNKNOWN),
+        ("shop/Cow/elsie", 1, UNKNOWN),
+        ("shop/Pod/lone", 1, UNKNOWN),
+    ]
+    assert heard.followed == [
+        "/apis/apps/v1/namespaces/shop/statefulsets",
+        "/apis/farm.example/v1/namespaces/shop/kine",
+        "",
+    ]
+    await heard.census.owner("ADDED", DB)
+    assert heard.news() == [("shop/StatefulSet/db", 1, Wanted(2))]
+
+
+async def test_a_change_is_told_once_and_only_of_whom_it_is_about():
+    heard = Heard(DB, ELSIE)
+    await heard.census.listed([pod("db-0", OF_DB), pod("e", OF_ELSIE)])
+    heard.news()
+    await heard.census.pod("MODIFIED", pod("db-0", OF_DB))
+    assert heard.news() == []
+    await heard.census.pod("MODIFIED", pod("db-0", OF_DB, going=True))
+    await heard.census.pod("DELETED", pod("db-0", OF_DB, going=True))
+    assert heard.news() == [("shop/StatefulSet/db", 0, UNKNOWN)]
+
+
+async def test_nothing_is_told_before_all_pods_were_seen():
+    heard = Heard(DB)
+    await heard.census.owner("ADDED", DB)
+    await heard.census.pod("ADDED", pod("db-0", OF_DB))
+    assert heard.news() == []
+    await heard.census.listed([pod("db-0", OF_DB)])
+    assert heard.news() == [("shop/StatefulSet/db", 1, Wanted(2))]
+
+
+async def test_all_is_told_again_after_the_pods_were_out_of_sight():
+    heard = Heard(DB)
+    await heard.census.listed([pod("db-0", OF_DB)])
+    heard.news()
+    assert heard.census.lost() == ["shop/StatefulSet/db"]
+    await heard.census.owner("MODIFIED", DB)
+    assert heard.news() == []
+    await heard.census.listed([])
+    assert heard.news() == [("shop/StatefulSet/db", 0, Wanted(2))]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_workload_that_was_deleted_wants_nothing_and_its_last_pods_bring_it_back_to_nobody(seen: bool):
+    heard = Heard(DB)
+    await heard.census.listed([pod("db-0", OF_DB), pod("db-1", OF_DB)])
+    heard.news()
+    if seen:
+        await heard.census.owner("DELETED", DB)
+    else:
+        heard.census.owners_listed("/apis/apps/v1/namespaces/shop/statefulsets", [])
+    await heard.census.pod("MODIFIED", pod("db-0", OF_DB, going=True))
+    await heard.census.pod("DELETED", pod("db-1", OF_DB))
+    assert heard.news() == [("shop/StatefulSet/db", 0, NOTHING)]
+
+
+async def test_a_pod_that_nobody_owns_counts_for_itself_until_it_is_done_or_gone():
+    heard = Heard()
+    await heard.census.listed([pod("lone"), pod("task"), pod("old")])
+    heard.news()
+    await heard.census.pod("MODIFIED", pod("lone", ready=False))
+    done = pod("task", ready=False)
+    done["status"]["phase"] = "Succeeded"
+    await heard.census.pod("MODIFIED", done)
+    assert heard.news() == [("shop/Pod/lone", 0, UNKNOWN), ("shop/Pod/task", 0, NOTHING)]
+    await heard.census.pod("DELETED", pod("lone"))
+    await heard.census.listed([done])
+    assert heard.news() == [("shop/Pod/lone", 0, NOTHING), ("shop/Pod/old", 0, NOTHING)]
