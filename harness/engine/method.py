@@ -180,8 +180,10 @@ async def settle(session: Session, faults: Sequence[PlannedFault], within: float
 
 
 async def _heal_and_see(session: Session, fault: PlannedFault, within: float) -> None:
+    # A pod that takes its time to go is back only after it; the limit is for what comes then.
+    grace = float(session.reach.note(fault).get("grace", 0.0))
     if await undo(session, fault):
-        with anyio.move_on_after(within):
+        with anyio.move_on_after(within + grace):
             await see_healed(session, fault)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.cluster.kube import Kube
-from harness.engine import select
+from harness.engine import lasting, select
 from harness.errors import ApiError, UsageError
 from harness.faults import nodes
 from harness.model import catalogue
@@ -38,6 +38,10 @@ READS: tuple[Mapping[str, Any], ...] = (
         "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
         "verbs": ["get", "list", "watch"],
     },
+    # Whatever else owns pods; of an owner that may not be read, what it had before counts.
+    {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]},
     # The lease lives in chaos-system, which the first run on a cluster creates.
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
@@ -73,6 +77,7 @@ async def resolve(
         for victim in victims:
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await takes(kube, spec.kind, victim)))
     require_caps(experiment, faults)
+    await lasting.require(kube, faults)
     remembered = await stack.inventory(kube)
     intent = {
         "document": experiment.digest,
@@ -190,6 +195,6 @@ def text(experiment: Experiment, plan: Plan) -> str:
     if not plan.faults:
         lines.append("    nothing")
     if plan.around:
-        lines.append(f"  needs    every Deployment complete in {', '.join(plan.around)}, too")
+        lines.append(f"  needs    every workload complete in {', '.join(plan.around)}, too")
     promises = ", ".join(objective.checker for objective in experiment.objectives) or "the hypothesis alone"
     return "\n".join([*lines, f"  judged   {promises}", f"  expects  {experiment.expect.verdict}"])

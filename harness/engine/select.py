@@ -17,6 +17,7 @@ from harness.cluster.kube import Kube
 from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
+from harness.workloads import Owners
 
 ZONE = "topology.kubernetes.io/zone"
 # By so much a restart was seen to come later than its back-off: the kubelet looks every so often.
@@ -84,6 +85,7 @@ async def _pods(
     ]
     if patience is not None:
         running = soonest(running, target, patience, datetime.now(UTC))
+    owners = Owners(kube)
     running = sorted(running, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
     return [
         Victim(
@@ -93,7 +95,7 @@ async def _pods(
             namespace=target.namespace,
             node=pod["spec"]["nodeName"],
             zone=zones.get(pod["spec"]["nodeName"], ""),
-            owner=_owner(pod),
+            owner=str(await owners.of(pod) or f"Pod/{pod['metadata']['name']}"),
             container=target.container or pod["spec"]["containers"][0]["name"],
         )
         for pod in running
@@ -159,15 +161,3 @@ def soonest(
 def _wait(pod: Mapping[str, Any], container: str, now: datetime) -> float:
     name = container or pod["spec"]["containers"][0]["name"]
     return max((backoff.expected(one, now) for one in backoff.statuses(pod) if one["name"] == name), default=0.0)
-
-
-def _owner(pod: Mapping[str, Any]) -> str:
-    """Name the controller without its random part: a ReplicaSet by its Deployment."""
-    owners = pod["metadata"].get("ownerReferences", [])
-    if not owners:
-        return f"Pod/{pod['metadata']['name']}"
-    kind, name = owners[0]["kind"], owners[0]["name"]
-    suffix = pod["metadata"].get("labels", {}).get("pod-template-hash")
-    if kind == "ReplicaSet" and suffix and name.endswith(f"-{suffix}"):
-        return f"Deployment/{name.removesuffix(f'-{suffix}')}"
-    return f"{kind}/{name}"

@@ -13,6 +13,7 @@ from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import Pod, is_done, is_going, is_ready, starts_again
 
 # As many characters of a container's id as its tools show.
 SHOWN = 12
@@ -23,7 +24,7 @@ def container_id(status: Mapping[str, Any]) -> str:
     return str(status.get("containerID") or "").rpartition("/")[2]
 
 
-def choose(pod: pods.Pod, name: str) -> Mapping[str, Any]:
+def choose(pod: Pod, name: str) -> Mapping[str, Any]:
     """Return the status of the named container, of the first one when none is named."""
     first = name or pod["spec"]["containers"][0]["name"]
     status = next((item for item in backoff.statuses(pod) if item["name"] == first), None)
@@ -57,6 +58,11 @@ class ContainerKill:
             }
         ]
 
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say whether the container would stay down: only SIGKILL cannot be answered with an exit code of 0."""
+        name = str(fault.parameters.get("container") or fault.victim.container or pod["spec"]["containers"][0]["name"])
+        return not starts_again(pod, name, failed=self._signal(fault) == "KILL")
+
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Signal the container's main process."""
         keeper = reach.need_keeper()
@@ -66,7 +72,7 @@ class ContainerKill:
         restarts = int(status.get("restartCount", 0))
         reach.note(fault).update(container=name, id=old, restarts=restarts)
         await reach.guard()
-        signal = str(fault.parameters.get("signal") or "KILL").removeprefix("SIG")
+        signal = self._signal(fault)
         results = await keeper.apply(fault.id, [inside.kill(reach.container(fault.victim.node), old, signal)])
         pid = str(results["results"][0]["output"]).strip()
         return {"container": name, "id": old, "restarts": restarts, "signal": signal, "pid": pid}
@@ -77,7 +83,7 @@ class ContainerKill:
 
         async def judge(found: Objects) -> Facts | None:
             pod = found.get(fault.victim.uid)
-            if pod is None or pod["metadata"].get("deletionTimestamp"):
+            if pod is None or is_going(pod):
                 raise ObservationFailed(
                     "the pod went away before its container was seen dead", why="somebody else deleted it"
                 )
@@ -102,17 +108,21 @@ class ContainerKill:
 
         async def judge(found: Objects) -> Facts | None:
             pod = found.get(fault.victim.uid)
-            if pod is None or pod["metadata"].get("deletionTimestamp"):
+            if pod is None or is_going(pod) or is_done(pod):
                 return {"pod": "replaced"}
             now = self._status(pod, note)
             anew = now is not None and now.get("ready") and container_id(now) != note.get("id")
-            return {"id": container_id(now)[:SHOWN], "ready": True} if now and anew and pods.is_ready(pod) else None
+            return {"id": container_id(now)[:SHOWN], "ready": True} if now and anew and is_ready(pod) else None
 
         facts = await self._watch(fault, reach, judge)
         return facts | await pods.replaced(fault, reach) if "pod" in facts else facts
 
     @staticmethod
-    def _status(pod: pods.Pod, note: Facts) -> Mapping[str, Any] | None:
+    def _signal(fault: PlannedFault) -> str:
+        return str(fault.parameters.get("signal") or "KILL").removeprefix("SIG")
+
+    @staticmethod
+    def _status(pod: Pod, note: Facts) -> Mapping[str, Any] | None:
         return next((item for item in backoff.statuses(pod) if item["name"] == note.get("container")), None)
 
     @staticmethod

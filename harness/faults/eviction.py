@@ -7,10 +7,13 @@ from typing import Any
 
 import anyio
 
+from harness.cluster import kube as api
 from harness.cluster.kube import Kube
 from harness.errors import ApiError
 from harness.faults import pods
 from harness.faults.reach import Facts, Reach
+from harness.workloads import Workload
+from harness.workloads.pod import Pod
 
 CREATED, REFUSED = 201, 429
 BUDGET, SEVERAL = "DisruptionBudget", "SeveralBudgets"
@@ -24,14 +27,34 @@ def budget_of(budgets: list[dict[str, Any]], labels: Mapping[str, str]) -> dict[
 
 
 async def arithmetic(kube: Kube, namespace: str, labels: Mapping[str, str]) -> Facts:
-    """Read what the pod's disruption budget allows now (Nones when no budget covers it)."""
+    """Read what the pod's disruption budget allows now, and of which of its generations (Nones when none covers it)."""
     item = budget_of(await kube.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"), labels)
     status = (item or {}).get("status") or {}
     return {
         "budget": item["metadata"]["name"] if item else None,
+        "generation": item["metadata"].get("generation") if item else None,
+        "observed": status.get("observedGeneration"),
+        "policy": item.get("spec", {}).get("unhealthyPodEvictionPolicy") if item else None,
         "allowed": status.get("disruptionsAllowed"),
         "healthy": status.get("currentHealthy"),
         "desired": status.get("desiredHealthy"),
+    }
+
+
+async def standing(kube: Kube, pod: Pod) -> Facts:
+    """Read what, besides the budget, decides whether the API server lets the pod go; one that is gone has no phase."""
+    metadata = pod["metadata"]
+    try:
+        found = await kube.get(api.pods(metadata["namespace"], metadata["name"]))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return {"phase": None, "ready": None, "terminating": None}
+    conditions = found.get("status", {}).get("conditions") or []
+    return {
+        "phase": found.get("status", {}).get("phase"),
+        "ready": any(one["type"] == "Ready" and one["status"] == "True" for one in conditions),
+        "terminating": found["metadata"].get("deletionTimestamp"),
     }
 
 
@@ -55,10 +78,11 @@ def words(answer: Mapping[str, Any]) -> str:
     return "; ".join(dict.fromkeys(str(one) for one in found if one))
 
 
-async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
+async def evict(reach: Reach, pod: Pod, *, deadline: float, owner: Workload | None = None) -> Facts:
     """Ask once, or until `deadline` seconds have passed while a budget refuses.
 
-    Every answer is emitted as an `eviction` event with the budget's arithmetic as read right before. Returns
+    Every answer is emitted as an `eviction` event with the budget's arithmetic and the pod's standing as read right
+    before, and the pod's workload. Returns
     {status, attempts, message}; 404 and 409 (another pod by that name, or gone) are returned as they are, and 500
     where more than one budget covers the pod. An API server that is merely busy is asked again, BUSY_SECONDS at least.
     Raises ApiError for any other refusal.
@@ -72,14 +96,14 @@ async def evict(reach: Reach, pod: pods.Pod, *, deadline: float) -> Facts:
     while True:
         async with one_by_one:
             before = await arithmetic(reach.kube, namespace, metadata.get("labels") or {})
+            stands = await standing(reach.kube, pod)
             await reach.guard()
             status, answer = await reach.kube.evict(pod)
         attempts += 1
         message = words(answer)
         cause = why(status, answer)
-        reach.emit(
-            "eviction", {"pod": f"{namespace}/{name}", "status": status, "cause": cause, "message": message, **before}
-        )
+        said = {"pod": f"{namespace}/{name}", "status": status, "cause": cause, "message": message}
+        reach.emit("eviction", {**said, **before, **stands, "owner": owner.key if owner else ""})
         refused = status == REFUSED and cause == BUDGET
         patience = until if refused else max(until, began + BUSY_SECONDS)
         retriable = refused or (status in (REFUSED, 500, 503, 504) and cause != SEVERAL)

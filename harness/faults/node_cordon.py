@@ -6,6 +6,7 @@ from harness.faults import nodes
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import Pod
 
 
 class NodeCordon:
@@ -20,6 +21,10 @@ class NodeCordon:
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Uncordon from the control-plane container."""
         return nodes.uncordon(fault, reach)
+
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say no: what runs on the node stays."""
+        return False
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Cordon the node."""

@@ -7,6 +7,7 @@ from harness.faults import nodes
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import Pod
 
 
 class NodeFreeze:
@@ -23,6 +24,10 @@ class NodeFreeze:
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Unpause the node's container."""
         return [{"op": "unpause", "container": reach.container(fault.victim.name)}]
+
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say no: what runs on the node stands still, and goes on."""
+        return False
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Pause the node's container; one that is paused already is refused."""

@@ -7,6 +7,7 @@ from harness.faults import nodes
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import Pod, starts_again
 
 
 class NodeStop:
@@ -22,6 +23,10 @@ class NodeStop:
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Start the node's container."""
         return [{"op": "start", "container": reach.container(fault.victim.name)}]
+
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say whether a container of the pod would stay down: with the node, all end badly."""
+        return any(not starts_again(pod, one["name"], failed=True) for one in pod["spec"]["containers"])
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Stop the node's container; one that does not run is refused."""

@@ -10,10 +10,12 @@ import anyio
 from harness.cluster import kube as api
 from harness.cluster.kube import Kube
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
-from harness.faults import observe, pods
+from harness.faults import observe
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import controller, is_done, is_going
+from harness.workloads.pod import is_ready as pod_is_ready
 
 CORDONED_BY = "chaos.harness.dev/cordoned-by"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -66,8 +68,8 @@ async def on(kube: Kube, node: str) -> list[dict[str, Any]]:
 
 def movable(pod: Mapping[str, Any]) -> bool:
     """Say whether a pod lives on after its node: no DaemonSet pod, no static pod, none that is going or done."""
-    metadata, reference = pod["metadata"], pods.controller(pod)
-    if MIRROR in (metadata.get("annotations") or {}) or metadata.get("deletionTimestamp") or pods.is_done(pod):
+    metadata, reference = pod["metadata"], controller(pod)
+    if MIRROR in (metadata.get("annotations") or {}) or is_going(pod) or is_done(pod):
         return False
     return reference is None or reference["kind"] != "DaemonSet"
 
@@ -162,7 +164,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
     node = await read(reach.kube, fault)
     if not is_ready(node) or not await answers(reach.kube, fault.victim.name):
         raise InjectionFailed("the node is not ready to begin with", where=fault.victim.name)
-    ready = [pod for pod in await on(reach.kube, fault.victim.name) if pods.is_ready(pod)]
+    ready = [pod for pod in await on(reach.kube, fault.victim.name) if pod_is_ready(pod)]
     reach.note(fault)["ready"] = {pod["metadata"]["uid"]: containers(pod) for pod in ready}
     return node
 
@@ -199,9 +201,9 @@ async def back(fault: PlannedFault, reach: Reach, *, restarted: bool = False) ->
     wanted: dict[str, set[str]] = reach.note(fault).get("ready", {})
 
     def late(uid: str, pod: Mapping[str, Any]) -> bool:
-        if pods.is_done(pod) or pod["metadata"].get("deletionTimestamp"):
+        if is_done(pod) or is_going(pod):
             return False
-        return not pods.is_ready(pod) or (restarted and bool(wanted[uid] & containers(pod)))
+        return not pod_is_ready(pod) or (restarted and bool(wanted[uid] & containers(pod)))
 
     async def pods_ready(objects: Objects) -> Facts | None:
         stayed = wanted.keys() & objects.keys()

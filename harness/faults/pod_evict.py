@@ -7,6 +7,7 @@ from harness.faults import eviction, pods
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import Pod
 
 
 class PodEvict:
@@ -24,10 +25,15 @@ class PodEvict:
         """Nothing to undo: the pod's controller replaces it."""
         return []
 
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say yes: an eviction that is granted deletes the pod."""
+        return True
+
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Ask for the eviction and note the answer."""
         pod = await pods.prepare(fault, reach)
-        facts = await eviction.evict(reach, pod, deadline=float(fault.parameters.get("deadline") or 0))
+        deadline = float(fault.parameters.get("deadline") or 0)
+        facts = await eviction.evict(reach, pod, deadline=deadline, owner=reach.note(fault)["owner"])
         if facts["status"] in (404, 409):
             raise pods.gone(fault)
         reach.note(fault).update(status=facts["status"], message=facts["message"])

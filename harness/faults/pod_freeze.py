@@ -13,11 +13,12 @@ from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import Pod, is_done, is_going, is_ready, starts_again
 
 PAUSE_SECONDS = 0.25
 
 
-def address(pod: pods.Pod) -> str:
+def address(pod: Pod) -> str:
     """Return a URL at the pod's first TCP port, or nothing when it names none."""
     host = pod.get("status", {}).get("podIP")
     ports = [port for item in pod["spec"]["containers"] for port in item.get("ports") or []]
@@ -42,6 +43,11 @@ class PodFreeze:
         """Thaw the pod's cgroup; one that is gone is thawed."""
         return [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "thaw")]
 
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say whether a liveness probe may end a container meanwhile that does not start again."""
+        probed = [one["name"] for one in pod["spec"]["containers"] if one.get("livenessProbe")]
+        return any(not starts_again(pod, name, failed=True) for name in probed)
+
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Freeze every process of the pod."""
         keeper, note = reach.need_keeper(), reach.note(fault)
@@ -49,7 +55,7 @@ class PodFreeze:
         url = address(pod)
         if url and await self._probe(fault, reach, url) == "answers":
             note["url"] = url
-        note["ready"] = pods.is_ready(pod)
+        note["ready"] = is_ready(pod)
         await reach.guard()
         await keeper.apply(fault.id, [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "freeze")])
         return {"uid": fault.victim.uid, "node": fault.victim.node, "url": note.get("url", "")}
@@ -62,9 +68,9 @@ class PodFreeze:
                 return {"request": "silent for 1 s", "url": note["url"]}
             try:
                 pod = await reach.kube.get(api.pods(fault.victim.namespace, fault.victim.name))
-                if pod["metadata"]["uid"] != fault.victim.uid or pod["metadata"].get("deletionTimestamp"):
+                if pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
                     raise self._gone()
-                if note.get("ready") and not pods.is_ready(pod):
+                if note.get("ready") and not is_ready(pod):
                     return {"ready": False}
             except (ApiError, ClusterUnreachable) as error:
                 if isinstance(error, ApiError) and error.status == 404:
@@ -81,9 +87,9 @@ class PodFreeze:
 
         async def judge(found: Objects) -> Facts | None:
             pod = found.get(fault.victim.uid)
-            if pod is None or pod["metadata"].get("deletionTimestamp"):
+            if pod is None or is_going(pod) or is_done(pod):
                 return {"pod": "replaced"}
-            return {"ready": True} if pods.is_ready(pod) else None
+            return {"ready": True} if is_ready(pod) else None
 
         name = f"metadata.name={fault.victim.name}"
         facts = await observe.until(reach.kube, api.pods(fault.victim.namespace), judge, fields=name)

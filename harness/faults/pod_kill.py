@@ -8,13 +8,14 @@ from harness.faults import pods
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads.pod import Pod
 
 
 class PodKill:
     """Delete one pod by name and UID; `grace` seconds, 0 to force.
 
-    Felt as soon as the API server shows the pod gone, or going with a replacement made (milliseconds for a
-    Deployment, up to the grace period for a StatefulSet). Healed when its workload has every ready pod it wants.
+    Felt as soon as the API server shows the pod going or gone (milliseconds, whatever grace it has). Healed when its
+    workload has as many ready pods of its own as it wants, which of a StatefulSet is after the pod's own grace.
     """
 
     kind = "pod_kill"
@@ -23,6 +24,10 @@ class PodKill:
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """Nothing to undo: the pod's controller replaces it."""
         return []
+
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say yes: the pod itself is deleted."""
+        return True
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
         """Delete the pod, only while it has the planned UID."""

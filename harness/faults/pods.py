@@ -1,4 +1,4 @@
-"""Pods as faults see them: their owner, who of them is ready, what came back."""
+"""Pods as faults see them: who replaces them, what their workload has of its own, what came back."""
 
 from __future__ import annotations
 
@@ -10,55 +10,30 @@ import anyio
 
 from harness.cluster import kube as api
 from harness.cluster.kube import Kube
-from harness.errors import ApiError, InjectionFailed
-from harness.faults import observe
+from harness.errors import ApiError, InjectionFailed, ObservationFailed
+from harness.faults import REGISTRY, observe
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach
 from harness.model.plan import PlannedFault
+from harness.workloads import Owners, Workload
+from harness.workloads.pod import Pod, grace, is_going, is_ready
 
-Pod = Mapping[str, Any]
 REPLACEMENT_SECONDS = 2.0
+LOST = "nothing would replace this pod"
+HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """The workload that replaces a lost pod."""
+class Loss:
+    """What keeps a pod that a fault hits, its own controller first, and how many ready pods each had before."""
 
-    kind: str
-    name: str
-    path: str
-    selector: str
+    chain: tuple[Workload, ...]
+    before: tuple[int, ...]
 
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name}"
-
-
-def is_ready(pod: Pod) -> bool:
-    """Say whether a pod is Ready and stays: a terminating pod is not."""
-    conditions = pod.get("status", {}).get("conditions") or []
-    ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-    return ready and not pod["metadata"].get("deletionTimestamp")
-
-
-def is_done(pod: Pod) -> bool:
-    """Say whether a pod has run to its end."""
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-
-
-def controller(item: Pod) -> Mapping[str, Any] | None:
-    """Return the owner reference of the controller, or None."""
-    references = item["metadata"].get("ownerReferences") or []
-    return next((reference for reference in references if reference.get("controller")), None)
-
-
-def selector_text(selector: Mapping[str, Any]) -> str:
-    """Write a label selector as the API's query parameter takes it."""
-    words = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    for term in selector.get("matchExpressions") or []:
-        key, values = term["key"], ",".join(term.get("values") or [])
-        forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
-        words.append(forms.get(term["operator"], f"!{key}"))
-    return ",".join(words)
+    @property
+    def owner(self) -> Workload | None:
+        """Name the pod's workload."""
+        return self.chain[-1] if self.chain else None
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
@@ -79,38 +54,6 @@ def _meets(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return (key in labels) is (term["operator"] == "Exists")
 
 
-def _path(reference: Mapping[str, Any], namespace: str) -> str:
-    version = reference["apiVersion"]
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    return f"{root}/namespaces/{namespace}/{reference['kind'].lower()}s/{reference['name']}"
-
-
-async def owner_of(kube: Kube, pod: Pod) -> Owner | None:
-    """Climb from a pod to the topmost workload that replaces it; None for a pod nobody would replace."""
-    namespace, item, found = pod["metadata"]["namespace"], pod, None
-    while (reference := controller(item)) is not None:
-        path = _path(reference, namespace)
-        try:
-            item = await kube.get(path)
-        except ApiError as error:
-            if error.status in (403, 404):
-                break
-            raise
-        selector = selector_text(item.get("spec", {}).get("selector") or {}) or (found.selector if found else "")
-        if not selector:
-            break
-        found = Owner(reference["kind"], reference["name"], path, selector)
-    return found
-
-
-async def desired(kube: Kube, owner: Owner) -> int:
-    """Read how many ready pods a workload wants now."""
-    item = await kube.get(owner.path)
-    if owner.kind == "DaemonSet":
-        return int(item.get("status", {}).get("desiredNumberScheduled", 0))
-    return int(item.get("spec", {}).get("replicas", 1))
-
-
 async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
     """Read the fault's pod; raises InjectionFailed when it is no longer the one that was planned."""
     victim = fault.victim
@@ -120,7 +63,7 @@ async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
         if error.status == 404:
             raise gone(fault) from error
         raise
-    if pod["metadata"]["uid"] != victim.uid or pod["metadata"].get("deletionTimestamp"):
+    if pod["metadata"]["uid"] != victim.uid or is_going(pod):
         raise gone(fault)
     return pod
 
@@ -135,72 +78,107 @@ def gone(fault: PlannedFault) -> InjectionFailed:
     )
 
 
+async def lost_for_good(owners: Owners, fault: PlannedFault, pod: Pod) -> str:
+    """Say why a fault would lose this pod for good; empty where it leaves it, or somebody replaces it."""
+    return await owners.unreplaced(pod) if REGISTRY[fault.kind].loses(fault, pod) else ""
+
+
 async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
-    """Read the pod and note who replaces it and which pods there are, before anything is done to it."""
+    """Read the pod and note who replaces it and which pods there are, before anything is done to it.
+
+    Raises InjectionFailed when the fault would lose the pod for good.
+    """
     pod = await read(reach.kube, fault)
-    owner = await owner_of(reach.kube, pod)
-    if owner is None:
-        raise InjectionFailed(
-            "nothing would replace this pod",
-            where=str(fault.victim),
-            why="no controller owns it",
-            hint="aim at pods of a Deployment, StatefulSet, DaemonSet or Rollout",
-        )
-    siblings = await reach.kube.list(api.pods(fault.victim.namespace), labels=owner.selector)
-    reach.note(fault).update(owner=owner, before={item["metadata"]["uid"] for item in siblings})
+    if why := await lost_for_good(reach.owners, fault, pod):
+        raise InjectionFailed(LOST, where=str(fault.victim), why=why, hint=HINT)
+    everyone = await reach.kube.list(api.pods(fault.victim.namespace))
+    loss = await loss_of(reach, pod, everyone)
+    forced = fault.parameters.get("grace")
+    reach.note(fault).update(
+        loss=loss,
+        owner=loss.owner,
+        before={item["metadata"]["uid"] for item in everyone},
+        grace=grace(pod) if forced is None else float(forced),
+    )
     return pod
 
 
-async def removed(fault: PlannedFault, reach: Reach) -> Facts:
-    """Wait until the pod is gone, or is going while a replacement with a new UID exists.
+async def loss_of(reach: Reach, pod: Pod, everyone: list[dict[str, Any]]) -> Loss:
+    """Count what the workload of a pod has, among all pods of its namespace, before anything is done.
 
-    A pod that is gone is evidence enough; its replacement is waited for a little, to be named.
+    What another fault of the run has taken meanwhile counts as there.
+    """
+    chain = await reach.owners.chain(pod)
+    most = reach.notes.setdefault("ready", {})
+    for workload in chain:
+        ready = sum(is_ready(item) for item in await reach.owners.own(everyone, workload))
+        most[workload.uid] = max(ready, most.get(workload.uid, 0))
+    return Loss(chain, tuple(most[workload.uid] for workload in chain))
+
+
+async def removed(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until the pod has begun to go, however long it may take, or is gone.
+
+    That is evidence enough; its replacement is waited for a little, to be named.
     """
     note, victim = reach.note(fault), fault.victim
     before: set[str] = note.get("before", {victim.uid})
-    owner: Owner | None = note.get("owner")
-    facts: Facts = {}
+    owner: Workload | None = note.get("owner")
+    path = api.pods(victim.namespace)
 
-    async def judge(pods: Objects) -> Facts | None:
+    async def going(pods: Objects) -> Facts | None:
         old = pods.get(victim.uid)
-        new = next((pod["metadata"] for uid, pod in pods.items() if uid not in before), None)
-        if old is None:
-            facts.update(uid=victim.uid, state="gone")
-        if new is None or (old is not None and not old["metadata"].get("deletionTimestamp")):
+        if old is not None and not is_going(old):
             return None
-        state = "gone" if old is None else "terminating"
-        return {"uid": victim.uid, "state": state, "replacement": new["name"], "replacement_uid": new["uid"]}
+        return {"uid": victim.uid, "state": "gone" if old is None else "terminating"}
 
-    async def gone(pods: Objects) -> Facts | None:
-        return await judge(pods) or facts or None
+    async def replacement(pods: Objects) -> Facts | None:
+        facts = await going(pods)
+        fresh = [pod for uid, pod in pods.items() if uid not in before]
+        new = next(iter(await reach.owners.own(fresh, owner)), None) if owner else None
+        if facts is None or new is None:
+            return None
+        return facts | {"replacement": new["metadata"]["name"], "replacement_uid": new["metadata"]["uid"]}
 
-    labels, path = owner.selector if owner else None, api.pods(victim.namespace)
-    facts.update(await observe.until(reach.kube, path, gone, labels=labels))
-    if "replacement" not in facts:
+    facts = await observe.until(reach.kube, path, going)
+    if owner:
         with anyio.move_on_after(REPLACEMENT_SECONDS):
-            facts.update(await observe.until(reach.kube, path, judge, labels=labels))
+            facts = await observe.until(reach.kube, path, replacement)
     return facts
 
 
 async def replaced(fault: PlannedFault, reach: Reach) -> Facts:
-    """Wait until the pod's workload has as many ready pods as it wants, the fault's pod not among them."""
-    owner: Owner | None = reach.note(fault).get("owner")
-    if owner is None:
-        return {"replaced": "unknown: the pod's owner was never seen"}
-    return await complete(reach.kube, fault.victim.namespace, owner, without=fault.victim.uid)
+    """Wait until the pod's workload has as many ready pods as before, the fault's pod not among them.
+
+    Raises ObservationFailed for a pod that is gone and belonged to nobody.
+    """
+    loss: Loss | None = reach.note(fault).get("loss")
+    if loss is None or loss.owner is None:
+        raise ObservationFailed("the pod is gone and nobody replaces it", where=str(fault.victim))
+    return await complete(reach, loss, without=fault.victim.uid)
 
 
-async def complete(kube: Kube, namespace: str, owner: Owner, *, without: str = "") -> Facts:
-    """Wait until a workload has as many ready pods as it wants."""
+async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
+    """Wait until what keeps a pod has as many ready pods of its own as it had, or as it wants now if that is less."""
+    owners = reach.owners
+    seen: frozenset[tuple[str, bool]] | None = None
 
     async def judge(pods: Objects) -> Facts | None:
-        ready = sum(is_ready(pod) for uid, pod in pods.items() if uid != without)
-        try:
-            wanted = await desired(kube, owner)
-        except ApiError as error:
-            if error.status == 404:
-                return {"owner": str(owner), "state": "deleted"}
-            raise
-        return {"owner": str(owner), "ready": ready, "desired": wanted} if ready >= wanted else None
+        nonlocal seen
+        facts: Facts = {}
+        others = [pod for uid, pod in pods.items() if uid != without]
+        now = frozenset((pod["metadata"]["uid"], is_ready(pod)) for pod in await owners.own(others, loss.chain[-1]))
+        if now == seen:
+            return None
+        for workload, before in zip(loss.chain, loss.before, strict=True):
+            ready = sum(is_ready(pod) for pod in await owners.own(others, workload))
+            wanted = await owners.wanted(workload)
+            enough = 0 if wanted is None else wanted.again(before)
+            if enough is None or ready < enough:
+                seen = now
+                return None
+            told = {"state": "deleted"} if wanted is None else {"ready": ready, "desired": enough}
+            facts = {"owner": str(workload), **told}
+        return facts
 
-    return await observe.until(kube, api.pods(namespace), judge, labels=owner.selector)
+    return await observe.until(reach.kube, api.pods(loss.chain[-1].namespace), judge)

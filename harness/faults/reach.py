@@ -12,6 +12,8 @@ from harness.errors import PreconditionFailed
 from harness.keeper.client import Keeper
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.workloads import Owners
+from harness.workloads.pod import Pod
 
 Undo = list[dict[str, Any]]
 Facts = dict[str, Any]
@@ -30,7 +32,8 @@ class Reach:
     """What a fault may touch: the API server, the keeper, the local cluster.
 
     `guard` is awaited before each effect and raises when the run has lost its right to one; `emit` journals an
-    observation; `notes` holds, by fault id, what a fault saw before its effect and needs for its evidence.
+    observation; `notes` holds, by fault id, what a fault saw before its effect and needs for its evidence; `owners`
+    knows which workload a pod belongs to.
     """
 
     kube: Kube
@@ -39,6 +42,10 @@ class Reach:
     guard: Callable[[], Awaitable[None]] = _no_guard
     emit: Callable[[str, dict[str, Any]], None] = _no_emit
     notes: dict[str, Facts] = field(default_factory=dict)
+    owners: Owners = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "owners", Owners(self.kube))
 
     def note(self, fault: PlannedFault) -> Facts:
         """Return what was noted for this fault, to be read and added to."""
@@ -67,6 +74,10 @@ class Fault(Protocol):
 
     def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
         """List the ledger operations that heal this fault without the process that made it; [] when there are none."""
+        ...
+
+    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
+        """Say whether a pod that it reaches is gone afterwards, unless somebody makes another."""
         ...
 
     async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:

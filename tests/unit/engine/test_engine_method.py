@@ -93,6 +93,20 @@ async def test_one_by_one_goes_on_when_the_last_is_back(session, broken) -> None
     assert seen == ["inject a", "felt a", "heal a", "healed a", "inject b"]
 
 
+@pytest.mark.case(
+    23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace"
+)
+@pytest.mark.parametrize(("grace", "seen"), [(0.0, False), (90.0, True)])
+async def test_a_pod_is_waited_for_as_long_as_it_may_take_to_go_and_then_the_limit(
+    session, broken, grace: float, seen: bool
+) -> None:
+    broken(healed=lambda _: anyio.sleep(0.01))
+    await method.inject(session, fault("a"))
+    session.reach.note(fault("a"))["grace"] = grace
+    await method.settle(session, [fault("a")], 0.0)
+    assert ("a" in session.healed) is seen
+
+
 async def test_a_full_disk_does_not_keep_the_undo_from_being_done(session, broken, monkeypatch) -> None:
     seen = broken().seen
     await method.inject(session, fault("a"))

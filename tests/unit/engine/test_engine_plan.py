@@ -40,4 +40,4 @@ def test_the_resolved_hash_tells_other_pods_on_the_same_node_apart() -> None:
 
 def test_the_plan_names_what_must_be_whole_beyond_the_blast_radius(experiment) -> None:
     shown = plan.text(experiment(SHOP), Plan("run", 1, "kind-here", (drain("shop"),), "i", "r", around=("mesh",)))
-    assert "every Deployment complete in mesh, too" in shown
+    assert "every workload complete in mesh, too" in shown

@@ -25,9 +25,27 @@ def planned(kind: str, **parameters: Any) -> PlannedFault:
     return PlannedFault("run-1", kind, "an activity", REGISTRY[kind].hand, victim, parameters)
 
 
-def pod(uid: str = "uid-1", *, ready: bool = True, going: bool = False, owner: str = "ReplicaSet") -> dict[str, Any]:
+# What an API server says it serves, as far as the faults ask.
+SERVED = {
+    "/apis/apps/v1": {
+        "resources": [
+            {"name": "replicasets", "kind": "ReplicaSet", "namespaced": True},
+            {"name": "deployments", "kind": "Deployment", "namespaced": True},
+        ]
+    }
+}
+
+
+def reference(kind: str, name: str, api: str = "apps/v1") -> list[dict[str, Any]]:
+    """Make the references of what one controller owns; its UID is its name."""
+    return [{"apiVersion": api, "kind": kind, "name": name, "uid": f"uid-{name}", "controller": True}]
+
+
+def pod(
+    uid: str = "uid-1", *, ready: bool = True, going: bool = False, owner: str = "ReplicaSet", name: str = "web-abc"
+) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": f"web-{uid}", "uid": uid, "namespace": "shop", "labels": {"app": "web"}}
-    metadata["ownerReferences"] = [{"kind": owner, "name": "web-abc", "controller": True, "apiVersion": "apps/v1"}]
+    metadata["ownerReferences"] = reference(owner, name)
     if going:
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
@@ -46,6 +64,8 @@ class FakeKube:
         self.failures: list[Exception] = []
 
     async def get(self, path: str, **_: Any) -> dict[str, Any]:
+        if path in SERVED:
+            return SERVED[path]
         if path not in self.objects:
             raise ApiError(404, "NotFound", "", where=path)
         return self.objects[path]
@@ -86,13 +106,14 @@ def reach(kube: FakeKube, cluster: LocalCluster | None = CLUSTER, **more: Any) -
     return Reach(kube, None, cluster, **more)  # type: ignore[arg-type]
 
 
-def web(replicas: int = 2) -> dict[str, Any]:
-    reference = {"kind": "Deployment", "name": "web", "controller": True, "apiVersion": "apps/v1"}
-    selector = {"matchLabels": {"app": "web"}}
+def web(replicas: int = 2, name: str = "web") -> dict[str, Any]:
+    """Make a Deployment and its ReplicaSet."""
     root = "/apis/apps/v1/namespaces/shop"
+    spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}}
+    metadata = {"uid": f"uid-{name}-abc", "ownerReferences": reference("Deployment", name)}
     return {
-        f"{root}/replicasets/web-abc": {"metadata": {"ownerReferences": [reference]}, "spec": {"selector": selector}},
-        f"{root}/deployments/web": {"metadata": {}, "spec": {"replicas": replicas, "selector": selector}},
+        f"{root}/replicasets/{name}-abc": {"metadata": metadata, "spec": spec},
+        f"{root}/deployments/{name}": {"metadata": {"uid": f"uid-{name}"}, "spec": spec},
     }
 
 

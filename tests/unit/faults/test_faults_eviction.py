@@ -6,7 +6,8 @@ import pytest
 
 from harness.errors import ApiError, ObservationFailed, PreconditionFailed
 from harness.faults import REGISTRY, eviction
-from tests.unit.faults.fakes import FakeKube, planned, pod, reach
+from harness.workloads import Workload
+from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,34 @@ async def test_a_refused_eviction_is_an_answer_with_its_arithmetic():
     ((kind, data),) = seen
     assert kind == "eviction"
     assert (data["status"], data["allowed"], data["healthy"], data["desired"]) == (429, 0, 2, 2)
+
+
+@pytest.mark.case(9, "an eviction that the API server grants by its own rules", "what it decides by is recorded")
+async def test_what_the_api_server_decides_by_is_recorded_with_each_answer():
+    budget = {
+        **BUDGET,
+        "metadata": {"name": "web", "generation": 2},
+        "spec": {**BUDGET["spec"], "unhealthyPodEvictionPolicy": "AlwaysAllow"},
+        "status": {**BUDGET["status"], "observedGeneration": 1},
+    }
+    waiting = pod(ready=False, going=True)
+    waiting["status"]["phase"] = "Running"
+    kube = FakeKube({BUDGETS: [budget], f"{PODS}/web-uid-1": waiting})
+    kube.answers, seen = [(201, {})], []
+    owner = Workload("apps/v1", "Deployment", "web", "shop", "uid-web")
+    there = reach(kube, emit=lambda kind, data: seen.append(data))
+    await eviction.evict(there, pod(), deadline=0, owner=owner)
+    ((data),) = seen
+    told = {key: data[key] for key in ("phase", "ready", "terminating", "policy", "generation", "observed", "owner")}
+    assert told == {
+        "phase": "Running",
+        "ready": False,
+        "terminating": "2026-01-01T00:00:00Z",
+        "policy": "AlwaysAllow",
+        "generation": 2,
+        "observed": 1,
+        "owner": "shop/Deployment/web",
+    }
 
 
 async def test_a_refused_eviction_is_asked_again_until_its_deadline(monkeypatch):

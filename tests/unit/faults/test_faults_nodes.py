@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 
 from harness.errors import InjectionFailed
 from harness.faults import REGISTRY, nodes
-from tests.unit.faults.fakes import POD, FakeKube, node, planned, pod, reach, web
+from tests.unit.faults.fakes import POD, PODS, FakeKube, node, planned, pod, reach, web
 
 pytestmark = pytest.mark.anyio
 
@@ -69,6 +70,27 @@ async def test_a_drain_evicts_what_the_plan_names_and_tells_of_what_came_later()
     assert kube.evicted == ["web-uid-1"]
     assert facts["evicted"] == ["shop/web-uid-1"]
     assert facts["came_later"] == ["shop/web-uid-9"]
+
+
+async def test_a_drain_refuses_to_lose_a_pod_before_it_begins():
+    lonely = pod("uid-1")
+    del lonely["metadata"]["ownerReferences"]
+    fault, kube, there = drained(found={"/api/v1/pods": [lonely]})
+    with pytest.raises(InjectionFailed, match="nothing would replace this pod: shop/web-uid-1") as refused:
+        await REGISTRY["node_drain"].inject(fault, there)
+    assert (refused.value.why, kube.patched, kube.evicted) == ("no controller owns it", [], [])
+
+
+async def test_a_drain_is_healed_when_each_workload_has_what_it_had():
+    before = [pod("uid-1"), pod("uid-2"), pod("uid-3", ready=False)]
+    fault, kube, there = drained(found={"/api/v1/pods": [pod("uid-1")], PODS: before, **web(3)})
+    kube.answers = [(201, {})]
+    await REGISTRY["node_drain"].inject(fault, there)
+    kube.objects |= {"/api/v1/nodes": [node()], PODS: [pod("uid-2"), pod("uid-3", ready=False), pod("uid-4")]}
+    with anyio.fail_after(5):
+        healed = await REGISTRY["node_drain"].healed(fault, there)
+    assert healed["owners"] == [{"owner": "Deployment/web", "ready": 2, "desired": 2}]
+    assert there.note(fault)["grace"] == 30.0
 
 
 CORDONED = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
-from harness.faults import REGISTRY, observe, pods
+from harness.faults import REGISTRY, Reach, observe, pods
 from harness.faults.container_kill import choose
 from harness.faults.pod_freeze import address
 from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, web
@@ -33,45 +35,123 @@ def test_a_selector_picks_as_the_api_server_does(selector, picked):
     assert pods.selects(selector, {"app": "web"}) is picked
 
 
-def test_a_selector_is_written_as_a_query():
-    terms = [{"key": "a", "operator": "In", "values": ["1", "2"]}, {"key": "b", "operator": "DoesNotExist"}]
-    assert pods.selector_text({"matchLabels": {"app": "web"}, "matchExpressions": terms}) == "app=web,a in (1,2),!b"
-
-
-def test_a_terminating_pod_is_not_ready():
-    assert pods.is_ready(pod())
-    assert not pods.is_ready(pod(going=True))
-    assert not pods.is_ready(pod(ready=False))
-
-
-async def test_the_owner_of_a_pod_is_the_topmost_workload():
-    owner = await pods.owner_of(FakeKube(web()), pod())  # type: ignore[arg-type]
-    assert owner is not None
-    assert (str(owner), owner.selector) == ("Deployment/web", "app=web")
-    lonely = pod()
-    del lonely["metadata"]["ownerReferences"]
-    assert await pods.owner_of(FakeKube(web()), lonely) is None  # type: ignore[arg-type]
+def lonely(policy: str = "Always", **container: Any) -> dict[str, Any]:
+    """Make a pod that no controller owns."""
+    item = pod()
+    del item["metadata"]["ownerReferences"]
+    item["spec"] = {"restartPolicy": policy, "containers": [{"name": "web", **container}]}
+    return item
 
 
 async def test_a_pod_that_nothing_would_replace_is_not_killed():
-    lonely = pod()
-    del lonely["metadata"]["ownerReferences"]
-    kube = FakeKube({f"{PODS}/web-1": lonely})
-    with pytest.raises(InjectionFailed, match="replace"):
-        await REGISTRY["pod_kill"].inject(planned("pod_kill"), reach(kube))
-    assert kube.deleted == []
+    kube = FakeKube({f"{PODS}/web-1": lonely()})
+    for kind in ("pod_kill", "pod_evict"):
+        with pytest.raises(InjectionFailed, match="replace"):
+            await REGISTRY[kind].inject(planned(kind), reach(kube))
+    assert (kube.deleted, kube.evicted) == ([], [])
 
 
-async def test_a_kill_is_felt_when_the_pod_goes_and_another_comes():
-    kube = FakeKube(
-        {PODS: [pod("uid-1"), pod("uid-2")]},
-        [("MODIFIED", pod("uid-1", going=True)), ("ADDED", pod("uid-3", ready=False)), ("DELETED", pod("uid-1"))],
-    )
+PROBED = {"livenessProbe": {"periodSeconds": 1}}
+
+
+@pytest.mark.case(13, "a pod that nobody replaces, and a fault that leaves it", "allowed: nothing is lost")
+@pytest.mark.parametrize(
+    ("kind", "parameters", "item", "lost"),
+    [
+        ("pod_kill", {}, lonely(), True),
+        ("pod_evict", {}, lonely(), True),
+        ("node_drain", {}, lonely(), True),
+        ("node_cordon", {}, lonely(), False),
+        ("node_freeze", {}, lonely("Never"), False),
+        ("node_stop", {}, lonely("OnFailure"), False),
+        ("node_stop", {}, lonely("Never"), True),
+        ("pod_freeze", {}, lonely(), False),
+        ("pod_freeze", {}, lonely("Never"), False),
+        ("pod_freeze", {}, lonely("OnFailure", **PROBED), False),
+        ("pod_freeze", {}, lonely("Never", **PROBED), True),
+        ("container_kill", {}, lonely(), False),
+        ("container_kill", {}, lonely("OnFailure"), False),
+        ("container_kill", {"signal": "SIGKILL"}, lonely("OnFailure"), False),
+        ("container_kill", {"signal": "TERM"}, lonely("OnFailure"), True),
+        ("container_kill", {"signal": "TERM"}, lonely(), False),
+        ("container_kill", {}, lonely("Never"), True),
+        ("container_kill", {}, lonely("Never", restartPolicy="Always"), False),
+    ],
+)
+async def test_a_pod_that_nobody_replaces_is_lost_only_to_what_does_not_leave_it(kind, parameters, item, lost):
+    kube = FakeKube()
+    why = await pods.lost_for_good(reach(kube).owners, planned(kind, **parameters), item)
+    assert bool(why) is lost
+
+
+async def test_a_fault_that_leaves_a_pod_that_nobody_owns_is_prepared():
+    kube = FakeKube({f"{PODS}/web-1": lonely(), PODS: [lonely()]})
+    there = await taken(kube, "pod_freeze")
+    assert there.note(planned("pod_freeze"))["owner"] is None
+
+
+async def test_a_container_that_ended_its_pod_for_good_is_back_with_the_pod_that_takes_its_place():
+    done = pod("uid-1", ready=False)
+    done["status"]["phase"] = "Failed"
+    kube = cluster(("ADDED", pod("uid-3")), found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube, "container_kill")
+    there.note(planned("container_kill")).update(container="web", id="x", restarts=0)
+    kube.objects[PODS] = [done, pod("uid-2")]
+    with anyio.fail_after(5):
+        facts = await REGISTRY["container_kill"].healed(planned("container_kill"), there)
+    assert facts == {"pod": "replaced", "owner": "Deployment/web", "ready": 2, "desired": 2}
+
+
+async def taken(kube: FakeKube, kind: str = "pod_kill", **parameters: Any) -> Reach:
+    """Note what a fault notes of the pod uid-1 before it does anything."""
     there = reach(kube)
-    there.note(planned("pod_kill")).update(before={"uid-1", "uid-2"})
+    await pods.prepare(planned(kind, **parameters), there)
+    return there
+
+
+def cluster(*changes: tuple[str, dict[str, Any]], found: list[dict[str, Any]], replicas: int = 2) -> FakeKube:
+    """Make a Deployment `web` of `shop`, some pods, and what becomes of them."""
+    return FakeKube({**web(replicas), f"{PODS}/web-1": pod("uid-1"), PODS: found}, list(changes))
+
+
+async def test_a_kill_is_felt_when_the_pod_goes_and_its_replacement_is_named():
+    kube = cluster(
+        ("MODIFIED", pod("uid-1", going=True)),
+        ("ADDED", pod("uid-3", ready=False)),
+        ("DELETED", pod("uid-1")),
+        found=[pod("uid-1"), pod("uid-2")],
+    )
+    there = await taken(kube)
     with anyio.fail_after(5):
         facts = await pods.removed(planned("pod_kill"), there)
     assert facts == {"uid": "uid-1", "state": "terminating", "replacement": "web-uid-3", "replacement_uid": "uid-3"}
+
+
+@pytest.mark.case(
+    23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace"
+)
+async def test_a_kill_is_felt_while_the_pod_still_takes_its_time_to_go(monkeypatch):
+    monkeypatch.setattr(pods, "REPLACEMENT_SECONDS", 0)
+    slow = pod("uid-1")
+    slow["spec"]["terminationGracePeriodSeconds"] = 90
+    kube = cluster(("MODIFIED", pod("uid-1", going=True)), found=[slow, pod("uid-2")])
+    kube.objects[f"{PODS}/web-1"] = slow
+    there = await taken(kube)
+    with anyio.fail_after(5):
+        facts = await pods.removed(planned("pod_kill"), there)
+    assert facts == {"uid": "uid-1", "state": "terminating"}
+    assert there.note(planned("pod_kill"))["grace"] == 90.0
+    there = await taken(kube, grace=0)
+    assert there.note(planned("pod_kill"))["grace"] == 0.0
+
+
+async def test_a_pod_of_another_workload_is_no_replacement(monkeypatch):
+    monkeypatch.setattr(pods, "REPLACEMENT_SECONDS", 0)
+    kube = cluster(("DELETED", pod("uid-1")), ("ADDED", pod("uid-9", name="api-abc")), found=[pod("uid-1")])
+    kube.objects |= web(name="api")
+    there = await taken(kube)
+    with anyio.fail_after(5):
+        assert await pods.removed(planned("pod_kill"), there) == {"uid": "uid-1", "state": "gone"}
 
 
 async def test_a_kill_is_not_felt_while_the_pod_stays():
@@ -81,14 +161,58 @@ async def test_a_kill_is_not_felt_while_the_pod_stays():
     assert scope.cancelled_caught
 
 
-async def test_a_workload_is_complete_only_without_the_pod_that_was_killed():
-    kube = FakeKube({**web(), PODS: [pod("uid-1"), pod("uid-2")]}, [("ADDED", pod("uid-3"))])
-    there = reach(kube)
-    owner = await pods.owner_of(there.kube, pod())
-    there.note(planned("pod_kill")).update(owner=owner)
+async def test_a_workload_is_whole_only_without_the_pod_that_was_killed():
+    there = await taken(cluster(("ADDED", pod("uid-3")), found=[pod("uid-1"), pod("uid-2")]))
     with anyio.fail_after(5):
         facts = await pods.replaced(planned("pod_kill"), there)
     assert facts == {"owner": "Deployment/web", "ready": 2, "desired": 2}
+
+
+@pytest.mark.case(4, "two workloads whose pods share labels", "only the owner's own pods count as back")
+async def test_a_ready_pod_of_another_workload_with_the_same_labels_heals_nothing():
+    others = [pod(f"uid-{number}", name="api-abc") for number in (7, 8)]
+    kube = cluster(("ADDED", pod("uid-9", name="api-abc")), found=[pod("uid-1"), pod("uid-2"), *others])
+    kube.objects |= web(3, name="api")
+    there = await taken(kube)
+    with anyio.move_on_after(0.1) as scope:
+        await pods.replaced(planned("pod_kill"), there)
+    assert scope.cancelled_caught
+
+
+@pytest.mark.case(10, "more pods wanted than before", "what is asked for later is no loss")
+async def test_what_is_wanted_more_than_there_was_is_not_waited_for():
+    there = await taken(cluster(("ADDED", pod("uid-3")), found=[pod("uid-1"), pod("uid-2")], replicas=6))
+    with anyio.fail_after(5):
+        assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 2
+
+
+async def test_what_is_wanted_less_than_there_was_is_whole_with_less():
+    kube = cluster(found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube)
+    kube.objects |= web(1)
+    with anyio.fail_after(5):
+        assert await pods.replaced(planned("pod_kill"), there) == {"owner": "Deployment/web", "ready": 1, "desired": 1}
+
+
+async def test_a_workload_that_was_deleted_meanwhile_wants_nothing():
+    kube = cluster(found=[pod("uid-1")])
+    there = await taken(kube)
+    kube.objects = {PODS: []}
+    with anyio.fail_after(5):
+        assert await pods.replaced(planned("pod_kill"), there) == {"owner": "Deployment/web", "state": "deleted"}
+
+
+async def test_what_another_fault_of_the_run_took_counts_as_there_before():
+    kube = cluster(found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube)
+    kube.objects[PODS] = [pod("uid-1"), pod("uid-2", going=True)]
+    await pods.prepare(planned("pod_kill"), there)
+    assert there.note(planned("pod_kill"))["loss"].before == (2, 2)
+
+
+async def test_a_pod_that_nobody_owns_is_not_healed_once_it_is_gone():
+    with pytest.raises(ObservationFailed, match="nobody replaces it"):
+        await pods.replaced(planned("pod_freeze"), reach(FakeKube()))
 
 
 async def test_a_watch_that_breaks_is_begun_anew(monkeypatch):
