@@ -23,8 +23,12 @@ from harness.cluster.local import LocalCluster
 from harness.engine import lease, lever
 from harness.errors import ApiError
 from harness.faults import resource
+from harness.workloads import Owners, kinds
+from harness.workloads.pod import controller, is_done
 
 OWNERS = ("deployments", "statefulsets", "daemonsets")
+# Told of elsewhere; Jobs come and go by themselves.
+KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, ("", "Node")})
 SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
 
 # Prints one line per residue inside a node container; a healthy node prints nothing.
@@ -50,6 +54,7 @@ async def take(kube: Kube, cluster: LocalCluster | None) -> dict[str, str]:
     async with anyio.create_task_group() as together:
         together.start_soon(_cluster, kube, lines)
         together.start_soon(_workloads, kube, lines)
+        together.start_soon(_owned, kube, lines)
         together.start_soon(_ours, kube, lines)
         if cluster:
             for node, container in cluster.nodes.items():
@@ -116,6 +121,26 @@ async def _workloads(kube: Kube, lines: dict[str, str]) -> None:
         together.start_soon(specs, "virtualservices", "/apis/networking.istio.io/v1/virtualservices")
         together.start_soon(specs, "destinationrules", "/apis/networking.istio.io/v1/destinationrules")
         together.start_soon(specs, "webhooks", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations")
+
+
+async def _owned(kube: Kube, lines: dict[str, str]) -> None:
+    """Tell of whatever else owns pods, and of pods that nobody owns: nobody would give them back."""
+    owners, seen = Owners(kube), set[str]()
+    for pod in await kube.list("/api/v1/pods"):
+        metadata, workload = pod["metadata"], await owners.of(pod)
+        if metadata["namespace"] in SKIPPED_NAMESPACES or (workload and workload.uid in seen):
+            continue
+        if workload is None:
+            if controller(pod) is None and not is_done(pod):
+                lines[f"pods/{metadata['namespace']}/{metadata['name']}/uid"] = metadata["uid"]
+            continue
+        seen.add(workload.uid)
+        item = await owners.read(workload) if workload.what not in KNOWN else None
+        if item:
+            wanted = await owners.want(workload, item)
+            name = f"{workload.kind.lower()}/{workload.namespace}/{workload.name}"
+            lines[f"{name}/replicas"] = str(wanted.number) if wanted.sure else ""
+            lines[f"{name}/spec"] = _brief(item.get("spec"))
 
 
 async def _ours(kube: Kube, lines: dict[str, str]) -> None:

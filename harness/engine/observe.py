@@ -1,110 +1,61 @@
 """Watch the namespaces of a run from before the first fault until after the last: readiness, budgets, pods, events.
 
 Every change becomes a sample in the journal the moment the API server tells of it; nothing is polled. What is out of
-sight, or not told for the present specification, is None.
+sight is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 
 from harness.cluster import kube as paths
 from harness.cluster.kube import Items, Kube
+from harness.engine.readiness import Readiness
 from harness.errors import ApiError, ClusterUnreachable
+from harness.workloads import Owners, Wanted, Workload, census, kinds
 
 Emit = Callable[..., None]
 RETRY_SECONDS = 0.5
 BUDGET = {"allowed": "disruptionsAllowed", "healthy": "currentHealthy", "desired": "desiredHealthy"}
 
 
-class Readiness:
-    """The last reported readiness of every Deployment under observation; what was not seen is not ready."""
+async def workloads(kube: Kube, namespace: str, emit: Emit, readiness: Readiness) -> None:
+    """Sample the ready pods of each workload, by ownership, and each pod, until cancelled.
 
-    def __init__(self, namespaces: Iterable[str]) -> None:
-        self._unseen = dict.fromkeys(namespaces, "")
-        self._seen: dict[str, tuple[int | None, int]] = {}
-        self._changed = anyio.Event()
+    A workload is known once a pod of its was seen. `desired` is told where a field says it whose meaning is known, else
+    a digest of its `spec`: when that changes, nobody knows what it wants.
+    """
+    owners, followed = Owners(kube), set[str]()
 
-    def listed(self, namespace: str, keys: Collection[str]) -> list[str]:
-        """Note that a namespace is in sight with these Deployments; return those that went since it last was."""
-        gone = [key for key in self.of(namespace) if key not in keys]
-        for key in gone:
-            del self._seen[key]
-        self._unseen.pop(namespace, None)
-        self._wake()
-        return gone
+    def tell(workload: Workload, ready: int, wanted: Wanted) -> None:
+        desired = wanted.number if wanted.sure else None
+        labels = {"spec": wanted.spec} if wanted.spec else {} if desired is None else {"desired": str(desired)}
+        emit("sample", series=f"ready/{workload.key}", value=ready, labels=labels)
+        # A Job ends: nobody waits for it to be complete.
+        if workload.what == kinds.JOB or wanted == census.NOTHING:
+            readiness.forget(workload.key)
+        else:
+            readiness.report(workload.key, ready, desired)
 
-    def lost(self, namespace: str, why: str) -> None:
-        """Note that a namespace is out of sight."""
-        self._unseen[namespace] = why
+    def follow(workload: Workload) -> None:
+        if workload.collection and workload.collection not in followed:
+            followed.add(workload.collection)
+            together.start_soon(_owners, kube, workload.collection, counts)
 
-    def of(self, namespace: str) -> list[str]:
-        """List the Deployments that were seen in a namespace."""
-        return [key for key in self._seen if key.startswith(f"{namespace}/")]
-
-    def report(self, key: str, ready: int | None, desired: int) -> None:
-        """Note one Deployment's state (None: not known yet) and wake whoever waits for it."""
-        self._seen[key] = (ready, desired)
-        self._wake()
-
-    def forget(self, key: str) -> None:
-        """Drop a Deployment that was deleted."""
-        self._seen.pop(key, None)
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    @property
-    def short(self) -> list[str]:
-        """Name the namespaces that are out of sight, and the Deployments with fewer ready replicas than they want."""
-        unseen = [
-            f"{namespace}: Deployments not seen" + (why and f" ({why})") for namespace, why in self._unseen.items()
-        ]
-        return unseen + [
-            f"{key} {'not known' if ready is None else ready} of {desired} ready"
-            for key, (ready, desired) in sorted(self._seen.items())
-            if ready is None or ready < desired
-        ]
-
-    async def complete(self) -> None:
-        """Return as soon as every namespace is in sight and every Deployment has what it wants."""
-        while self.short:
-            await self._changed.wait()
+    counts = census.Census(owners, tell, follow)
+    async with anyio.create_task_group() as together:
+        await _pods(kube, namespace, emit, readiness, counts)
 
 
-async def deployments(kube: Kube, namespace: str, emit: Emit, readiness: Readiness) -> None:
-    """Sample each Deployment's ready replicas until cancelled, and how many Deployments each look found."""
+async def _owners(kube: Kube, collection: str, counts: census.Census) -> None:
+    async def listed(items: Items) -> None:
+        counts.owners_listed(collection, items)
 
-    def sample(key: str, ready: int | None, desired: int) -> None:
-        emit("sample", series=f"ready/{key}", value=ready, labels={"desired": str(desired)})
-
-    def listed(items: Items) -> None:
-        emit("sample", series=f"deployments/{namespace}", value=len(items), labels={})
-        for key in readiness.listed(namespace, [f"{namespace}/{item['metadata']['name']}" for item in items]):
-            sample(key, 0, 0)
-
-    def lost(why: str) -> None:
-        readiness.lost(namespace, why)
-        for series in (f"deployments/{namespace}", *(f"ready/{key}" for key in readiness.of(namespace))):
-            emit("sample", series=series, value=None, labels={})
-
-    def note(kind: str, item: Mapping[str, Any]) -> None:
-        key = f"{namespace}/{item['metadata']['name']}"
-        if kind == "DELETED":
-            readiness.forget(key)
-            sample(key, 0, 0)
-            return
-        ready = item.get("status", {}).get("readyReplicas", 0) if current(item) else None
-        desired = item["spec"].get("replicas", 1)
-        readiness.report(key, ready, desired)
-        sample(key, ready, desired)
-
-    await _follow(kube, paths.deployments(namespace), note, listed=listed, lost=lost)
+    # Where nobody may look, what a workload had before is all that is known of what it wants.
+    await _follow(kube, collection, counts.owner, listed=listed, may_be_hidden=True)
 
 
 async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
@@ -120,24 +71,19 @@ async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
         for name in known:
             sample(name, None)
 
-    def note(kind: str, item: Mapping[str, Any]) -> None:
+    async def note(kind: str, item: Mapping[str, Any]) -> None:
         name = item["metadata"]["name"]
         if kind == "DELETED":
             known.pop(name, None)
             return
         known[name] = None
-        sample(name, item.get("status", {}) if current(item) else None)
+        sample(name, item.get("status", {}) if kinds.current(item) else None)
 
     await _follow(kube, f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", note, lost=lost)
 
 
-def current(item: Mapping[str, Any]) -> bool:
-    """Say whether an object's status is about its present specification."""
-    return bool(item.get("status", {}).get("observedGeneration") == item["metadata"].get("generation"))
-
-
-async def pods(kube: Kube, namespace: str, emit: Emit) -> None:
-    """Sample whether each pod is ready, and tell of each container that ended, until cancelled.
+async def _pods(kube: Kube, namespace: str, emit: Emit, readiness: Readiness, counts: census.Census) -> None:
+    """Sample whether each pod is ready, count it for its workload, and tell of each container that ended.
 
     A pod is told of when its readiness changes, not at each word of its kubelet's; one that went is not ready.
     """
@@ -147,20 +93,29 @@ async def pods(kube: Kube, namespace: str, emit: Emit) -> None:
     def sample(name: str, ready: bool | None, **labels: str) -> None:
         emit("sample", series=f"pod/{namespace}/{name}", value=None if ready is None else float(ready), labels=labels)
 
-    def listed(items: Items) -> None:
+    async def listed(items: Items) -> None:
         nonlocal ended
         for name in set(known) - {item["metadata"]["name"] for item in items}:
-            note("DELETED", {"metadata": {"name": name}})
+            tell("DELETED", {"metadata": {"name": name}})
         if ended is None:
             # What ended before the run began is none of its business.
             ended = {end["containerID"] for item in items for _, end in _ends(item)}
+        emit("sample", series=f"workloads/{namespace}", value=await counts.listed(items), labels={})
+        readiness.seen(namespace)
 
-    def lost(_: str) -> None:
+    def lost(why: str) -> None:
+        readiness.lost(namespace, why)
+        for series in (f"workloads/{namespace}", *(f"ready/{key}" for key in counts.lost())):
+            emit("sample", series=series, value=None, labels={})
         for name in known:
             sample(name, None)
         known.clear()
 
-    def note(kind: str, item: Mapping[str, Any]) -> None:
+    async def note(kind: str, item: Mapping[str, Any]) -> None:
+        await counts.pod(kind, item)
+        tell(kind, item)
+
+    def tell(kind: str, item: Mapping[str, Any]) -> None:
         name = item["metadata"]["name"]
         if kind == "DELETED":
             if known.pop(name, None):
@@ -203,7 +158,7 @@ def _ends(item: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 async def events(kube: Kube, namespace: str, emit: Emit) -> None:
     """Copy the namespace's new Kubernetes events into the journal until cancelled."""
 
-    def note(kind: str, item: Mapping[str, Any]) -> None:
+    async def note(kind: str, item: Mapping[str, Any]) -> None:
         about = item.get("involvedObject", {})
         if kind == "DELETED":
             return
@@ -222,15 +177,17 @@ async def events(kube: Kube, namespace: str, emit: Emit) -> None:
 async def _follow(
     kube: Kube,
     path: str,
-    note: Callable[[str, Mapping[str, Any]], None],
+    note: Callable[[str, Mapping[str, Any]], Awaitable[None]],
     *,
-    listed: Callable[[Items], None] | None = None,
+    listed: Callable[[Items], Awaitable[None]] | None = None,
     lost: Callable[[str], None] | None = None,
     skip_existing: bool = False,
+    may_be_hidden: bool = False,
 ) -> None:
     """Watch for ever; a watch that breaks (410, API server away) starts over from the present.
 
-    `listed` is told what a look found, `lost` once and why, when the collection went out of sight.
+    `listed` is told what a look found, `lost` once and why, when the collection went out of sight. One that
+    `may_be_hidden` is given up where it is forbidden or not there.
     """
     in_sight = True
     while True:
@@ -242,12 +199,14 @@ async def _follow(
                 items, version = await kube.list_at(path)
                 in_sight = True
                 if listed:
-                    listed(items)
+                    await listed(items)
                 for item in items:
-                    note("ADDED", item)
+                    await note("ADDED", item)
             async for kind, item in kube.watch(path, since=version):
-                note(kind, item)
+                await note(kind, item)
         except (ApiError, ClusterUnreachable) as error:
+            if may_be_hidden and isinstance(error, ApiError) and error.status in (403, 404, 405):
+                return
             if in_sight and lost:
                 lost(error.what)
             in_sight = False

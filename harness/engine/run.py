@@ -35,6 +35,7 @@ from harness.engine import (
 )
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.options import Options, Outcome
+from harness.engine.readiness import Readiness
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed
 from harness.journal import operations, reader
@@ -93,7 +94,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 lease=lease,
                 journal=journal,
                 worker=worker,
-                readiness=observe.Readiness(experiment.blast_radius.namespaces),
+                readiness=Readiness(experiment.blast_radius.namespaces),
                 directory=directory,
                 say=_plain(options.say, journal),
             )
@@ -166,9 +167,8 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     for plural in ("faults", "nodefaults"):
         start(method.on_deleted, session, plural)
     for namespace in session.experiment.blast_radius.namespaces:
-        start(observe.deployments, session.kube, namespace, session.write, session.readiness)
+        start(observe.workloads, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)
-        start(observe.pods, session.kube, namespace, session.write)
         start(observe.events, session.kube, namespace, session.write)
     rule, load = session.experiment.abort_when, session.experiment.load
     if rule and load:

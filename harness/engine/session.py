@@ -15,7 +15,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine.abort import Abort
 from harness.engine.lease import Lease
-from harness.engine.observe import Readiness
+from harness.engine.readiness import Readiness
 from harness.faults.reach import Reach
 from harness.journal.writer import Journal
 from harness.keeper.client import Keeper

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,15 +16,18 @@ import anyio
 
 from harness.cluster import backoff
 from harness.cluster import kube as paths
-from harness.engine import contexts, method, metrics, observe, plan, steady
+from harness.engine import contexts, method, metrics, plan, steady
 from harness.engine.session import Session
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun
 from harness.faults import resource
 from harness.stack import apply as stack
+from harness.workloads import Workload, kinds, pod
 
 Object = Mapping[str, Any]
 Look = Callable[[], Awaitable[list[str]]]
 LOOK_EVERY = 0.5
+# A pod that is on a node for so long and was never ready is not what an earlier disturbance left; nothing waits for it.
+STANDING_SECONDS = 60.0
 # A load that has reached every pod for so long and called nobody through an open breaker will not meet it.
 ASKED_SECONDS = 6
 BREAKERS = "breaker_state > 0"
@@ -87,8 +91,9 @@ async def look(session: Session) -> list[str]:
             for namespace in inside:
                 together.start_soon(ask, partial(_pods, session, namespace))
             for namespace in sorted({*inside, *around}):
-                for plural, missing in MISSING.items():
-                    together.start_soon(ask, partial(_workloads, session, namespace, plural, missing))
+                for plural, lacking in LACKING.items():
+                    together.start_soon(ask, partial(_workloads, session, namespace, plural, lacking))
+                together.start_soon(ask, partial(_others, session, namespace))
             if session.load:
                 together.start_soon(ask, partial(_ejected, session))
     except BaseExceptionGroup as group:
@@ -107,52 +112,96 @@ async def _left_behind(session: Session) -> list[str]:
     return [f"an earlier run left something broken ({left}; `{undo}` heals it)"] if left else []
 
 
-async def _workloads(session: Session, namespace: str, plural: str, missing: Callable[[Object], str]) -> list[str]:
+async def _workloads(session: Session, namespace: str, plural: str, lacking: Callable[[Object, int], str]) -> list[str]:
+    """Ask each workload of a kind that lists itself, whether it has pods or not."""
     items = await session.kube.list(f"/apis/apps/v1/namespaces/{namespace}/{plural}")
-    return [f"{namespace}/{item['metadata']['name']} {what}" for item in items if (what := missing(item))]
+    late = [item for item in items if lacking(item, 0)]
+    standing = await _standing(session, namespace) if late else {}
+    found = ((item, lacking(item, standing.get(item["metadata"].get("uid", ""), 0))) for item in late)
+    return [f"{namespace}/{item['metadata']['name']} {what}" for item, what in found if what]
 
 
-def _deployment(item: Object) -> str:
+async def _standing(session: Session, namespace: str) -> dict[str, int]:
+    """Count, by their workload, pods that were never ready and are not on their way: that is how the system is.
+
+    On the way of the calls, outside of the blast radius, everything must be whole.
+    """
+    found: Counter[str] = Counter()
+    if namespace not in session.experiment.blast_radius.namespaces:
+        return found
+    now = datetime.now(UTC)
+    for item in await session.kube.list(paths.pods(namespace)):
+        workload = await session.reach.owners.of(item)
+        if workload and pod.never_ready(item, now) >= STANDING_SECONDS:
+            found[workload.uid] += 1
+    return found
+
+
+async def _others(session: Session, namespace: str) -> list[str]:
+    """Ask the workloads of other kinds, known by their pods; a Job is on its way as long as it lives."""
+    owners, now = session.reach.owners, datetime.now(UTC)
+    theirs: dict[Workload, list[Object]] = {}
+    for item in await session.kube.list(paths.pods(namespace)):
+        workload = await owners.of(item)
+        if workload and workload.what not in LISTED and not (pod.is_going(item) or pod.is_done(item)):
+            theirs.setdefault(workload, []).append(item)
+    found = []
+    for workload, live in theirs.items():
+        wanted = await owners.wanted(workload)
+        ready = sum(map(pod.is_ready, live))
+        standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
+        if wanted is None:
+            continue
+        enough = wanted.number if wanted.sure else max(wanted.number or 0, len(live))
+        if enough is None:
+            found.append(f"{workload.key} is not known yet")
+        elif ready + standing < enough:
+            found.append(f"{workload.key} has {ready} of {enough} pods ready")
+    return found
+
+
+def _deployment(item: Object, standing: int) -> str:
     """Say what a Deployment lacks; one that is rolling out has pods of two releases, which is no steady state."""
     status, wanted = item.get("status", {}), item["spec"].get("replicas", 1)
-    if not observe.current(item):
+    if not kinds.current(item):
         return "is not known yet"
-    if (available := status.get("availableReplicas", 0)) < wanted:
+    if (available := status.get("availableReplicas", 0)) + standing < wanted:
         return f"has {available} of {wanted} pods available"
     rolling = max(status.get("replicas", 0), wanted) - status.get("updatedReplicas", 0)
     return f"is rolling out, {rolling} to go" if rolling else ""
 
 
-def _stateful_set(item: Object) -> str:
+def _stateful_set(item: Object, standing: int) -> str:
     ready, wanted = item.get("status", {}).get("readyReplicas", 0), item["spec"].get("replicas", 1)
-    if not observe.current(item):
+    if not kinds.current(item):
         return "is not known yet"
-    return f"has {ready} of {wanted} pods ready" if ready < wanted else ""
+    return f"has {ready} of {wanted} pods ready" if ready + standing < wanted else ""
 
 
-def _daemon_set(item: Object) -> str:
+def _daemon_set(item: Object, standing: int) -> str:
     status = item.get("status", {})
     ready, wanted = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
-    if not observe.current(item):
+    if not kinds.current(item):
         return "is not known yet"
-    return f"has {ready} of {wanted} pods ready" if ready < wanted else ""
+    return f"has {ready} of {wanted} pods ready" if ready + standing < wanted else ""
 
 
-MISSING: Mapping[str, Callable[[Object], str]] = {
+LACKING: Mapping[str, Callable[[Object, int], str]] = {
     "deployments": _deployment,
     "statefulsets": _stateful_set,
     "daemonsets": _daemon_set,
 }
+LISTED = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB})
 
 
 async def _pods(session: Session, namespace: str) -> list[str]:
     """Name pods that are on their way out, and containers that the kubelet holds back."""
     found = []
-    for pod in await session.kube.list(paths.pods(namespace)):
-        name = f"{namespace}/{pod['metadata']['name']}"
-        if pod["metadata"].get("deletionTimestamp"):
+    for item in await session.kube.list(paths.pods(namespace)):
+        name = f"{namespace}/{item['metadata']['name']}"
+        if pod.is_going(item):
             found.append(f"{name} is terminating")
-        for container in backoff.statuses(pod):
+        for container in backoff.statuses(item):
             waiting = (container.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") == backoff.CRASHING:
                 found.append(f"{name} waits for the kubelet's back-off ({container['name']})")

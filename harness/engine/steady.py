@@ -42,7 +42,7 @@ def told(answer: Answer) -> str:
 
 
 async def again(session: Session) -> None:
-    """Return as soon as every Deployment is complete, traffic was served for a while, and breakers are closed."""
+    """Return as soon as every workload is back, traffic was served for a while, and breakers are closed."""
     since = session.journal.now()
     while True:
         await session.readiness.complete()

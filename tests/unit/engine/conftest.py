@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.observe import Readiness
+from harness.engine.readiness import Readiness
 from harness.engine.session import Session
 from harness.journal.writer import Journal
 from harness.model import document

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from harness.engine.fingerprint import difference, digest
+from typing import Any
+
+import anyio
+
+from harness.engine.fingerprint import _owned, difference, digest
 
 
 def test_equal_fingerprints_have_no_difference_and_one_digest() -> None:
@@ -15,3 +19,36 @@ def test_each_difference_is_one_line_that_says_before_and_after() -> None:
     before, after = {"a": "1", "b": "2"}, {"b": "3", "c": "4"}
     assert difference(before, after) == ["a: 1 -> absent", "b: 2 -> 3", "c: absent -> 4"]
     assert digest(before) != digest(after)
+
+
+class Cluster:
+    """Pods, and what owns them."""
+
+    def __init__(self, pods: list[Any], objects: dict[str, Any]) -> None:
+        self.pods, self.objects = pods, objects
+
+    async def list(self, path: str) -> list[Any]:
+        return self.pods
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return self.objects[path]
+
+
+def owned(name: str, *references: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "shop", "uid": f"uid-{name}", "ownerReferences": list(references)}}
+
+
+def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> None:
+    reference = {"apiVersion": "farm.example/v1", "kind": "Goose", "name": "x", "uid": "uid-x", "controller": True}
+    resources = [{"name": "geese", "kind": "Goose", "namespaced": True}, {"name": "geese/scale", "kind": "Scale"}]
+    path = "/apis/farm.example/v1/namespaces/shop/geese/x"
+    objects = {
+        "/apis/farm.example/v1": {"resources": resources},
+        path: {"metadata": {"uid": "uid-x"}, "spec": {"flock": 3}},
+        f"{path}/scale": {"spec": {"replicas": 3}},
+    }
+    lines: dict[str, str] = {}
+    anyio.run(_owned, Cluster([owned("x-1", reference), owned("x-2", reference), owned("lone")], objects), lines)
+    assert lines["goose/shop/x/replicas"] == "3"
+    assert lines["pods/shop/lone/uid"] == "uid-lone"
+    assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "pods/shop/lone/uid"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from harness.engine import metrics, settle
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun
+from harness.faults import Reach
 from harness.journal import reader
 from harness.model.experiment import BlastRadius, Phases
 
@@ -112,6 +114,71 @@ async def test_what_an_earlier_run_left_is_waited_for(told, monkeypatch):
 async def test_a_look_that_is_forbidden_is_not_waited_for(told):
     with pytest.raises(NeverBegun, match="nobody may look"):
         await told(Cluster(shop_pods=ApiError(403, "Forbidden", "pods is forbidden")))
+
+
+class Owned(Cluster):
+    """A cluster whose pods belong to what a test puts there, by name."""
+
+    def __init__(self, owners: dict[str, dict[str, Any]], **lists: Any) -> None:
+        super().__init__(**lists)
+        self.owners = owners
+
+    async def get(self, path: str) -> dict[str, Any]:
+        root, _, name = path.rpartition("/")
+        if root in ("/apis/farm.example", "/api", "/apis/apps"):
+            kinds = {"farm.example": ("kine", "Cow"), "apps": ("deployments", "Deployment")}
+            plural, kind = next(
+                (kinds[key] for key in kinds if key in root), ("replicationcontrollers", "ReplicationController")
+            )
+            return {"resources": [{"name": plural, "kind": kind, "namespaced": True}]}
+        return self.owners.get(name) or await super().get(path)
+
+
+def owned(name: str, kind: str, api: str, *, ready: bool, since: float = 0) -> dict[str, Any]:
+    """Make a pod of a workload `x`, which has been on its node for so many seconds."""
+    started = (datetime.now(UTC) - timedelta(seconds=since)).isoformat()
+    made = pod(name)
+    reference = {"apiVersion": api, "kind": kind, "name": "x", "uid": "uid-x", "controller": True}
+    made["metadata"] |= {"uid": f"uid-{name}", "namespace": "shop", "ownerReferences": [reference]}
+    condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": started}
+    made["status"] |= {"startTime": started, "conditions": [condition]}
+    return made
+
+
+CONTROLLER = {"metadata": {"uid": "uid-x", "generation": 1}, "spec": {"replicas": 2}}
+COW = {"metadata": {"uid": "uid-x", "generation": 1}, "status": {"pods": 3}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "api", "owner", "ready", "said"),
+    [
+        ("ReplicationController", "v1", CONTROLLER, [True, True], []),
+        ("ReplicationController", "v1", CONTROLLER, [True], ["shop/ReplicationController/x has 1 of 2 pods ready"]),
+        ("Cow", "farm.example/v1", COW, [True, True, True], []),
+        ("Cow", "farm.example/v1", COW, [True, True], ["shop/Cow/x has 2 of 3 pods ready"]),
+        ("Cow", "farm.example/v1", {**COW, "status": {}}, [True, True], []),
+        ("Cow", "farm.example/v1", {**COW, "status": {}}, [True, False], ["shop/Cow/x has 1 of 2 pods ready"]),
+    ],
+)
+async def test_workloads_of_any_kind_are_waited_for(told, session, kind, api, owner, ready, said):
+    found = [owned(f"x-{number}", kind, api, ready=one) for number, one in enumerate(ready)]
+    session.kube = Owned({"x": owner}, shop_pods=found)
+    session.reach = Reach(session.kube)
+    assert await told(session.kube) == said
+
+
+@pytest.mark.case(9, "a pod that was never Ready", "the system's own state: a run begins beside it")
+@pytest.mark.parametrize(("since", "said"), [(90, []), (20, ["shop/x has 1 of 2 pods available"])])
+async def test_a_pod_that_was_never_ready_for_a_minute_keeps_no_run_from_beginning(told, session, since, said):
+    made = deployment("x", 1)
+    made["metadata"]["uid"] = "uid-x"
+    found = [
+        owned("x-1", "Deployment", "apps/v1", ready=True),
+        owned("x-2", "Deployment", "apps/v1", ready=False, since=since),
+    ]
+    session.kube = Owned({"x": made}, shop_deployments=[made], shop_pods=found)
+    session.reach = Reach(session.kube)
+    assert await told(session.kube) == said
 
 
 @pytest.fixture
