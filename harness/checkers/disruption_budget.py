@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.checkers import series
-from harness.model.history import History, Sample
+from harness.model.history import History
 from harness.model.verdict import Finding, State
 
 GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
@@ -15,12 +15,17 @@ GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
 CAUSE = "DisruptionBudget"
 # Reading a budget and asking for the eviction are two requests; others may be answered in between.
 ASTRIDE = 1.0
+# Of these phases the API server asks no budget (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.34).
+UNGUARDED = frozenset({"Pending", "Succeeded", "Failed"})
 VOLUNTARY = frozenset({"pod_evict", "node_drain", "node_cordon"})
 Answers = Sequence[Mapping[str, Any]]
 
 
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
-    """Compare every answer with the arithmetic: granted while `allowed` lasts, refused (429) after."""
+    """Compare every answer with the arithmetic: granted while `allowed` lasts, refused (429) after.
+
+    Pods that the API server lets go by its own rules cost the budget nothing, whatever it allows.
+    """
     name, least = str(parameters["name"]), parameters.get("min-available")
     target = f"{name} decides" + (f", >= {least} ready" if least is not None else "")
     asked = [answer for answer in history.evictions if _answered(answer)]
@@ -35,16 +40,23 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     ours = [answer for answer in asked if answer.get("budget") == name]
     others = [answer for answer in asked if answer.get("budget") != name and _aimed(history, answer)]
     granted = [answer for answer in ours + others if answer["status"] in GRANTED]
-    ready = _ready(history, granted)
+    charged = [answer for answer in granted if not _free(answer)]
+    ready = _ready(history, charged)
     lowest = min(ready, default=None)
     columns: dict[str, Any] = {
         "baseline": _column(numbers, min(answer["time"] for answer in asked) - ASTRIDE),
         "in_fault": _told(ours + others) + (f", least ready {lowest:g}" if lowest is not None else ""),
         "recovery": _column(numbers, history.end),
     }
-    detail = {"granted": len(granted), "refused": _count(ours, REFUSED), "least_ready": lowest, "namespace": namespace}
+    detail = {
+        "granted": len(granted),
+        "free": len(granted) - len(charged),
+        "refused": _count(ours, REFUSED),
+        "least_ready": lowest,
+        "namespace": namespace,
+    }
     broken = [*_over(ours, numbers["allowed"]), *_under(ours, numbers["allowed"])]
-    broken += _fell(history, granted, numbers)
+    broken += _fell(history, charged, numbers)
     if least is not None and lowest is not None and lowest < least:
         broken.append(f"ready pods fell to {lowest:g}, the promise is {least}")
     watched = any(sample.series.startswith(("ready/", "pdb/")) for sample in history.samples)
@@ -53,14 +65,14 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     elif others and granted and not ours:
         broken.append(f"{name} does not cover the evicted pods: {len(granted)} evictions were granted without it")
     why = _doubt(history, name, ours, others)
-    if not why and least is not None and granted and lowest is None:
+    if not why and least is not None and charged and lowest is None:
         why = "ready pods were not seen"
     if broken:
         state, summary = State.BROKEN, "; ".join(broken)
     elif why:
         state, summary = State.UNKNOWN, why
     else:
-        state, summary = State.HELD, _told(ours)
+        state, summary = State.HELD, _told(ours) + _by_rule(ours)
     return Finding("disruption-budget", state, summary, target, **columns, detail=detail)
 
 
@@ -71,14 +83,43 @@ def _answered(answer: Mapping[str, Any]) -> bool:
     return answer["status"] in (*GRANTED, MISCONFIGURED)
 
 
+def _free(answer: Mapping[str, Any]) -> bool:
+    """Say whether the API server grants this eviction whatever the budget allows.
+
+    It asks no budget for a pod that is going, done or Pending. One that is not ready counts for no budget: it may go
+    where the policy is AlwaysAllow, and by default while the budget has the healthy pods that it wants.
+    """
+    if answer.get("phase") in UNGUARDED or answer.get("terminating"):
+        return True
+    if answer.get("ready") is not False:
+        return False
+    healthy, desired = answer.get("healthy"), answer.get("desired")
+    met = healthy is not None and desired is not None and healthy >= desired > 0
+    return answer.get("policy") == "AlwaysAllow" or met
+
+
+def _by_rule(answers: Answers) -> str:
+    free = sum(_free(answer) for answer in answers if answer["status"] in GRANTED)
+    return f"; {free} of them not guarded by it: not ready, or on the way out" if free else ""
+
+
+def _allowed(answer: Mapping[str, Any]) -> int | None:
+    """Give what the budget allowed when it was read; None where it was not read, or had not been worked out anew."""
+    observed, generation = answer.get("observed"), answer.get("generation")
+    if observed is not None and generation is not None and observed < generation:
+        return None
+    allowed = answer.get("allowed")
+    return None if allowed is None else int(allowed)
+
+
 def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
     """Say why the answers prove nothing; empty when they do."""
     if twice := _count([*ours, *others], MISCONFIGURED):
         return f"{twice} evictions failed with 500: more than one budget covers the pod"
     if not ours:
         return f"no eviction asked {name}"
-    granted = [answer for answer in ours if answer["status"] in GRANTED]
-    unread = sum(answer.get("allowed") is None for answer in granted)
+    granted = [answer for answer in ours if answer["status"] in GRANTED and not _free(answer)]
+    unread = sum(_allowed(answer) is None for answer in granted)
     if unread:
         return f"{unread} evictions were granted while {name} could not be read"
     if not granted:
@@ -93,11 +134,11 @@ def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
 def _over(ours: Answers, allowed: series.Points) -> list[str]:
     """Find grants beyond what the budget allowed when it was read, or has come to allow since."""
     for answer in ours:
-        if answer["status"] not in GRANTED or answer.get("allowed") is None:
+        if answer["status"] not in GRANTED or _free(answer) or _allowed(answer) is None:
             continue
         near = [other for other in ours if answer["time"] - ASTRIDE <= other["time"] <= answer["time"]]
-        grants = _count(near, *GRANTED)
-        read = max(int(other["allowed"]) for other in near if other.get("allowed") is not None)
+        grants = _charged(near)
+        read = max(number for other in near if (number := _allowed(other)) is not None)
         since = near[0]["time"] - ASTRIDE
         may = max([read, *(value for time, value in allowed if since <= time <= answer["time"])])
         if grants > may + _rises(allowed, since, answer["time"] + ASTRIDE):
@@ -108,12 +149,13 @@ def _over(ours: Answers, allowed: series.Points) -> list[str]:
 def _under(ours: Answers, allowed: series.Points) -> list[str]:
     """Find refusals although the budget allowed more than was granted around them."""
     for answer in ours:
-        if answer["status"] != REFUSED or answer.get("allowed") is None or "processed" in answer.get("message", ""):
+        allows = _allowed(answer)
+        if answer["status"] != REFUSED or allows is None or "processed" in answer.get("message", ""):
             continue
         near = [other for other in ours if abs(other["time"] - answer["time"]) <= ASTRIDE]
         exhausted = any(value <= 0 and abs(time - answer["time"]) <= ASTRIDE for time, value in allowed)
-        if int(answer["allowed"]) > _count(near, *GRANTED) and not exhausted:
-            return [f"{answer['pod']} was refused although the budget allowed {answer['allowed']}"]
+        if allows > _charged(near) and not exhausted:
+            return [f"{answer['pod']} was refused although the budget allowed {allows}"]
     return []
 
 
@@ -139,25 +181,20 @@ def _fell(history: History, granted: Answers, numbers: Mapping[str, series.Point
 
 
 def _ready(history: History, granted: Answers) -> list[float]:
-    """Give the ready counts of the evicted pods' Deployments from the first grant to the end of the window."""
-    if not granted:
+    """Give the ready pods of the evicted pods' workloads, added up, from the first grant to the end of the window."""
+    owners = sorted({str(answer["owner"]) for answer in granted if answer.get("owner")})
+    if not owners:
         return []
     first = min(answer["time"] for answer in granted)
     end = history.window[1] if history.window else history.end
-    pods = {str(answer["pod"]) for answer in granted}
-
-    def theirs(sample: Sample) -> bool:
-        # A Deployment's pods are named after it, with the template's hash and a suffix.
-        return any(pod.rsplit("-", 2)[0] == sample.series.removeprefix("ready/") for pod in pods)
-
-    return [
-        sample.value
-        for sample in history.samples
-        if sample.value is not None
-        and first <= sample.time <= end
-        and sample.series.startswith("ready/")
-        and theirs(sample)
-    ]
+    seen: dict[str, list[tuple[float, float]]] = {f"ready/{owner}": [] for owner in owners}
+    for sample in history.samples:
+        if sample.series in seen and sample.value is not None:
+            seen[sample.series].append((sample.time, sample.value))
+    points = [sorted(found) for found in seen.values()]
+    times = sorted({time for found in points for time, _ in found if first <= time <= end})
+    every = [[series.at(found, time) for found in points] for time in times]
+    return [sum(values) for row in every if len(values := [one for one in row if one is not None]) == len(points)]
 
 
 def _aimed(history: History, answer: Mapping[str, Any]) -> bool:
@@ -171,6 +208,10 @@ def _namespace(answer: Mapping[str, Any]) -> str:
 
 def _count(answers: Answers, *statuses: int) -> int:
     return sum(answer["status"] in statuses for answer in answers)
+
+
+def _charged(answers: Answers) -> int:
+    return sum(answer["status"] in GRANTED and not _free(answer) for answer in answers)
 
 
 def _told(answers: Answers) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ Span = tuple[float, float]
 
 @dataclass(slots=True)
 class Readiness:
-    """When a Deployment was short of ready pods after the faults, and when nobody could see it."""
+    """When a workload was short of ready pods after the faults, and when nobody could see it."""
 
     short: list[Span] = field(default_factory=list)
     unseen: list[Span] = field(default_factory=list)
@@ -98,35 +99,59 @@ def _released(fault: FaultRecord) -> float | None:
 
 
 def _readiness(history: History, begin: float) -> Readiness | None:
-    """Find when a Deployment that was complete before the faults had fewer ready pods than it wants; None: not seen.
+    """Find when a workload had fewer ready pods than it had before the faults, and still wants; None: not seen.
 
-    `deployments/<namespace>` says that a namespace could be looked at at all: one without any Deployment is complete.
+    `workloads/<namespace>` says that a namespace could be looked at at all: one without any workload is complete.
     """
     start = history.window[0] if history.window else begin
     series: dict[str, list[Sample]] = {}
     for sample in history.samples:
-        if sample.series.startswith(("ready/", "deployments/")):
+        if sample.series.startswith(("ready/", "workloads/")):
             series.setdefault(sample.series, []).append(sample)
     if not any(sample.value is not None for samples in series.values() for sample in samples):
         return None
-    found = Readiness()
     for samples in series.values():
         samples.sort(key=lambda sample: sample.time)
-        before = [sample for sample in samples if sample.time < start and sample.value is not None]
-        if before and _short(before[-1]):
-            continue
-        for sample, following in zip(samples, [*samples[1:], None], strict=True):
+    found = Readiness()
+    for name, samples in series.items():
+        in_sight = _last(series.get(f"workloads/{name.split('/')[1]}", ()), start) is not None
+        owed = _owed(samples, start, in_sight=in_sight) if name.startswith("ready/") else [0.0] * len(samples)
+        before = _last(samples, start)
+        spec = before.labels.get("spec") if before else None
+        for sample, enough, following in zip(samples, owed, [*samples[1:], None], strict=True):
             until = following.time if following else history.end
-            if until > begin and sample.value is None:
-                found.unseen.append((max(sample.time, begin), until))
-            elif until > begin and _short(sample):
-                found.short.append((max(sample.time, begin), until))
+            if until <= begin or (sample.value is not None and sample.value >= enough):
+                continue
+            # Something else was asked of a workload that does not say how many it wants: it may want less.
+            unknown = sample.value is None or (spec is not None and sample.labels.get("spec", spec) != spec)
+            (found.unseen if unknown else found.short).append((max(sample.time, begin), until))
     return found
 
 
-def _short(sample: Sample) -> bool:
-    counted = sample.series.startswith("ready/") and sample.value is not None
-    return counted and (sample.value or 0.0) < float(sample.labels.get("desired", 1))
+def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[float]:
+    """Give, for each sample of a workload, how many ready pods the faults may not have cost it for good.
+
+    That is what it had when the first fault came, or less once it wants less: what is wanted later was never lost.
+    Where it does not say what it wants, what it had is all that is known. A workload that was not there had nothing.
+    """
+    before = _last(samples, start)
+    enough = 0.0 if before is None and in_sight else math.inf
+    if before is not None:
+        enough = min(before.value or 0.0, _wanted(before))
+    owed = []
+    for sample in samples:
+        if sample.time >= start:
+            enough = min(enough, _wanted(sample))
+        owed.append(0.0 if math.isinf(enough) else enough)
+    return owed
+
+
+def _last(samples: Sequence[Sample], start: float) -> Sample | None:
+    return next((one for one in reversed(samples) if one.time < start and one.value is not None), None)
+
+
+def _wanted(sample: Sample) -> float:
+    return float(sample.labels.get("desired", math.inf))
 
 
 def _blame(bad: list[float], short: list[Span], limit: float) -> str:

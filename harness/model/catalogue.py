@@ -63,7 +63,7 @@ FAULTS: Mapping[str, FaultKind] = _faults(
         target="pod",
         summary="Delete pods; with `grace: 0` at once, as a crash would.",
         evidence="the pod's UID is gone from the API server, or it is going while a replacement exists",
-        healed="the owner has its desired count of ready pods again",
+        healed="the pod's workload has as many ready pods of its own as before, or as it still wants",
         exercises=ABRUPT,
         parameters=(
             Parameter(
@@ -78,7 +78,7 @@ FAULTS: Mapping[str, FaultKind] = _faults(
         target="pod",
         summary="Ask the eviction API to remove pods, as a drain or an autoscaler does; a budget may refuse.",
         evidence="the eviction API's answer: 201 granted, or 429 refused by a budget (alone it disturbs nobody)",
-        healed="the owner has its desired count of ready pods again",
+        healed="the pod's workload has as many ready pods of its own as before, or as it still wants",
         exercises=SERVING | {"disruption-budget"},
         parameters=(
             Parameter("deadline", Type.DURATION, "Ask refused pods again until then; 0 asks each once.", default=0.0),
@@ -120,7 +120,7 @@ FAULTS: Mapping[str, FaultKind] = _faults(
         target="node",
         summary="Cordon nodes and evict their pods, waiting for budgets as an upgrade does.",
         evidence="the node is unschedulable and at least one eviction was answered",
-        healed="the node is schedulable and the owners have their desired counts",
+        healed="the node is schedulable and the workloads have their ready pods again",
         exercises=SERVING | {"disruption-budget"},
         parameters=(
             Parameter("deadline", Type.DURATION, "Ask refused evictions again until then.", default=60.0, minimum=1),
@@ -186,7 +186,7 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
     ObjectiveKind(
         name="recovery",
         summary="Time from the last undo (of an instantaneous fault: from its injection) until the system is steady"
-        " again: every operation good, and every Deployment at its desired count of ready pods.",
+        " again: every operation good, and every workload with the ready pods it had, as far as it still wants them.",
         broken="it was not steady within the limit",
         unknown="the run ended before the limit, the load had gaps, or readiness was not seen or out of sight past it",
         parameters=(
@@ -199,7 +199,7 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = _objectives(
         name="disruption-budget",
         summary="Each eviction's answer agrees with the budget: granted while healthy pods exceed the desired number,"
         " refused with 429 otherwise; evictions never take healthy pods below it.",
-        broken="an eviction was granted that the budget forbids, refused that it allows,"
+        broken="an eviction was granted that neither the budget nor the API's own rules allow, refused that it allows,"
         " or evictions took healthy pods below the minimum",
         unknown="no eviction was answered by a budget, the budget or the promised ready pods could not be read, or two"
         " budgets claim one pod (500)",

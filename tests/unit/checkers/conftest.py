@@ -44,7 +44,7 @@ def run() -> Callable[..., History]:
             "operations": operations(),
             "faults": [fault()],
             "load_rate": RATE,
-            "samples": samples("ready/shop/mail", [(0, 2)], desired="2"),
+            "samples": samples("ready/shop/Deployment/mail", [(0, 2)], desired="2"),
         }
         return History(**told | more)
 

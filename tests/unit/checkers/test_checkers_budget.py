@@ -7,13 +7,23 @@ from harness.model.verdict import State
 
 PROMISE = {"name": "cart"}
 BUDGET = "pdb/shop/cart"
+OWNER = "shop/Deployment/cart"
 
 
 def answer(status, allowed=2, *, time=10.0, pod="shop/cart-7d9f-a", budget="cart", **more):
     numbers = (
         {"allowed": allowed, "healthy": 5, "desired": 3} if budget else dict.fromkeys(("allowed", "healthy", "desired"))
     )
-    return {"time": time, "pod": pod, "status": status, "message": "", "budget": budget, **numbers, **more}
+    return {
+        "time": time,
+        "pod": pod,
+        "status": status,
+        "message": "",
+        "budget": budget,
+        "owner": OWNER,
+        **numbers,
+        **more,
+    }
 
 
 @pytest.fixture
@@ -21,7 +31,7 @@ def evicted(run, struck, sampled):
     """Build a history of evictions under a budget of five pods that wants three healthy."""
 
     def build(*answers, healthy=((0, 5), (10.1, 4), (10.2, 3), (15, 5)), ready=(), kind="pod_evict", pdb=True, **more):
-        samples = sampled("ready/shop/cart", ready, desired="5")
+        samples = sampled(f"ready/{OWNER}", ready, desired="5")
         if pdb:
             samples += sampled(f"{BUDGET}/healthy", healthy)
             samples += sampled(f"{BUDGET}/desired", [(0, 3)])
@@ -178,3 +188,90 @@ def test_a_server_that_had_no_time_is_no_refusal_by_the_budget(evicted):
 def test_only_refusals_need_no_readiness(evicted):
     found = disruption_budget.check(evicted(answer(429, 0)), PROMISE)
     assert (found.state, found.in_fault) == (State.HELD, "0 granted, 1 refused")
+
+
+WAITING = {"phase": "Running", "ready": False, "terminating": None}
+
+
+@pytest.mark.case(9, "an eviction that the API server grants by its own rules", "a right answer, whatever is allowed")
+@pytest.mark.parametrize(
+    ("standing", "right"),
+    [
+        ({"phase": "Running", "ready": True}, False),
+        (WAITING, True),
+        ({**WAITING, "policy": "IfHealthyBudget"}, True),
+        # Too few healthy pods as it is: only the other policy lets it go.
+        ({**WAITING, "healthy": 2}, False),
+        ({**WAITING, "healthy": 2, "policy": "AlwaysAllow"}, True),
+        ({**WAITING, "healthy": 0, "desired": 0}, False),
+        ({"phase": "Pending", "ready": False, "healthy": 2}, True),
+        ({"phase": "Succeeded", "ready": False, "healthy": 2}, True),
+        ({"phase": "Failed", "ready": False, "healthy": 2}, True),
+        ({"phase": "Running", "ready": True, "terminating": "2026-01-01T00:00:00Z"}, True),
+        ({"phase": "Running", "ready": True, "policy": "AlwaysAllow"}, False),
+        # Nothing was recorded, as by an older harness: the arithmetic alone counts.
+        ({}, False),
+    ],
+)
+def test_a_grant_beyond_the_budget_is_right_where_the_api_server_does_not_ask_it(evicted, standing, right):
+    found = disruption_budget.check(evicted(answer(201, 0, **standing)), PROMISE)
+    assert found.state is (State.HELD if right else State.BROKEN)
+    if right:
+        assert found.summary == "1 granted, 0 refused; 1 of them not guarded by it: not ready, or on the way out"
+
+
+def test_a_pod_that_costs_the_budget_nothing_leaves_it_to_the_others(evicted):
+    free = answer(201, 1, pod="shop/cart-7d9f-x", time=10.0, **WAITING)
+    one, two = answer(201, 1, time=10.1), answer(201, 0, pod="shop/cart-7d9f-b", time=10.2)
+    assert disruption_budget.check(evicted(free, one), PROMISE).state is State.HELD
+    assert disruption_budget.check(evicted(free, one, two), PROMISE).state is State.BROKEN
+    refused = answer(429, 1, pod="shop/cart-7d9f-b", time=10.2)
+    found = disruption_budget.check(evicted(free, refused), PROMISE)
+    assert found.summary == "shop/cart-7d9f-b was refused although the budget allowed 1"
+
+
+def test_healthy_pods_that_fall_are_not_blamed_on_a_pod_that_was_none_of_them(evicted):
+    free = answer(201, 0, **WAITING)
+    assert disruption_budget.check(evicted(free, healthy=[(0, 5), (10.5, 2)]), PROMISE).state is State.HELD
+    low = evicted(free, ready=[(0, 2), (10.5, 2)])
+    assert disruption_budget.check(low, {**PROMISE, "min-available": 3}).state is State.HELD
+
+
+def test_a_budget_that_was_not_worked_out_anew_when_it_was_read_says_nothing(evicted):
+    stale = {"observed": 1, "generation": 2}
+    found = disruption_budget.check(evicted(answer(201, 0, **stale)), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "1 evictions were granted while cart could not be read")
+    assert disruption_budget.check(evicted(answer(429, 2, **stale)), PROMISE).state is State.HELD
+    current = {"observed": 2, "generation": 2}
+    assert disruption_budget.check(evicted(answer(201, 0, **current)), PROMISE).state is State.BROKEN
+
+
+@pytest.mark.case(
+    11, "a workload with a long name, or one that begins like another's", "its owner is found by reference"
+)
+def test_the_ready_pods_are_those_of_the_evicted_pods_owner_whatever_its_name(evicted, sampled):
+    long = f"shop/Deployment/{'c' * 62}"
+    one = answer(201, 2, owner=long, pod=f"shop/{'c' * 47}-abcde")
+    promise = {**PROMISE, "min-available": 2}
+    ready = [
+        *sampled(f"ready/{long}", [(0, 3), (10.5, 2)]),
+        *sampled("ready/shop/Deployment/cart", [(0, 3), (10.5, 0)]),
+    ]
+    found = disruption_budget.check(_with(evicted(one), ready), promise)
+    assert (found.state, found.in_fault) == (State.HELD, "1 granted, 0 refused, least ready 2")
+
+
+def test_evictions_from_several_workloads_are_promised_their_ready_pods_together(evicted, sampled):
+    other = answer(201, 2, owner="shop/StatefulSet/cart", pod="shop/cart-0", time=10.2)
+    ready = sampled("ready/shop/StatefulSet/cart", [(0, 2), (10.3, 1)])
+    history = _with(evicted(answer(201, 2), other, ready=[(0, 2), (10.4, 1)]), ready)
+    assert disruption_budget.check(history, {**PROMISE, "min-available": 2}).state is State.HELD
+    found = disruption_budget.check(history, {**PROMISE, "min-available": 3})
+    assert found.summary == "ready pods fell to 2, the promise is 3"
+
+
+def test_ready_pods_of_an_owner_that_nobody_saw_are_unknown(evicted):
+    found = disruption_budget.check(
+        evicted(answer(201, 2, owner=""), ready=[(0, 5), (11, 4)]), {**PROMISE, "min-available": 3}
+    )
+    assert (found.state, found.summary) == (State.UNKNOWN, "ready pods were not seen")

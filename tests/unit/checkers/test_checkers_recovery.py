@@ -6,7 +6,7 @@ from harness.checkers import recovery
 from harness.model.verdict import State
 
 PROMISE = {"within": 5.0}
-READY = "ready/shop/cart"
+READY = "ready/shop/Deployment/cart"
 
 
 def test_a_system_that_never_faltered_recovered_at_once(run):
@@ -73,8 +73,8 @@ def test_pods_that_never_come_back_break_it_once_the_limit_has_passed(run, sampl
     assert recovery.check(run(samples=lost), {"within": 60.0}).state is State.UNKNOWN
 
 
-def test_a_deployment_that_was_incomplete_before_the_fault_is_not_its_fault(run, sampled):
-    sick = sampled("ready/shop/sick", [(0, 0), (25, 0)], desired="1")
+def test_a_workload_that_was_incomplete_before_the_fault_is_not_its_fault(run, sampled):
+    sick = sampled("ready/shop/Deployment/sick", [(0, 0), (25, 0)], desired="1")
     assert recovery.check(run(samples=sick), PROMISE).state is State.HELD
 
 
@@ -121,9 +121,9 @@ def test_an_instantaneous_fault_that_was_cut_is_measured_from_its_undo(run, stru
 def test_readiness_that_was_not_watched_is_unknown_however_well_traffic_flows(run, sampled):
     found = recovery.check(run(samples=[]), PROMISE)
     assert (found.state, found.summary) == (State.UNKNOWN, "readiness was not seen")
-    refused = sampled("deployments/shop", [(0, None)])
+    refused = sampled("workloads/shop", [(0, None)])
     assert recovery.check(run(samples=refused), PROMISE).state is State.UNKNOWN
-    empty = sampled("deployments/shop", [(0, 0)])
+    empty = sampled("workloads/shop", [(0, 0)])
     assert recovery.check(run(samples=empty), PROMISE).state is State.HELD
 
 
@@ -135,7 +135,7 @@ def test_readiness_that_was_out_of_sight_beyond_the_limit_is_unknown(run, sample
     assert (found.state, found.summary) == (State.UNKNOWN, "readiness was out of sight up to 6 s after the fault")
     within = recovery.check(run(samples=blind(23)), PROMISE)
     assert (within.state, within.recovery) == (State.HELD, "4 s")
-    lost = sampled("deployments/shop", [(0, 1), (29, None)])
+    lost = sampled("workloads/shop", [(0, 1), (29, None)])
     assert recovery.check(run(samples=[*blind(21), *lost]), PROMISE).state is State.UNKNOWN
 
 
@@ -160,3 +160,66 @@ def test_a_recovery_just_beyond_the_limit_is_told_apart_from_it(run, sampled):
     assert found.summary == "after the limit ready pods were missing, last 5.3 s after the fault"
     hair = sampled(READY, [(0, 3), (12, 2), (24.02, 3)], desired="3")
     assert recovery.check(run(samples=hair), PROMISE).summary.endswith("last 5.02 s after the fault")
+
+
+@pytest.mark.case(5, "a workload of any kind whose pod is killed", "its missing pods deviate as a Deployment's do")
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "ReplicationController", "ReplicaSet", "Rollout", "Cow"])
+def test_the_missing_pods_of_every_kind_of_workload_are_seen(run, struck, sampled, kind):
+    killed = struck("pod_kill", undone=10.0)
+    late = sampled(f"ready/shop/{kind}/db", [(0, 3), (10.1, 2), (27, 3)], desired="3")
+    found = recovery.check(run(faults=[killed], samples=late, operations=[], load_rate=None), PROMISE)
+    assert (found.state, found.recovery) == (State.BROKEN, "17 s")
+
+
+@pytest.mark.case(3, "a workload that does not say how many pods it wants", "it owes the ready pods it had")
+def test_a_workload_that_does_not_say_what_it_wants_owes_what_it_had(run, sampled):
+    late = sampled("ready/shop/Cow/elsie", [(0, 2), (5, 3), (12, 2), (27, 3)])
+    assert recovery.check(run(samples=late), PROMISE).state is State.BROKEN
+    back = sampled("ready/shop/Cow/elsie", [(0, 3), (12, 2), (22, 3)])
+    assert recovery.check(run(samples=back), PROMISE).recovery == "3 s"
+
+
+SIGHT = "workloads/shop"
+
+
+def scaled(sampled, *points):
+    """Make a Deployment of whom ready and wanted pods are told as they change: (time, ready, wanted)."""
+    told = [one for at, ready, wanted in points for one in sampled(READY, [(at, ready)], desired=str(wanted))]
+    return [*sampled(SIGHT, [(0, 1)]), *told]
+
+
+@pytest.mark.case(10, "more pods wanted than before the fault", "what is asked for later is no loss")
+@pytest.mark.parametrize(
+    ("points", "state", "took"),
+    [
+        # Scaled up beside the fault: whole again with as many as before.
+        ([(0, 4, 4), (12, 3, 4), (13, 3, 6), (22, 4, 6), (28, 6, 6)], State.HELD, "3 s"),
+        ([(0, 4, 4), (12, 3, 4), (13, 3, 6), (26, 4, 6)], State.BROKEN, "7 s"),
+        # Scaled down: whole again with fewer, and what is wanted back later is asked for later.
+        ([(0, 4, 4), (12, 3, 4), (14, 3, 2)], State.HELD, "0 ms"),
+        ([(0, 4, 4), (12, 3, 4), (14, 2, 2), (20, 2, 4), (29, 4, 4)], State.HELD, "0 ms"),
+        # Incomplete before: it owes what it had.
+        ([(0, 3, 4), (12, 2, 4), (27, 3, 4)], State.BROKEN, "8 s"),
+        # A workload that came during the window had nothing to lose.
+        ([(13, 0, 2), (29, 1, 2)], State.HELD, "0 ms"),
+        # Deleted by somebody: nothing is wanted any more.
+        ([(0, 4, 4), (12, 3, 4), (14, 0, 0)], State.HELD, "0 ms"),
+    ],
+)
+def test_what_is_wanted_beside_the_fault_is_no_loss(run, sampled, points, state, took):
+    found = recovery.check(run(samples=scaled(sampled, *points)), PROMISE)
+    assert (found.state, found.recovery) == (state, took)
+
+
+def test_a_workload_that_was_first_seen_after_the_fault_began_owes_what_it_wants(run, sampled):
+    late = sampled(READY, [(15, 2), (27, 3)], desired="3")
+    assert recovery.check(run(samples=late), PROMISE).state is State.BROKEN
+
+
+def test_a_workload_of_which_something_else_was_asked_owes_nobody_knows_what(run, sampled):
+    key = "ready/shop/Cow/elsie"
+    asked = [*sampled(key, [(0, 3), (12, 2)], spec="a"), *sampled(key, [(14, 2)], spec="b")]
+    found = recovery.check(run(samples=asked), PROMISE)
+    assert (found.state, found.summary) == (State.UNKNOWN, "readiness was out of sight up to 12 s after the fault")
+    back = [*asked, *sampled(key, [(20, 3)], spec="b")]
+    assert recovery.check(run(samples=back), PROMISE).state is State.HELD

@@ -14,7 +14,7 @@ from harness.model.verdict import State
 Run = Callable[..., History]
 SHARES = {"idle": 0.02, "others": 0.5, "steal": 0.0, "cluster": 0.4}
 CALM = {"idle": 0.7, "others": 0.0, "steal": 0.0, "cluster": 0.2}
-READY = Sample(0.0, "ready/shop/mail", 2.0, {"desired": "2"})
+READY = Sample(0.0, "ready/shop/Deployment/mail", 2.0, {"desired": "2"})
 
 
 def machine(begin: int, end: int, until: int = 31) -> list[Sample]:
