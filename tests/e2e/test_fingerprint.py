@@ -59,6 +59,11 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
         kube("-n", NS, "delete", "service", "planted"),
         "services/",
     ),
+    "bare pod": (
+        kube("-n", "default", "run", "planted", "--image=none.example/none", "--restart=Never"),
+        kube("-n", "default", "delete", "pod", "planted", "--now"),
+        "pods/default/planted",
+    ),
     "budget": (
         kube("-n", NS, "create", "poddisruptionbudget", "planted", "--selector=app=planted", "--min-available=1"),
         kube("-n", NS, "delete", "poddisruptionbudget", "planted"),
