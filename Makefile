@@ -7,7 +7,7 @@ BIN      = $(VENV)/bin
 STAMP    = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat lock
+.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ BUSY ?= 0,1
 repeat: $(STAMP) ## The local set N times, quiet and with cores kept busy: N=10 BUSY=0,1; docs/repeatability.md
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench.repeat --rounds $(N) --busy $(BUSY) --runs $(RUNS)
+
+sweep: $(STAMP) ## Every kind of workload, fault and budget beside an oracle that asks the API server only; docs/sweep.md
+	@$(BIN)/harness up
+	@$(BIN)/python -m bench.sweep --rows $(RUNS)/sweep.json
 
 headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the local set
 	@$(BIN)/harness up
