@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from harness.engine import (
     judge,
     machine,
     method,
+    nowhere,
     observe,
     permission,
+    plain,
     plan,
     settle,
     steady,
@@ -63,6 +66,8 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     """Show what a run would touch, by name and UID, and touch nothing."""
 
     async def show() -> str:
+        if nowhere.meant(experiment, options):
+            return plan.text(experiment, Plan.nothing("dry", _seed(options), nowhere.CONTEXT))
         kube, _ = contexts.connect(options.kubeconfig, options.context)
         async with kube:
             return plan.text(experiment, await plan.resolve(kube, experiment, run="dry", seed=_seed(options)))
@@ -76,12 +81,18 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
         raise PreconditionFailed("a dry run injects nothing", why="this run was asked to", hint="leave out the dry run")
     began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    kube, cluster = contexts.connect(options.kubeconfig, options.context)
+    alone = nowhere.meant(experiment, options)
+    kube, cluster = (nowhere.Nowhere(), None) if alone else contexts.connect(options.kubeconfig, options.context)
     environment = {"HARNESS_CONTEXT": kube.context} | ({"HARNESS_LOCAL": "1"} if cluster else {})
     if cluster or options.kubeconfig:
         environment["HARNESS_KUBECONFIG"] = str(cluster.kubeconfig if cluster else options.kubeconfig)
-    async with kube, Worker(env=environment) as worker, permission.hold(kube, cluster, experiment, identity) as right:
-        lease, keeper = right
+    async with contextlib.AsyncExitStack() as held:
+        await held.enter_async_context(kube)
+        worker = await held.enter_async_context(Worker(env=nowhere.ENVIRONMENT if alone else environment))
+        # Before the lease: what Chaos Toolkit refuses holds nobody up.
+        await activities.begin(worker, experiment)
+        right = nowhere.hold(kube, identity) if alone else permission.hold(kube, cluster, experiment, identity)
+        lease, keeper = await held.enter_async_context(right)
         directory = options.runs / identity
         with Journal(directory, identity) as journal:
             session = Session(
@@ -98,8 +109,9 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 say=_plain(options.say, journal),
             )
             _announce(session)
+            phases = partial(plain.phases, pick=_plan) if not experiment.promising else partial(_phases, walk=walk)
             try:
-                failure = await _live(session, walk)
+                failure = await _live(session, phases)
                 session.enter("judge")
                 verdict, reason = await ending.judged(session, failure)
             except Exception as bug:
@@ -112,7 +124,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
     return ending.draw(session, verdict, reason, began)
 
 
-async def _live(session: Session, walk: Walk) -> HarnessError | None:
+async def _live(session: Session, phases: Walk) -> HarnessError | None:
     """Walk the phases under observation, then undo what is owed; return the error that cut the walk short."""
     failure: HarnessError | None = None
     bugs: list[Exception] = []
@@ -131,7 +143,7 @@ async def _live(session: Session, walk: Walk) -> HarnessError | None:
         _watch(session, lambda *words: watchers.start_soon(watcher, *words))
         try:
             with session.abort.scope:
-                await _phases(session, walk)
+                await phases(session)
         except HarnessError as error:
             failure = _unless_abort(session, error)
         except BaseExceptionGroup as group:
@@ -158,6 +170,8 @@ def _unless_abort(session: Session, error: HarnessError) -> HarnessError | None:
 
 def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
+    if isinstance(session.kube, nowhere.Nowhere):
+        return
     start(abort.on_lost_lease, session.abort, session.lease, session.say)
     start(abort.on_lever, session.abort, session.kube)
     start(machine.watch, session)
@@ -185,6 +199,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
 
 async def _phases(session: Session, walk: Walk) -> None:
     phases = session.experiment.phases
+    await activities.enter(session, "experiment")
     session.enter("settle")
     # Already under load: a breaker closes only when somebody calls, and a probe may ask what callers get.
     await traffic.start(session)
@@ -209,18 +224,26 @@ async def _phases(session: Session, walk: Walk) -> None:
     with anyio.move_on_after(phases.recovery):
         await steady.again(session)
     if not steady.record(session, await steady.ask(session)):
+        session.deviated = True
         session.say("the hypothesis does not hold after the recovery")
 
 
 async def _plan(session: Session) -> None:
     """Pick the targets; raises NeverBegun when the cluster, as it is, has none that the document allows."""
     run, seed = session.plan.run, session.plan.seed
+    if isinstance(session.kube, nowhere.Nowhere):
+        _announce_plan(session)
+        return
     try:
         session.plan = await plan.resolve(session.kube, session.experiment, run=run, seed=seed)
     except ApiError:
         raise
     except HarnessError as error:
         raise NeverBegun(error.what, where=error.where, why=error.why, hint=error.hint) from error
+    if session.cluster is None and not session.experiment.promising:
+        # A document without caps reaches what its nodes hold; whoever lives there must have agreed, too.
+        reached = [one for fault in session.plan.faults for one in (fault.victim, *fault.takes)]
+        await contexts.require_opt_in(session.kube, tuple(sorted({one.namespace for one in reached if one.namespace})))
     _announce_plan(session)
 
 
@@ -251,6 +274,7 @@ async def _undo(session: Session) -> None:
         if lost and session.keeper and session.keeper is not lost:
             await session.keeper.end()
     await activities.roll_back(session)
+    await activities.leave(session, "experiment", deviated=session.deviated)
     await traffic.stop(session)
     _tell_of_abort(session)
 
@@ -314,6 +338,7 @@ def _announce_plan(session: Session) -> None:
         intent=planned.intent,
         resolved=planned.resolved,
         around=list(planned.around),
+        uncovered=list(experiment.uncovered),
         caps={
             "namespaces": list(experiment.blast_radius.namespaces),
             "pods": experiment.blast_radius.pods,
@@ -327,6 +352,8 @@ def _announce_plan(session: Session) -> None:
     )
     touched = ", ".join(str(fault.victim) for fault in planned.faults) or "nothing"
     session.say(f"PLAN       touches {touched}")
+    for words in experiment.uncovered:
+        session.say(f"PLAN       not covered: {words}")
 
 
 def _plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:

@@ -14,6 +14,7 @@ from typing import Any
 from harness.cluster import backoff
 from harness.cluster import kube as paths
 from harness.cluster.kube import Kube
+from harness.engine import chosen
 from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
@@ -42,6 +43,8 @@ async def resolve(
         found = await _pods(kube, target, zones, taken=taken, patience=patience)
         wanted, rule = target.pods, f"{target.namespace}/{target.selector}"
     free = [victim for victim in found if victim.uid not in taken]
+    if target.rule:
+        free = chosen.candidates(target.rule, free)
     if not free:
         raise UsageError(
             f"no {target.kind} matches",
@@ -49,6 +52,8 @@ async def resolve(
             why="a fault without a target would prove nothing",
             hint="check the selector with `kubectl get pods -A -l ...`" if target.kind == "pod" else "",
         )
+    if target.rule:
+        return tuple(chosen.of(target, target.rule, free, chance))
     if len(free) < wanted:
         raise UsageError(
             f"{wanted} {target.kind}s wanted, {len(free)} exist",
@@ -76,7 +81,7 @@ def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Seq
 async def _pods(
     kube: Kube, target: Target, zones: Mapping[str, str], *, taken: frozenset[str], patience: float | None
 ) -> list[Victim]:
-    pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
+    pods = await kube.list(paths.pods(target.namespace), labels=target.selector or None)
     running: Sequence[Mapping[str, Any]] = [
         pod
         for pod in pods

@@ -13,11 +13,19 @@ from harness.model.units import shown
 T = TypeVar("T")
 
 
-class Problems:
-    """Every problem found in one document."""
+# So close to a known key that it was meant to be that one: `rollback` for `rollbacks`.
+MISSPELT = 0.8
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+
+class Problems:
+    """Every problem found in one document.
+
+    `lenient` says that the document does not claim to be ours: keys that mean nothing to Chaos Toolkit either are then
+    nobody's business, unless they look like a known one that was misspelt.
+    """
+
+    def __init__(self, source: Source, *, lenient: bool = False) -> None:
+        self.source, self.lenient = source, lenient
         self.found: list[tuple[int, UsageError]] = []
 
     def add(self, place: Place, what: str, *, why: str = "", hint: str = "") -> None:
@@ -49,7 +57,8 @@ class Section:
             return
         self.data = value
         for key in value:
-            if key not in keys:
+            near = difflib.get_close_matches(key, list(keys), n=1, cutoff=MISSPELT) if problems.lenient else [key]
+            if key not in keys and near:
                 problems.add((*place, key), f"unknown key '{key}' in {name}", hint=nearest(key, keys))
                 self.meant.update(difflib.get_close_matches(key, list(keys), n=1))
 

@@ -24,6 +24,23 @@ class Phase(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """How a step of another driver picks its `kind` of target, where ours would go by owner, zone and ordinal.
+
+    Candidates are those whose name matches `pattern` (pods) or is `name` (nodes). Of these `every` one is taken, or
+    `share` per cent, rounded up, or the target's count where so many exist: the first in `order`, or by the seed.
+    """
+
+    kind: str
+    pattern: str = ""
+    name: str = ""
+    order: str = "alphabetic"
+    share: int = 0
+    every: bool = False
+    shuffled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A rule that picks pods or nodes; names are resolved by the plan, never here."""
 
@@ -34,10 +51,13 @@ class Target:
     at_once: int = 1
     container: str = ""
     hosting: str = ""
+    rule: Rule | None = None
 
     @property
     def kind(self) -> str:
         """Say whether this rule picks `pod`s or `node`s."""
+        if self.rule:
+            return self.rule.kind
         return "node" if self.nodes else "pod"
 
 

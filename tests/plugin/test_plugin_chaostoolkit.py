@@ -151,7 +151,7 @@ steady-state-hypothesis:
     - {type: probe, name: share, tolerance: 1, provider: {type: python, module: probes.slo, func: availability}}
 rollbacks:
   - {type: action, name: note, provider: {type: process, path: sh, arguments: [-c, "echo once >> rolled-back"]}}""",
-)
+).replace("  - name: harness\n", "  - name: harness\n    uncovered: true\n")
 
 
 def rolled_back(tmp_path: Path) -> int:
@@ -196,6 +196,12 @@ def test_a_run_that_is_interrupted_before_its_method_rolls_nothing_back(roll_bac
     monkeypatch.setattr(slo, "availability", interrupted)
     journal = roll_back_run(Engine())
     assert (journal["status"], journal["run"], rolled_back(tmp_path)) == ("aborted", [], 0)
+
+
+def test_a_document_that_is_refused_rolls_nothing_back(roll_back_run, tmp_path):
+    (tmp_path / "experiment.yaml").write_text(ROLLED_BACK.replace("uncovered: true", "uncovered: false"))
+    journal = roll_back_run(Engine())
+    assert (journal["status"], journal["run"], rolled_back(tmp_path)) == ("interrupted", [], 0)
 
 
 def test_an_unsteady_system_rolls_nothing_back(roll_back_run, tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(s
     session.method_begun = True
     cut = session.worker.call
 
-    async def hang(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+    async def hang(activity: dict[str, Any], *, deadline: float, **_: Any) -> dict[str, Any]:
         session.worker.called.append(activity["name"])
         await anyio.sleep_forever()
         return {}
@@ -65,7 +65,7 @@ async def test_a_rollback_whose_child_cannot_be_started_leaves_the_run_dirty_and
     session.method_begun = True
     answer = session.worker.call
 
-    async def broken_once(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+    async def broken_once(activity: dict[str, Any], *, deadline: float, **_: Any) -> dict[str, Any]:
         if activity["name"] == "scale back":
             raise OSError(24, "Too many open files")
         return await answer(activity, deadline=deadline)
