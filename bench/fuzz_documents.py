@@ -31,7 +31,8 @@ ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3.5, 1e308, 10**30, "", " ", "x", "${x}", "${", "$", "\u0000", "\U0001f600",
     "a" * 5000, "harness", "probe", "action", "python", "default", "1s", "50/s", "99%", "..", "/", "*", "(", "[",
     "app in (a", [], {}, [None], [[]], [{}], {"": ""}, {"type": "env"}, {"type": "env", "key": "NOT_SET"},
-    {"type": "probe"}, {"type": "vault"}, {"ref": "x"}, {"name": "harness"}, {"type": "range"}, {"type": "jsonpath", "path": "$["},
+    {"type": "probe"}, {"type": "vault"}, {"ref": "x"}, {"name": "harness"}, {"type": "range"},
+    {"type": "jsonpath", "path": "$["},
     {"type": "regex", "pattern": "("},
     {"namespace": "shop", "selector": "a=b", "pods": 1},
 )  # fmt: skip
