@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from harness.model.units import seconds
@@ -14,6 +15,8 @@ VERDICT_GLYPHS = {
     Verdict.PASS: "v", Verdict.DEVIATED: "x", Verdict.DIRTY: "x", Verdict.ABORTED: "!", Verdict.INCONCLUSIVE: "?",
 }  # fmt: skip
 SIGNS = {"v": "✓", "x": "✗", "?": "?", "!": "!", "i": "i"}
+# What a command line may say of a document, each with a value.
+GIVEN = ("--var", "--var-file", "--hypothesis-strategy", "--rollback-strategy")
 STATE_SIGNS = {state: SIGNS[letter] for state, letter in GLYPHS.items()}
 
 
@@ -110,7 +113,17 @@ def rerun(view: View) -> str:
     seed = f"seed {view.seed}" if view.seed else ""
     if view.path.partition("::")[0].endswith(".py"):
         return f"pytest {shlex.quote(view.path)}" + (f" --chaos-{seed}" if seed else "")
-    return f"harness run {shlex.quote(view.path)}" + (f" --{seed}" if seed else "") if view.path else ""
+    given = "".join(f" {shlex.quote(word)}" for word in _given(view.argv))
+    return f"harness run {shlex.quote(view.path)}" + (f" --{seed}" if seed else "") + given if view.path else ""
+
+
+def _given(argv: Sequence[str]) -> list[str]:
+    """Pick what the command line said of the document itself: without it the same file would mean something else."""
+    found: list[str] = []
+    for number, word in enumerate(argv):
+        if word.partition("=")[0] in GIVEN:
+            found += [word] if "=" in word else argv[number : number + 2]
+    return found
 
 
 def clock(view: View, time: float = 0.0) -> str:

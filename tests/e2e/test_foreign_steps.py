@@ -1,4 +1,4 @@
-"""Steps of other drivers on the real cluster: what means a fault is planned, capped and proved as one; nothing else is hit."""
+"""Steps of other drivers on the real cluster: what means a fault is planned, capped and proved as one."""
 
 from __future__ import annotations
 

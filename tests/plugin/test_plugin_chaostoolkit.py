@@ -222,3 +222,27 @@ def test_the_method_of_a_run_that_is_over_does_not_begin(roll_back_run, tmp_path
     journal = roll_back_run(Engine())
     assert (journal["run"], rolled_back(tmp_path)) == ([], 0)
     assert (journal["status"], journal["harness"]["reason"]) == ("aborted", "enough")
+
+
+TRANSLATED = DOCUMENT.replace(
+    """\
+      module: harness.chaostoolkit.actions
+      func: pod_kill
+      arguments: {target: {namespace: shop, selector: app=cart, pods: 1}, grace: 0}
+""",
+    """\
+      module: chaosk8s.pod.actions
+      func: terminate_pods
+      arguments: {ns: shop, label_selector: app=cart, grace_period: 0}
+""",
+)
+
+
+@pytest.mark.case(1, "a step of another driver, under `chaos run`", "performed as the fault that it means")
+def test_chaos_run_performs_a_step_that_means_a_fault_through_the_run(stand_in, tmp_path):
+    assert "terminate_pods" in TRANSLATED
+    stand = stand_in(Engine())
+    (tmp_path / "experiment.yaml").write_text(TRANSLATED)
+    journal = chaos_run(TRANSLATED)
+    assert stand.did == ["baseline", "pod_kill shop/cart-0 1000000", "judge"]
+    assert journal["run"][0]["output"] == {"run": "run-1", "touched": ["shop/cart-0"]}
