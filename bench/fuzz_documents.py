@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import io
 import json
 import random
@@ -22,8 +23,10 @@ from typing import Any
 
 import yaml
 
+from harness.engine import activities, plan
 from harness.errors import UsageError
-from harness.model import document, meaning, schema  # noqa: F401 - loaded once, before the clock runs
+from harness.model import document
+from harness.model.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("experiments", "tests/conformance", "tests/e2e/documents", "bench")
@@ -74,6 +77,11 @@ def seeds() -> list[tuple[str, Any]]:
     return found
 
 
+def odd(chance: random.Random) -> Any:
+    """Choose an odd value; a copy, because what stands twice in a document would be changed twice."""
+    return copy.deepcopy(chance.choice(ODD))
+
+
 def places(value: Any) -> list[tuple[Any, Any]]:
     """List every container of a value with each of its keys."""
     own = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
@@ -86,25 +94,25 @@ def mutate(chance: random.Random, data: Any, others: Sequence[Any]) -> Any:
     for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
         found = places(data)
         if not found:
-            return chance.choice(ODD)
+            return odd(chance)
         where, key = chance.choice(found)
         match chance.randrange(9):
             case 0:
                 del where[key]
             case 1 | 2:
-                where[key] = chance.choice(ODD)
+                where[key] = odd(chance)
             case 3 if isinstance(where, dict):
                 where[str(key) + chance.choice(("s", "", "_", "x"))] = where.pop(key)
             case 4:
                 theirs, theirkey = chance.choice(places(chance.choice(others)) or [(found, 0)])
                 where[key] = json.loads(json.dumps(theirs[theirkey], default=str))
             case 5 if isinstance(where, list):
-                where.insert(0, chance.choice(ODD))
+                where.insert(0, odd(chance))
             case 6 if isinstance(where, dict):
-                where[chance.choice(document.TOP)] = chance.choice(ODD)
+                where[chance.choice(document.TOP)] = odd(chance)
             case 7 if isinstance(where[key], dict) and "module" in where[key]:
                 module, func = chance.choice(FUNCTIONS)
-                arguments = {name: chance.choice(ODD) for name in chance.sample(ARGUMENTS, chance.randrange(4))}
+                arguments = {name: odd(chance) for name in chance.sample(ARGUMENTS, chance.randrange(4))}
                 where[key] = {"type": "python", "module": module, "func": func, "arguments": arguments}
             case _:
                 where[key] = [where[key]] if chance.random() < 0.5 else {"x": where[key]}
@@ -142,10 +150,16 @@ def one(chance: random.Random, known: Sequence[tuple[str, Any]]) -> tuple[str, s
 def loaded(text: str, ending: str) -> str:
     """Load one document and say how that ended."""
     try:
-        document.loads(text, Path(f"cart/fuzz{ending}"), promised=True)
+        found = document.loads(text, Path(f"cart/fuzz{ending}"), promised=True)
     except UsageError as error:
         str(error).encode()
         return "refused"
+    # What a run would make of it before anything is touched.
+    json.dumps(found.stated, default=str)
+    plan.text(found, Plan.nothing("fuzz", 1, "none")).encode()
+    for step in (*found.probes, *found.method, *found.rollbacks):
+        json.dumps(activities.document(step), default=str)
+        activities.limit(found, step)
     return "taken"
 
 
