@@ -46,7 +46,7 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
         value = _referred(reading, value, place)
         if value is None:
             return Activity("probe", "", {})
-    section = Section(problems, value, place, "an activity", KEYS)
+    section = Section(problems, value, place, "an activity", KEYS, loose=True)
     kind = section.get("type", units.text, "", required="it is a probe or an action")
     name = section.get("name", units.text, "", required="the journal tells activities apart by name")
     if kind and kind not in ("probe", "action"):
@@ -112,7 +112,7 @@ def configured(reading: Reading, top: Section) -> None:
     """Refuse a probe of the configuration that is none: it is asked before anything else, plan and lease included."""
     for name in sorted(reading.variables.late):
         place = (*top.at("configuration"), name)
-        section = Section(reading.problems, top.data["configuration"][name], place, f"'{name}'", KEYS)
+        section = Section(reading.problems, top.data["configuration"][name], place, f"'{name}'", KEYS, loose=True)
         provider = read_provider(reading.problems, section)
         if provider and (provider.get("module") == ACTIONS or foreign.acts("probe", provider)):
             reading.problems.add(
@@ -126,11 +126,11 @@ def configured(reading: Reading, top: Section) -> None:
 def _referred(reading: Reading, value: Mapping[str, Any], place: Place) -> dict[str, Any] | None:
     """Give the activity that is referred to, with what the reference says itself."""
     problems, ref = reading.problems, value["ref"]
-    strict = Section(problems, value, place, "a reference", REFERENCE)
+    Section(problems, value, place, "a reference", REFERENCE)
     target = reading.named.get(ref) if isinstance(ref, str) else None
     if target is None:
         problems.add(
-            strict.at("ref"),
+            (*place, "ref"),
             f"no activity is named {units.shown(ref)}",
             why="a reference takes an activity of the method or a probe of the hypothesis",
             hint=nearest(str(ref), reading.named),

@@ -46,9 +46,14 @@ class Problems:
 
 
 class Section:
-    """One mapping of the document: an unknown key is a problem, and so is a value its reader refuses."""
+    """One mapping of the document: an unknown key is a problem, and so is a value its reader refuses.
 
-    def __init__(self, problems: Problems, value: Any, place: Place, name: str, keys: Collection[str]) -> None:
+    `loose` says that Chaos Toolkit's users put words of their own here, which in a lenient document are theirs.
+    """
+
+    def __init__(
+        self, problems: Problems, value: Any, place: Place, name: str, keys: Collection[str], *, loose: bool = False
+    ) -> None:
         self.problems, self.place, self.name = problems, place, name
         self.data: Mapping[str, Any] = {}
         self.meant: set[str] = set()
@@ -57,8 +62,8 @@ class Section:
             return
         self.data = value
         for key in value:
-            near = difflib.get_close_matches(key, list(keys), n=1, cutoff=MISSPELT) if problems.lenient else [key]
-            if key not in keys and near:
+            theirs = loose and problems.lenient and not difflib.get_close_matches(key, keys, n=1, cutoff=MISSPELT)
+            if key not in keys and not theirs:
                 problems.add((*place, key), f"unknown key '{key}' in {name}", hint=nearest(key, keys))
                 self.meant.update(difflib.get_close_matches(key, list(keys), n=1))
 

@@ -28,6 +28,7 @@ TOP = (
     "version", "title", "description", "tags", "contributions", "controls", "runtime",
     "configuration", "secrets", "steady-state-hypothesis", "method", "rollbacks", "extensions",
 )  # fmt: skip
+KEYS_OF_HYPOTHESIS = ("title", "probes", "controls")
 # What no other file says of itself.
 OF_CHAOS_TOOLKIT = re.compile(r"""^(?:[{\s]*["'])?(?:method|steady-state-hypothesis)["']?\s*:""", re.MULTILINE)
 # What cannot be read is ours only when it says so with a key at the start of a line: many files mention both words.
@@ -114,7 +115,7 @@ def loads(
         raise UsageError("an experiment is a mapping", where=f"{path}:1", hint="it begins with 'title: ...'")
     replaced = Source(path, stated.replaced(document.data, given.configuration, given.secrets), document.lines)
     problems = Problems(replaced, lenient=not stated.claims(replaced.data))
-    top = Section(problems, replaced.data, (), "the experiment", TOP)
+    top = Section(problems, replaced.data, (), "the experiment", TOP, loose=True)
     found = _experiment(problems, replaced, top, _slo(Source(Path(SLO_FILE), dict(defaults or {}), {})), given)
     if promised and found.promising and found.faults and not found.objectives:
         problems.add(
@@ -185,7 +186,7 @@ def _hypothesis(reading: Reading, top: Section) -> tuple[str, tuple[Any, ...]]:
     key, problems = "steady-state-hypothesis", reading.problems
     if top.data.get(key) is None:
         return "", ()
-    section = Section(problems, top.data[key], top.at(key), "the hypothesis", ("title", "probes", "controls"))
+    section = Section(problems, top.data[key], top.at(key), "the hypothesis", KEYS_OF_HYPOTHESIS, loose=True)
     title = section.get("title", units.text, "", required="one line a person can read")
     for words, place in control.read(problems, section.items("controls")):
         reading.uncovered.append((words, place, ""))

@@ -11,7 +11,7 @@ from harness.model.closed import Problems, Section, nearest
 from harness.model.variables import Variables
 
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
-    "python": ("type", "module", "func", "arguments", "secrets"),
+    "python": ("type", "module", "func", "arguments", "timeout", "secrets"),
     "process": ("type", "path", "arguments", "timeout", "secrets"),
     "http": (
         "type", "url", "method", "headers", "arguments", "timeout", "verify_tls", "max_retries", "secrets",
@@ -42,9 +42,11 @@ def read_provider(problems: Problems, activity: Section) -> dict[str, Any]:
     provider = dict(section.data)
     _shapes(section, kind)
     if activity.data.get("timeout") is not None:
-        seconds = activity.get("timeout", units.number, 0.0)
+        provider.setdefault("timeout", activity.get("timeout", units.number, 0.0))
+    if kind == "python" and "timeout" in provider:
         # Chaos Toolkit knows no deadline of a function, so that one is ours.
-        provider.setdefault("deadline" if kind == "python" else "timeout", seconds)
+        seconds = provider.pop("timeout")
+        provider["deadline"] = float(seconds) if isinstance(seconds, int | float) else 0.0
     return provider
 
 

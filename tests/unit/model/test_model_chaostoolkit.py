@@ -74,6 +74,7 @@ def test_a_document_without_our_extension_is_taken() -> None:
         ),
         ({"runtime": {"hypothesis": {"strategy": "sometimes"}}}, "'sometimes' is no strategy"),
         ({"runtime": {"rollbacks": {"strategy": "allways"}}}, "did you mean 'always'?"),
+        ({"runtime": {"python": {"version": "3.12"}}}, "unknown key 'python' in 'runtime'"),
         ({"rollback": []}, "did you mean 'rollbacks'?"),
         ({"controls": [{"name": "a", "provider": {"type": "process", "path": "x"}}]}, "is of type python"),
         ({"controls": [{"name": "a", "scope": "both", "provider": {"type": "python", "module": "m"}}]}, "is no scope"),
@@ -198,6 +199,35 @@ def test_aliases_do_not_nest_without_bound(link: str) -> None:
     lines = ["a0: &a0 {x: 1}", *(link.format(n=n, m=n - 1) for n in range(1, 2000))]
     with pytest.raises(UsageError, match=r"nested more than|holds more than"):
         source.read("\n".join(lines), Path("x.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        (PROBE | {"expected_status": 200}, "unknown key 'expected_status' in a http provider"),
+        ({"type": "process", "path": "true", "env": {}}, "unknown key 'env' in a process provider"),
+        (
+            {"type": "python", "module": "harness.chaostoolkit.actions", "func": "pod_kill"}
+            | {"arguments": {"target": {"namespace": "a", "selector": "a=b", "pods": 1}, "graceful": 1}},
+            "unknown key 'graceful' in the arguments of pod_kill",
+        ),
+    ],
+)
+def test_words_that_would_change_what_a_step_does_are_not_passed_over(provider: Any, words: str) -> None:
+    assert words in refused([{"type": "action", "name": "a", "provider": provider}])
+
+
+def test_words_of_ones_own_are_ones_own() -> None:
+    found = plain([step(owner="me")], team="shop", contributions={"reliability": "high"})
+    assert found.method[0].name == "act"
+
+
+@pytest.mark.parametrize("where", ["activity", "provider"])
+def test_a_function_may_have_a_deadline(where: str) -> None:
+    one = step()
+    (one if where == "activity" else one["provider"])["timeout"] = 3
+    [found] = plain([one]).method
+    assert (found.deadline, "timeout" in found.stated["provider"]) == (3.0, False)
 
 
 def test_a_reference_takes_the_step_it_names() -> None:
