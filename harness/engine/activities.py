@@ -19,6 +19,7 @@ STEP_SECONDS = 120.0
 # A document that was not written for this engine states no deadline, and a load test may be one of its steps.
 PLAIN_STEP_SECONDS = 3600.0
 CONTROL_SECONDS = 60.0
+LOOK_EVERY = 0.25
 
 
 async def begin(worker: Worker, experiment: Experiment) -> None:
@@ -99,6 +100,16 @@ async def _tell(session: Session, do: str, level: str, activity: Activity | None
     if interrupted(session, result):
         await session.worker.ask("interrupted", deadline=CONTROL_SECONDS)
         await anyio.lowlevel.checkpoint()
+
+
+async def on_wish(session: Session) -> None:
+    """Abort when a control asks for the end of the run while none of its document's steps is being run."""
+    while session.experiment.controlled:
+        await anyio.sleep(LOOK_EVERY)
+        result = await session.worker.ask("pending", deadline=CONTROL_SECONDS, sent=anyio.Event())
+        if result.get("output"):
+            session.abort.pull("control", str(result["output"]))
+            return
 
 
 def due(session: Session) -> bool:

@@ -170,6 +170,8 @@ def _unless_abort(session: Session, error: HarnessError) -> HarnessError | None:
 
 def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
+    if session.experiment.controlled:
+        start(activities.on_wish, session)
     if isinstance(session.kube, nowhere.Nowhere):
         return
     start(abort.on_lost_lease, session.abort, session.lease, session.say)

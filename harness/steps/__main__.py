@@ -29,6 +29,10 @@ class Encoder(PayloadEncoder):  # type: ignore[misc]
             return str(o)
 
 
+# What may be cut by it in the middle, or is not begun any more.
+INTERRUPTIBLE = ("activity", "hypothesis", "enter")
+
+
 class Wish:
     """The end of the run, as a step or a control asks for it: at once in the middle of a step, else before the next."""
 
@@ -65,7 +69,8 @@ def main() -> None:
     _name_the_cluster()
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines, requests), daemon=True).start()
-    document, lock, wish = Document(), threading.Lock(), Wish()
+    wish = Wish()
+    document, lock = Document(lambda: wish.text), threading.Lock()
     for number in ASKING:
         signal.signal(number, wish.receive)
     while True:
@@ -85,7 +90,8 @@ def _serve(
         return getattr(document, act)(**request)  # type: ignore[no-any-return]
 
     # What is undone is undone, whoever wants an end.
-    interruptible = wish if act in ("activity", "hypothesis") and request.get("role") != "rollbacks" else None
+    undoing = "rollback" in (request.get("level"), str(request.get("role")).removesuffix("s"))
+    interruptible = wish if act in INTERRUPTIBLE and not undoing else None
     found = {"id": identity, **answer(lambda: interruptible.during(do) if interruptible else do())}
     found |= masked({key: found[key] for key in ("output", "error")}, document.secrets)
     try:

@@ -36,8 +36,10 @@ class Interrupted(BaseException):
 class Document:
     """What was begun, and everything that happens to it until the child ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, wish: Callable[[], str] = str) -> None:
+        self.wish = wish
         self.experiment: dict[str, Any] = {"title": "", "method": [], "controls": []}
+        self.size = _size(self.experiment)
         self.configuration: dict[str, Any] = {}
         self.secrets: dict[str, Any] = {}
         self.registry = EventHandlerRegistry()
@@ -62,6 +64,7 @@ class Document:
         lost = [name for name in asked if name not in self.configuration]
         if lost:
             raise ChaosException(f"configuration {', '.join(lost)}: its probe gave no value")
+        self.size = _size(self.experiment)
         self.journal = initialize_run_journal(self.experiment)
         self.registry = EventHandlerRegistry()
         self.registry.started(self.experiment, self.journal)
@@ -96,6 +99,8 @@ class Document:
             event_registry=self.registry,
             runs=runs,
         )
+        if _size(self.experiment) != self.size:
+            raise ChaosException("a control added or removed steps while the run was under way, which is not followed")
         found: Answer = {"status": run["status"], "output": run["output"], "error": _error(run)}
         if "tolerance" in activity and run["status"] == "succeeded":
             met = within_tolerance(
@@ -153,6 +158,10 @@ class Document:
                 self._clean_up()
         return {}
 
+    def pending(self) -> Answer:
+        """Tell whether a step or a control has asked for the end of the run and nobody has been told yet."""
+        return {"output": self.wish()}
+
     def interrupted(self) -> Answer:
         """Tell listeners that the run was interrupted."""
         self.journal["status"] = "interrupted"
@@ -189,6 +198,11 @@ def answer(act: Callable[[], Answer]) -> Answer:
     except (Exception, SystemExit) as error:
         result |= {"status": "failed", "error": f"{type(error).__name__}: {error}", "fatal": True}
     return {**result, "duration": time.monotonic() - began}
+
+
+def _size(experiment: Mapping[str, Any]) -> list[int]:
+    probes = (experiment.get("steady-state-hypothesis") or {}).get("probes") or []
+    return [len(one) for one in (probes, experiment.get("method") or [], experiment.get("rollbacks") or [])]
 
 
 def masked(value: Any, secrets: Any) -> Any:

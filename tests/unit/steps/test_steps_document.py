@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,38 @@ def test_a_step_may_ask_for_the_end_of_the_run_as_chaos_toolkits_own_function_do
     assert stopped["status"] == "interrupted"
     assert "SIGUSR1" in stopped["error"]
     assert after["status"] == "succeeded"
+
+
+def test_an_end_that_is_asked_for_between_two_steps_is_known_and_no_further_step_begins(folder: Path) -> None:
+    async def act(worker: Worker) -> Any:
+        await worker.begin(of(step("mark"), controls=[CONTROL]), deadline=30)
+        assert worker.pid
+        os.kill(worker.pid, signal.SIGUSR1)
+        asked = ""
+        while not asked:
+            asked = (await worker.ask("pending", deadline=30, sent=anyio.Event()))["output"]
+        entered = await worker.ask("enter", deadline=30, level="activity", context={"name": "one"})
+        back = await worker.call(step("mark", "back"), deadline=30, role="rollbacks")
+        return asked, entered["status"], back["status"]
+
+    asked, entered, back = during(folder, act)
+    assert ("SIGUSR1" in asked, entered, back) == (True, "interrupted", "succeeded")
+    assert log(folder) == ["configured", "before back", "back", "after back succeeded"]
+
+
+def test_a_control_that_adds_steps_is_told_that_they_are_not_run(folder: Path) -> None:
+    (folder / "adding.py").write_text(
+        "def after_activity_control(context, experiment, state):\n    experiment['method'].append(dict(context))\n"
+    )
+    adding = {"name": "a", "provider": {"type": "python", "module": "adding"}}
+
+    async def act(worker: Worker) -> Any:
+        await worker.begin(of(step("mark"), controls=[adding]), deadline=30)
+        return await worker.call(step("mark"), deadline=30)
+
+    found = during(folder, act)
+    assert (found["status"], found["fatal"]) == ("failed", True)
+    assert "added or removed steps" in found["error"]
 
 
 def test_a_child_that_was_cut_is_followed_by_one_that_knows_the_document(folder: Path) -> None:
