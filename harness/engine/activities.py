@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -106,7 +107,8 @@ async def on_wish(session: Session) -> None:
     """Abort when a control asks for the end of the run while none of its document's steps is being run."""
     while session.experiment.controlled:
         await anyio.sleep(LOOK_EVERY)
-        result = await session.worker.ask("pending", deadline=CONTROL_SECONDS, sent=anyio.Event())
+        # Without a limit: a step that keeps its process busy answers late, and must not be cut for it.
+        result = await session.worker.ask("pending", deadline=math.inf, sent=anyio.Event())
         if result.get("output"):
             session.abort.pull("control", str(result["output"]))
             return
