@@ -47,7 +47,9 @@ class Journal:
             if event.seq == 1:
                 record |= {"schema": SCHEMA, "run": self.run}
             record["data"] = plain
-            _write_all(self._file, (json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n").encode())
+            line = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
+            # A file name that is no text, or half a letter that a probe returned, must not end the run.
+            _write_all(self._file, line.encode(errors="replace"))
             self._seq = event.seq
         return event
 

@@ -93,14 +93,18 @@ def _serve(
     undoing = "rollback" in (request.get("level"), str(request.get("role")).removesuffix("s"))
     interruptible = wish if act in INTERRUPTIBLE and not undoing else None
     found = {"id": identity, **answer(lambda: interruptible.during(do) if interruptible else do())}
-    found |= masked({key: found[key] for key in ("output", "error")}, document.secrets)
     try:
-        line = json.dumps(found, cls=Encoder)
+        line = _line(found, document)
     except (TypeError, ValueError, RecursionError):
-        line = json.dumps({**found, "output": str(found["output"])}, cls=Encoder)
+        line = _line({**found, "output": str(found["output"])}, document)
     with lock:
         answers.write(line + "\n")
         answers.flush()
+
+
+def _line(found: dict[str, Any], document: Document) -> str:
+    told = masked({key: found[key] for key in ("output", "error")}, document.secrets)
+    return json.dumps({**found, **told}, cls=Encoder)
 
 
 def perform(

@@ -206,16 +206,15 @@ def _size(experiment: Mapping[str, Any]) -> list[int]:
 
 
 def masked(value: Any, secrets: Any) -> Any:
-    """Give a value without the document's secrets, wherever in it they stand."""
-    hidden = [text for text in _texts(secrets) if len(text) >= SHORTEST_SECRET]
-    return _masked(value, hidden) if hidden else value
+    """Give a value without the document's secrets, wherever in it they stand, and without what is no whole text."""
+    return _masked(value, [text for text in _texts(secrets) if len(text) >= SHORTEST_SECRET])
 
 
 def _masked(value: Any, hidden: list[str]) -> Any:
     if isinstance(value, str):
         for text in hidden:
             value = value.replace(text, HIDDEN)
-        return value
+        return value.encode(errors="replace").decode()
     if isinstance(value, dict):
         return {key: _masked(item, hidden) for key, item in value.items()}
     return [_masked(item, hidden) for item in value] if isinstance(value, list | tuple) else value

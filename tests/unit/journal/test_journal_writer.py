@@ -130,3 +130,9 @@ def test_a_journal_whose_first_record_was_cut_off_begins_anew(tmp_path: Path, to
         journal.write("run.start", "preflight")
         journal.write("undo", "heal", id="f1")
     assert [(event.seq, event.type) for event in reader.read(tmp_path)] == [(1, "run.start"), (2, "undo")]
+
+
+def test_what_is_no_text_is_replaced_and_ends_no_run(tmp_path: Path) -> None:
+    with Journal(tmp_path, "r1") as journal:
+        journal.write("run.start", "preflight", argv=["harness", "run", "caf\udce9.yaml"])
+    assert reader.read(tmp_path)[0].data == {"argv": ["harness", "run", "caf?.yaml"]}

@@ -43,6 +43,11 @@ def stop():
     exit_gracefully()
     time.sleep(600)
 
+def ring():
+    found = []
+    found.append(found)
+    return found
+
 def unfit():
     return {("a", "b"): 1}
 
@@ -245,6 +250,16 @@ def test_a_child_that_was_cut_is_followed_by_one_that_knows_the_document(folder:
     assert during(folder, act) == ("timed out", "succeeded")
     assert log(folder).count("configured") == 2
     assert log(folder)[-2:] == ["back", "after back succeeded"]
+
+
+def test_an_answer_that_contains_itself_is_told_as_text(folder: Path) -> None:
+    found = during(folder, lambda worker: worker.call(step("ring"), deadline=30))
+    assert (found["status"], found["output"]) == ("succeeded", "[[...]]")
+
+
+def test_half_a_letter_in_an_answer_is_replaced(folder: Path) -> None:
+    odd = step("mark", arguments={"name": "odd", "value": "half \ud800 of it"})
+    assert during(folder, lambda worker: worker.call(odd, deadline=30))["output"] == "half ? of it"
 
 
 def test_an_answer_that_json_cannot_hold_is_told_as_text(folder: Path) -> None:
