@@ -7,7 +7,7 @@ BIN      = $(VENV)/bin
 STAMP    = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep cases lock
+.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep cases conformance fuzz lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -86,6 +86,15 @@ headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the 
 
 cases: $(STAMP) ## Write docs/cases.md from the tests that carry cases from real life
 	@$(BIN)/python -m tests.cases > docs/cases.md
+conformance: $(STAMP) ## Documents under `chaos run` and under `harness run`: same steps, same order, same hypothesis?
+	@$(BIN)/python -m bench.conformance --write docs/conformance.md
+
+COUNT ?= 20000
+SEED  ?= 1
+
+fuzz: $(STAMP) ## Mutated documents and kubeconfigs: no traceback, no exit 7; COUNT=20000 SEED=1
+	@$(BIN)/python -m bench.fuzz_documents --count $(COUNT) --seed $(SEED)
+	@if [ -e bench/fuzz_kubeconfig.py ]; then $(BIN)/python -m bench.fuzz_kubeconfig --count $(COUNT) --seed $(SEED); fi
 
 lock: ## Write requirements.lock anew: exact versions, hashes, markers for every Python, no address
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

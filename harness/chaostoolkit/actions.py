@@ -55,9 +55,14 @@ def node_cordon(target: Target, configuration: Settings = None) -> dict[str, Any
     return _perform("node_cordon", configuration, target=target)
 
 
-def node_drain(target: Target, deadline: str | None = None, configuration: Settings = None) -> dict[str, Any]:
-    """Cordon nodes and evict their pods; what budgets refuse is asked again until `deadline`."""
-    return _perform("node_drain", configuration, target=target, deadline=deadline)
+def node_drain(
+    target: Target, deadline: str | None = None, local: bool | None = None, configuration: Settings = None
+) -> dict[str, Any]:
+    """Cordon nodes and evict their pods; what budgets refuse is asked again until `deadline`.
+
+    `local: false` spares pods with emptyDir volumes.
+    """
+    return _perform("node_drain", configuration, target=target, deadline=deadline, local=local)
 
 
 def node_freeze(target: Target, configuration: Settings = None) -> dict[str, Any]:

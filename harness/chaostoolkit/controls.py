@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.checkers import foreign as steps
 from harness.errors import AbortTriggered, HarnessError
-from harness.model import SUFFIXES
+from harness.model import SUFFIXES, foreign
 
 if TYPE_CHECKING:
     from harness.chaostoolkit.live import Live
@@ -40,6 +41,8 @@ def before_experiment_control(context: dict[str, Any]) -> None:
         begun = Live(experiment, Options(say=_say))
         begun.start()
     except HarnessError as error:
+        # Nothing was done, so nothing is to be put back, whatever Chaos Toolkit's strategy says.
+        context["rollbacks"] = []
         raise InterruptExecution(str(error)) from error
     _live = begun
     os.environ.update(begun.environment)
@@ -59,17 +62,19 @@ def before_method_control(context: Mapping[str, Any]) -> None:  # noqa: ARG001
         raise InterruptExecution(str(error)) from error
 
 
-def before_activity_control(context: Mapping[str, Any]) -> None:
-    """Tell the run which activity its next fault belongs to."""
+def before_activity_control(context: dict[str, Any]) -> None:
+    """Tell the run which activity its next fault belongs to; a step that was read as a fault is called as one."""
     if _live:
         _live.activity = context.get("name", "")
+        if provider := _live.provider(_live.activity):
+            context["provider"] = provider
 
 
 def after_method_control(context: Mapping[str, Any], state: list[Mapping[str, Any]]) -> None:
     """Hold, heal, recover and judge; a method that did not get to its end cuts the run short instead."""
     if _live:
         ended = [run for run in state if run.get("status") in ("succeeded", "failed")]
-        bad = [run for run in ended if run["status"] == "failed" or run.get("tolerance_met") is False]
+        bad = [run for run in ended if run["status"] == "failed" or run.get("tolerance_met") is False or _vain(run)]
         whole = len(ended) == len(context["method"])
         failed = [run["activity"]["name"] for run in bad]
         _live.finish(abort="" if whole else "chaos run was interrupted", failed=failed)
@@ -115,6 +120,15 @@ def _experiment(context: Mapping[str, Any]) -> Experiment:
             return document.load(path, document.defaults_for(path))
     known, path = {key: value for key, value in context.items() if key in document.TOP}, Path("experiment.yaml")
     return document.loads(json.dumps(known), path, document.defaults_for(path), promised=True)
+
+
+def _vain(run: Mapping[str, Any]) -> str:
+    """Say why a step that Chaos Toolkit ran is no evidence; empty when it may be one."""
+    activity = run["activity"]
+    provider = activity.get("provider") or {}
+    acts = foreign.acts(activity.get("type", ""), provider)
+    step = {"status": run["status"], "output": run.get("output"), "by": foreign.function(provider), "acts": acts}
+    return steps.vain_because(step)
 
 
 def _say(line: str) -> None:

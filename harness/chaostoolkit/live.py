@@ -24,6 +24,7 @@ from harness.engine import run as engine
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, InjectionFailed, UndoFailed
+from harness.model.catalogue import ACTIONS
 from harness.model.experiment import Activity, Experiment
 from harness.model.plan import PlannedFault
 
@@ -38,6 +39,11 @@ _current: Live | None = None
 def current() -> Live | None:
     """Return the run that this process drives, if it drives one."""
     return _current
+
+
+def heal_named(name: str) -> list[str]:
+    """Undo the faults of one step of the run that this process drives."""
+    return _current.heal_step(name) if _current else []
 
 
 class Live:
@@ -94,6 +100,22 @@ class Live:
     def perform_named(self) -> dict[str, Any]:
         """Inject the faults of the activity that is being run; raises InjectionFailed."""
         return self._call(self._perform, self.activity)
+
+    def provider(self, name: str) -> dict[str, Any] | None:
+        """Say what to call in place of a step of another driver that was read as a fault, or as the end of one."""
+        step = next((one for one in self.experiment.method if one.name == name), None)
+        if step is None or step.provider.get("module") == ACTIONS or not (step.fault or step.heals):
+            return None
+        if step.fault:
+            return {"type": "python", "module": ACTIONS, "func": step.fault.kind, "arguments": {"target": {}}}
+        return {"type": "python", "module": __name__, "func": heal_named.__name__, "arguments": {"name": step.heals}}
+
+    def heal_step(self, name: str) -> list[str]:
+        """Undo the faults of one step and name what they touched."""
+        session = self._session
+        faults = tuple(fault for fault in session.owed.values() if fault.activity == name) if session else ()
+        self.heal(faults)
+        return [str(fault.victim) for fault in faults]
 
     def inject(self, activity: Activity) -> tuple[PlannedFault, ...]:
         """Plan and inject a fault that the plan does not hold yet; raises UsageError and InjectionFailed."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from harness.errors import Exit, HarnessError
+from harness.errors import Exit, HarnessError, UsageError
 from harness.model import SUFFIXES, document
 from harness.model.experiment import Experiment
 
@@ -19,12 +20,13 @@ class NothingRan(HarnessError):
     exit = Exit.NOTHING_RAN
 
 
-def load(paths: Sequence[Path], *, only: str | None = None) -> list[Experiment]:
+def load(paths: Sequence[Path], *, only: str | None = None, given: document.Given | None = None) -> list[Experiment]:
     """Load every experiment below `paths`, in a stable order; `only` keeps those of one set.
 
-    Raises UsageError for a file that is not a valid experiment, NothingRan when none is left.
+    A file that is named is taken whether it has our extension or not, one below a folder only with it. Raises
+    UsageError for a file that is not a valid experiment, NothingRan when none is left.
     """
-    found = [_experiment(file) for path in paths for file in _files(path)]
+    found = [_experiment(file, given) for path in paths for file in _files(path)]
     kept = [experiment for experiment in found if only is None or only in experiment.sets]
     if not kept:
         sets = sorted(frozenset().union(*(experiment.sets for experiment in found)))
@@ -41,7 +43,25 @@ def _files(path: Path) -> Iterable[Path]:
     return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and document.is_experiment(file))
 
 
-def _experiment(file: Path) -> Experiment:
-    found = document.load(file, document.defaults_for(file))
+def given(words: Sequence[str], files: Sequence[Path]) -> document.Given:
+    """Read what --var and --var-file say, as Chaos Toolkit does; raises UsageError for what it could not read."""
+    if not words and not files:
+        return document.Given(environ=os.environ)
+    from chaoslib import convert_vars, merge_vars
+
+    try:
+        configuration, secrets = merge_vars(convert_vars(list(words)), [str(file) for file in files])
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        raise UsageError(
+            "a variable cannot be read",
+            where=" ".join([*words, *map(str, files)]),
+            why=str(error),
+            hint="--var name[:type]=value; a --var-file holds 'configuration' and 'secrets', or lines NAME=value",
+        ) from error
+    return document.Given(environ=os.environ, configuration=configuration or {}, secrets=secrets or {})
+
+
+def _experiment(file: Path, given: document.Given | None) -> Experiment:
+    found = document.load(file, document.defaults_for(file), given)
     # An experiment is named for its folder, and a file of this folder does not say which that is.
     return found if file.parent.name not in ("", "..") else replace(found, path=file.resolve())

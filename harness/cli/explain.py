@@ -45,6 +45,10 @@ LISTED = (
 ROWS = {
     "load": "Whether the load kept its own schedule; unknown when it died, fell behind or could not send what was due.",
     "evidence": "Whether every fault was felt, by evidence from outside it; unknown when one was not.",
+    "steps": "Whether every foreign step had an effect: one that failed, matched nothing or was answered with an error"
+    " has tested nothing.",
+    "uncovered": "What no plan, cap or evidence covers, by step and function; no PASS by the hypothesis alone.",
+    "promise": "What a run could be judged by, where that is little: a document's own hypothesis, or nothing at all.",
     "hypothesis": "Whether the steady-state hypothesis held before the first fault and after the recovery.",
     "journal": "Whether everything could be written down; unknown when something could not.",
     "run": "What kept the run from its end or from being judged; unknown.",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import options
+from harness.model import strategies
 
 if TYPE_CHECKING:
     from harness.model.experiment import Experiment
@@ -27,6 +29,23 @@ if TYPE_CHECKING:
     metavar="N",
     help="Run all of them N times, in rounds, so that two runs of one are no neighbours; ends with verdicts counted.",
 )
+@click.option(
+    "--hypothesis-strategy",
+    type=click.Choice(strategies.HYPOTHESIS),
+    help="When the hypothesis is asked; for documents without our extension, as `chaos run` takes it.",
+)
+@click.option(
+    "--rollback-strategy",
+    type=click.Choice(strategies.ROLLBACKS),
+    help="When rollbacks are done, as `chaos run` has it.",
+)
+@click.option("--var", multiple=True, metavar="NAME[:TYPE]=VALUE", help="Replace a value of `configuration`.")
+@click.option(
+    "--var-file",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Replace values of `configuration` and `secrets`; NAME=VALUE lines set the environment.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print verdicts only.")
 @options.runs
 @options.cluster
@@ -36,6 +55,10 @@ def command(
     seed: int | None,
     dry_run: bool,
     repeat: int,
+    hypothesis_strategy: str | None,
+    rollback_strategy: str | None,
+    var: tuple[str, ...],
+    var_file: tuple[Path, ...],
     quiet: bool,
     runs: Path,
     context: str | None,
@@ -55,7 +78,16 @@ def command(
 
     if dry_run and repeat > 1:
         raise click.UsageError("--repeat counts verdicts, and --dry-run gives none.")
-    experiments = documents.load(files, only=only)
+    experiments = [
+        replace(
+            one,
+            strategy=strategies.chosen(
+                hypothesis_strategy or "", one.strategy, promising=one.promising, where=str(one.path)
+            ),
+            rolls_back=rollback_strategy or one.rolls_back,
+        )
+        for one in documents.load(files, only=only, given=documents.given(var, var_file))
+    ]
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)
     if dry_run:

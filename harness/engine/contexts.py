@@ -77,6 +77,8 @@ def _is(access: Access | Kube, cluster: LocalCluster) -> bool:
 
 def way(kube: Kube) -> Way:
     """Say how another command gets to this cluster; the local one needs no more than its cache."""
+    if not kube.server:
+        return Way()
     cluster = local.current()
     ours = cluster is not None and kube.kubeconfig in (None, cluster.kubeconfig) and _is(kube, cluster)
     needed = SURROUNDINGS[:1] if ours else SURROUNDINGS[: 3 if kube.kubeconfig is None else 2]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import BEFORE, REGISTRY, census, evidence, hypothesis, machine, starvation
+from harness.checkers import BEFORE, REGISTRY, census, evidence, foreign, hypothesis, machine, starvation, stated
 from harness.journal import samples
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
@@ -82,8 +82,20 @@ def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> 
     if experiment.faults or seen.faults:
         budget = any(objective.checker == "disruption-budget" for objective in experiment.objectives)
         asked.append(evidence.check(seen, budget_asked=budget))
+    proven = any(finding.state is State.HELD for finding in asked if finding.checker != "load")
+    covering = foreign.check(
+        [event.data for event in events if event.type == "step"],
+        uncovered=experiment.uncovered,
+        promising=experiment.promising,
+        proven=proven,
+    )
+    if not experiment.promising:
+        questions = [event.data for event in events if event.type == "hypothesis"]
+        own = stated.check(questions, strategy=experiment.strategy, probes=bool(experiment.probes))
+        return [*asked, *own, *covering, machine.check(seen)]
     if experiment.probes:
         asked.append(hypothesis.check(seen))
+    asked += covering
     # A fault by itself is a plain action: it is performed, not judged. A load is there to be judged.
     if not experiment.objectives and not experiment.probes and (experiment.load or not seen.faults):
         asked.append(Finding("promise", State.UNKNOWN, "nothing was promised"))

@@ -17,6 +17,7 @@ from harness.engine.session import Session
 from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, HarnessError, InjectionFailed, UndoFailed
 from harness.faults import REGISTRY, notice, resource
 from harness.model.catalogue import FAULTS
+from harness.model.experiment import Activity
 from harness.model.fault import Hand, Phase
 from harness.model.plan import PlannedFault
 
@@ -30,14 +31,48 @@ DELETE_TRIES = 3
 async def walk(session: Session) -> None:
     """Run every activity of the method in order; raises InjectionFailed when a fault cannot be injected."""
     session.method_begun = True
-    for activity in session.experiment.method:
+    async with activities.inside(session, "method"):
+        if not any(activity.background for activity in session.experiment.method):
+            for activity in session.experiment.method:
+                await _one(session, activity)
+            return
+        try:
+            # Left only when what runs in the background has ended, too.
+            async with anyio.create_task_group() as beside:
+                for activity in session.experiment.method:
+                    if activity.background:
+                        sent = anyio.Event()
+                        beside.start_soon(_one, session, activity, sent)
+                        await sent.wait()
+                    else:
+                        await _one(session, activity)
+        except BaseExceptionGroup as group:
+            raise first(group) from group
+
+
+async def _one(session: Session, activity: Activity, sent: anyio.Event | None = None) -> None:
+    if not activity.fault and not activity.heals:
+        # Whoever runs it pauses, too, between what controls do before it and after it.
+        await activities.step(session, activity, sent)
+        return
+    if sent:
+        sent.set()
+    async with activities.inside(session, "activity", activity):
         await anyio.sleep(activity.pause_before)
         if activity.fault:
-            faults = [fault for fault in session.plan.faults if fault.activity == activity.name]
+            faults = [fault for fault in session.plan.faults if fault.activity == activity.fault.activity]
             await inject_in_groups(session, faults, activity.fault.target.at_once)
         else:
-            await activities.step(session, activity)
+            owed = [fault for fault in session.owed.values() if fault.activity == activity.heals]
+            await settle(session, owed, session.experiment.phases.recovery)
         await anyio.sleep(activity.pause_after)
+
+
+async def feel(session: Session, faults: Sequence[PlannedFault]) -> None:
+    """Wait until each fault was felt, and heal none."""
+    async with anyio.create_task_group() as together:
+        for fault in faults:
+            together.start_soon(_feel, session, fault)
 
 
 async def inject_in_groups(session: Session, faults: Sequence[PlannedFault], at_once: int) -> None:

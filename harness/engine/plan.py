@@ -14,7 +14,7 @@ from harness.engine import lasting, rights, select
 from harness.errors import ApiError, UsageError
 from harness.faults import nodes
 from harness.journal import redact
-from harness.model import catalogue
+from harness.model import catalogue, foreign
 from harness.model import load as loads
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
@@ -62,8 +62,9 @@ async def resolve(
         )
         taken |= {victim.uid for victim in victims}
         for victim in victims:
-            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await takes(kube, spec.kind, victim)))
-    require_caps(experiment, faults)
+            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await _taken(kube, spec, victim)))
+    if experiment.promising:
+        require_caps(experiment, faults)
     await lasting.require(kube, faults)
     remembered = {} if alone else await stack.inventory(kube)
     intent = {
@@ -103,11 +104,16 @@ def resolved(faults: Sequence[PlannedFault]) -> str:
     return _hash([[fault.kind, *((str(one), one.uid) for one in (fault.victim, *fault.takes))] for fault in faults])
 
 
-async def takes(kube: Kube, kind: str, victim: Victim) -> tuple[Victim, ...]:
-    """Name the pods that a fault of their node reaches, too."""
+async def _taken(kube: Kube, spec: FaultSpec, victim: Victim) -> tuple[Victim, ...]:
+    return await takes(kube, spec.kind, victim, spared=not spec.parameters.get("local", True))
+
+
+async def takes(kube: Kube, kind: str, victim: Victim, *, spared: bool = False) -> tuple[Victim, ...]:
+    """Name the pods that a fault of their node reaches, too; `spared` are those that keep data on it."""
     if victim.kind != "node" or kind == SPARES_PODS:
         return ()
-    found = [pod["metadata"] for pod in await nodes.on(kube, victim.name) if nodes.movable(pod)]
+    reached = [pod for pod in await nodes.on(kube, victim.name) if nodes.movable(pod)]
+    found = [pod["metadata"] for pod in reached if not (spared and nodes.keeps_data(pod))]
     pods = (Victim("pod", item["name"], item["uid"], item["namespace"], victim.name, victim.zone) for item in found)
     return tuple(sorted(pods, key=str))
 
@@ -161,6 +167,15 @@ def record(fault: PlannedFault) -> dict[str, Any]:
     return dataclasses.asdict(fault)
 
 
+def _translated(experiment: Experiment) -> list[tuple[FaultSpec, str, str]]:
+    """List the steps of other drivers that are performed as faults."""
+    return [
+        (step.fault, step.name, foreign.function(step.provider))
+        for step in experiment.method
+        if step.fault and step.provider.get("module") != catalogue.ACTIONS
+    ]
+
+
 def text(experiment: Experiment, plan: Plan) -> str:
     """Show what a run would touch, by name and UID."""
     lines = [
@@ -178,10 +193,13 @@ def text(experiment: Experiment, plan: Plan) -> str:
     if not plan.faults:
         lines.append("    nothing")
     lines += [f"  share    {share}" for share in plan.shares]
+    lines += [f"  not covered: {words}" for words in experiment.uncovered]
+    lines += [f"  read as {fault.kind}: step {name!r}, by {called}" for fault, name, called in _translated(experiment)]
     if plan.around:
         lines.append(f"  needs    every workload complete in {', '.join(plan.around)}, too")
     if experiment.load:
         first, *more = loads.lines(experiment.load)
         lines += [f"  load     {redact.clean(first)}", *(f"           {redact.clean(line.strip())}" for line in more)]
-    promises = ", ".join(objective.checker for objective in experiment.objectives) or "the hypothesis alone"
+    promises = ", ".join(objective.checker for objective in experiment.objectives)
+    promises = promises or ("the hypothesis alone" if experiment.probes else "nothing: nothing is promised")
     return "\n".join([*lines, f"  judged   {promises}", f"  expects  {experiment.expect.verdict}"])

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from harness.engine import (
     judge,
     machine,
     method,
+    nowhere,
     observe,
     permission,
+    plain,
     plan,
     scope,
     settle,
@@ -70,6 +73,8 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     """Show what a run would touch, by name and UID, and touch nothing."""
 
     async def show() -> str:
+        if nowhere.meant(experiment, options):
+            return plan.text(experiment, Plan.nothing("dry", _seed(options), nowhere.CONTEXT))
         kube, _ = contexts.connect(options.kubeconfig, options.context)
         async with kube:
             found = await scope.find(kube, experiment)
@@ -90,12 +95,18 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
         raise PreconditionFailed("a dry run injects nothing", why="this run was asked to", hint="leave out the dry run")
     began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    kube, cluster = contexts.connect(options.kubeconfig, options.context)
-    kubeconfig = passing.hand_on(kube.access)
+    nobody = nowhere.meant(experiment, options)
+    kube, cluster = (nowhere.Nowhere(), None) if nobody else contexts.connect(options.kubeconfig, options.context)
+    kubeconfig = None if nobody else passing.hand_on(kube.access)
     environment = {"HARNESS_CONTEXT": kube.context, "HARNESS_KUBECONFIG": str(kubeconfig)}
     environment |= {"HARNESS_LOCAL": "1"} if cluster else {}
-    async with kube, Worker(env=environment) as worker, permission.hold(kube, cluster, experiment, identity) as right:
-        lease, keeper = right
+    async with contextlib.AsyncExitStack() as held:
+        await held.enter_async_context(kube)
+        worker = await held.enter_async_context(Worker(env=nowhere.ENVIRONMENT if nobody else environment))
+        # Before the lease: what Chaos Toolkit refuses holds nobody up.
+        await activities.begin(worker, experiment)
+        right = nowhere.hold() if nobody else permission.hold(kube, cluster, experiment, identity)
+        lease, keeper = await held.enter_async_context(right)
         directory = options.runs / identity
         with Journal(directory, identity) as journal:
             session = Session(
@@ -114,8 +125,9 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 scope=lease.scope,
             )
             _announce(session, options)
+            phases = partial(plain.phases, pick=_plan) if not experiment.promising else partial(_phases, walk=walk)
             try:
-                failure = await _live(session, walk, options.stop)
+                failure = await _live(session, phases, options.stop)
                 session.enter("judge")
                 verdict, reason = await ending.judged(session, failure)
             except Exception as bug:
@@ -128,7 +140,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
     return ending.draw(session, verdict, reason, began)
 
 
-async def _live(session: Session, walk: Walk, stop: Stop | None) -> HarnessError | None:
+async def _live(session: Session, phases: Walk, stop: Stop | None) -> HarnessError | None:
     """Walk the phases under observation, then undo what is owed; return the error that cut the walk short."""
     failure: HarnessError | None = None
     bugs: list[Exception] = []
@@ -149,7 +161,7 @@ async def _live(session: Session, walk: Walk, stop: Stop | None) -> HarnessError
             watchers.start_soon(watcher, abort.on_stop, session.abort, stop)
         try:
             with session.abort.scope:
-                await _phases(session, walk)
+                await phases(session)
         except HarnessError as error:
             failure = _unless_abort(session, error)
         except BaseExceptionGroup as group:
@@ -176,6 +188,10 @@ def _unless_abort(session: Session, error: HarnessError) -> HarnessError | None:
 
 def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
+    if session.experiment.controlled:
+        start(activities.on_wish, session)
+    if isinstance(session.kube, nowhere.Nowhere):
+        return
     start(abort.on_lost_lease, session.abort, session.lease, session.say)
     for namespace in permission.levers(session.scope, session.experiment):
         start(abort.on_lever, session.abort, session.kube, namespace)
@@ -203,6 +219,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
 
 async def _phases(session: Session, walk: Walk) -> None:
     phases = session.experiment.phases
+    await activities.enter(session, "experiment")
     session.enter("settle")
     # Already under load: a breaker closes only when somebody calls, and a probe may ask what callers get.
     await traffic.start(session)
@@ -228,12 +245,16 @@ async def _phases(session: Session, walk: Walk) -> None:
     with anyio.move_on_after(phases.recovery):
         await steady.again(session)
     if not steady.record(session, await steady.ask(session)):
+        session.deviated = True
         session.say("the hypothesis does not hold after the recovery")
 
 
 async def _plan(session: Session) -> None:
     """Pick the targets; raises NeverBegun when the cluster, as it is, has none that the document allows."""
     run, seed = session.plan.run, session.plan.seed
+    if isinstance(session.kube, nowhere.Nowhere):
+        _announce_plan(session)
+        return
     try:
         session.plan = await plan.resolve(
             session.kube, session.experiment, run=run, seed=seed, alone=session.scope.alone
@@ -242,6 +263,10 @@ async def _plan(session: Session) -> None:
         raise
     except HarnessError as error:
         raise NeverBegun(error.what, where=error.where, why=error.why, hint=error.hint) from error
+    if session.cluster is None and not session.experiment.promising:
+        # A document without caps reaches what its nodes hold; whoever lives there must have agreed, too.
+        reached = [one for fault in session.plan.faults for one in (fault.victim, *fault.takes)]
+        await contexts.require_opt_in(session.kube, tuple(sorted({one.namespace for one in reached if one.namespace})))
     _announce_plan(session)
 
 
@@ -272,6 +297,7 @@ async def _undo(session: Session) -> None:
         if lost and session.keeper and session.keeper is not lost:
             await session.keeper.end()
     await activities.roll_back(session)
+    await activities.leave(session, "experiment", deviated=session.deviated)
     await traffic.stop(session)
     _tell_of_abort(session)
 
@@ -349,6 +375,7 @@ def _announce_plan(session: Session) -> None:
         resolved=planned.resolved,
         around=list(planned.around),
         shares=list(planned.shares),
+        uncovered=list(experiment.uncovered),
         caps={
             "namespaces": list(experiment.blast_radius.namespaces),
             "pods": experiment.blast_radius.pods,
@@ -364,6 +391,8 @@ def _announce_plan(session: Session) -> None:
     session.say(f"PLAN       touches {touched}")
     for share in planned.shares:
         session.say(f"           {share}")
+    for words in experiment.uncovered:
+        session.say(f"PLAN       not covered: {words}")
 
 
 def _plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:

@@ -15,6 +15,7 @@ from typing import Any
 from harness.cluster import backoff
 from harness.cluster import kube as paths
 from harness.cluster.kube import Kube
+from harness.engine import chosen
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import containers
 from harness.model import share
@@ -58,6 +59,8 @@ async def resolve(
         found = await _victims(Owners(kube), pods, target, zones, kind)
         rule = f"{target.namespace}/{target.selector}"
     free = [victim for victim in found if victim.uid not in taken]
+    if target.rule:
+        free = chosen.candidates(target.rule, free)
     if not free:
         raise UsageError(
             f"no {target.kind} matches",
@@ -65,6 +68,8 @@ async def resolve(
             why="a fault without a target would prove nothing",
             hint="check the selector with `kubectl get pods -A -l ...`" if target.kind == "pod" else "",
         )
+    if target.rule:
+        return tuple(chosen.of(target, target.rule, free, chance))
     # A share is one of all that match, also of those that another fault has: half and half are two equal parts.
     wanted = _count(target, len(found), rule, chance, tell)
     if len(free) < wanted:
@@ -119,7 +124,7 @@ def pick(candidates: Iterable[Victim], count: int, chance: random.Random) -> Seq
 
 async def _pods(kube: Kube, target: Target) -> Sequence[Mapping[str, Any]]:
     """List the ready pods that match and, where a container is named, have it; raises UsageError when none has."""
-    pods = await kube.list(paths.pods(target.namespace), labels=target.selector)
+    pods = await kube.list(paths.pods(target.namespace), labels=target.selector or None)
     ready = [pod for pod in pods if _ready(pod) and not pod["metadata"].get("deletionTimestamp")]
     having = [pod for pod in ready if not target.container or target.container in containers.lasting(pod)]
     if ready and not having:

@@ -74,6 +74,9 @@ class Session:
     healed: set[str] = field(default_factory=set)
     dirty: dict[str, str] = field(default_factory=dict)
     method_begun: bool = False
+    deviated: bool = False
+    unanswered_probe: bool = False
+    told_of_rollbacks: bool = False
     rolled_back: set[int] = field(default_factory=set)
     told_of_abort: bool = False
     unwritten: str = ""

@@ -18,12 +18,22 @@ SCRAPE_SECONDS = 2.0
 
 
 async def ask(session: Session) -> list[Answer]:
-    """Run the hypothesis' probes, each with its tolerance."""
+    """Run the hypothesis' probes, each with its pauses and its tolerance."""
     answers: list[Answer] = []
+    if session.experiment.probes:
+        await activities.enter(session, "hypothesis")
     for probe in session.experiment.probes:
-        result = await session.worker.call(activities.document(probe), deadline=PROBE_SECONDS)
+        deadline = PROBE_SECONDS + probe.pause_before + probe.pause_after
+        result = await session.worker.call(
+            activities.document(probe), deadline=probe.deadline or deadline, role="hypothesis"
+        )
+        if activities.interrupted(session, result):
+            await anyio.lowlevel.checkpoint()
         ok = result["status"] == "succeeded" and result.get("tolerance_met") is not False
         answers.append({"name": probe.name, "ok": ok, "value": result.get("output"), "error": result.get("error")})
+    if session.experiment.probes:
+        met = all(answer["ok"] for answer in answers)
+        await activities.leave(session, "hypothesis", steady_state_met=met, probes=answers)
     return answers
 
 

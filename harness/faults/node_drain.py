@@ -22,9 +22,9 @@ class NodeDrain:
     """Cordon one node and evict its pods, retrying refusals until `deadline` seconds have passed (default 60).
 
     Only pods that the plan names are evicted; one that came later stays and is named. Pods with emptyDir volumes go
-    too; a pod that nobody would replace makes the drain refuse before it begins. Felt when the node keeps pods away and
-    at least one eviction was answered; an empty node proves nothing. Healed when the node takes pods again and every
-    workload that lost one has again as many ready pods as it had.
+    too, unless `local` is false; a pod that nobody would replace makes the drain refuse before it begins. Felt when the
+    node keeps pods away and at least one eviction was answered; an empty node proves nothing. Healed when the node
+    takes pods again and every workload that lost one has again as many ready pods as it had.
     """
 
     kind = "node_drain"

@@ -74,6 +74,11 @@ def movable(pod: Mapping[str, Any]) -> bool:
     return reference is None or reference["kind"] != "DaemonSet"
 
 
+def keeps_data(pod: Mapping[str, Any]) -> bool:
+    """Say whether a pod would lose what it keeps on its node."""
+    return any("emptyDir" in volume for volume in pod.get("spec", {}).get("volumes") or [])
+
+
 # -- cordon ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,40 +6,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.model import control, foreign, tolerance, units
 from harness.model import share as shares
-from harness.model import units
 from harness.model.catalogue import ACTIONS, FAULTS, FaultKind
 from harness.model.closed import Problems, Section, nearest
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target
+from harness.model.provider import pauses, read_provider
+from harness.model.reading import Reading
 from harness.model.share import Share
 from harness.model.source import Place
+from harness.model.translate import NodeChoice
 
-KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background")
-PROVIDERS: Mapping[str, tuple[str, ...]] = {
-    "python": ("type", "module", "func", "arguments"),
-    "process": ("type", "path", "arguments", "timeout"),
-    "http": (
-        "type",
-        "url",
-        "method",
-        "headers",
-        "arguments",
-        "timeout",
-        "expected_status",
-        "verify_tls",
-        "max_retries",
-    ),
-}
-NEEDED = {"python": ("module", "func"), "process": ("path",), "http": ("url",)}
-TOLERANCES: Mapping[str, tuple[str, ...]] = {
-    "range": ("type", "range", "target"),
-    "regex": ("type", "pattern", "target"),
-    "jsonpath": ("type", "path", "expect", "count", "target"),
-    "probe": KEYS,
-}
-# Of each kind of tolerance, what it compares with.
-COMPARED = {"range": "range", "regex": "pattern", "jsonpath": "path", "probe": "provider"}
+KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
+# A reference takes everything else from what it refers to.
+REFERENCE = ("ref", "background", "tolerance")
 TARGET_KEYS = ("namespace", "selector", "pods", "nodes", "mode", "value", "at-once", "container", "hosting")
 REQUIREMENT = re.compile(
     r"!?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s+(in|notin)\s+\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)"
@@ -48,22 +29,26 @@ HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def activities(problems: Problems, listed: list[tuple[Place, Any]], role: str) -> tuple[Activity, ...]:
+def activities(reading: Reading, listed: list[tuple[Place, Any]], role: str) -> tuple[Activity, ...]:
     """Read a list of activities in the role of `hypothesis`, `method` or `rollbacks`."""
-    found: list[Activity] = []
+    problems, found = reading.problems, list[Activity]()
     for place, value in listed:
-        activity = _activity(problems, value, place, role)
-        if activity.name and activity.name in {other.name for other in found}:
+        activity = _activity(reading, value, place, role)
+        twice = activity.name and activity.name in {other.name for other in found}
+        # Ours are told apart by name; elsewhere it is Chaos Toolkit's custom to repeat one.
+        if twice and not problems.lenient and not (isinstance(value, dict) and "ref" in value and not activity.fault):
             problems.add((*place, "name"), f"two activities are named '{activity.name}'", hint="give each its own name")
         found.append(activity)
     return tuple(found)
 
 
-def _activity(problems: Problems, value: Any, place: Place, role: str) -> Activity:
+def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity:
+    problems = reading.problems
     if isinstance(value, dict) and "ref" in value:
-        problems.add((*place, "ref"), "references to other activities are not read", hint="write the activity out")
-        return Activity("probe", "", {})
-    section = Section(problems, value, place, "an activity", KEYS)
+        value = _referred(reading, value, place)
+        if value is None:
+            return Activity("probe", "", {})
+    section = Section(problems, value, place, "an activity", KEYS, loose=True)
     kind = section.get("type", units.text, "", required="it is a probe or an action")
     name = section.get("name", units.text, "", required="the journal tells activities apart by name")
     if kind and kind not in ("probe", "action"):
@@ -74,89 +59,163 @@ def _activity(problems: Problems, value: Any, place: Place, role: str) -> Activi
         problems.add(
             section.at("type"), "a hypothesis only looks: this must be a probe", hint="actions belong to the method"
         )
-    if section.data.get("background"):
+    background = section.get("background", units.boolean, False)
+    if background and role == "hypothesis":
         problems.add(
             section.at("background"),
-            "activities do not run in the background here",
-            why="every step has a deadline and is cut by an abort",
-            hint="probes and load already run through the whole experiment",
+            "a hypothesis' probe does not run in the background",
+            why="Chaos Toolkit asks one after the other, whatever this says",
         )
     if "tolerance" in section:
-        _tolerance(problems, section.data["tolerance"], section.at("tolerance"))
+        tolerance.check(
+            problems, section.data["tolerance"], section.at("tolerance"), lambda one: _compared(reading, one)
+        )
     elif role == "hypothesis":
         problems.add(place, f"the probe '{name}' needs a 'tolerance'", why="a hypothesis must be able to fail")
-    provider = _provider(problems, section)
-    fault = None
+    undone(section)
+    provider = read_provider(problems, section)
+    for words, where in control.read(problems, section.items("controls")):
+        reading.uncovered.append((words, where, ""))
+    fault, heals = None, ""
     if provider.get("module") == ACTIONS:
-        fault = _fault(problems, provider, section, name)
+        fault = _fault(reading, provider, section, name)
         if role != "method":
             problems.add(
                 section.at("provider"), f"a fault does not belong to the {role}", hint="faults stand in the method"
             )
-    before, after = _pauses(problems, section)
-    return Activity(kind, name, provider, section.data.get("tolerance"), before, after, fault)
+    elif provider and foreign.acts(kind, provider):
+        fault, heals = _foreign(reading, provider, section, name, role)
+    before, after = pauses(section, reading.variables, known=fault is not None or bool(heals))
+    deadline = provider.pop("deadline", 0.0)
+    return Activity(
+        kind,
+        name,
+        provider,
+        section.data.get("tolerance"),
+        before,
+        after,
+        fault,
+        stated={**section.data, "provider": provider} if provider else {},
+        background=background,
+        heals=heals,
+        deadline=deadline,
+    )
 
 
-def _pauses(problems: Problems, section: Section) -> tuple[float, float]:
-    if "pauses" not in section:
-        return 0.0, 0.0
-    pauses = Section(problems, section.data["pauses"], section.at("pauses"), "pauses", ("before", "after"))
-    return pauses.get("before", _pause, 0.0), pauses.get("after", _pause, 0.0)
+def undone(section: Section) -> None:
+    """Refuse a dry run that a document asks for: Chaos Toolkit takes that wish from its command line alone."""
+    if "dry" in section:
+        section.problems.add(
+            section.at("dry"), "'dry' is not read from a document", hint="harness plan touches nothing"
+        )
 
 
-def _pause(value: Any) -> float:
-    # Chaos Toolkit writes pauses as bare seconds.
-    seconds = units.number(value)
-    if not 0 <= seconds <= 3600:
-        raise ValueError(f"{units.shown(value)} is not between 0 and 3600 seconds")
-    return seconds
+def configured(reading: Reading, top: Section) -> None:
+    """Refuse a probe of the configuration that is none: it is asked before anything else, plan and lease included."""
+    for name in sorted(reading.variables.late):
+        place = (*top.at("configuration"), name)
+        section = Section(reading.problems, top.data["configuration"][name], place, f"'{name}'", KEYS, loose=True)
+        provider = read_provider(reading.problems, section)
+        if provider and (provider.get("module") == ACTIONS or foreign.acts("probe", provider)):
+            reading.problems.add(
+                section.at("provider"),
+                f"this probe acts: {foreign.function(provider)}",
+                why="the configuration is asked for before anything is planned",
+                hint="actions belong to the method",
+            )
 
 
-def _tolerance(problems: Problems, value: Any, place: Place) -> None:
-    if isinstance(value, bool | int | float | str):
-        return
-    if isinstance(value, list) and value:
-        return
-    kind = str(value.get("type") or "") if isinstance(value, dict) else ""
-    if kind not in TOLERANCES:
-        hint = nearest(kind, TOLERANCES) if kind else "write a value, a list, or {type: range, range: [3, 20]}"
-        problems.add(place, f"{units.shown(value)} is not a tolerance", hint=hint)
-        return
-    section = Section(problems, value, place, f"a {kind} tolerance", TOLERANCES[kind])
-    key = COMPARED[kind]
-    if key not in section:
-        section.get(key, units.text, "", required="it says what is tolerated")
-    elif kind == "probe" and _provider(problems, section).get("module") == ACTIONS:
-        problems.add(section.at("provider"), "a fault is no tolerance", hint="faults stand in the method")
-    elif kind == "range":
-        span = value["range"]
-        numbers = isinstance(span, list) and len(span) == 2 and all(isinstance(end, int | float) for end in span)
-        if not numbers or span[0] > span[1]:
-            problems.add(place, "a range tolerance needs 'range' with its lower and upper end", hint="range: [3, 20]")
+def _referred(reading: Reading, value: Mapping[str, Any], place: Place) -> dict[str, Any] | None:
+    """Give the activity that is referred to, with what the reference says itself."""
+    problems, ref = reading.problems, value["ref"]
+    Section(problems, value, place, "a reference", REFERENCE)
+    target = reading.named.get(ref) if isinstance(ref, str) else None
+    if target is None:
+        problems.add(
+            (*place, "ref"),
+            f"no activity is named {units.shown(ref)}",
+            why="a reference takes an activity of the method or a probe of the hypothesis",
+            hint=nearest(str(ref), reading.named),
+        )
+        return None
+    taken = {key: item for key, item in target.items() if key != "background"}
+    return {**taken, **{key: value[key] for key in ("background", "tolerance") if key in value}}
 
 
-def _provider(problems: Problems, activity: Section) -> dict[str, Any]:
-    value = activity.data.get("provider")
-    place = activity.at("provider")
-    if value is None:
-        if activity.data:
-            problems.add(activity.place, "an activity needs 'provider'", why="it says what to call")
-        return {}
-    kind = str(value.get("type")) if isinstance(value, dict) else "nothing"
-    if kind not in PROVIDERS:
-        hint = nearest(kind, PROVIDERS)
-        problems.add(place, f"the provider's type is {kind}, not python, process or http", hint=hint)
-        return {}
-    section = Section(problems, value, place, f"a {kind} provider", PROVIDERS[kind])
-    for key in NEEDED[kind]:
-        section.get(key, units.text, "", required="it says what to call")
-    provider = dict(section.data)
-    if "timeout" in activity:
-        provider["timeout"] = activity.get("timeout", units.number, 0.0)
-    return provider
+def _foreign(
+    reading: Reading, provider: Mapping[str, Any], section: Section, name: str, role: str
+) -> tuple[FaultSpec | None, str]:
+    """Read a step that acts as a fault, or as the undo of one; note it as uncovered when it is neither."""
+    problems, place = reading.problems, section.at("provider")
+    if role == "hypothesis" and not problems.lenient:
+        problems.add(
+            place,
+            f"this probe acts: {foreign.function(provider)}",
+            why="a hypothesis is asked again and again",
+            hint="actions belong to the method",
+        )
+        return None, ""
+    arguments = provider.get("arguments") or {}
+    called = foreign.function(provider)
+    found: FaultSpec | NodeChoice | None = None
+    if role != "hypothesis" and isinstance(arguments, dict):
+        try:
+            arguments = reading.variables.fill(arguments)
+            found = foreign.reads_as(provider, name, arguments)
+            if isinstance(found, FaultSpec) and role == "method":
+                _readable(found.target)
+        except ValueError as error:
+            if foreign.known(provider) and role == "method":
+                problems.add(
+                    (*place, "arguments"),
+                    f"{called} cannot be read as a fault: {error}",
+                    why="what a step touches is named, capped and undone like any fault",
+                )
+                return None, ""
+    if isinstance(found, FaultSpec) and role == "method":
+        own, chosen = reading.own(found), foreign.chosen(provider, arguments)
+        if chosen is not None:
+            reading.cordoned[chosen] = own.activity
+        return own, ""
+    if isinstance(found, NodeChoice) and found in reading.cordoned:
+        return None, reading.cordoned[found]
+    what = {"method": "step", "rollbacks": "rollback"}.get(role, "probe")
+    reading.uncovered.append((f"{what} {name!r}, by {called}", section.place, foreign.namespace(called, arguments)))
+    return None, ""
 
 
-def _fault(problems: Problems, provider: dict[str, Any], activity: Section, name: str) -> FaultSpec | None:
+def _readable(target: Target) -> None:
+    """Hold a translated target to what ours may say; raises ValueError."""
+    if target.namespace:
+        namespace(target.namespace)
+    if target.selector:
+        selector(target.selector)
+    if target.hosting:
+        _hosting(target.hosting)
+
+
+def _compared(reading: Reading, section: Section) -> None:
+    """Read the provider of a probe that is a tolerance."""
+    provider = read_provider(reading.problems, section)
+    if provider.get("module") == ACTIONS:
+        reading.problems.add(section.at("provider"), "a fault is no tolerance", hint="faults stand in the method")
+    elif provider and foreign.acts("probe", provider):
+        reading.problems.add(
+            section.at("provider"),
+            f"this tolerance acts: {foreign.function(provider)}",
+            why="it is asked whenever its probe is",
+            hint="actions belong to the method",
+        )
+    elif provider and not isinstance(section.data["provider"].get("arguments"), dict):
+        reading.problems.add(
+            section.at("provider"),
+            "a probe that is a tolerance needs 'arguments', be it {}",
+            why="Chaos Toolkit puts the answer there, as 'value'",
+        )
+
+
+def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: str) -> FaultSpec | None:
+    problems = reading.problems
     place = (*activity.at("provider"), "arguments")
     func = str(provider.get("func", ""))
     kind = FAULTS.get(func)
@@ -166,13 +225,14 @@ def _fault(problems: Problems, provider: dict[str, Any], activity: Section, name
         problems.add((*activity.at("provider"), "func"), f"there is no fault '{func}'", hint=nearest(func, FAULTS))
         return None
     keys = ("target", *(parameter.name for parameter in kind.parameters))
-    arguments = Section(problems, provider.get("arguments", {}), place, f"the arguments of {func}", keys)
+    given = reading.filled(provider.get("arguments", {}), place)
+    arguments = Section(problems, {} if given is None else given, place, f"the arguments of {func}", keys)
     parameters = {each.name: arguments.get(each.name, each.read, each.default) for each in kind.parameters}
     if "target" not in arguments:
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None
     section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", TARGET_KEYS)
-    return FaultSpec(func, name, _target(problems, section, kind), parameters)
+    return reading.own(FaultSpec(func, name, _target(problems, section, kind), parameters))
 
 
 def _target(problems: Problems, section: Section, kind: FaultKind) -> Target:

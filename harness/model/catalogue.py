@@ -127,6 +127,7 @@ FAULTS: Mapping[str, FaultKind] = _faults(
         exercises=SERVING | {"disruption-budget"},
         parameters=(
             Parameter("deadline", Type.DURATION, "Ask refused evictions again until then.", default=60.0, minimum=1),
+            Parameter("local", Type.BOOLEAN, "Whether pods with emptyDir volumes are evicted, too.", default=True),
         ),
     ),
     FaultKind(

@@ -13,11 +13,19 @@ from harness.model.units import shown
 T = TypeVar("T")
 
 
-class Problems:
-    """Every problem found in one document."""
+# So close to a known key that it was meant to be that one: `rollback` for `rollbacks`.
+MISSPELT = 0.8
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+
+class Problems:
+    """Every problem found in one document.
+
+    `lenient` says that the document does not claim to be ours: keys that mean nothing to Chaos Toolkit either are then
+    nobody's business, unless they look like a known one that was misspelt.
+    """
+
+    def __init__(self, source: Source, *, lenient: bool = False) -> None:
+        self.source, self.lenient = source, lenient
         self.found: list[tuple[int, UsageError]] = []
 
     def add(self, place: Place, what: str, *, why: str = "", hint: str = "") -> None:
@@ -38,9 +46,14 @@ class Problems:
 
 
 class Section:
-    """One mapping of the document: an unknown key is a problem, and so is a value its reader refuses."""
+    """One mapping of the document: an unknown key is a problem, and so is a value its reader refuses.
 
-    def __init__(self, problems: Problems, value: Any, place: Place, name: str, keys: Collection[str]) -> None:
+    `loose` says that Chaos Toolkit's users put words of their own here, which in a lenient document are theirs.
+    """
+
+    def __init__(
+        self, problems: Problems, value: Any, place: Place, name: str, keys: Collection[str], *, loose: bool = False
+    ) -> None:
         self.problems, self.place, self.name = problems, place, name
         self.data: Mapping[str, Any] = {}
         self.meant: set[str] = set()
@@ -49,7 +62,8 @@ class Section:
             return
         self.data = value
         for key in value:
-            if key not in keys:
+            theirs = loose and problems.lenient and not difflib.get_close_matches(key, keys, n=1, cutoff=MISSPELT)
+            if key not in keys and not theirs:
                 problems.add((*place, key), f"unknown key '{key}' in {name}", hint=nearest(key, keys))
                 self.meant.update(difflib.get_close_matches(key, list(keys), n=1))
 

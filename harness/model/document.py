@@ -1,29 +1,36 @@
-"""Load an experiment: a Chaos Toolkit document with a `harness` extension; a wrong one is refused by file and line."""
+"""Load an experiment: a Chaos Toolkit document, with our extension or without; a wrong one is refused by file and line.
+
+A document with the `harness` extension is held to a closed schema and to what it promises. One without is a document
+of Chaos Toolkit's: all it asks for is done, or it is refused.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.model import LARGEST_BYTES, hashing, meaning, source, units
-from harness.model.activity import activities
+from harness.model import LARGEST_BYTES, control, hashing, meaning, source, stated, strategies, units, variables
+from harness.model.activity import activities, configured, undone
 from harness.model.catalogue import OBJECTIVES
 from harness.model.closed import Problems, Section
 from harness.model.experiment import BlastRadius, Experiment
 from harness.model.extension import KEYS, Extension, extension, objective_parameters
 from harness.model.objective import Objective
+from harness.model.reading import Reading
 from harness.model.source import Place, Source
 
 TOP = (
     "version", "title", "description", "tags", "contributions", "controls", "runtime",
-    "steady-state-hypothesis", "method", "rollbacks", "extensions",
+    "configuration", "secrets", "steady-state-hypothesis", "method", "rollbacks", "extensions",
 )  # fmt: skip
-# Values that change from machine to machine would make the same document mean different things.
-UNREAD = ("configuration", "secrets")
+KEYS_OF_HYPOTHESIS = ("title", "probes", "controls")
+# What no other file says of itself.
+OF_CHAOS_TOOLKIT = re.compile(r"""^(?:[{\s]*["'])?(?:method|steady-state-hypothesis)["']?\s*:""", re.MULTILINE)
 # What cannot be read is ours only when it says so with a key at the start of a line: many files mention both words.
 KEY = re.compile(r"""^(?:[{\s]*["'])?extensions["']?\s*:""", re.MULTILINE)
 NAMED = re.compile(r"""name["']?\s*:\s*["']?harness\b""")
@@ -32,6 +39,30 @@ SLO_FILE = "stack/slo.yaml"
 IMPLIED = ("availability", "latency")
 # As the catalogue lists them, so that the same promises stand in the same order in every report.
 ORDER = tuple(OBJECTIVES)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a document is given from outside: the environment, and values that replace those it states."""
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_document(path: Path) -> bool:
+    """Say whether a file that somebody named is a document of Chaos Toolkit's; a broken one that looks so counts."""
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            return False
+        text = path.read_bytes().decode(errors="replace")
+    except OSError:
+        return False
+    try:
+        data = source.read(text, path).data
+    except (UsageError, ValueError, RecursionError):
+        return bool(OF_CHAOS_TOOLKIT.search(text))
+    return isinstance(data, dict) and "title" in data and ("method" in data or "steady-state-hypothesis" in data)
 
 
 def is_experiment(path: Path) -> bool:
@@ -54,7 +85,7 @@ def is_experiment(path: Path) -> bool:
     return isinstance(listed, list) and any(isinstance(item, dict) and item.get("name") == "harness" for item in listed)
 
 
-def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Experiment:
+def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None, given: Given | None = None) -> Experiment:
     """Load an experiment from a file; `defaults` are objectives that hold when the document has load.
 
     Raises UsageError naming every problem with its line.
@@ -63,13 +94,14 @@ def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None) ->
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("cannot read the experiment", where=str(path), why=str(error)) from error
-    return loads(text, path, defaults, promised=True)
+    return loads(text, path, defaults, given, promised=True)
 
 
 def loads(
     text: str,
     path: Path,
     defaults: Mapping[str, Mapping[str, Any]] | None = None,
+    given: Given | None = None,
     *,
     promised: bool = False,
     folder: Path | None = None,
@@ -78,22 +110,16 @@ def loads(
 
     A file must promise something (`promised`); what a program writes may also perform a fault and nothing more.
     """
+    given = given or Given(environ=os.environ)
     document = source.read(text, path)
-    problems = Problems(document)
     if not isinstance(document.data, dict):
         raise UsageError("an experiment is a mapping", where=f"{path}:1", hint="it begins with 'title: ...'")
-    unread = [key for key in UNREAD if key in document.data]
-    for key in unread:
-        problems.add(
-            (key,),
-            f"'{key}' is not read",
-            why="the same document must mean the same everywhere",
-            hint="write values out",
-        )
-    top = Section(problems, document.data, (), "the experiment", (*TOP, *unread))
+    replaced = Source(path, stated.replaced(document.data, given.configuration, given.secrets), document.lines)
+    problems = Problems(replaced, lenient=not stated.claims(replaced.data))
+    top = Section(problems, replaced.data, (), "the experiment", TOP, loose=True)
     slo = _slo(Source(Path(SLO_FILE), dict(defaults or {}), {}))
-    found = _experiment(problems, document, top, slo, (folder or path.parent).absolute())
-    if promised and found.faults and not found.objectives:
+    found = _experiment(problems, replaced, top, slo, given, (folder or path.parent).absolute())
+    if promised and found.promising and found.faults and not found.objectives:
         problems.add(
             ("extensions",),
             "this experiment promises nothing",
@@ -105,16 +131,35 @@ def loads(
 
 
 def _experiment(
-    problems: Problems, document: Source, top: Section, slo: Mapping[str, Objective], folder: Path
+    problems: Problems,
+    document: Source,
+    top: Section,
+    slo: Mapping[str, Objective],
+    given: Given,
+    folder: Path,
 ) -> Experiment:
     if "method" not in top:
         problems.add((), "the experiment needs 'method'", why="it lists the faults")
-    hypothesis, probes = _hypothesis(problems, top)
-    method = activities(problems, top.items("method"), "method")
-    ours = _extension(problems, top, slo, folder)
-    written = {objective.checker: objective for objective in ours.objectives}
-    meaning.check(ours, method, probes, written, slo)
-    implied = tuple(slo[name] for name in IMPLIED if name in slo and name not in written) if ours.load else ()
+    reading = Reading(problems, variables.read(problems, top, given.environ), stated.named(document.data))
+    undone(top)
+    configured(reading, top)
+    controls = control.read(problems, top.items("controls"))
+    hypothesis, probes = _hypothesis(reading, top)
+    method = activities(reading, top.items("method"), "method")
+    rollbacks = activities(reading, top.items("rollbacks"), "rollbacks")
+    uncovered = [*((words, place, "") for words, place in controls), *reading.uncovered]
+    strategy, rolls_back = strategies.read(problems, top)
+    implied: tuple[Objective, ...] = ()
+    if problems.lenient:
+        ours = extension(Section(problems, {}, (), "the harness extension", KEYS), slo, folder)
+        radius = meaning.named(method, [namespace for _, _, namespace in uncovered])
+    else:
+        ours = _extension(problems, top, slo, folder)
+        radius = ours.blast_radius or BlastRadius()
+        written = {objective.checker: objective for objective in ours.objectives}
+        meaning.check(ours, method, probes, written, slo)
+        meaning.covered(ours, uncovered)
+        implied = tuple(slo[name] for name in IMPLIED if name in slo and name not in written) if ours.load else ()
     return Experiment(
         path=document.path,
         title=top.get("title", units.text, "", required="one line a person can read"),
@@ -123,15 +168,24 @@ def _experiment(
         hypothesis=hypothesis,
         probes=probes,
         method=method,
-        rollbacks=activities(problems, top.items("rollbacks"), "rollbacks"),
+        rollbacks=rollbacks,
         sets=ours.sets,
         load=ours.load,
         phases=ours.phases,
         objectives=tuple(sorted((*implied, *ours.objectives), key=lambda objective: ORDER.index(objective.checker))),
         abort_when=ours.abort_when,
-        blast_radius=ours.blast_radius or BlastRadius(),
+        blast_radius=radius,
         expect=ours.expect,
         digest=hashing.digest([document.data, implied, *_elsewhere(ours)]),
+        promising=not problems.lenient,
+        stated=stated.document(document.data, probes),
+        uncovered=tuple(dict.fromkeys(words for words, _, _ in uncovered)),
+        controlled=any(words.startswith("control ") for words, _, _ in uncovered),
+        clustered=not problems.lenient
+        or any(activity.fault for activity in method)
+        or stated.of_kubernetes(document.data),
+        strategy=strategy,
+        rolls_back=rolls_back,
     )
 
 
@@ -140,13 +194,15 @@ def _elsewhere(ours: Extension) -> list[Any]:
     return [ours.load.calls, ours.load.values] if ours.load and "workload" in ours.load.written else []
 
 
-def _hypothesis(problems: Problems, top: Section) -> tuple[str, tuple[Any, ...]]:
-    key = "steady-state-hypothesis"
+def _hypothesis(reading: Reading, top: Section) -> tuple[str, tuple[Any, ...]]:
+    key, problems = "steady-state-hypothesis", reading.problems
     if top.data.get(key) is None:
         return "", ()
-    section = Section(problems, top.data[key], top.at(key), "the hypothesis", ("title", "probes", "controls"))
+    section = Section(problems, top.data[key], top.at(key), "the hypothesis", KEYS_OF_HYPOTHESIS, loose=True)
     title = section.get("title", units.text, "", required="one line a person can read")
-    return title, activities(problems, section.items("probes"), "hypothesis")
+    for words, place in control.read(problems, section.items("controls")):
+        reading.uncovered.append((words, place, ""))
+    return title, activities(reading, section.items("probes"), "hypothesis")
 
 
 def _texts(problems: Problems, listed: list[tuple[Place, Any]]) -> list[str]:

@@ -15,7 +15,11 @@ from harness.model.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One Chaos Toolkit activity: a probe or an action with its provider."""
+    """One Chaos Toolkit activity: a probe or an action with its provider.
+
+    `stated` is what the process that runs foreign steps is given. `fault` says what a step means, if it means a fault;
+    `heals` names the fault that it ends. `deadline` is its own, in seconds; 0 leaves it to the engine.
+    """
 
     kind: str
     name: str
@@ -24,6 +28,10 @@ class Activity:
     pause_before: float = 0.0
     pause_after: float = 0.0
     fault: FaultSpec | None = None
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    background: bool = False
+    heals: str = ""
+    deadline: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,13 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One experiment, complete and valid."""
+    """One experiment, complete and valid.
+
+    `promising` says that it has our extension; without it the document is run as Chaos Toolkit runs it. `stated` is
+    the document for the process that runs foreign steps, `uncovered` names what no plan covers, `controlled` says that
+    controls of others must be called, `clustered` that there is no run without a cluster. `strategy` is the
+    hypothesis', `rolls_back` the rollbacks', empty for our own.
+    """
 
     path: Path
     title: str
@@ -73,6 +87,13 @@ class Experiment:
     blast_radius: BlastRadius
     expect: Expectation = field(default_factory=Expectation)
     digest: str = ""
+    promising: bool = True
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    uncovered: tuple[str, ...] = ()
+    controlled: bool = False
+    clustered: bool = True
+    strategy: str = "default"
+    rolls_back: str = ""
 
     @property
     def faults(self) -> tuple[FaultSpec, ...]:

@@ -18,7 +18,7 @@ from harness.model.verdict import Verdict
 
 T = TypeVar("T")
 
-KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect")
+KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect", "uncovered")
 LONGEST = {"settle": 1800.0, "baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
 INHERITED = ("objective",)
@@ -29,7 +29,10 @@ EXPECTABLE = (Verdict.PASS, Verdict.DEVIATED)
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What the extension says; `places` are its sections, for problems found later."""
+    """What the extension says; its section is for problems found later.
+
+    `uncovered` says that the document knows of steps that no plan covers.
+    """
 
     section: Section
     sets: frozenset[str] = frozenset()
@@ -39,6 +42,7 @@ class Extension:
     abort_when: AbortWhen | None = None
     blast_radius: BlastRadius | None = None
     expect: Expectation = field(default_factory=Expectation)
+    uncovered: bool = False
 
 
 def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> Extension:
@@ -55,6 +59,7 @@ def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> E
         abort_when=_inside(section, "abort-when", ("availability-below", "for"), _abort_when),
         blast_radius=_inside(section, "blast-radius", ("namespaces", "pods", "nodes"), _blast_radius),
         expect=_inside(section, "expect", ("verdict", "reason"), _expect) or Expectation(),
+        uncovered=section.get("uncovered", units.boolean, False),
     )
 
 

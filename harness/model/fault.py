@@ -26,6 +26,23 @@ class Phase(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """How a step of another driver picks its `kind` of target, where ours would go by owner, zone and ordinal.
+
+    Candidates are those whose name matches `pattern` (pods) or is `name` (nodes). Of these `every` one is taken, or
+    `share` per cent, rounded up, or the target's count where so many exist: the first in `order`, or by the seed.
+    """
+
+    kind: str
+    pattern: str = ""
+    name: str = ""
+    order: str = "alphabetic"
+    share: int = 0
+    every: bool = False
+    shuffled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A rule that picks pods or nodes; names are resolved by the plan, never here.
 
@@ -40,10 +57,13 @@ class Target:
     container: str = ""
     hosting: str = ""
     share: Share | None = None
+    rule: Rule | None = None
 
     @property
     def kind(self) -> str:
         """Say whether this rule picks `pod`s or `node`s."""
+        if self.rule:
+            return self.rule.kind
         if self.share:
             return self.share.of
         return "node" if self.nodes else "pod"

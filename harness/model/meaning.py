@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.model.catalogue import FAULTS, OBJECTIVES
-from harness.model.experiment import Activity
+from harness.model.experiment import Activity, BlastRadius
 from harness.model.extension import Extension
 from harness.model.fault import FaultSpec
 from harness.model.objective import Objective
@@ -39,6 +39,33 @@ def check(
         extension.section.problems.add(
             (), "this experiment has neither fault nor promise", hint="add a fault to the method"
         )
+
+
+def covered(extension: Extension, uncovered: list[tuple[str, Place, str]]) -> None:
+    """Note each step that no plan covers, unless the document says that it knows; each with its place and namespace."""
+    problems, caps = extension.section.problems, extension.blast_radius
+    for words, place, namespace in uncovered:
+        if caps and namespace and namespace not in caps.namespaces:
+            problems.add(
+                place, f"{words} acts in namespace '{namespace}', outside the blast radius", hint=_list(caps.namespaces)
+            )
+        elif not extension.uncovered:
+            problems.add(
+                place,
+                f"{words} is not covered",
+                why="no plan names what it touches, no cap holds it, no evidence proves it",
+                hint="use a fault, or let it run by 'uncovered: true' in the harness extension; the hypothesis alone"
+                " is no PASS then",
+            )
+
+
+def named(method: tuple[Activity, ...], namespaces: list[str]) -> BlastRadius:
+    """Give what a document without caps names as its blast radius: its faults' targets, and where its steps act."""
+    faults = [activity.fault for activity in method if activity.fault]
+    every = {name for name in [*namespaces, *fault_namespaces(faults)] if name}
+    return BlastRadius(
+        tuple(sorted(every)), sum(fault.target.pods for fault in faults), sum(fault.target.nodes for fault in faults)
+    )
 
 
 def _blast_radius(extension: Extension, faults: list[Named]) -> None:

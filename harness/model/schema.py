@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model import extension, loads, share, workload
-from harness.model.activity import KEYS, NEEDED, PROVIDERS, TARGET_KEYS
+from harness.model import extension, loads, share, strategies, workload
+from harness.model.activity import KEYS, REFERENCE, TARGET_KEYS
 from harness.model.catalogue import ACTIONS, FAULTS, OBJECTIVES, SETS, FaultKind
 from harness.model.document import TOP
 from harness.model.parameter import Parameter, Type
+from harness.model.provider import LONGEST_PAUSE, NEEDED, PROVIDERS
 
 Schema = dict[str, Any]
 
@@ -46,8 +47,18 @@ def build() -> Schema:
         "steady-state-hypothesis": _closed(
             {"title": TEXT, "probes": _list(_activity(fault=None)), "controls": {"type": "array"}}, "title"
         ),
-        "method": _list({"anyOf": [_activity(fault=None), *(_activity(fault=kind) for kind in FAULTS.values())]}),
-        "rollbacks": _list(_activity(fault=None)),
+        "configuration": {"type": "object"},
+        "secrets": {"type": "object", "additionalProperties": {"type": "object"}},
+        "runtime": _closed(
+            {
+                "hypothesis": _closed({"strategy": {"const": strategies.DEFAULT}}),
+                "rollbacks": _closed({"strategy": {"enum": list(strategies.ROLLBACKS)}}),
+            }
+        ),
+        "method": _list(
+            {"anyOf": [_activity(fault=None), _reference(), *(_activity(fault=kind) for kind in FAULTS.values())]}
+        ),
+        "rollbacks": _list({"anyOf": [_activity(fault=None), _reference()]}),
         "extensions": {"type": "array", "items": {"anyOf": [_extension(), _foreign()]}, "contains": _named()},
     }
     schema = _closed({key: top.get(key, {}) for key in TOP}, "title", "description", "method", "extensions")
@@ -90,7 +101,8 @@ def _activity(fault: FaultKind | None) -> Schema:
             "func",
             "arguments",
         )
-    pauses = _closed({key: {"type": "number", "minimum": 0, "maximum": 3600} for key in ("before", "after")})
+    pause = {"type": ["number", "string"], "minimum": 0, "maximum": LONGEST_PAUSE, "pattern": r"^\$\{.+\}$"}
+    pauses = _closed(dict.fromkeys(("before", "after"), pause))
     properties: dict[str, Schema] = {
         "type": {"const": "action"} if fault else {"enum": ["probe", "action"]},
         "name": TEXT,
@@ -98,9 +110,15 @@ def _activity(fault: FaultKind | None) -> Schema:
         "pauses": pauses,
         "timeout": {"type": "number"},
         "controls": {"type": "array"},
+        "background": {"type": "boolean"},
     }
     about = fault.summary if fault else ""
-    return _closed({key: properties.get(key, {}) for key in KEYS}, "type", "name", "provider", about=about)
+    keys = [key for key in KEYS if key != "ref"]
+    return _closed({key: properties.get(key, {}) for key in keys}, "type", "name", "provider", about=about)
+
+
+def _reference() -> Schema:
+    return _closed({key: {"background": {"type": "boolean"}, "ref": TEXT}.get(key, {}) for key in REFERENCE}, "ref")
 
 
 def _provider(kind: str) -> Schema:
@@ -152,6 +170,7 @@ def _extension() -> Schema:
         "abort-when": _closed({"availability-below": RATIO, "for": DURATION}, "availability-below"),
         "blast-radius": _closed({"namespaces": _list(TEXT), "pods": number, "nodes": number}, "namespaces"),
         "expect": _closed({"verdict": {"enum": names}, "reason": TEXT}, "verdict"),
+        "uncovered": {"type": "boolean", "description": "Lets steps run that no plan covers; no PASS by these alone."},
     }
     return _closed({key: properties[key] for key in extension.KEYS}, "name")
 

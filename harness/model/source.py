@@ -1,4 +1,4 @@
-"""Read YAML into plain values that remember the line each came from."""
+"""Read YAML and JSON into plain values that remember the line each came from."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from typing import Any
 import yaml
 
 from harness.errors import UsageError
+from harness.model import json_text
+from harness.model.json_text import DEEPEST, LARGEST, LONGEST_NUMBER, Place
 from harness.model.units import shown
+
+__all__ = ["Place", "Source", "read"]
 
 # The C parser reads the same language some ten times faster; a build of PyYAML without it is still correct.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-Place = tuple[str | int, ...]
-LARGEST = 50_000
-DEEPEST = 100
-LONGEST_NUMBER = 40
+MERGE = "tag:yaml.org,2002:merge"
+# Written by some editors; neither language knows it.
+MARK = "\ufeff"
+HALVED = "half of a surrogate pair is no text; write the letter itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,27 @@ class Source:
 
 
 def read(text: str, path: Path) -> Source:
-    """Read one YAML (or JSON) document; raise UsageError with file and line when it is not one."""
+    """Read one document: JSON by its name, YAML, or JSON that no YAML parser takes.
+
+    Raises UsageError with file and line when it is neither.
+    """
+    text = text.removeprefix(MARK)
+    if path.suffix == ".json":
+        return Source(path, *json_text.read(text, path))
+    try:
+        return _yaml(text, path)
+    except UsageError:
+        # Escaped surrogate pairs, as Python's encoder writes an emoji, and tabs between values are JSON's alone.
+        if not text.lstrip().startswith("{"):
+            raise
+        try:
+            return Source(path, *json_text.read(text, path))
+        except UsageError:
+            pass
+        raise
+
+
+def _yaml(text: str, path: Path) -> Source:
     try:
         _refuse_depth(text, path)
         loader = Loader(text)
@@ -68,6 +92,10 @@ def _refuse_depth(text: str, path: Path) -> None:
             raise UsageError(f"the document is nested more than {DEEPEST} levels deep", where=where)
 
 
+def _halved(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 class _Reading:
     """Turn nodes into values: duplicate keys, endless aliases and values beyond JSON are refused."""
 
@@ -75,14 +103,20 @@ class _Reading:
         self.path, self.loader = path, loader
         self.lines: dict[Place, int] = {}
         self.open: set[int] = set()
+        self.count = 0
 
     def value(self, node: Any, place: Place) -> Any:
         line = node.start_mark.line + 1
         self.lines.setdefault(place, line)
+        self.count += 1
         if id(node) in self.open:
             raise self.refused(node, "this alias contains itself")
-        if len(self.lines) > LARGEST:
+        # Not the places: what merge keys take over again and again has one place only.
+        if self.count > LARGEST:
             raise self.refused(node, f"the document holds more than {LARGEST} values")
+        # Aliases nest what is written side by side.
+        if len(self.open) > DEEPEST:
+            raise self.refused(node, f"the document is nested more than {DEEPEST} levels deep")
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -95,17 +129,34 @@ class _Reading:
 
     def mapping(self, node: Any, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        merged: dict[str, Any] = {}
+        # Merge keys first: a key that is stated as well keeps the line where it is stated.
+        for key_node, value_node in sorted(node.value, key=lambda pair: pair[0].tag != MERGE):
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.refused(key_node, "a key must be a text")
             key = str(key_node.value)
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                raise self.refused(key_node, "merge keys (<<) are not read; write the keys out")
+            if _halved(key):
+                raise self.refused(key_node, HALVED)
+            if key_node.tag == MERGE:
+                merged = {**self.merged(value_node, place), **merged}
+                continue
             if key in found:
                 raise self.refused(key_node, f"the key '{key}' is here twice")
             # Set before the value so that a wrong value of several lines is shown at its key.
             self.lines[(*place, key)] = key_node.start_mark.line + 1
             found[key] = self.value(value_node, (*place, key))
+        # What a mapping states itself goes before what it takes over, wherever the two stand.
+        return {**merged, **found}
+
+    def merged(self, node: Any, place: Place) -> dict[str, Any]:
+        """Read what `<<` takes over: one mapping, or several of which the first to state a key counts."""
+        listed = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        found: dict[str, Any] = {}
+        for one in listed:
+            taken = self.value(one, place)
+            if not isinstance(taken, dict):
+                raise self.refused(one, "'<<' takes over a mapping, or a list of mappings")
+            found = {**taken, **found}
         return found
 
     def scalar(self, node: Any) -> Any:
@@ -122,6 +173,8 @@ class _Reading:
             raise self.refused(node, f"{shown(node.value)} is not a finite number")
         if value is not None and not isinstance(value, str | int | float | bool):
             raise self.refused(node, f"{kind} values are not read; quote the text")
+        if isinstance(value, str) and _halved(value):
+            raise self.refused(node, HALVED)
         return value
 
     def refused(self, node: Any, what: str) -> UsageError:

@@ -94,13 +94,16 @@ def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a document that has an extension named `harness`."""
-    if file_path.suffix not in SUFFIXES or not _worth_reading(file_path):
+    """Collect a document with an extension named `harness`, and any of Chaos Toolkit's that the command line names."""
+    if file_path.suffix not in SUFFIXES:
         return None
-    from harness.model.document import is_experiment
+    named = parent.session.isinitpath(file_path)
+    if not _worth_reading(file_path, named):
+        return None
+    from harness.model.document import is_document, is_experiment
     from harness.pytest_plugin.items import ExperimentFile
 
-    if not is_experiment(file_path):
+    if not is_experiment(file_path) and not (named and is_document(file_path)):
         return None
     from harness.pytest_plugin.session import of
 
@@ -109,10 +112,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return collected
 
 
-def _worth_reading(path: Path) -> bool:
+def _worth_reading(path: Path, named: bool) -> bool:
     # What cannot be read or is far too large is some other project's file, and no business of ours.
     try:
-        return path.stat().st_size <= LARGEST_BYTES and b"harness" in path.read_bytes()
+        return path.stat().st_size <= LARGEST_BYTES and (b"title" if named else b"harness") in path.read_bytes()
     except OSError:
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from harness.model.units import seconds
@@ -15,6 +16,8 @@ VERDICT_GLYPHS = {
     Verdict.PASS: "v", Verdict.DEVIATED: "x", Verdict.DIRTY: "x", Verdict.ABORTED: "!", Verdict.INCONCLUSIVE: "?",
 }  # fmt: skip
 SIGNS = {"v": "✓", "x": "✗", "?": "?", "!": "!", "i": "i"}
+# What a command line may say of a document, each with a value.
+GIVEN = ("--var", "--var-file", "--hypothesis-strategy", "--rollback-strategy")
 STATE_SIGNS = {state: SIGNS[letter] for state, letter in GLYPHS.items()}
 
 
@@ -117,8 +120,17 @@ def rerun(view: View) -> str:
     if view.path.partition("::")[0].endswith(".py"):
         words = ["pytest", path, *(re.sub("^--", "--chaos-", word) for word in options)]
     else:
-        words = ["harness", "run", path, *options]
+        words = ["harness", "run", path, *options, *_given(view.argv)]
     return " ".join([*_way(view, "variables"), *_way(view, "surroundings"), shlex.join(words)])
+
+
+def _given(argv: Sequence[str]) -> list[str]:
+    """Pick what the command line said of the document itself: without it the same file would mean something else."""
+    found: list[str] = []
+    for number, word in enumerate(argv):
+        if word.partition("=")[0] in GIVEN:
+            found += [word] if "=" in word else argv[number : number + 2]
+    return found
 
 
 def heal(view: View) -> str:

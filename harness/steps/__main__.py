@@ -7,13 +7,61 @@ import os
 import queue
 import signal
 import threading
-import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import IO, Any
+
+from chaoslib import PayloadEncoder
+
+from harness.steps.document import Document, Interrupted, answer, masked
+
+# How an activity or a control asks Chaos Toolkit's process for the end of the run.
+ASKING = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+
+
+class Encoder(PayloadEncoder):  # type: ignore[misc]
+    """Write what activities return as Chaos Toolkit writes it, and anything else by its text."""
+
+    def default(self, o: Any) -> Any:
+        try:
+            return super().default(o)
+        except TypeError:
+            return str(o)
+
+
+# What may be cut by it in the middle, or is not begun any more.
+INTERRUPTIBLE = ("activity", "hypothesis", "enter")
+
+
+class Wish:
+    """The end of the run, as a step or a control asks for it: at once in the middle of a step, else before the next."""
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.text = ""
+
+    def receive(self, number: int, _: FrameType | None) -> None:
+        """Take the signal."""
+        text = f"{signal.Signals(number).name}: a step or a control asked for the end of the run"
+        if self.armed:
+            raise Interrupted(text)
+        self.text = text
+
+    def during(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Do something that may be interrupted."""
+        self.armed = True
+        try:
+            if self.text:
+                text, self.text = self.text, ""
+                raise Interrupted(text)
+            return act()
+        finally:
+            self.armed = False
 
 
 def main() -> None:
     """Serve activities until the engine is gone, then end with everything that was started here."""
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     lines = os.dup(0)
     # What an activity prints must not get between the answers, nor may it read the requests.
     os.dup2(2, 1)
@@ -21,32 +69,51 @@ def main() -> None:
     _name_the_cluster()
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines, requests), daemon=True).start()
+    wish = Wish()
+    document, lock = Document(lambda: wish.text), threading.Lock()
+    for number in ASKING:
+        signal.signal(number, wish.receive)
     while True:
         request = json.loads(requests.get())
-        answers.write(json.dumps(perform(**request), default=str) + "\n")
+        if request.pop("background", False):
+            threading.Thread(target=_serve, args=(document, request, answers, lock), daemon=True).start()
+        else:
+            _serve(document, request, answers, lock, wish)
+
+
+def _serve(
+    document: Document, request: dict[str, Any], answers: IO[str], lock: threading.Lock, wish: Wish | None = None
+) -> None:
+    identity, act = request.pop("id", None), request.pop("do")
+
+    def do() -> dict[str, Any]:
+        return getattr(document, act)(**request)  # type: ignore[no-any-return]
+
+    # What is undone is undone, whoever wants an end.
+    undoing = "rollback" in (request.get("level"), str(request.get("role")).removesuffix("s"))
+    interruptible = wish if act in INTERRUPTIBLE and not undoing else None
+    found = {"id": identity, **answer(lambda: interruptible.during(do) if interruptible else do())}
+    try:
+        line = _line(found, document)
+    except (TypeError, ValueError, RecursionError):
+        line = _line({**found, "output": str(found["output"])}, document)
+    with lock:
+        answers.write(line + "\n")
         answers.flush()
 
 
-def perform(activity: dict[str, Any], configuration: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Any]:
-    """Run one activity as Chaos Toolkit does and say what came of it."""
-    from chaoslib.activity import run_activity
-    from chaoslib.exceptions import ActivityFailed
-    from chaoslib.hypothesis import within_tolerance
+def _line(found: dict[str, Any], document: Document) -> str:
+    told = masked({key: found[key] for key in ("output", "error")}, document.secrets)
+    return json.dumps({**found, **told}, cls=Encoder)
 
-    began = time.monotonic()
-    result: dict[str, Any] = {"status": "succeeded", "output": None, "error": None, "tolerance_met": None}
-    try:
-        result["output"] = run_activity(activity, configuration, secrets)
-        if "tolerance" in activity:
-            result["tolerance_met"] = bool(
-                within_tolerance(activity["tolerance"], result["output"], configuration=configuration, secrets=secrets)
-            )
-    except ActivityFailed as error:
-        result |= {"status": "failed", "error": str(error)}
-    # SystemExit too: an activity may end itself, but not the worker.
-    except (Exception, SystemExit) as error:
-        result |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-    return {**result, "duration": time.monotonic() - began}
+
+def perform(
+    activity: dict[str, Any], configuration: Mapping[str, Any] | None = None, secrets: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Run one activity of no document as Chaos Toolkit does and say what came of it."""
+    document = Document()
+    document.configuration, document.secrets = dict(configuration or {}), dict(secrets or {})
+    return answer(lambda: document.activity(activity, "hypothesis"))
 
 
 def _listen(source: int, requests: queue.SimpleQueue[str]) -> None:
@@ -72,8 +139,5 @@ def _name_the_cluster() -> None:
 
 
 if __name__ == "__main__":
-    # Before the first request, so that the import is paid while the engine is still planning.
-    import chaoslib.activity
-    import chaoslib.hypothesis  # noqa: F401
-
+    # Imported before the first request, so that the time is paid while the engine is still planning.
     main()

@@ -67,6 +67,9 @@ class Engine:
             owed={},
             dirty={},
             method_begun=False,
+            deviated=False,
+            unanswered_probe=False,
+            told_of_rollbacks=False,
             rolled_back=set(),
             unclean=[],
             worker=SimpleNamespace(call=self.call),
@@ -94,10 +97,10 @@ class Engine:
             reason=session.abort.reason,
         )
 
-    async def call(self, activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+    async def call(self, activity: dict[str, Any], *, deadline: float, role: str = "method") -> dict[str, Any]:
         """Run an activity as the engine's worker does."""
         assert deadline
-        return steps.perform(activity, {}, {})
+        return steps.perform(activity)
 
     async def inject(self, session: Any, faults: tuple[PlannedFault, ...], at_once: int) -> None:
         self.did += [f"{fault.kind} {fault.victim} {at_once}" for fault in faults]

@@ -158,7 +158,7 @@ steady-state-hypothesis:
     - {type: probe, name: share, tolerance: 1, provider: {type: python, module: probes.slo, func: availability}}
 rollbacks:
   - {type: action, name: note, provider: {type: process, path: sh, arguments: [-c, "echo once >> rolled-back"]}}""",
-)
+).replace("  - name: harness\n", "  - name: harness\n    uncovered: true\n")
 
 
 def rolled_back(tmp_path: Path) -> int:
@@ -205,6 +205,12 @@ def test_a_run_that_is_interrupted_before_its_method_rolls_nothing_back(roll_bac
     assert (journal["status"], journal["run"], rolled_back(tmp_path)) == ("aborted", [], 0)
 
 
+def test_a_document_that_is_refused_rolls_nothing_back(roll_back_run, tmp_path):
+    (tmp_path / "experiment.yaml").write_text(ROLLED_BACK.replace("uncovered: true", "uncovered: false"))
+    journal = roll_back_run(Engine())
+    assert (journal["status"], journal["run"], rolled_back(tmp_path)) == ("interrupted", [], 0)
+
+
 def test_an_unsteady_system_rolls_nothing_back(roll_back_run, tmp_path, monkeypatch):
     monkeypatch.setattr(slo, "availability", lambda: 0)
     journal = roll_back_run(Engine())
@@ -223,3 +229,27 @@ def test_the_method_of_a_run_that_is_over_does_not_begin(roll_back_run, tmp_path
     journal = roll_back_run(Engine())
     assert (journal["run"], rolled_back(tmp_path)) == ([], 0)
     assert (journal["status"], journal["harness"]["reason"]) == ("aborted", "enough")
+
+
+TRANSLATED = DOCUMENT.replace(
+    """\
+      module: harness.chaostoolkit.actions
+      func: pod_kill
+      arguments: {target: {namespace: shop, selector: app=cart, pods: 1}, grace: 0}
+""",
+    """\
+      module: chaosk8s.pod.actions
+      func: terminate_pods
+      arguments: {ns: shop, label_selector: app=cart, grace_period: 0}
+""",
+)
+
+
+@pytest.mark.case(1, "a step of another driver, under `chaos run`", "performed as the fault that it means")
+def test_chaos_run_performs_a_step_that_means_a_fault_through_the_run(stand_in, tmp_path):
+    assert "terminate_pods" in TRANSLATED
+    stand = stand_in(Engine())
+    (tmp_path / "experiment.yaml").write_text(TRANSLATED)
+    journal = chaos_run(TRANSLATED)
+    assert stand.did == ["baseline", "pod_kill shop/cart-0 1000000", "judge"]
+    assert journal["run"][0]["output"] == {"run": "run-1", "touched": ["shop/cart-0"]}

@@ -184,3 +184,32 @@ def test_a_session_without_experiments_imports_nothing_of_the_cluster(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "HEAVY [] OURS ['harness', 'harness.model', 'harness.pytest_plugin']" in done.stdout
+
+
+PLAIN = "title: One step\ndescription: x\nmethod: [{type: action, name: a, provider: {type: process, path: 'true'}}]\n"
+
+
+@pytest.mark.case(24, "a document without our extension, named on the command line", "collected; never from a folder")
+def test_a_document_without_our_extension_is_taken_only_when_it_is_named(pytester, door):
+    calls = door(public=Verdict.INCONCLUSIVE)
+    (pytester.path / "public.yaml").write_text(PLAIN)
+    pytester.makepyfile("def test_fine(): pass")
+    pytester.runpytest().assert_outcomes(passed=1)
+    assert calls == []
+    assert pytester.runpytest("public.yaml").ret == 2
+    assert [name.rpartition("/")[2] for name, _ in calls] == ["public"]
+
+
+def test_a_named_file_that_is_no_document_of_chaos_toolkits_is_left_to_others(pytester, door):
+    calls = door()
+    (pytester.path / "values.yaml").write_text("title: x\nkind: Deployment\n")
+    assert pytester.runpytest("values.yaml").ret == pytest.ExitCode.USAGE_ERROR
+    assert calls == []
+
+
+def test_a_named_document_that_is_broken_shows_its_error(pytester, door):
+    door()
+    (pytester.path / "public.yaml").write_text("title: x\nmethod:\n- [\n")
+    result = pytester.runpytest("public.yaml")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*public.yaml:*this is not valid YAML*"])

@@ -152,3 +152,53 @@ def test_a_plan_that_cannot_be_made_costs_its_own_experiment_only(door: Door, mo
         "plan of b\n",
         "error: no pod\n",
     )
+
+
+PLAIN = """\
+title: One step
+description: x
+configuration: {word: {type: env, key: NOT_SET_HERE}}
+method: [{type: action, name: a, provider: {type: process, path: echo, arguments: ["${word}"]}}]
+"""
+
+
+@pytest.fixture
+def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
+    """Write a document without our extension, and note what comes to the engine's door."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "public.yaml").write_text(PLAIN)
+    found: list[Experiment] = []
+
+    def stand_in(experiment: Experiment, options: Options) -> Outcome:
+        found.append(experiment)
+        return Outcome(Verdict.PASS, 0, True, "run", options.runs, "VERDICT PASS", 1.0, 0.1)
+
+    monkeypatch.setattr(run, "run", stand_in)
+    return found
+
+
+def test_variables_come_from_the_command_line_and_from_files(seen: list[Experiment], tmp_path: Path) -> None:
+    assert "NOT_SET_HERE is not set" in go("public.yaml").output + str(go("public.yaml").exception)
+    assert go("public.yaml", "--var", "word=here").exit_code == 0
+    (tmp_path / "values.yaml").write_text("configuration: {word: there}\n")
+    assert go("public.yaml", "--var-file", "values.yaml").exit_code == 0
+    assert [one.stated["configuration"] for one in seen] == [{"word": "here"}, {"word": "there"}]
+
+
+@pytest.mark.parametrize("word", ["n:int=many", "n", ":int=1"])
+def test_a_variable_that_cannot_be_read_is_a_users_mistake(word: str, seen: list[Experiment]) -> None:
+    done = go("public.yaml", "--var", word)
+    assert seen == []
+    assert isinstance(done.exception, UsageError)
+
+
+def test_strategies_of_the_command_line_go_before_the_documents(seen: list[Experiment]) -> None:
+    words = ("--var", "word=x", "--hypothesis-strategy", "skip", "--rollback-strategy", "never")
+    assert go("public.yaml", *words).exit_code == 0
+    assert [(one.strategy, one.rolls_back) for one in seen] == [("skip", "never")]
+
+
+def test_another_strategy_beside_promises_is_refused(door: Door) -> None:
+    calls = door(a=Verdict.PASS)
+    done = go("a.yaml", "--hypothesis-strategy", "skip")
+    assert (calls, isinstance(done.exception, UsageError)) == ([], True)

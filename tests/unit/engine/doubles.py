@@ -47,7 +47,7 @@ class Steps:
         self.called: list[str] = []
         self.answer: dict[str, Any] = {"status": "succeeded"}
 
-    async def call(self, activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+    async def call(self, activity: dict[str, Any], *, deadline: float, **_: Any) -> dict[str, Any]:
         self.called.append(activity["name"])
         return self.answer
 

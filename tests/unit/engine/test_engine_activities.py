@@ -8,9 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import activities, run
+from harness.engine import activities, method, run
 from harness.errors import AbortTriggered, InjectionFailed
 from harness.model.experiment import Activity
+from harness.model.fault import FaultSpec, Target
+from tests.unit.engine.doubles import fault
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +47,7 @@ async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(s
     session.method_begun = True
     cut = session.worker.call
 
-    async def hang(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+    async def hang(activity: dict[str, Any], *, deadline: float, **_: Any) -> dict[str, Any]:
         session.worker.called.append(activity["name"])
         await anyio.sleep_forever()
         return {}
@@ -65,7 +67,7 @@ async def test_a_rollback_whose_child_cannot_be_started_leaves_the_run_dirty_and
     session.method_begun = True
     answer = session.worker.call
 
-    async def broken_once(activity: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+    async def broken_once(activity: dict[str, Any], *, deadline: float, **_: Any) -> dict[str, Any]:
         if activity["name"] == "scale back":
             raise OSError(24, "Too many open files")
         return await answer(activity, deadline=deadline)
@@ -82,3 +84,118 @@ async def test_rollbacks_run_on_every_way_out_once_the_method_began(session, beg
     session.method_begun = begun
     await run._undo(session)
     assert session.worker.called == called
+
+
+@pytest.mark.case(14, "a strategy of the rollbacks", "followed, or refused")
+@pytest.mark.parametrize(
+    ("strategy", "begun", "aborted", "deviated", "called"),
+    [
+        ("", True, True, False, True),
+        ("", False, False, False, False),
+        ("never", True, False, True, False),
+        ("always", True, True, False, True),
+        ("deviated", True, False, False, False),
+        ("deviated", True, True, True, True),
+        ("default", True, False, False, True),
+        ("default", True, True, False, False),
+    ],
+)
+async def test_rollbacks_follow_the_documents_strategy(
+    session, strategy: str, begun: bool, aborted: bool, deviated: bool, called: bool
+) -> None:
+    back = (Activity("action", "scale back", {}),)
+    session.experiment = replace(session.experiment, rollbacks=back, rolls_back=strategy)
+    session.method_begun, session.deviated = begun, deviated
+    if aborted:
+        session.abort.pull("lever", "enough")
+    await activities.roll_back(session)
+    assert (session.worker.called == ["scale back"]) is called
+
+
+class Told:
+    """A child that notes what its controls are told, and interrupts where a test says so."""
+
+    def __init__(self, forbids: str = "") -> None:
+        self.told: list[str] = []
+        self.forbids = forbids
+
+    async def call(self, activity: dict[str, Any], **_: Any) -> dict[str, Any]:
+        self.told.append(activity["name"])
+        return {"status": "succeeded", "output": "done"}
+
+    async def ask(self, do: str, *, level: str = "", context: Any = None, **_: Any) -> dict[str, Any]:
+        told = " ".join(word for word in (do, level, (context or {}).get("name", "")) if word)
+        self.told.append(told)
+        return {"status": "interrupted", "error": "not this one"} if told == self.forbids else {"status": "succeeded"}
+
+
+@pytest.mark.case(
+    14, "a foreign control beside our extension", "called around the method, each fault and the rollbacks"
+)
+async def test_controls_are_called_around_what_the_engine_does_itself(session) -> None:
+    spec = FaultSpec("node_cordon", "break it", Target(nodes=1))
+    session.worker = Told()
+    session.plan = replace(session.plan, faults=())
+    session.experiment = replace(
+        session.experiment,
+        method=(Activity("action", "break it", {}, fault=spec), Activity("action", "scale", {})),
+        rollbacks=(Activity("action", "scale back", {}),),
+        controlled=True,
+    )
+    await method.walk(session)
+    await activities.roll_back(session)
+    await activities.roll_back(session)
+    assert session.worker.told == [
+        "enter method",
+        "enter activity break it",
+        "leave activity break it",
+        "scale",
+        "leave method",
+        "enter rollback",
+        "scale back",
+        "leave rollback",
+    ]
+
+
+async def test_a_control_that_interrupts_cuts_the_run_short_before_the_fault(session) -> None:
+    spec = FaultSpec("node_cordon", "break it", Target(nodes=1))
+    session.worker = Told("enter activity break it")
+    step = Activity("action", "break it", {}, fault=spec)
+    session.experiment = replace(session.experiment, method=(step,), controlled=True)
+    with session.abort.scope:
+        await method.walk(session)
+    assert (session.abort.trigger, session.abort.reason) == ("control", "not this one")
+    assert session.injected == set()
+
+
+async def test_a_step_in_the_background_is_waited_for_before_the_method_ends(session) -> None:
+    late, begun = anyio.Event(), []
+
+    async def call(activity: dict[str, Any], *, sent: anyio.Event | None = None, **_: Any) -> dict[str, Any]:
+        begun.append(activity["name"])
+        if sent:
+            sent.set()
+            await late.wait()
+        else:
+            late.set()
+        return {"status": "succeeded"}
+
+    session.worker.call = call
+    steps = (Activity("action", "late", {}, background=True), Activity("action", "soon", {}))
+    session.experiment = replace(session.experiment, method=steps)
+    with anyio.fail_after(5):
+        await method.walk(session)
+    assert begun == ["late", "soon"]
+
+
+async def test_a_cordon_that_a_step_ends_is_healed_there(session, monkeypatch) -> None:
+    healed: list[str] = []
+
+    async def settle(_: Any, faults: Any, within: float) -> None:
+        healed.extend(fault.id for fault in faults)
+
+    monkeypatch.setattr(method, "settle", settle)
+    session.owed = {"a": fault("a"), "b": replace(fault("b"), activity="another")}
+    session.experiment = replace(session.experiment, method=(Activity("action", "uncordon", {}, heals="break it"),))
+    await method.walk(session)
+    assert (healed, session.worker.called) == (["a"], [])

@@ -29,7 +29,16 @@ def target(text: str) -> tuple[str, str]:
 CASES = {
     # keys and shapes
     "unknown top key": (("tags:", "tag:"), 3, "unknown key 'tag' in the experiment"),
-    "configuration": (("tags:", "configuration: {a: 1}\ntags:"), 3, "'configuration' is not read"),
+    "configuration": (
+        ("tags:", "configuration: {a: {type: env, key: NOT_SET_HERE}}\ntags:"),
+        3,
+        "the environment variable NOT_SET_HERE is not set",
+    ),
+    "strategy": (
+        ("tags:", "runtime: {hypothesis: {strategy: continuously}}\ntags:"),
+        3,
+        "the strategy 'continuously' is not followed",
+    ),
     "no title": (("title: Evictions stop at the budget\n", ""), 1, "the experiment needs 'title'"),
     "no method": (("method:", "extensio:"), 1, "the experiment needs 'method'"),
     "tag not text": (("tags: [cart", "tags: [1"), 3, "1 is not a text"),
@@ -74,14 +83,15 @@ CASES = {
     "activity reference": (
         ("  - type: action", "  - ref: other\n  - type: action"),
         13,
-        "references to other activities are not read",
+        "no activity is named 'other'",
     ),
     "activity not a mapping": (("rollbacks: []", "rollbacks: [undo]"), 22, "an activity must be a mapping, not 'undo'"),
     "two of one name": (("rollbacks: []", "rollbacks:\n" + HTTP * 2), 24, "two activities are named 'a'"),
-    "background": (
-        ("    name: evict", "    background: true\n    name: evict"),
-        14,
-        "activities do not run in the background here",
+    "background": (("    name: evict", "    background: yes please\n    name: evict"), 14, "is not true or false"),
+    "background probe": (
+        ("      name: ready carts", "      background: true\n      name: ready carts"),
+        9,
+        "a hypothesis' probe does not run in the background",
     ),
     "pauses": (
         ("    name: evict", "    pauses: {before: -1}\n    name: evict"),

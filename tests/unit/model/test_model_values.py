@@ -137,7 +137,7 @@ def test_lines_are_remembered_for_every_value():
         ("a: [1\nb: 2", 2, "not valid YAML"),
         ("a: !!binary eA==\n", 1, "binary values are not read"),
         ("? [1, 2]\n: 3\n", 1, "a key must be a text"),
-        ("a: &a {b: 1}\nc:\n  <<: *a\n", 3, "merge keys"),
+        ("a: &a {b: 1}\nc:\n  <<: 5\n", 3, "'<<' takes over a mapping"),
         ("a: &a\n  - *a\n", 1, "contains itself"),
     ],
 )

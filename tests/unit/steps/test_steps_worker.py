@@ -56,6 +56,9 @@ def configured(configuration=None):
 """
 
 
+CONFIGURED = {"title": "x", "description": "x", "configuration": {"url": "x"}, "method": []}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "step_probes.py").write_text(MODULE)
@@ -239,7 +242,9 @@ def test_the_runs_cluster_is_named_to_every_tool(folder: Path) -> None:
 def test_configuration_reaches_the_activity(folder: Path) -> None:
     async def main() -> dict[str, Any]:
         async with Worker(cwd=folder) as worker:
-            return await worker.call(_python("configured"), deadline=30, configuration={"url": "x"})
+            begun = await worker.begin(CONFIGURED, deadline=30)
+            assert begun["status"] == "succeeded", begun["error"]
+            return await worker.call(_python("configured"), deadline=30)
 
     assert anyio.run(main)["output"] == {"url": "x"}
 

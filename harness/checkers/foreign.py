@@ -1,0 +1,53 @@
+"""Judge what no plan covers: a foreign step that touched nothing is no evidence, and one that did proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.model.verdict import Finding, State
+
+Step = Mapping[str, Any]
+SERVED = 400
+
+
+def check(steps: Sequence[Step], *, uncovered: Sequence[str], promising: bool, proven: bool) -> list[Finding]:
+    """Say unknown for steps without an effect, and for uncovered ones where nothing else is proof.
+
+    `proven` says that a fault of ours was felt or an objective held; the hypothesis alone would hold as well if the
+    step had done nothing.
+    """
+    found = []
+    if vain := [f"step {step.get('name')!r} {why}" for step in steps if (why := vain_because(step))]:
+        found.append(Finding("steps", State.UNKNOWN, "; ".join(vain), "every step did what it says"))
+    if uncovered and promising and not proven:
+        found.append(
+            Finding(
+                "uncovered",
+                State.UNKNOWN,
+                f"no plan, cap or evidence covers {'; '.join(uncovered)}; the hypothesis alone proves nothing",
+                "a fault felt, or an objective held",
+            )
+        )
+    elif uncovered:
+        found.append(Finding("uncovered", State.NOTED, f"not covered: {'; '.join(uncovered)}"))
+    return found
+
+
+def vain_because(step: Step) -> str:
+    """Say why a step is no evidence; empty when it may be one."""
+    status, output, by = step.get("status"), step.get("output"), str(step.get("by", ""))
+    if status not in ("succeeded", None):
+        return f"{status}: {step.get('error') or ''}".rstrip(": ")
+    if step.get("tolerance_met") is False:
+        return f"is outside its tolerance: {output!r}"
+    if not step.get("acts"):
+        return ""
+    if isinstance(output, list | dict | str) and not output:
+        return "matched nothing"
+    code = output.get("status") if isinstance(output, dict) else None
+    if not isinstance(code, int):
+        return ""
+    if by.startswith("process ") and code:
+        return f"ended with status {code}"
+    return f"was answered {code}" if by.startswith("http ") and code >= SERVED else ""

@@ -1,0 +1,58 @@
+"""Tell steps that act from steps that look, and read as faults of ours those that mean one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model import translate
+from harness.model.fault import FaultSpec
+from harness.model.translate import NodeChoice, Untranslatable, chaosk8s
+
+# What every driver calls the module of its functions that change something; the document may call them a probe.
+ACTING = "actions"
+
+
+def function(provider: Mapping[str, Any]) -> str:
+    """Name what a provider calls, as a person would look it up."""
+    match provider.get("type"):
+        case "python":
+            return f"{provider.get('module')}.{provider.get('func')}"
+        case "process":
+            return f"process {provider.get('path')}"
+        case "http":
+            return f"http {provider.get('method', 'GET')} {provider.get('url')}"
+    return "nothing"
+
+
+def acts(kind: str, provider: Mapping[str, Any]) -> bool:
+    """Say whether a step changes something, whatever it calls itself."""
+    module = provider.get("module") if provider.get("type") == "python" else ""
+    return kind == "action" or (isinstance(module, str) and module.rpartition(".")[2] == ACTING)
+
+
+def reads_as(provider: Mapping[str, Any], name: str, arguments: Mapping[str, Any]) -> FaultSpec | NodeChoice | None:
+    """Read a step as a fault of ours, or as the end of one; None for a function that has no counterpart.
+
+    Raises Untranslatable for arguments that cannot be meant.
+    """
+    called = function(provider)
+    return translate.step(called, name, arguments) if known(provider) else None
+
+
+def known(provider: Mapping[str, Any]) -> bool:
+    """Say whether a provider's function has a counterpart here."""
+    return translate.known(function(provider))
+
+
+def namespace(called: str, arguments: Any) -> str:
+    """Name the namespace a foreign step acts in; empty where that is not known."""
+    return translate.namespace(called, arguments) if isinstance(arguments, dict) else ""
+
+
+def chosen(provider: Mapping[str, Any], arguments: Mapping[str, Any]) -> NodeChoice | None:
+    """Say which nodes a translated step picks; None when it picks none."""
+    try:
+        return chaosk8s.choice(arguments) if function(provider).startswith("chaosk8s.node.") else None
+    except Untranslatable:
+        return None

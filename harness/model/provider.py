@@ -1,0 +1,105 @@
+"""Read how a step is called: its provider, its pauses, in the shapes that Chaos Toolkit takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model import units
+from harness.model.closed import Problems, Section, nearest
+from harness.model.variables import Variables
+
+PROVIDERS: Mapping[str, tuple[str, ...]] = {
+    "python": ("type", "module", "func", "arguments", "timeout", "secrets"),
+    "process": ("type", "path", "arguments", "timeout", "secrets"),
+    "http": (
+        "type", "url", "method", "headers", "arguments", "timeout", "verify_tls", "max_retries", "secrets",
+    ),
+}  # fmt: skip
+NEEDED = {"python": ("module", "func"), "process": ("path",), "http": ("url",)}
+# Chaos Toolkit takes a whole text that is one variable, and nothing in between.
+VARIABLE = re.compile(r"\$\{.+\}")
+LONGEST_PAUSE = 3600
+
+
+def read_provider(problems: Problems, activity: Section) -> dict[str, Any]:
+    """Read an activity's provider; `deadline` in it is the activity's own limit, which no function knows."""
+    value = activity.data.get("provider")
+    place = activity.at("provider")
+    if value is None:
+        if activity.data:
+            problems.add(activity.place, "an activity needs 'provider'", why="it says what to call")
+        return {}
+    kind = str(value.get("type")) if isinstance(value, dict) else "nothing"
+    if kind not in PROVIDERS:
+        hint = nearest(kind, PROVIDERS)
+        problems.add(place, f"the provider's type is {kind}, not python, process or http", hint=hint)
+        return {}
+    section = Section(problems, value, place, f"a {kind} provider", PROVIDERS[kind])
+    for key in NEEDED[kind]:
+        section.get(key, units.text, "", required="it says what to call")
+    provider = dict(section.data)
+    _shapes(section, kind)
+    if activity.data.get("timeout") is not None:
+        provider.setdefault("timeout", activity.get("timeout", units.number, 0.0))
+    if kind == "python" and "timeout" in provider:
+        # Chaos Toolkit knows no deadline of a function, so that one is ours.
+        seconds = provider.pop("timeout")
+        provider["deadline"] = float(seconds) if isinstance(seconds, int | float) else 0.0
+    return provider
+
+
+def _shapes(section: Section, kind: str) -> None:
+    """Refuse shapes that Chaos Toolkit would stumble over in the middle of a run."""
+    accepted: dict[str, tuple[type, ...]] = {
+        "arguments": {"python": (dict,), "process": (dict, list, str), "http": (dict, list, str)}[kind],
+        "headers": (dict,),
+        "secrets": (list,),
+        "timeout": (int, float, str, list) if kind == "http" else (int, float),
+        "method": (str,),
+        "verify_tls": (bool, str),
+        "max_retries": (int,),
+    }
+    words = {
+        dict: "a mapping",
+        list: "a list",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        bool: "true or false",
+    }
+    for key, types in accepted.items():
+        value = section.data.get(key)
+        if value is None or (isinstance(value, types) and (bool in types or not isinstance(value, bool))):
+            # Left out and left empty are the same to it only when the key is not there.
+            if key in section and value is None and key == "arguments" and kind == "python":
+                section.problems.add(section.at(key), "'arguments' is empty", hint="leave it out, or write {}")
+            continue
+        known = " or ".join(dict.fromkeys(words[one] for one in types))
+        section.problems.add(section.at(key), f"'{key}' must be {known}, not {units.shown(value)}")
+
+
+def pauses(section: Section, variables: Variables, *, known: bool) -> tuple[float, float]:
+    """Read the pauses in seconds; one that only the run can tell is 0 here, and a problem where it must be `known`."""
+    if section.data.get("pauses") is None:
+        return 0.0, 0.0
+    inside = Section(section.problems, section.data["pauses"], section.at("pauses"), "pauses", ("before", "after"))
+
+    def read(value: Any) -> float:
+        if value is None:
+            return 0.0
+        if isinstance(value, str) and VARIABLE.fullmatch(value):
+            try:
+                value = variables.fill(value)
+            except ValueError:
+                if known:
+                    raise
+                return 0.0
+        seconds = units.number(value)
+        if not 0 <= seconds <= LONGEST_PAUSE:
+            raise ValueError(f"{units.shown(value)} is not between 0 and {LONGEST_PAUSE} seconds")
+        return seconds
+
+    # Chaos Toolkit writes pauses as bare seconds.
+    return inside.get("before", read, 0.0), inside.get("after", read, 0.0)

@@ -1,0 +1,51 @@
+"""Hold what reading one activity needs to know of the whole document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.model.closed import Problems
+from harness.model.fault import FaultSpec
+from harness.model.source import Place
+from harness.model.translate import NodeChoice
+from harness.model.variables import Variables
+
+
+@dataclass(slots=True)
+class Reading:
+    """Variables, names and what was found so far: `named` are the activities that others may refer to.
+
+    `uncovered` gathers what no plan will cover, with its place and, where that is known, its namespace; `cordoned`
+    tells which fault a choice of nodes was cordoned by, `faults` which names of faults are taken.
+    """
+
+    problems: Problems
+    variables: Variables = field(default_factory=Variables)
+    named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    uncovered: list[tuple[str, Place, str]] = field(default_factory=list)
+    cordoned: dict[NodeChoice, str] = field(default_factory=dict)
+    faults: set[str] = field(default_factory=set)
+
+    def own(self, fault: FaultSpec) -> FaultSpec:
+        """Give a fault a name of its own: a step that is repeated is another fault."""
+        number, name = 1, fault.activity
+        while name in self.faults:
+            number += 1
+            name = f"{fault.activity} ({number})"
+        self.faults.add(name)
+        return replace(fault, activity=name)
+
+    def filled(self, value: Any, place: Place) -> Any:
+        """Replace variables; one that is known too late is a problem."""
+        try:
+            return self.variables.fill(value)
+        except ValueError as error:
+            self.problems.add(
+                place,
+                str(error),
+                why="the plan names its targets before anything is touched",
+                hint="read it from the environment, or write it out",
+            )
+            return None

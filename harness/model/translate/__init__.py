@@ -1,0 +1,49 @@
+"""Read steps of other drivers as faults of ours, where they mean the same.
+
+What is translated is planned, capped, written down, undone and seen like any fault; the driver's own function is then
+never called. What has no counterpart stays foreign, and the plan names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.model.fault import FaultSpec
+from harness.model.translate import chaosk8s
+from harness.model.translate.selection import NodeChoice, Untranslatable
+
+__all__ = ["NodeChoice", "Untranslatable", "known", "namespace", "step"]
+
+Arguments = Mapping[str, Any]
+Reader = Callable[[str, Arguments], FaultSpec | NodeChoice]
+
+READERS: Mapping[str, Reader] = {
+    "chaosk8s.pod.actions.terminate_pods": chaosk8s.terminate_pods,
+    "chaosk8s.pod.actions.delete_pods": chaosk8s.delete_pods,
+    "chaosk8s.actions.delete_pods": chaosk8s.delete_pods,
+    "chaosk8s.node.actions.cordon_node": chaosk8s.cordon_node,
+    "chaosk8s.node.actions.drain_nodes": chaosk8s.drain_nodes,
+    "chaosk8s.node.actions.uncordon_node": chaosk8s.uncordon_node,
+}
+
+
+def known(function: str) -> bool:
+    """Say whether a function, named with its module, has a counterpart here."""
+    return function in READERS
+
+
+def step(function: str, name: str, arguments: Arguments) -> FaultSpec | NodeChoice:
+    """Translate one step, called `name` in its document; a NodeChoice are the nodes that are to be uncordoned.
+
+    Raises Untranslatable, with the reason, for arguments that the driver would refuse or that mean something else.
+    """
+    return READERS[function](name, arguments)
+
+
+def namespace(function: str, arguments: Arguments) -> str:
+    """Name the namespace that a foreign step acts in, as far as its driver is known; empty when not."""
+    if not function.startswith("chaosk8s.") or function.startswith("chaosk8s.node."):
+        return ""
+    found = arguments.get("ns", "default")
+    return found if isinstance(found, str) else ""

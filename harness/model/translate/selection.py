@@ -1,0 +1,78 @@
+"""Values that translated steps are made of, and the reading of a driver's arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.model.units import shown
+
+# A driver breaks all that it picked one after the other and waits for none.
+AT_ONCE = 1_000_000
+
+
+class Untranslatable(ValueError):
+    """Say why a step cannot be read as a fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChoice:
+    """The nodes a step picks: by name, by label, or all."""
+
+    name: str = ""
+    selector: str = ""
+
+
+def only(function: str, arguments: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse an argument that the function does not have."""
+    for key in arguments:
+        if key not in known:
+            raise Untranslatable(f"{function} has no argument '{key}'; it takes {', '.join(known)}")
+
+
+def text(arguments: Mapping[str, Any], key: str, default: str = "") -> str:
+    """Read a text; nothing at all is the default."""
+    value = arguments.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, str):
+        raise Untranslatable(f"'{key}' must be a text, not {shown(value)}")
+    return value
+
+
+def flag(arguments: Mapping[str, Any], key: str) -> bool:
+    """Read true or false; nothing at all is false."""
+    value = arguments.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise Untranslatable(f"'{key}' must be true or false, not {shown(value)}")
+    return bool(value)
+
+
+def whole(arguments: Mapping[str, Any], key: str, default: int | None) -> int | None:
+    """Read a whole number."""
+    value = arguments.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Untranslatable(f"'{key}' must be a whole number, not {shown(value)}")
+    return value
+
+
+def one_of(arguments: Mapping[str, Any], key: str, known: tuple[str, ...]) -> str:
+    """Read one of a few words, the first by default."""
+    value = text(arguments, key, known[0])
+    if value not in known:
+        raise Untranslatable(f"'{key}' is {shown(value)}, not {' or '.join(known)}")
+    return value
+
+
+def pattern(arguments: Mapping[str, Any], key: str) -> str:
+    """Read a regular expression."""
+    value = text(arguments, key)
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise Untranslatable(f"'{key}' is no regular expression: {error}") from error
+    return value

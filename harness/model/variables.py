@@ -1,0 +1,170 @@
+"""Read what a document takes from elsewhere: `configuration` and `secrets`, as far as they are known before the run.
+
+The values themselves are Chaos Toolkit's business, in the process that runs the steps. Here it is only asked whether
+all of them can be had, and what a `${name}` stands for where the plan depends on it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.model.closed import Problems, Section, nearest
+from harness.model.source import Place
+from harness.model.units import shown
+
+ENV = ("type", "key", "default", "env_var_type")
+SECRET_ENV = ("type", "key")
+VAULT = ("type", "path", "key")
+TYPES = ("str", "string", "int", "integer", "float", "number", "bytes", "bool", "json")
+PROBE = "probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What `${name}` stands for; `late` names what only a probe at the run's begin can tell."""
+
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
+
+    def fill(self, value: Any) -> Any:
+        """Replace each `${name}` as Chaos Toolkit does; raises ValueError where that has to wait for the run."""
+        if not self.configuration and not self.secrets and not self.late:
+            return value
+        from chaoslib import substitute
+
+        text = json.dumps(value, default=str)
+        for name in self.late:
+            if re.search(rf"\$(\{{{re.escape(name)}\}}|{re.escape(name)}\b)", text):
+                raise ValueError(f"'${{{name}}}' is known only when the run has asked its probe")
+        return substitute(value, dict(self.configuration), dict(self.secrets))
+
+
+def read(problems: Problems, top: Section, environ: Mapping[str, str]) -> Variables:
+    """Read both sections; what cannot be had is a problem, so that no step meets a variable that is none."""
+    configuration, late = _configuration(problems, _section(problems, top, "configuration"), environ)
+    secrets = _secrets(problems, _section(problems, top, "secrets"), environ)
+    return Variables(configuration, secrets, late)
+
+
+def _section(problems: Problems, top: Section, key: str) -> Section:
+    value = top.data.get(key)
+    # Any name may be given here, so none is unknown.
+    return Section(problems, {} if value is None else value, top.at(key), f"'{key}'", _names(value))
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, dict) else ("name: value",)
+
+
+def _configuration(
+    problems: Problems, section: Section, environ: Mapping[str, str]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    found: dict[str, Any] = {}
+    late = set()
+    for name, value in section.data.items():
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == PROBE:
+            late.add(name)
+        elif kind == "env":
+            found[name] = _env(problems, Section(problems, value, section.at(name), f"'{name}'", ENV), environ)
+        elif kind in ("file", "vault"):
+            problems.add(
+                (*section.at(name), "type"),
+                f"configuration does not come from a {kind}",
+                why="Chaos Toolkit would hand on these very words as the value",
+                hint="harness run --var-file FILE, or type: env",
+            )
+        else:
+            found[name] = value
+    return found, frozenset(late)
+
+
+def _env(problems: Problems, section: Section, environ: Mapping[str, str]) -> Any:
+    key = section.data.get("key")
+    if not isinstance(key, str) or not key:
+        problems.add(section.place, f"{section.name} needs 'key'", why="it names the environment variable")
+        return None
+    kind = section.data.get("env_var_type")
+    if kind is not None and kind not in TYPES:
+        problems.add(
+            section.at("env_var_type"), f"{shown(kind)} is no type of a variable", hint=nearest(str(kind), TYPES)
+        )
+        return None
+    if key not in environ and "default" not in section:
+        problems.add(
+            section.at("key"),
+            f"the environment variable {key} is not set",
+            why=f"{section.name} is read from it, and has no default",
+            hint=f"{key}=... before the command, or 'default: ...' beside it",
+        )
+        return None
+    text = environ.get(key, section.data.get("default"))
+    from chaoslib import convert_to_type
+
+    try:
+        return convert_to_type(kind, text)
+    except (ValueError, TypeError, AttributeError):
+        # The value may be a secret.
+        problems.add(section.at("key"), f"what the environment variable {key} holds is no {kind}")
+        return None
+
+
+def _secrets(problems: Problems, section: Section, environ: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for group, value in section.data.items():
+        place = section.at(group)
+        if isinstance(value, dict) and value.get("type") == "vault":
+            _vault(problems, value, place)
+        elif not isinstance(value, dict) or value.get("type") == "env":
+            problems.add(
+                place,
+                f"the secret '{group}' stands outside of a group",
+                why="a provider asks for a group by its name, and nothing could be replaced by this one",
+                hint=f"secrets: {{{group}: {{name: ...}}}}",
+            )
+        else:
+            found[group] = {
+                name: _secret(problems, name, item, (*place, name), environ) for name, item in value.items()
+            }
+    return found
+
+
+def _secret(problems: Problems, name: str, value: Any, place: Place, environ: Mapping[str, str]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("type")
+    if kind == "vault":
+        _vault(problems, value, place)
+    elif kind == "env":
+        section = Section(problems, value, place, f"'{name}'", SECRET_ENV)
+        if isinstance(section.data.get("key"), str):
+            return _env(problems, section, environ)
+        problems.add(place, f"{section.name} needs 'key'", why="it names the environment variable")
+    elif kind == "file":
+        problems.add(
+            (*place, "type"),
+            "secrets do not come from a file by themselves",
+            why="Chaos Toolkit would hand on these very words as the secret",
+            hint="harness run --var-file FILE, or type: env",
+        )
+    else:
+        return {key: _secret(problems, key, item, (*place, key), environ) for key, item in value.items()}
+    return None
+
+
+def _vault(problems: Problems, value: Mapping[str, Any], place: Place) -> None:
+    section = Section(problems, dict(value), place, "a secret from Vault", VAULT)
+    section.get("path", str, "", required="it says where the secret lies")
+    if importlib.util.find_spec("hvac") is None:
+        problems.add(
+            place,
+            "secrets from Vault need the package hvac",
+            why="Chaos Toolkit would go on with an empty secret",
+            hint="pip install 'chaostoolkit-lib[vault]'",
+        )
