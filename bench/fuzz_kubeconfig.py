@@ -159,7 +159,6 @@ def main(arguments: list[str] | None = None, report: Callable[[str], None] = pri
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)
-    logging.getLogger("harness").setLevel(logging.ERROR)
     began, counted = time.monotonic(), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         for name in ("ca.pem", "cert.pem", "key.pem", "token"):
@@ -186,4 +185,5 @@ def main(arguments: list[str] | None = None, report: Callable[[str], None] = pri
 
 if __name__ == "__main__":
     os.environ.pop("KUBECONFIG", None)
+    logging.getLogger("harness").setLevel(logging.ERROR)
     sys.exit(bool(main()))
