@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.cluster.local import LocalCluster
 
@@ -43,3 +45,15 @@ def docker(cluster: LocalCluster, *words: str, check: bool = True) -> str:
 def events(directory: Path) -> list[dict[str, object]]:
     """Read a run's journal as plain lines."""
     return [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines() if line.endswith("}")]
+
+
+def verdict_of(directory: Path) -> dict[str, Any]:
+    """Give what a run wrote down as its verdict."""
+    (found,) = [event["data"] for event in events(directory) if event["type"] == "verdict"]
+    assert isinstance(found, dict)
+    return found
+
+
+def starved(verdict: Mapping[str, Any]) -> bool:
+    """Say whether a verdict is INCONCLUSIVE because others had the machine: right wherever that is so, never a pass."""
+    return bool(verdict["verdict"] == "INCONCLUSIVE" and "of the machine's CPU" in str(verdict["reason"]))

