@@ -6,25 +6,20 @@ Whatever ends the walk early, the undo is the same shielded block, and it begins
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import shlex
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
 
-from harness import __version__
 from harness.cluster.kubeconfig import passing
 from harness.engine import (
     abort,
     activities,
+    announce,
     contexts,
     ending,
     judge,
@@ -32,6 +27,7 @@ from harness.engine import (
     method,
     nowhere,
     observe,
+    owed,
     permission,
     plain,
     plan,
@@ -40,7 +36,6 @@ from harness.engine import (
     steady,
     traffic,
 )
-from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
@@ -48,15 +43,11 @@ from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, P
 from harness.faults import resource
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
-from harness.keeper.client import Keeper
 from harness.model.experiment import Experiment
-from harness.model.plan import Plan, PlannedFault
+from harness.model.plan import Plan
 from harness.model.verdict import Verdict
 from harness.steps import Worker
 
-KEEPER_SECONDS = 25.0
-KEEPER_RETRY_SECONDS = 0.1
-WAYS_IN = ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS")
 Walk = Callable[[Session], Awaitable[None]]
 
 
@@ -120,11 +111,11 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 worker=worker,
                 readiness=Readiness(experiment.blast_radius.namespaces),
                 directory=directory,
-                say=_plain(options.say, journal),
+                say=announce.plain(options.say, journal),
                 kubeconfig=kubeconfig,
                 scope=lease.scope,
             )
-            _announce(session, options)
+            announce.head(session, options)
             phases = partial(plain.phases, pick=_plan) if not experiment.promising else partial(_phases, walk=walk)
             try:
                 failure = await _live(session, phases, options.stop)
@@ -169,7 +160,7 @@ async def _live(session: Session, phases: Walk, stop: Stop | None) -> HarnessErr
         finally:
             session.abort.over = True
             with anyio.CancelScope(shield=True):
-                await _undo(session)
+                await owed.undo(session)
         if failure:
             session.write("error", what=failure.what, where=failure.where, why=failure.why, hint=failure.hint)
         watchers.cancel_scope.cancel()
@@ -253,7 +244,7 @@ async def _plan(session: Session) -> None:
     """Pick the targets; raises NeverBegun when the cluster, as it is, has none that the document allows."""
     run, seed = session.plan.run, session.plan.seed
     if isinstance(session.kube, nowhere.Nowhere):
-        _announce_plan(session)
+        announce.targets(session)
         return
     try:
         session.plan = await plan.resolve(
@@ -267,7 +258,7 @@ async def _plan(session: Session) -> None:
         # A document without caps reaches what its nodes hold; whoever lives there must have agreed, too.
         reached = [one for fault in session.plan.faults for one in (fault.victim, *fault.takes)]
         await contexts.require_opt_in(session.kube, tuple(sorted({one.namespace for one in reached if one.namespace})))
-    _announce_plan(session)
+    announce.targets(session)
 
 
 async def _judge_baseline(session: Session) -> None:
@@ -283,125 +274,5 @@ async def _judge_baseline(session: Session) -> None:
         )
 
 
-async def _undo(session: Session) -> None:
-    """Undo everything that is still owed, all at once, and say how long an abort took to get here."""
-    _tell_of_abort(session)
-    if session.owed:
-        session.enter("heal")
-        lost = session.keeper if session.keeper and session.keeper.lost.is_set() else None
-        if lost:
-            await _find_keeper(session, lost)
-        async with anyio.create_task_group() as together:
-            for fault in list(session.owed.values()):
-                together.start_soon(_undo_one, session, fault)
-        if lost and session.keeper and session.keeper is not lost:
-            await session.keeper.end()
-    await activities.roll_back(session)
-    await activities.leave(session, "experiment", deviated=session.deviated)
-    await traffic.stop(session)
-    _tell_of_abort(session)
-
-
-def _tell_of_abort(session: Session) -> None:
-    if session.abort and not session.told_of_abort:
-        session.told_of_abort = True
-        latency, why = time.monotonic() - session.abort.at, session.abort.reason
-        session.write("abort", trigger=session.abort.trigger, why=why, latency=latency)
-        session.say(f"ABORT      {why}; undo began after {latency * 1000:.0f} ms")
-
-
-async def _find_keeper(session: Session, lost: Keeper) -> None:
-    """Connect anew to a keeper that gave this run up or came back from the dead: it says what it has healed."""
-    assert session.cluster
-    with anyio.move_on_after(KEEPER_SECONDS):
-        while session.keeper is lost:
-            try:
-                keeper = await Keeper.connect(session.cluster.keeper_socket, f"{session.plan.run}-undo", LEASE_SECONDS)
-            except HarnessError:
-                await anyio.sleep(KEEPER_RETRY_SECONDS)
-            else:
-                session.keeper, session.reach = keeper, replace(session.reach, keeper=keeper)
-
-
-async def _undo_one(session: Session, fault: PlannedFault) -> None:
-    try:
-        if await method.undo(session, fault) and fault.id in session.injected:
-            with anyio.move_on_after(method.HEAL_SECONDS):
-                await method.see_healed(session, fault)
-    except Exception as bug:  # one undo that breaks must not cut the others
-        session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {type(bug).__name__}: {bug}"
-
-
 def _seed(options: Options) -> int:
     return options.seed if options.seed is not None else secrets.randbelow(1_000_000)
-
-
-def _announce(session: Session, options: Options) -> None:
-    experiment, planned = session.experiment, session.plan
-    session.write(
-        "run.start",
-        run=planned.run,
-        experiment=experiment.name,
-        title=experiment.title,
-        hypothesis=experiment.hypothesis,
-        path=str(experiment.path),
-        seed=planned.seed,
-        context=planned.context,
-        way=_way(session, options),
-        version=__version__,
-        expect=experiment.expect.verdict,
-        argv=[Path(sys.argv[0]).name, *sys.argv[1:]],
-    )
-    session.say(f"{experiment.name}  run {planned.run}  seed {planned.seed}  {planned.context}")
-    if session.scope.unseen:
-        session.write("scope", namespace=session.scope.system, unseen=session.scope.unseen)
-        session.say(f"SCOPE      {session.scope.unseen}")
-
-
-def _way(session: Session, options: Options) -> dict[str, list[str]]:
-    """Say how a later command gets to the same cluster, its ways in, and its runs where they are kept elsewhere."""
-    way = contexts.way(session.kube)
-    around = [f"{name}={shlex.quote(os.environ[name])}" for name in WAYS_IN if os.environ.get(name)]
-    runs = [] if options.runs.absolute() == Options().runs.absolute() else ["--runs", str(options.runs)]
-    ways = {"variables": list(way.variables), "surroundings": around, "options": list(way.options)}
-    return ways | {"scope": list(session.scope.words), "runs": runs}
-
-
-def _announce_plan(session: Session) -> None:
-    experiment, planned = session.experiment, session.plan
-    session.write(
-        "plan",
-        intent=planned.intent,
-        resolved=planned.resolved,
-        around=list(planned.around),
-        shares=list(planned.shares),
-        uncovered=list(experiment.uncovered),
-        caps={
-            "namespaces": list(experiment.blast_radius.namespaces),
-            "pods": experiment.blast_radius.pods,
-            "nodes": experiment.blast_radius.nodes,
-        },
-        faults=[plan.record(fault) for fault in planned.faults],
-        objectives=[
-            {"checker": objective.checker, "parameters": dict(objective.parameters)}
-            for objective in experiment.objectives
-        ],
-    )
-    touched = ", ".join(fault.victim.shown for fault in planned.faults) or "nothing"
-    session.say(f"PLAN       touches {touched}")
-    for share in planned.shares:
-        session.say(f"           {share}")
-    for words in experiment.uncovered:
-        session.say(f"PLAN       not covered: {words}")
-
-
-def _plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:
-    """Give each line the seconds since the run began; without a listener, or with a dead one, lines go nowhere."""
-
-    def plain(line: str) -> None:
-        if say:
-            # The terminal may be gone by now; that must not end the undo that the line tells of.
-            with contextlib.suppress(OSError, ValueError):
-                say(f"{journal.now():7.2f}  {line}")
-
-    return plain

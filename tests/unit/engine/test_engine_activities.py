@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import activities, method, run
+from harness.engine import activities, method, owed
 from harness.errors import AbortTriggered, InjectionFailed
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target
@@ -82,7 +82,7 @@ async def test_a_rollback_whose_child_cannot_be_started_leaves_the_run_dirty_and
 async def test_rollbacks_run_on_every_way_out_once_the_method_began(session, begun: bool, called: list[str]) -> None:
     session.experiment = replace(session.experiment, rollbacks=(Activity("action", "scale back", {}),))
     session.method_begun = begun
-    await run._undo(session)
+    await owed.undo(session)
     assert session.worker.called == called
 
 

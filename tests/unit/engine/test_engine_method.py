@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import method, run
+from harness.engine import announce, method, owed
 from harness.engine.session import Session
 from harness.errors import ClusterUnreachable, InjectionFailed, UndoFailed
 from harness.journal import reader
@@ -130,7 +130,7 @@ async def test_one_undo_that_breaks_does_not_cut_the_others(session, broken) -> 
     for one in session.plan.faults:
         await method.inject(session, one)
     session.enter("inject")
-    await run._undo(session)
+    await owed.undo(session)
     assert set(session.owed) == {"a"}
     assert any("a bug" in text for text in session.unclean)
 
@@ -221,4 +221,4 @@ async def test_a_terminal_that_is_gone_does_not_end_what_it_tells_of(session) ->
     def gone(_: str) -> None:
         raise OSError(5, "Input/output error")
 
-    run._plain(gone, session.journal)("HEAL")
+    announce.plain(gone, session.journal)("HEAL")
