@@ -104,3 +104,15 @@ class ApiError(HarnessError):
     def __init__(self, status: int, reason: str, message: str, *, where: str = "") -> None:
         super().__init__(f"{status} {reason}: {message}" if message else f"{status} {reason}", where=where)
         self.status, self.reason, self.message = status, reason, message
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> HarnessError:
+    """Return the error a user should read; anything that is not ours is a bug and goes on as it is."""
+    ours, others = group.split(HarnessError)
+    if others or ours is None:
+        raise group
+    error: BaseException = ours
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, HarnessError)
+    return error

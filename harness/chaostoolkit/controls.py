@@ -19,12 +19,13 @@ from harness.model import SUFFIXES, foreign
 
 if TYPE_CHECKING:
     from harness.chaostoolkit.live import Live
+    from harness.model.document import Given
     from harness.model.experiment import Experiment
 
 _live: Live | None = None
 
 
-def before_experiment_control(context: dict[str, Any]) -> None:
+def before_experiment_control(context: dict[str, Any], configuration: Mapping[str, Any] | None = None) -> None:
     """Begin the run: lease, plan, load, baseline; what prevents it interrupts the experiment."""
     global _live
     from chaoslib.exceptions import InterruptExecution
@@ -35,7 +36,7 @@ def before_experiment_control(context: dict[str, Any]) -> None:
     from harness.model import document
 
     try:
-        experiment = _experiment(context)
+        experiment = _experiment(context, _given(context, configuration or {}))
         if remark := document.unpromised(experiment):
             _say(remark)
         begun = Live(experiment, Options(say=_say))
@@ -65,8 +66,8 @@ def before_method_control(context: Mapping[str, Any]) -> None:  # noqa: ARG001
 def before_activity_control(context: dict[str, Any]) -> None:
     """Tell the run which activity its next fault belongs to; a step that was read as a fault is called as one."""
     if _live:
-        _live.activity = context.get("name", "")
-        if provider := _live.provider(_live.activity):
+        _live.here.activity = context.get("name", "")
+        if provider := _live.provider(context):
             context["provider"] = provider
 
 
@@ -111,15 +112,25 @@ def cleanup_control() -> None:
     _live = None
 
 
-def _experiment(context: Mapping[str, Any]) -> Experiment:
+def _given(context: Mapping[str, Any], configuration: Mapping[str, Any]) -> Given:
+    """Tell what Chaos Toolkit was given (`--var`) from what the document says of itself: that alone replaces it."""
+    from chaoslib.configuration import load_configuration
+
+    from harness.model.document import Given
+
+    own = load_configuration(dict(context.get("configuration") or {}))
+    return Given(os.environ, {name: value for name, value in configuration.items() if own.get(name) != value})
+
+
+def _experiment(context: Mapping[str, Any], given: Given | None = None) -> Experiment:
     """Load the document that is being run; Chaos Toolkit tells a control its content, not its file."""
     from harness.model import document
 
     for path in (Path(word).resolve() for word in sys.argv[1:]):
         if path.suffix in SUFFIXES and path.is_file() and document.is_experiment(path):
-            return document.load(path, document.defaults_for(path))
+            return document.load(path, document.defaults_for(path), given)
     known, path = {key: value for key, value in context.items() if key in document.TOP}, Path("experiment.yaml")
-    return document.loads(json.dumps(known), path, document.defaults_for(path), promised=True)
+    return document.loads(json.dumps(known), path, document.defaults_for(path), given, promised=True)
 
 
 def _vain(run: Mapping[str, Any]) -> str:

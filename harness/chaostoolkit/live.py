@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -23,7 +23,8 @@ from harness.engine import activities, contexts, method, plan
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, InjectionFailed, UndoFailed
+from harness.errors import AbortTriggered, InjectionFailed, UndoFailed, first
+from harness.model import foreign
 from harness.model.catalogue import ACTIONS
 from harness.model.experiment import Activity, Experiment
 from harness.model.plan import PlannedFault
@@ -52,7 +53,8 @@ class Live:
     def __init__(self, experiment: Experiment, options: Options) -> None:
         self._stop = options.stop or Stop()
         self.experiment, self.options = experiment, replace(options, stop=self._stop)
-        self.activity = ""
+        # Of the thread that performs it: what runs in the background has one of its own.
+        self.here = threading.local()
         self.outcome: Outcome | None = None
         self.ended = False
         self._failure: BaseException | None = None
@@ -99,11 +101,13 @@ class Live:
 
     def perform_named(self) -> dict[str, Any]:
         """Inject the faults of the activity that is being run; raises InjectionFailed."""
-        return self._call(self._perform, self.activity)
+        return self._call(self._perform, getattr(self.here, "activity", ""))
 
-    def provider(self, name: str) -> dict[str, Any] | None:
+    def provider(self, context: Mapping[str, Any]) -> dict[str, Any] | None:
         """Say what to call in place of a step of another driver that was read as a fault, or as the end of one."""
-        step = next((one for one in self.experiment.method if one.name == name), None)
+        named = [one for one in self.experiment.method if one.name == context.get("name")]
+        called = foreign.function(context.get("provider") or {})
+        step = next((one for one in named if foreign.function(one.provider) == called), None)
         if step is None or step.provider.get("module") == ACTIONS or not (step.fault or step.heals):
             return None
         if step.fault:
@@ -250,7 +254,7 @@ class Live:
         except CancelledError:
             raise AbortTriggered("the run was cut short", why=session.abort.reason) from None
         except BaseExceptionGroup as group:
-            raise method.first(group) from group
+            raise first(group) from group
 
     async def _begin_method(self, session: Session) -> None:
         session.method_begun = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shlex
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ async def begin(worker: Worker, experiment: Experiment) -> None:
             "Chaos Toolkit cannot run this document",
             where=str(experiment.path),
             why=str(found["error"]).partition(": ")[2] or str(found["error"]),
-            hint=f"chaos validate {experiment.path}",
+            hint=f"chaos validate {shlex.quote(str(experiment.path))}",
         )
 
 
@@ -119,6 +120,8 @@ def due(session: Session) -> bool:
 
     Ours does them on every way out; Chaos Toolkit's default leaves them out after an interruption.
     """
+    if not session.planned:  # what was refused before it was planned touches nothing, not by its rollbacks either
+        return False
     undisturbed = not session.abort and not session.unanswered_probe
     match session.experiment.rolls_back:
         case "never":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shlex
 import sys
@@ -60,11 +61,7 @@ def targets(session: Session) -> None:
         around=list(planned.around),
         shares=list(planned.shares),
         uncovered=list(experiment.uncovered),
-        caps={
-            "namespaces": list(experiment.blast_radius.namespaces),
-            "pods": experiment.blast_radius.pods,
-            "nodes": experiment.blast_radius.nodes,
-        },
+        caps=dataclasses.asdict(experiment.blast_radius) if experiment.promising else {},
         faults=[plan.record(fault) for fault in planned.faults],
         objectives=[
             {"checker": objective.checker, "parameters": dict(objective.parameters)}

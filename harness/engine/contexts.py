@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from harness.cluster import local
 from harness.cluster.kube import Kube
 from harness.cluster.kubeconfig import Access
 from harness.cluster.local import LocalCluster
-from harness.errors import HarnessError, PreconditionFailed, UsageError
+from harness.errors import ApiError, HarnessError, PreconditionFailed, UsageError
 
 OPT_IN_LABEL = "chaos-harness/allowed"
 ALLOWED = "HARNESS_CONTEXTS"
@@ -102,13 +103,21 @@ def command(kube: Kube, *words: str) -> str:
     return way(kube).command(*words)
 
 
-async def require_opt_in(kube: Kube, namespaces: tuple[str, ...]) -> None:
+async def require_opt_in(kube: Kube, namespaces: Sequence[str], *, unseen: bool = False) -> None:
     """Refuse namespaces of a foreign cluster that did not opt in by label.
 
-    Raises UsageError with the command that sets the label.
+    With `unseen` a label that may not be read is not asked for: the namespace's own Role stands for it. Raises
+    UsageError with the command that sets the label, or when there is no such namespace.
     """
     for namespace in namespaces:
-        labels = (await kube.get(f"/api/v1/namespaces/{namespace}")).get("metadata", {}).get("labels", {})
+        try:
+            labels = (await kube.get(f"/api/v1/namespaces/{namespace}")).get("metadata", {}).get("labels", {})
+        except ApiError as error:
+            if error.status == 404:
+                raise UsageError(f"namespace {namespace!r} does not exist", where=kube.context) from error
+            if error.status == 403 and unseen:
+                continue
+            raise
         if labels.get(OPT_IN_LABEL) != "true":
             raise UsageError(
                 f"namespace {namespace} has not opted in",

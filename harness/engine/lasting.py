@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from harness.cluster import kube as paths
 from harness.cluster.kube import Kube
-from harness.errors import ApiError, UsageError
+from harness.errors import UsageError
 from harness.faults import pods
 from harness.model.plan import PlannedFault
 from harness.workloads import Owners
@@ -15,15 +16,12 @@ from harness.workloads import Owners
 async def require(kube: Kube, faults: Iterable[PlannedFault]) -> None:
     """Return when every pod that a fault loses would be replaced; raises UsageError that names one that would not."""
     owners = Owners(kube)
-    for fault in faults:
-        for one in (fault.victim, *fault.takes):
-            if one.kind != "pod":
-                continue
-            try:
-                pod = await kube.get(paths.pods(one.namespace, one.name))
-            except ApiError as error:
-                if error.status == 404:
-                    continue  # the fault itself tells of a target that went
-                raise
-            if why := await pods.lost_for_good(owners, fault, pod):
-                raise UsageError(pods.LOST, where=f"{fault.kind} on {one}", why=why, hint=pods.HINT)
+    reached = [(fault, one) for fault in faults for one in (fault.victim, *fault.takes) if one.kind == "pod"]
+    there: dict[str, Mapping[str, Any]] = {}
+    for namespace in sorted({one.namespace for _, one in reached}):
+        there |= {pod["metadata"]["uid"]: pod for pod in await kube.list(paths.pods(namespace))}
+    for fault, one in reached:
+        # Of a target that went since, the fault itself tells.
+        pod = there.get(one.uid)
+        if pod and (why := await pods.lost_for_good(owners, fault, pod)):
+            raise UsageError(pods.LOST, where=f"{fault.kind} on {one}", why=why, hint=pods.HINT)

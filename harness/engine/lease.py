@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anyio
@@ -22,7 +23,7 @@ from harness.engine import contexts
 from harness.engine.scope import LEASE as NAME
 from harness.engine.scope import LEASES, Scope
 from harness.engine.scope import SYSTEM as NAMESPACE
-from harness.errors import AbortTriggered, ApiError, HarnessError, RunInProgress
+from harness.errors import AbortTriggered, ApiError, HarnessError, RunInProgress, first
 
 SECONDS = 15.0
 RENEW_EVERY = 3.0
@@ -46,19 +47,39 @@ class Leases:
 
     def __init__(self, kube: Kube, run: str, scope: Scope, namespaces: Sequence[str], *, kept: bool) -> None:
         self.scope = scope
+        self._lease = partial(Lease, kube, run, kept=kept, alone=scope.alone)
         places = dict.fromkeys([scope.system, *(() if scope.alone else sorted(namespaces))])
-        self._held = [Lease(kube, run, place, kept=kept, alone=scope.alone) for place in places]
+        self._wanted = [self._lease(place) for place in places]
+        self._held: list[Lease] = []
 
     async def acquire(self, *, holder_is_dead: bool) -> None:
-        """Take them one after another; see `Lease.acquire`."""
-        for lease in tuple(self._held):
+        """Wait for all together, then take them one after another; see `Lease.acquire`."""
+        found: dict[Lease, dict[str, Any] | None] = {}
+
+        async def look(lease: Lease) -> None:
+            found[lease] = await lease.vacant(holder_is_dead=holder_is_dead)
+
+        try:
+            async with anyio.create_task_group() as together:
+                for lease in self._wanted:
+                    together.start_soon(look, lease)
+        except BaseExceptionGroup as group:
+            raise first(group) from group
+        for lease in self._wanted:
             try:
-                await lease.acquire(holder_is_dead=holder_is_dead)
+                await lease.take(found[lease])
             except ApiError as error:
                 # Nothing can be touched in a namespace that does not exist.
                 if error.status != 404:
                     raise
-                self._held.remove(lease)
+            else:
+                self._held.append(lease)
+        self._wanted = []
+
+    async def extend(self, namespaces: Sequence[str], *, holder_is_dead: bool) -> None:
+        """Take those of more namespaces, too."""
+        self._wanted = [self._lease(place) for place in namespaces]
+        await self.acquire(holder_is_dead=holder_is_dead)
 
     async def renew(self) -> None:
         """Renew them all; raises AbortTriggered when one is lost."""
@@ -101,18 +122,25 @@ class Lease:
         `holder_is_dead` says that the keeper vouches for it, which it can where the holder had one; without a keeper a
         held lease is watched for its whole duration before it is taken. Raises RunInProgress when another run holds it.
         """
-        try:
-            lease = await self._kube.get(f"{self._path}/{NAME}")
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            await self._create()
-            return
+        await self.take(await self.vacant(holder_is_dead=holder_is_dead))
+
+    async def vacant(self, *, holder_is_dead: bool) -> dict[str, Any] | None:
+        """Return the lease once nobody holds it, None where there is none; raises RunInProgress."""
+        lease = await current(self._kube, self._namespace)
+        if lease is None:
+            return None
         holder = lease.get("spec", {}).get("holderIdentity")
         marks = lease["metadata"].get("annotations") or {}
         dead = marks.get(EXPIRED) == holder or (holder_is_dead and marks.get(KEPT) != "false")
         if holder and not dead:
-            lease = await outlive(self._kube, self._namespace) or lease
+            return await outlive(self._kube, self._namespace)
+        return lease
+
+    async def take(self, lease: dict[str, Any] | None) -> None:
+        """Take a lease that is vacant as it was seen; raises RunInProgress when another run was quicker."""
+        if lease is None:
+            await self._create()
+            return
         try:
             self._body = await self._kube.replace(f"{self._path}/{NAME}", self._held(lease))
         except ApiError as error:
@@ -220,11 +248,15 @@ async def outlive(kube: Kube, namespace: str = NAMESPACE) -> dict[str, Any] | No
             raise RunInProgress(
                 f"run {lease['spec']['holderIdentity']} is going on",
                 where=f"{namespace}/{NAME}",
-                hint=f"wait for it, or `{contexts.command(kube, 'harness', 'lever', 'on')}`",
+                hint=f"wait for it, or `{contexts.command(kube, 'harness', 'lever', 'on', *_only(namespace))}`",
             )
         await anyio.sleep(1)
         lease = await current(kube, namespace)
     return lease
+
+
+def _only(namespace: str) -> tuple[str, ...]:
+    return () if namespace == NAMESPACE else ("--namespace", namespace)
 
 
 async def everywhere(kube: Kube) -> list[dict[str, Any]]:
@@ -240,6 +272,11 @@ async def everywhere(kube: Kube) -> list[dict[str, Any]]:
 def alone(item: dict[str, Any]) -> bool:
     """Say whether a Lease is of a run that sees its own namespace alone."""
     return bool((item["metadata"].get("annotations") or {}).get(ALONE) == "true")
+
+
+def unkept(item: dict[str, Any]) -> bool:
+    """Say whether no keeper vouches for the holder of a Lease."""
+    return bool((item["metadata"].get("annotations") or {}).get(KEPT) == "false")
 
 
 async def clear(kube: Kube, namespace: str = NAMESPACE) -> None:

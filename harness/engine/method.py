@@ -14,7 +14,15 @@ import anyio
 
 from harness.engine import activities
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, HarnessError, InjectionFailed, UndoFailed
+from harness.errors import (
+    AbortTriggered,
+    ApiError,
+    ClusterUnreachable,
+    HarnessError,
+    InjectionFailed,
+    UndoFailed,
+    first,
+)
 from harness.faults import REGISTRY, notice, resource
 from harness.model.catalogue import FAULTS
 from harness.model.experiment import Activity
@@ -98,18 +106,6 @@ async def inject_in_groups(session: Session, faults: Sequence[PlannedFault], at_
                     where=", ".join(hurt),
                     why=f"not seen healed within {session.experiment.phases.recovery:g} s",
                 )
-
-
-def first(group: BaseExceptionGroup[BaseException]) -> HarnessError:
-    """Return the error a user should read; anything that is not ours is a bug and goes on as it is."""
-    ours, others = group.split(HarnessError)
-    if others or ours is None:
-        raise group
-    error: BaseException = ours
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, HarnessError)
-    return error
 
 
 async def inject(session: Session, fault: PlannedFault) -> None:

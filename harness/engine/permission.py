@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
@@ -13,7 +13,7 @@ from harness.engine import contexts, lever, traffic
 from harness.engine import scope as scopes
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Leases
-from harness.engine.scope import Scope
+from harness.engine.scope import SYSTEM, Scope
 from harness.errors import ApiError, HarnessError, PreconditionFailed
 from harness.faults import crds
 from harness.keeper.client import Keeper
@@ -58,14 +58,7 @@ async def hold(
 
 
 async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Experiment, scope: Scope) -> None:
-    for namespace in levers(scope, experiment):
-        if pulled := await lever.read(kube, namespace):
-            raise PreconditionFailed(
-                "the lever is on",
-                where=f"{kube.context}, namespace {namespace}",
-                why=f"{pulled.get('who')}: {pulled.get('reason')}",
-                hint=contexts.command(kube, "harness", "lever", "off", *scope.words),
-            )
+    await admit(kube, cluster, scope, experiment.blast_radius.namespaces)
     if experiment.load:
         traffic.require(kube, cluster, experiment.load)
     if cluster is None:
@@ -77,8 +70,6 @@ async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Exper
                 hint="once, as an administrator: harness crds | "
                 + contexts.command(kube, "kubectl", "apply", "-f", "-"),
             )
-        if not scope.alone:  # whose rights are granted by the namespace's own Role
-            await contexts.require_opt_in(kube, experiment.blast_radius.namespaces)
         if any(catalogue.FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
             raise PreconditionFailed(
                 "faults of the host hand need the local cluster's keeper", where=kube.context, hint="harness up"
@@ -92,6 +83,29 @@ async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Exper
         )
 
 
-def levers(scope: Scope, experiment: Experiment) -> tuple[str, ...]:
-    """Name the namespaces whose lever stops a run: that of its scope, and those that it may touch."""
-    return tuple(dict.fromkeys([scope.system, *experiment.blast_radius.namespaces]))
+async def admit(kube: Kube, cluster: LocalCluster | None, scope: Scope, namespaces: Sequence[str]) -> None:
+    """Ask for the levers and the opt-in of namespaces; what one's own Role keeps from sight is not asked.
+
+    Raises PreconditionFailed when a lever is on, UsageError when a namespace of another cluster has not opted in.
+    """
+    for namespace in levers(scope, namespaces):
+        try:
+            pulled = await lever.read(kube, namespace)
+        except ApiError as error:
+            if error.status != 403 or not scope.alone or namespace == scope.system:
+                raise
+            continue
+        if pulled:
+            raise PreconditionFailed(
+                "the lever is on",
+                where=f"{kube.context}, namespace {namespace}",
+                why=f"{pulled.get('who')}: {pulled.get('reason')}",
+                hint=contexts.command(kube, "harness", "lever", "off", *scope.words),
+            )
+    if cluster is None:
+        await contexts.require_opt_in(kube, namespaces, unseen=scope.alone)
+
+
+def levers(scope: Scope, namespaces: Sequence[str]) -> tuple[str, ...]:
+    """Name the namespaces whose lever stops a run: the cluster's, that of its scope, and those that it may touch."""
+    return tuple(dict.fromkeys([SYSTEM, scope.system, *namespaces]))

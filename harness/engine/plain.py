@@ -12,7 +12,7 @@ import anyio
 
 from harness.engine import activities, method
 from harness.engine.session import Session
-from harness.errors import NeverBegun, ObservationFailed
+from harness.errors import NeverBegun, ObservationFailed, first
 from harness.model.strategies import AFTER, BEFORE, DURING
 
 # By so much two questions of a hypothesis that is asked all the while lie apart.
@@ -55,7 +55,7 @@ async def _method(session: Session, asking: bool) -> None:
             await method.walk(session)
             over.set()
     except BaseExceptionGroup as group:
-        raise method.first(group) from group
+        raise first(group) from group
 
 
 async def _meanwhile(session: Session, over: anyio.Event) -> None:

@@ -176,13 +176,19 @@ def _translated(experiment: Experiment) -> list[tuple[FaultSpec, str, str]]:
     ]
 
 
+def _caps(experiment: Experiment) -> str:
+    if not experiment.promising:
+        return "none: the document states none"
+    caps = experiment.blast_radius
+    return f"{caps.pods} pods, {caps.nodes} nodes in {', '.join(caps.namespaces) or '-'}"
+
+
 def text(experiment: Experiment, plan: Plan) -> str:
     """Show what a run would touch, by name and UID."""
     lines = [
         f"{experiment.name}  {experiment.title}",
         f"  context  {plan.context}   seed {plan.seed}   intent {plan.intent}   resolved {plan.resolved}",
-        f"  caps     {experiment.blast_radius.pods} pods, {experiment.blast_radius.nodes} nodes"
-        f" in {', '.join(experiment.blast_radius.namespaces) or '-'}",
+        f"  caps     {_caps(experiment)}",
         "  touches",
     ]
     for fault in plan.faults:

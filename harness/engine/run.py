@@ -39,7 +39,7 @@ from harness.engine import (
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed
+from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed, first
 from harness.faults import resource
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
@@ -156,7 +156,7 @@ async def _live(session: Session, phases: Walk, stop: Stop | None) -> HarnessErr
         except HarnessError as error:
             failure = _unless_abort(session, error)
         except BaseExceptionGroup as group:
-            failure = _unless_abort(session, method.first(group))
+            failure = _unless_abort(session, first(group))
         finally:
             session.abort.over = True
             with anyio.CancelScope(shield=True):
@@ -184,7 +184,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     if isinstance(session.kube, nowhere.Nowhere):
         return
     start(abort.on_lost_lease, session.abort, session.lease, session.say)
-    for namespace in permission.levers(session.scope, session.experiment):
+    for namespace in permission.levers(session.scope, session.experiment.blast_radius.namespaces):
         start(abort.on_lever, session.abort, session.kube, namespace)
     start(machine.watch, session)
     if session.keeper:
@@ -243,22 +243,27 @@ async def _phases(session: Session, walk: Walk) -> None:
 async def _plan(session: Session) -> None:
     """Pick the targets; raises NeverBegun when the cluster, as it is, has none that the document allows."""
     run, seed = session.plan.run, session.plan.seed
-    if isinstance(session.kube, nowhere.Nowhere):
-        announce.targets(session)
-        return
-    try:
-        session.plan = await plan.resolve(
-            session.kube, session.experiment, run=run, seed=seed, alone=session.scope.alone
-        )
-    except ApiError:
-        raise
-    except HarnessError as error:
-        raise NeverBegun(error.what, where=error.where, why=error.why, hint=error.hint) from error
-    if session.cluster is None and not session.experiment.promising:
-        # A document without caps reaches what its nodes hold; whoever lives there must have agreed, too.
-        reached = [one for fault in session.plan.faults for one in (fault.victim, *fault.takes)]
-        await contexts.require_opt_in(session.kube, tuple(sorted({one.namespace for one in reached if one.namespace})))
+    if not isinstance(session.kube, nowhere.Nowhere):
+        try:
+            session.plan = await plan.resolve(
+                session.kube, session.experiment, run=run, seed=seed, alone=session.scope.alone
+            )
+            await _admit_reached(session)
+        except ApiError:
+            raise
+        except HarnessError as error:
+            raise NeverBegun(error.what, where=error.where, why=error.why, hint=error.hint) from error
+    session.planned = True
     announce.targets(session)
+
+
+async def _admit_reached(session: Session) -> None:
+    """Ask whoever lives in a namespace that no cap names: a document without our extension reaches what it reaches."""
+    reached = [one.namespace for fault in session.plan.faults for one in (fault.victim, *fault.takes)]
+    more = sorted({name for name in reached if name} - {*session.experiment.blast_radius.namespaces})
+    if not session.experiment.promising and more:
+        await permission.admit(session.kube, session.cluster, session.scope, more)
+        await session.lease.extend(more, holder_is_dead=session.keeper is not None)
 
 
 async def _judge_baseline(session: Session) -> None:

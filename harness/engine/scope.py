@@ -5,6 +5,7 @@ A run that may not touch the harness's own namespace keeps its lease, its lever 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from harness.cluster.kube import Kube
@@ -57,7 +58,7 @@ async def find(kube: Kube, experiment: Experiment) -> Scope:
         "this user may not act in the whole cluster, and the experiment does not stay in one namespace",
         where=f"context {kube.context}",
         why=refused,
-        hint=f"an administrator grants what `harness plan --role {experiment.path}` prints",
+        hint=f"an administrator grants what `harness plan --role {shlex.quote(str(experiment.path))}` prints",
     )
 
 
@@ -77,6 +78,13 @@ async def _refused(kube: Kube) -> str:
     except ApiError as error:
         if error.status == 403:
             return error.message
+        if error.status == 401:
+            raise PreconditionFailed(
+                "the API server does not know this user",
+                where=f"context {kube.context}",
+                why=error.message or str(error),
+                hint=f"whatever makes `{contexts.command(kube, 'kubectl', 'auth', 'whoami')}` work",
+            ) from error
         if error.status != 404:
             raise
     return ""
@@ -88,6 +96,6 @@ def lacking(kube: Kube, experiment: Experiment, error: ApiError) -> Precondition
         "this user may not do what the experiment needs",
         where=f"context {kube.context}: {error.where}",
         why=error.message or str(error),
-        hint=f"an administrator grants what `harness plan --role {experiment.path}` prints;"
+        hint=f"an administrator grants what `harness plan --role {shlex.quote(str(experiment.path))}` prints;"
         f" `{contexts.command(kube, 'harness', 'doctor')}` says what is missing",
     )

@@ -34,7 +34,8 @@ class Session:
     Of its faults, by id: `owed` are on the ledger and not yet undone; `injecting` may be cut by their scope;
     `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
     `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
-    ended, by number; before the `method_begun` there is nothing to roll back. `unwritten` says why the journal lacks
+    ended, by number; before it is `planned` nothing may be touched, before the `method_begun` there is nothing to roll
+    back. `unwritten` says why the journal lacks
     something. `load_from` is when the load began to send, `steady_load_from` when it may be judged,
     `load_profile` how its rate changes from then on; `amiss_at`
     is when something other than a breaker was last seen not to be steady; `begun` says that the first fault was let
@@ -73,6 +74,7 @@ class Session:
     felt: set[str] = field(default_factory=set)
     healed: set[str] = field(default_factory=set)
     dirty: dict[str, str] = field(default_factory=dict)
+    planned: bool = False
     method_begun: bool = False
     deviated: bool = False
     unanswered_probe: bool = False

@@ -16,9 +16,9 @@ import anyio
 
 from harness.cluster import backoff
 from harness.cluster import kube as paths
-from harness.engine import contexts, method, metrics, plan, steady
+from harness.engine import contexts, metrics, plan, steady
 from harness.engine.session import Session
-from harness.errors import ApiError, ClusterUnreachable, NeverBegun
+from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
 from harness.faults import resource
 from harness.stack import apply as stack
 from harness.workloads import Workload, kinds, pod
@@ -98,7 +98,7 @@ async def look(session: Session) -> list[str]:
             if session.load:
                 together.start_soon(ask, partial(_ejected, session))
     except BaseExceptionGroup as group:
-        raise method.first(group) from group
+        raise first(group) from group
     if found:
         session.amiss_at = session.journal.now()
     if session.load:

@@ -34,10 +34,11 @@ async def undo(
     keeper = await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS) if cluster else None
     failed: list[str] = []
     try:
-        # A keeper knows of the runs that it heals after; of one that sees its namespace alone nobody does.
-        leases = [] if scope.alone else await lease.everywhere(kube)
-        watched = [item["metadata"]["namespace"] for item in leases if lease.alone(item)]
-        for place in (*([] if keeper else [scope.system]), *watched):
+        own = await lease.current(kube, scope.system)
+        leases = ([own] if own else []) if scope.alone else await lease.everywhere(kube)
+        # A keeper knows of the runs that it heals after; of one that had none, or sees one namespace, nobody does.
+        unknown = [item["metadata"]["namespace"] for item in leases if lease.alone(item) or lease.unkept(item)]
+        for place in dict.fromkeys([*([] if keeper else [scope.system]), *unknown]):
             await lease.outlive(kube, place)
         holder = ((await lease.current(kube, scope.system)) or {}).get("spec", {}).get("holderIdentity")
         found = [item for item in await resource.list_all(kube, *scope.inside) if item["spec"]["run"].startswith(run)]

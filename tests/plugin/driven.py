@@ -60,6 +60,7 @@ class Engine:
             experiment=experiment,
             kube=SimpleNamespace(context="kind-x", server="https://x", kubeconfig=None),
             kubeconfig=Path("handed on"),
+            planned=True,
             scope=Scope(),
             cluster=self.cluster,
             abort=Abort(),

@@ -253,3 +253,17 @@ def test_chaos_run_performs_a_step_that_means_a_fault_through_the_run(stand_in, 
     journal = chaos_run(TRANSLATED)
     assert stand.did == ["baseline", "pod_kill shop/cart-0 1000000", "judge"]
     assert journal["run"][0]["output"] == {"run": "run-1", "touched": ["shop/cart-0"]}
+
+
+def test_what_chaos_run_was_given_decides_whom_a_fault_meets(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["chaos", "run", "--var", "ns=team-x", "http://127.0.0.1:1/experiment.yaml"])
+    monkeypatch.setenv("TAG", "cart")
+    stated = yaml.safe_load(DOCUMENT)
+    stated["configuration"] = {"ns": "staging", "tag": {"type": "env", "key": "TAG"}}
+    stated["method"][0]["provider"]["arguments"]["target"] |= {"namespace": "${ns}", "selector": "app=${tag}"}
+    stated["extensions"][0]["blast-radius"]["namespaces"] = ["team-x"]
+    given = controls._given(stated, {"ns": "team-x", "tag": "cart"})
+    assert given.configuration == {"ns": "team-x"}
+    (fault,) = controls._experiment(stated, given).faults
+    assert (fault.target.namespace, fault.target.selector) == ("team-x", "app=cart")

@@ -46,4 +46,5 @@ def namespace(function: str, arguments: Arguments) -> str:
     if not function.startswith("chaosk8s.") or function.startswith("chaosk8s.node."):
         return ""
     found = arguments.get("ns", "default")
-    return found if isinstance(found, str) else ""
+    # What is known only when it runs names nothing yet.
+    return found if isinstance(found, str) and "${" not in found else ""

@@ -43,4 +43,5 @@ async def session(tmp_path: Path, anyio_backend, experiment) -> Session:
         readiness=Readiness([]),
         directory=tmp_path / "run",
         say=lambda _: None,
+        planned=True,
     )

@@ -199,3 +199,12 @@ async def test_a_cordon_that_a_step_ends_is_healed_there(session, monkeypatch) -
     session.experiment = replace(session.experiment, method=(Activity("action", "uncordon", {}, heals="break it"),))
     await method.walk(session)
     assert (healed, session.worker.called) == (["a"], [])
+
+
+@pytest.mark.parametrize("strategy", ["", "always", "default"])
+async def test_what_was_refused_before_it_was_planned_is_not_rolled_back(session, strategy: str) -> None:
+    back = (Activity("action", "uncordon everything", {}),)
+    session.experiment = replace(session.experiment, rollbacks=back, rolls_back=strategy, promising=False)
+    session.planned = False
+    await activities.roll_back(session)
+    assert session.worker.called == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.engine import lasting
-from harness.errors import ApiError, UsageError
+from harness.errors import UsageError
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault, Victim
 
@@ -22,10 +22,10 @@ class Cluster:
     def __init__(self, *, there: bool = True) -> None:
         self.there = there
 
-    async def get(self, path: str) -> dict[str, Any]:
-        if not self.there:
-            raise ApiError(404, "NotFound", "", where=path)
-        return {"metadata": {"name": "web-1", "namespace": "shop"}, "spec": {"containers": [{"name": "web"}]}}
+    async def list(self, path: str) -> list[dict[str, Any]]:
+        assert path.endswith("/namespaces/shop/pods")
+        metadata = {"name": "web-1", "namespace": "shop", "uid": "uid-1"}
+        return [{"metadata": metadata, "spec": {"containers": [{"name": "web"}]}}] if self.there else []
 
 
 def fault(kind: str) -> PlannedFault:

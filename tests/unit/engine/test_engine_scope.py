@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from harness.engine import lease, lever, rights, scope
+from harness.engine import contexts, lease, lever, permission, rights, scope, undo
 from harness.engine.lease import Leases
-from harness.engine.permission import levers
 from harness.engine.scope import SYSTEM, Scope
-from harness.errors import ApiError, PreconditionFailed, RunInProgress
+from harness.errors import ApiError, PreconditionFailed, RunInProgress, UsageError
 from harness.model import document
 from harness.model.experiment import Experiment
 
@@ -44,7 +44,8 @@ class Server:
 
     def _check(self, path: str) -> None:
         words = path.split("/")
-        namespace = words[words.index("namespaces") + 1] if "namespaces" in words[:-1] else ""
+        # A namespace itself is no part of what lies in it.
+        namespace = words[words.index("namespaces") + 1] if "namespaces" in words[:-2] else ""
         if self.may and namespace not in self.may:
             raise ApiError(403, "Forbidden", "not granted")
 
@@ -125,7 +126,7 @@ async def test_a_run_that_stays_in_its_namespace_needs_no_right_outside() -> Non
     await leases.acquire(holder_is_dead=False)
     await leases.renew()
     leases.check()
-    assert [await lever.read(server, place) for place in levers(found, experiment())] == [None]  # type: ignore[arg-type]
+    await permission.admit(server, None, found, ["shop"])  # type: ignore[arg-type]
     await leases.release()
     assert server.kept == {}, "nothing stays in a namespace that is not the harness's"
 
@@ -224,3 +225,54 @@ def test_experiments_of_several_namespaces_get_a_role_in_each_and_one_of_a_node_
     (role,) = rights.roles_for([experiment(), node])
     assert role["kind"] == "ClusterRole"
     assert {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]} in role["rules"]
+
+
+@pytest.mark.anyio
+async def test_a_lever_and_a_label_that_may_be_seen_count_in_a_run_of_one_namespace_too() -> None:
+    lever_of = f"/api/v1/namespaces/{SYSTEM}/configmaps/{lever.NAME}"
+    metadata: dict[str, Any] = {"name": "shop", "labels": {}}
+    server = Server({"/api/v1/namespaces/shop": {"metadata": metadata}})
+    with pytest.raises(UsageError, match="has not opted in"):
+        await permission.admit(server, None, ALONE, ["shop"])  # type: ignore[arg-type]
+    metadata["labels"] = {contexts.OPT_IN_LABEL: "true"}
+    await permission.admit(server, None, ALONE, ["shop"])  # type: ignore[arg-type]
+    server.kept[lever_of] = {"metadata": {}, "data": {"state": "on", "who": "me", "reason": "tired"}}
+    with pytest.raises(PreconditionFailed, match="the lever is on"):
+        await permission.admit(server, None, ALONE, ["shop"])  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_a_namespace_that_does_not_exist_is_a_mistake_of_the_document() -> None:
+    with pytest.raises(UsageError, match="'shop' does not exist"):
+        await permission.admit(Server({}), None, Scope(), ["shop"])  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_leases_of_dead_holders_are_waited_for_together(
+    held: Callable[..., Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, waiting = Server({}), 0
+    both = anyio.Event()
+    await held(server, "run-1", Scope(), "shop").acquire(holder_is_dead=False)
+
+    async def outlived(_: Any, namespace: str = SYSTEM) -> dict[str, Any]:
+        nonlocal waiting
+        waiting += 1
+        if waiting == 2:
+            both.set()
+        with anyio.fail_after(5):
+            await both.wait()
+        return await server.get(f"{scope.LEASES.format(namespace)}/{scope.LEASE}")
+
+    monkeypatch.setattr(lease, "outlive", outlived)
+    second = held(server, "run-2", Scope(), "shop")
+    await second.acquire(holder_is_dead=False)
+    await second.renew()
+
+
+@pytest.mark.anyio
+async def test_undo_waits_for_a_run_that_no_keeper_knows(held: Callable[..., Leases], alive: None) -> None:
+    server = Server({})
+    await held(server, "run-1", Scope(), "shop").acquire(holder_is_dead=False)
+    with pytest.raises(RunInProgress):
+        await undo.undo(server, None, lambda _: None)  # type: ignore[arg-type]
