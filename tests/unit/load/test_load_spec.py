@@ -37,7 +37,7 @@ def offsets(profile: rate.Profile, seconds: float) -> list[float]:
         ({"load": {"workload": "else", "rate": "1/s"}}, "'else' is not known"),
         ({"load": {"url": "http://10.0.0.1/", "rate": "1/s"}}, "load is not sent to '10.0.0.1'"),
         ({"load": 50}, "must be a mapping"),
-        ({"seconds": 5401}, "seconds is 5401"),
+        ({"seconds": 7201}, "seconds is 7201"),
         ({"seconds": float("nan")}, "seconds is nan"),
         ({"load": {"workload": "mixed", "rate": "1/s", "ramp": "500s"}, "seconds": 400}, "ramp is 500"),
         ({"rates": 5}, "unknown key 'rates'"),
