@@ -1,0 +1,74 @@
+"""The text of a document: JSON and YAML as Chaos Toolkit reads them, within bounds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.errors import UsageError
+from harness.model import source
+
+
+@pytest.mark.case(21, "text that JSON writes otherwise than YAML", "taken as Chaos Toolkit takes it")
+@pytest.mark.parametrize("name", ["x.json", "x.yaml"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps({"title": "\U0001f600", "method": []}),
+        json.dumps({"title": "\U0001f600", "method": []}, indent="\t"),
+        "\ufeff" + json.dumps({"title": "\U0001f600", "method": []}, ensure_ascii=False),
+        '{"title": "\\ud83d\\ude00", "method": []}\n',
+    ],
+)
+def test_json_is_read_as_json(written: str, name: str) -> None:
+    assert source.read(written, Path(name)).data == {"title": "\U0001f600", "method": []}
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('{"a": 1,}', "valid JSON"),
+        ('{"a": 1} x', "something follows"),
+        ('{"a": 1, "a": 2}', "is here twice"),
+        ('{"a": NaN}', "is not a finite number"),
+        ('{"a": 1e999}', "is not a finite number"),
+        ('{"a": "\\ud83d"}', "half of a surrogate pair"),
+        ('{"a": %s}' % ("1" * 50), "digits"),
+        ("[" * 200 + "]" * 200, "nested"),
+        ("[" + "1," * 60_000 + "1]", "holds more than"),
+        ('{"a": "\n"}', "valid JSON"),
+        ("", "valid JSON"),
+        ("{'a': 1}", "valid JSON"),
+        ("[1 2]", "',' is expected"),
+    ],
+)
+def test_json_that_is_none_is_refused_by_its_line(written: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        source.read("\n\n" + written, Path("x.json"))
+    assert caught.value.where == "x.json:3"
+
+
+def test_the_lines_of_json_are_known() -> None:
+    found = source.read('{\n "a": [\n  1,\n  {"b": 2}\n ]\n}', Path("x.json"))
+    assert [found.line(place) for place in [("a",), ("a", 0), ("a", 1, "b")]] == [2, 3, 4]
+
+
+def test_merge_keys_take_over_what_is_not_stated() -> None:
+    text = "base: &b {a: 1, b: 2}\nmore: &m {b: 3, c: 4}\nx: {b: 5, <<: [*b, *m]}\ny: {<<: *b}\n"
+    assert source.read(text, Path("x.yaml")).data == yaml.safe_load(text)
+
+
+def test_merge_keys_do_not_grow_without_bound() -> None:
+    lines = ["a0: &a0 {x: 1}"] + [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)]
+    with pytest.raises(UsageError, match="holds more than"):
+        source.read("\n".join(lines), Path("x.yaml"))
+
+
+@pytest.mark.parametrize("link", ["a{n}: &a{n} [*a{m}]", "a{n}: &a{n} {{<<: *a{m}}}"])
+def test_aliases_do_not_nest_without_bound(link: str) -> None:
+    lines = ["a0: &a0 {x: 1}", *(link.format(n=n, m=n - 1) for n in range(1, 2000))]
+    with pytest.raises(UsageError, match=r"nested more than|holds more than"):
+        source.read("\n".join(lines), Path("x.yaml"))
