@@ -14,7 +14,11 @@ from harness.engine.options import Options, Outcome
 from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
 from harness.model.verdict import Verdict
-from harness.pytest_plugin import items  # noqa: F401 - loaded once here, not again in every inner session
+from harness.pytest_plugin import (
+    fixture,
+    items,  # noqa: F401 - loaded once here, not again in every inner session
+)
+from tests.plugin.block import Run
 from tests.plugin.driven import DOCUMENT, Engine
 
 
@@ -83,5 +87,21 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Engin
         monkeypatch.setattr(engine, "execute", stand)
         monkeypatch.setattr(method, "inject_in_groups", stand.inject)
         return stand
+
+    return use
+
+
+@pytest.fixture
+def driven(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+
+    def use(verdict: Verdict = Verdict.PASS, refuse: Exception | None = None) -> list[str]:
+        did: list[str] = []
+        monkeypatch.setattr(
+            fixture,
+            "Live",
+            type("Stand", (Run,), {"verdict": verdict, "refuse": refuse, "did": did, "experiments": []}),
+        )
+        return did
 
     return use

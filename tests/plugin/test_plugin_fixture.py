@@ -2,96 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from harness.engine.options import Options, Outcome
 from harness.errors import InjectionFailed, PreconditionFailed
-from harness.journal.writer import Journal
-from harness.model.experiment import Activity, Experiment
-from harness.model.fault import Hand
-from harness.model.plan import PlannedFault, Victim
+from harness.model.plan import PlannedFault
 from harness.model.verdict import Verdict
 from harness.pytest_plugin import fixture
+from tests.plugin.block import BROKEN, Run
 
 pytest_plugins = ["pytester"]
-
-BROKEN = """
-import pytest
-
-@pytest.mark.chaos(namespaces=["shop"], pods=1)
-def test_it(chaos):
-    chaos.load("list-agents", "20/s")
-    chaos.promise("availability", ratio="99%")
-    with chaos.fault("pod_kill", namespace="shop", selector="app=cart", pods=1, grace=0) as names:
-        assert names == ["shop/cart-0"]
-    {then}
-"""
-
-
-class Run:
-    """Stand in for a driven run: note what is asked of it, end with a verdict."""
-
-    verdict = Verdict.PASS
-    refuse: Exception | None = None
-    ended = False
-    outcome: Outcome | None = None
-    did: list[str]
-    experiments: list[Experiment]
-
-    def __init__(self, experiment: Experiment, options: Options) -> None:
-        self.experiment, self.options = experiment, options
-        self.experiments.append(experiment)
-
-    def start(self) -> None:
-        if self.refuse:
-            raise self.refuse
-        self.did.append("start")
-
-    def inject(self, activity: Activity) -> tuple[PlannedFault, ...]:
-        assert activity.fault
-        self.did.append(f"inject {activity.fault.kind} {dict(activity.fault.parameters)}")
-        victim = Victim("pod", "cart-0", "uid-0", namespace="shop")
-        return (PlannedFault("1", activity.fault.kind, activity.name, Hand.API, victim),)
-
-    def heal(self, faults: tuple[PlannedFault, ...]) -> None:
-        self.did.append(f"heal {faults[0].victim}")
-
-    def finish(self, *, abort: str = "") -> Outcome:
-        self.did.append(f"finish {abort}".strip())
-        assert self.options.say
-        self.options.say("the run says something")
-        directory = self.options.runs / "run-1"
-        with Journal(directory, "run-1") as journal:
-            journal.write("run.end", "report")
-        return Outcome(
-            verdict=self.verdict,
-            exit=int(self.verdict.exit),
-            right=self.verdict is Verdict.PASS,
-            run="run-1",
-            dir=Path(directory),
-            text=f"VERDICT  {self.verdict}",
-            seconds=1.0,
-            overhead=0.1,
-        )
-
-
-@pytest.fixture
-def driven(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
-
-    def use(verdict: Verdict = Verdict.PASS, refuse: Exception | None = None) -> list[str]:
-        did: list[str] = []
-        monkeypatch.setattr(
-            fixture,
-            "Live",
-            type("Stand", (Run,), {"verdict": verdict, "refuse": refuse, "did": did, "experiments": []}),
-        )
-        return did
-
-    return use
 
 
 def test_a_fault_lasts_as_long_as_its_block(pytester, driven):
@@ -324,31 +243,6 @@ def test_another_fixture_that_fails_in_its_tear_down_fails_the_session(pytester,
     result = pytester.runpytest()
     result.assert_outcomes(passed=1, errors=1)
     assert result.ret == 1
-
-
-INTERRUPTED = BROKEN.format(then="pass").replace("assert names ==", "raise KeyboardInterrupt; names ==")
-
-
-def test_an_interruption_aborts_the_run_at_once(pytester, driven):
-    did = driven(Verdict.ABORTED)
-    pytester.makepyfile(INTERRUPTED)
-    result = pytester.runpytest()
-    assert did == ["start", "inject pod_kill {'grace': 0}", "finish interrupted"]
-    assert result.ret == 130
-    result.stdout.no_fnmatch_line("*INTERNALERROR*")
-
-
-def test_an_interruption_that_leaves_something_broken_is_dirty(pytester, driven):
-    driven(Verdict.DIRTY)
-    pytester.makepyfile(INTERRUPTED)
-    assert pytester.runpytest().ret == 6
-
-
-def test_an_interruption_outside_a_fault_cuts_the_run_short_too(pytester, driven):
-    did = driven(Verdict.ABORTED)
-    pytester.makepyfile(BROKEN.format(then="raise KeyboardInterrupt"))
-    result = pytester.runpytest()
-    assert (did[-1], result.ret) == ("finish interrupted", 130)
 
 
 def test_what_the_run_said_is_shown_with_the_failure(pytester, driven):
