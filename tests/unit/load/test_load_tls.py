@@ -178,15 +178,15 @@ def test_a_server_without_http_2_is_no_http_2(peers: Any, drive: Any, pki: Any) 
 
 
 def test_a_server_that_leaves_in_good_order_costs_no_operation(peers: Any, drive: Any) -> None:
-    left = set()
+    left: set[Any] = set()
 
     def leave(two: Two, number: int, http: Any) -> bool:
         if number < 9:
             return False
-        if id(http) in left:
+        if http in left:
             two.seen.pop()
             return True
-        left.add(id(http))
+        left.add(http)
         # It still answers what it has, and nothing after that.
         two.writer.write(http.data_to_send())
         frame = (8).to_bytes(3, "big") + b"\x07\x00" + bytes(4) + number.to_bytes(4, "big") + bytes(4)
