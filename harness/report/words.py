@@ -129,6 +129,8 @@ def rerun(view: View) -> str:
 def _given(argv: Sequence[str]) -> list[str]:
     """Pick what the command line said of the document itself: without it the same file would mean something else."""
     found: list[str] = []
+    # pytest calls them --chaos-var and --chaos-var-file.
+    argv = [word.replace("--chaos-", "--", 1) if word.startswith("--chaos-") else word for word in argv]
     for number, word in enumerate(argv):
         if word.partition("=")[0] in GIVEN:
             found += [word] if "=" in word else argv[number : number + 2]

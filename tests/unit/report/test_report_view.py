@@ -298,6 +298,8 @@ def test_what_is_printed_to_be_pasted_names_its_cluster():
     assert words.heal(view) == f"{before} harness undo --namespace shop {options}"
     assert words.rerun(view) == f"{before} HARNESS_GATEWAY=http://here harness run 'x y.yaml' --seed 7 {options}"
     assert words.heal(view) in terminal.draw(view)
+    given = dataclasses.replace(view, argv=("pytest", "x y.yaml", "--chaos-var", "a=1", "--chaos-var-file=b.yaml"))
+    assert words.rerun(given).endswith(f"{options} --var a=1 --var-file=b.yaml")
     test = dataclasses.replace(view, path="test_cart.py::test_one")
     assert words.rerun(test).endswith(
         "pytest test_cart.py::test_one --chaos-seed 7 --chaos-context staging --chaos-kubeconfig '/a b'"
