@@ -40,7 +40,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     ours = [answer for answer in asked if answer.get("budget") == name]
     others = [answer for answer in asked if answer.get("budget") != name and _aimed(history, answer)]
     granted = [answer for answer in ours + others if answer["status"] in GRANTED]
-    charged = [answer for answer in granted if not _free(answer)]
+    charged = [answer for answer in granted if not unguarded(answer)]
     ready = _ready(history, charged)
     lowest = min(ready, default=None)
     columns: dict[str, Any] = {
@@ -83,7 +83,7 @@ def _answered(answer: Mapping[str, Any]) -> bool:
     return answer["status"] in (*GRANTED, MISCONFIGURED)
 
 
-def _free(answer: Mapping[str, Any]) -> bool:
+def unguarded(answer: Mapping[str, Any]) -> bool:
     """Say whether the API server grants this eviction whatever the budget allows.
 
     It asks no budget for a pod that is going, done or Pending. One that is not ready counts for no budget: it may go
@@ -99,7 +99,7 @@ def _free(answer: Mapping[str, Any]) -> bool:
 
 
 def _by_rule(answers: Answers) -> str:
-    free = sum(_free(answer) for answer in answers if answer["status"] in GRANTED)
+    free = sum(unguarded(answer) for answer in answers if answer["status"] in GRANTED)
     return f"; {free} of them not guarded by it: not ready, or on the way out" if free else ""
 
 
@@ -118,7 +118,7 @@ def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
         return f"{twice} evictions failed with 500: more than one budget covers the pod"
     if not ours:
         return f"no eviction asked {name}"
-    granted = [answer for answer in ours if answer["status"] in GRANTED and not _free(answer)]
+    granted = [answer for answer in ours if answer["status"] in GRANTED and not unguarded(answer)]
     unread = sum(_allowed(answer) is None for answer in granted)
     if unread:
         return f"{unread} evictions were granted while {name} could not be read"
@@ -134,7 +134,7 @@ def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
 def _over(ours: Answers, allowed: series.Points) -> list[str]:
     """Find grants beyond what the budget allowed when it was read, or has come to allow since."""
     for answer in ours:
-        if answer["status"] not in GRANTED or _free(answer) or _allowed(answer) is None:
+        if answer["status"] not in GRANTED or unguarded(answer) or _allowed(answer) is None:
             continue
         near = [other for other in ours if answer["time"] - ASTRIDE <= other["time"] <= answer["time"]]
         grants = _charged(near)
@@ -211,7 +211,7 @@ def _count(answers: Answers, *statuses: int) -> int:
 
 
 def _charged(answers: Answers) -> int:
-    return sum(answer["status"] in GRANTED and not _free(answer) for answer in answers)
+    return sum(answer["status"] in GRANTED and not unguarded(answer) for answer in answers)
 
 
 def _told(answers: Answers) -> str:

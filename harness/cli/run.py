@@ -70,7 +70,7 @@ def command(
     that left something broken, or an interruption, ends the set.
     """
     from harness.cli import documents
-    from harness.engine import run
+    from harness.engine import given, run
     from harness.engine.options import Options
     from harness.errors import Exit
     from harness.model.verdict import worst
@@ -86,7 +86,7 @@ def command(
             ),
             rolls_back=rollback_strategy or one.rolls_back,
         )
-        for one in documents.load(files, only=only, given=documents.given(var, var_file))
+        for one in documents.load(files, only=only, given=given.read(var, var_file))
     ]
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)

@@ -6,6 +6,8 @@ A run that may not touch the harness's own namespace keeps its lease, its lever 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness.cluster.kube import Kube
@@ -88,6 +90,31 @@ async def _refused(kube: Kube) -> str:
         if error.status != 404:
             raise
     return ""
+
+
+@contextmanager
+def permitted(kube: Kube, scope: Scope, what: str) -> Iterator[None]:
+    """Turn a right that lacks into what mends it, for a command of no experiment; `what` is what it was about to do.
+
+    Raises PreconditionFailed.
+    """
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        narrow = "" if scope.alone else ", or --namespace NAME keeps to one namespace where they suffice"
+        raise PreconditionFailed(
+            f"this user may not {what}",
+            where=place(kube, scope),
+            why=error.message or str(error),
+            hint=f"`{contexts.command(kube, 'harness', 'doctor', *scope.words)}` names the rights that lack{narrow}",
+        ) from error
+
+
+def place(kube: Kube, scope: Scope) -> str:
+    """Name where a command works: a context, and a namespace where it keeps to one."""
+    return f"context {kube.context}" + (f", namespace {scope.system}" if scope.alone else "")
 
 
 def lacking(kube: Kube, experiment: Experiment, error: ApiError) -> PreconditionFailed:

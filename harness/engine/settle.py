@@ -16,7 +16,7 @@ import anyio
 
 from harness.cluster import backoff
 from harness.cluster import kube as paths
-from harness.engine import contexts, metrics, plan, steady
+from harness.engine import contexts, metrics, plan, steady, traffic
 from harness.engine.session import Session
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
 from harness.faults import resource
@@ -95,7 +95,7 @@ async def look(session: Session) -> list[str]:
                 for plural, lacking in LACKING.items():
                     together.start_soon(ask, partial(_workloads, session, namespace, plural, lacking))
                 together.start_soon(ask, partial(_others, session, namespace))
-            if session.load:
+            if session.load and traffic.meets_gateway(session):
                 together.start_soon(ask, partial(_ejected, session))
     except BaseExceptionGroup as group:
         raise first(group) from group

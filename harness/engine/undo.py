@@ -12,6 +12,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lease
 from harness.engine import scope as scopes
+from harness.engine.scope import Scope
 from harness.errors import HarnessError, UndoFailed
 from harness.faults import REGISTRY, resource
 from harness.faults.reach import Reach
@@ -31,6 +32,11 @@ async def undo(
     scope = await scopes.of(kube, namespace)
     if scope.alone:
         say(f"only namespace {scope.system} is looked at")
+    with scopes.permitted(kube, scope, "undo what is broken here"):
+        return await _undo(kube, cluster, say, run, scope)
+
+
+async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], None], run: str, scope: Scope) -> int:
     keeper = await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS) if cluster else None
     failed: list[str] = []
     try:

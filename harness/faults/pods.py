@@ -16,9 +16,14 @@ from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach
 from harness.model.plan import PlannedFault
 from harness.workloads import Owners, Workload
+from harness.workloads.jobs import Ending
 from harness.workloads.pod import Pod, grace, is_going, is_ready
 
 REPLACEMENT_SECONDS = 2.0
+# By the eviction API, which marks the pod as disrupted.
+EVICTING = frozenset({"pod_evict", "node_drain"})
+# A container that ends is started again in its pod.
+RESTARTING = frozenset({"container_kill", "node_stop"})
 LOST = "nothing would replace this pod"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
@@ -78,9 +83,14 @@ def gone(fault: PlannedFault) -> InjectionFailed:
     )
 
 
-async def lost_for_good(owners: Owners, fault: PlannedFault, pod: Pod) -> str:
-    """Say why a fault would lose this pod for good; empty where it leaves it, or somebody replaces it."""
-    return await owners.unreplaced(pod) if REGISTRY[fault.kind].loses(fault, pod) else ""
+async def lost_for_good(owners: Owners, fault: PlannedFault, pod: Pod, others: int = 0) -> str:
+    """Say why a fault would lose this pod for good; empty where it leaves it, or somebody replaces it.
+
+    `others` are pods of the same workload that other faults lose before it.
+    """
+    if REGISTRY[fault.kind].loses(fault, pod):
+        return await owners.unreplaced(pod, Ending(fault.kind in EVICTING, others))
+    return await owners.worn_out(pod) if fault.kind in RESTARTING else ""
 
 
 async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
@@ -159,7 +169,10 @@ async def replaced(fault: PlannedFault, reach: Reach) -> Facts:
 
 
 async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
-    """Wait until what keeps a pod has as many ready pods of its own as it had, or as it wants now if that is less."""
+    """Wait until what keeps a pod has as many ready pods of its own as it had, or as it wants now if that is less.
+
+    Raises ObservationFailed where that is none because it has failed since.
+    """
     owners = reach.owners
     seen: frozenset[tuple[str, bool]] | None = None
 
@@ -177,6 +190,8 @@ async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
             if enough is None or ready < enough:
                 seen = now
                 return None
+            if before and not enough and (why := await owners.failed(workload)):
+                raise ObservationFailed("nobody replaces the pod", where=workload.key, why=why)
             told = {"state": "deleted"} if wanted is None else {"ready": ready, "desired": enough}
             facts = {"owner": str(workload), **told}
         return facts

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.cluster.kube import Kube
 from harness.errors import ApiError
+from harness.workloads.once import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Resource:
 class Discovery:
     """What one API server serves; asked once for each version of a group, and again for a kind that was not there."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Reader) -> None:
         self._kube = kube
         self._served: dict[str, Mapping[str, Resource]] = {}
 

@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.cluster.kube import Kube
 from harness.errors import ApiError
-from harness.workloads import kinds
+from harness.workloads import jobs, kinds
 from harness.workloads.discovery import Discovery
+from harness.workloads.jobs import Ending
+from harness.workloads.once import Reader
 from harness.workloads.pod import Pod, controller
 from harness.workloads.workload import Wanted, Workload
 
@@ -29,7 +30,7 @@ def _unsure(item: Mapping[str, Any]) -> Wanted:
 class Owners:
     """Whose pods are whose on one cluster. What owns an object is remembered by its UID, numbers are asked anew."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Reader) -> None:
         self._kube = kube
         self._discovery = Discovery(kube)
         self._chains: dict[str, Chain] = {}
@@ -78,8 +79,8 @@ class Owners:
         scale = await self._scale(workload) if workload.scalable and item else None
         return _unsure(item) if scale is None else Wanted(scale)
 
-    async def unreplaced(self, pod: Pod) -> str:
-        """Say why nobody would make another pod for this one; empty where somebody would."""
+    async def unreplaced(self, pod: Pod, ending: Ending) -> str:
+        """Say why nobody would make another pod for this one, if it ends so; empty where somebody would."""
         reference, chain = controller(pod), await self.chain(pod)
         if reference is None:
             return "no controller owns it"
@@ -93,9 +94,22 @@ class Owners:
                 return f"its controller {workload} is being deleted"
             if await self.want(workload, item) == Wanted(0):
                 return f"its controller {workload} wants no pod any more"
-            if why := kinds.given_up(workload.what, item, pod):
+            if workload.what == kinds.JOB and (why := jobs.given_up(item, pod, ending)):
                 return f"its controller {workload} would make no other: {why}"
         return ""
+
+    async def worn_out(self, pod: Pod) -> str:
+        """Say why a pod's controller would end it when a container is started once more; empty where it would not."""
+        for workload in await self.chain(pod):
+            item = await self.read(workload) if workload.what == kinds.JOB else None
+            if item and (why := jobs.worn_out(item, pod)):
+                return f"its controller {workload} would end: {why}"
+        return ""
+
+    async def failed(self, workload: Workload) -> str:
+        """Say why a workload has come to a bad end, so that it wants no pod any more; empty where it has not."""
+        item = await self.read(workload) if workload.what == kinds.JOB else None
+        return jobs.failed(item) if item else ""
 
     async def _scale(self, workload: Workload) -> int | None:
         """Ask the `scale` subresource; one that is forbidden, or whose field is empty, is as good as none."""

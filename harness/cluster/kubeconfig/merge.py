@@ -21,7 +21,10 @@ def files() -> tuple[Path, ...]:
     """List the files that the environment names, those of KUBECONFIG or else the one in the home directory."""
     named = os.environ.get(VARIABLE, "")
     if not named:
-        return (Path(os.environ.get("HOME") or Path.home()) / ".kube" / "config",)
+        try:
+            return (Path(os.environ.get("HOME") or Path.home()) / ".kube" / "config",)
+        except RuntimeError:  # no HOME, and a user that the system does not know: a container's, as a rule
+            return ()
     return tuple(dict.fromkeys(Path(word) for word in named.split(os.pathsep) if word))
 
 

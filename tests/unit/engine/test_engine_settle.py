@@ -13,6 +13,8 @@ from harness.errors import ApiError, ClusterUnreachable, NeverBegun
 from harness.faults import Reach
 from harness.journal import reader
 from harness.model.experiment import BlastRadius, Phases
+from harness.model.load import Call, LoadSpec
+from harness.model.objective import Objective
 
 pytestmark = pytest.mark.anyio
 INVENTORY = {"data": {"paths": '["/apis/apps/v1/namespaces/mesh/deployments/gateway"]'}}
@@ -192,6 +194,7 @@ def series(session, monkeypatch):
 
     monkeypatch.setattr(metrics, "vector", vector)
     session.load = object()
+    session.experiment = replace(session.experiment, load=LoadSpec("here", 1.0, calls=(Call("read", "/carts"),)))
     session.load_from = session.journal.now()
     return answers
 
@@ -205,6 +208,29 @@ async def test_a_breaker_that_is_open_and_a_host_that_is_ejected_are_waited_for(
         "1 of the callers' breakers towards router not closed",
         "the gateway ejects 2 hosts",
     ]
+
+
+@pytest.mark.parametrize(
+    ("urls", "objectives", "waits"),
+    [
+        (["http://shop.example/carts"], [], False),
+        (["http://shop.example/carts", "/carts"], [], True),
+        (["http://127.0.0.1:18090/carts"], [], True),
+        (["http://127.0.0.1:18090/carts/${n}"], [], True),
+        (["http://127.0.0.1:18091/carts"], [], False),
+        (["http://shop.example/carts"], ["availability"], False),
+        (["http://shop.example/carts"], ["burn-rate"], True),
+    ],
+)
+async def test_a_host_that_is_ejected_is_waited_for_where_the_load_could_meet_it(
+    told, series, session, monkeypatch, urls: list[str], objectives: list[str], waits: bool
+):
+    monkeypatch.setenv("HARNESS_GATEWAY", "http://127.0.0.1:18090")
+    load = LoadSpec("here", 1.0, calls=tuple(Call(url, url) for url in urls))
+    promised = tuple(Objective(name, {}) for name in objectives)
+    session.experiment = replace(session.experiment, load=load, objectives=promised)
+    series[settle.EJECTED] = [{"metric": {}, "value": [0, "1"]}]
+    assert await told(Cluster()) == (["the gateway ejects 1 host"] if waits else [])
 
 
 @pytest.mark.parametrize(("asked", "waits"), [(OPEN, 1), ([], 0)])

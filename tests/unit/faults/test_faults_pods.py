@@ -11,7 +11,7 @@ from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, Observ
 from harness.faults import REGISTRY, Reach, observe, pods
 from harness.faults.container_kill import choose
 from harness.faults.pod_freeze import address
-from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, web
+from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, reference, web
 
 pytestmark = pytest.mark.anyio
 
@@ -269,3 +269,50 @@ async def test_a_pod_that_somebody_else_deleted_was_not_felt_frozen(there_is):
     there.note(planned("pod_freeze"))["ready"] = True
     with pytest.raises(ObservationFailed, match="went away"), anyio.fail_after(5):
         await REGISTRY["pod_freeze"].felt(planned("pod_freeze"), there)
+
+
+def batch(**status: Any) -> dict[str, Any]:
+    """Make a Job that has two pods, and what serves it."""
+    spec = {"parallelism": 2, "completions": 2, "backoffLimit": 1}
+    return {
+        "/apis/batch/v1": {"resources": [{"name": "jobs", "kind": "Job", "namespaced": True}]},
+        "/apis/batch/v1/namespaces/shop/jobs/x": {"metadata": {"uid": "uid-x"}, "spec": spec, "status": status},
+    }
+
+
+def of_job(uid: str) -> dict[str, Any]:
+    item = pod(uid)
+    item["metadata"]["ownerReferences"] = reference("Job", "x", "batch/v1")
+    return item
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("Failed", "nobody replaces the pod"), ("FailureTarget", "nobody replaces the pod")]
+)
+async def test_a_pod_whose_job_failed_for_it_is_never_healed(kind: str, message: str) -> None:
+    kube = FakeKube({f"{PODS}/web-1": of_job("uid-1"), PODS: [of_job("uid-1"), of_job("uid-2")], **batch()})
+    there = reach(kube)
+    await pods.prepare(planned("pod_kill"), there)
+    kube.objects |= {PODS: [], **batch(conditions=[{"type": kind, "status": "True", "reason": "BackoffLimitExceeded"}])}
+    with anyio.fail_after(5), pytest.raises(ObservationFailed, match=message) as caught:
+        await pods.replaced(planned("pod_kill"), there)
+    assert "BackoffLimitExceeded" in caught.value.why
+
+
+async def test_a_job_that_is_done_needs_no_other_pod() -> None:
+    kube = FakeKube({f"{PODS}/web-1": of_job("uid-1"), PODS: [of_job("uid-1"), of_job("uid-2")], **batch()})
+    there = reach(kube)
+    await pods.prepare(planned("pod_kill"), there)
+    kube.objects |= {PODS: [], **batch(conditions=[{"type": "Complete", "status": "True"}])}
+    with anyio.fail_after(5):
+        assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 0
+
+
+@pytest.mark.parametrize(("starts", "lost"), [(0, True), (None, False)])
+async def test_a_container_of_a_job_that_may_start_no_more_is_not_killed(starts: int | None, lost: bool) -> None:
+    item = of_job("uid-1")
+    item["spec"]["restartPolicy"] = "Always" if starts is None else "OnFailure"
+    item["status"]["containerStatuses"] = [{"name": "web", "restartCount": starts or 0}]
+    kube = FakeKube({**batch()})
+    why = await pods.lost_for_good(reach(kube).owners, planned("container_kill"), item)
+    assert bool(why) is lost

@@ -8,6 +8,8 @@ import pytest
 
 from harness.errors import ApiError
 from harness.workloads import Owners, Wanted
+from harness.workloads.jobs import Ending
+from harness.workloads.once import Once
 from tests.unit.workloads.objects import SERVED, Object, Server, item, pod, reference
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +90,7 @@ async def test_an_owner_that_nobody_may_read_owns_its_pods_all_the_same(hidden: 
     assert str(workload) == "Cow/elsie"
     assert workload is not None
     assert await known.wanted(workload) == Wanted(None, sure=False)
-    assert await known.unreplaced(mine) == ""
+    assert await known.unreplaced(mine, Ending()) == ""
 
 
 async def test_a_deployment_that_nobody_may_read_leaves_its_set_to_count():
@@ -123,6 +125,16 @@ async def test_what_owns_a_pod_is_asked_once():
     await known.of(pod("a", reference("ReplicaSet", "web-abc")))
     asked = len(server.asked)
     await known.of(pod("b", reference("ReplicaSet", "web-abc")))
+    assert len(server.asked) == asked
+
+
+async def test_what_is_read_once_stays_as_it_was_read_and_a_refusal_too():
+    server = Server(SET, WEB, hidden=("/apis/apps/v1/namespaces/shop/deployments/web",))
+    known, mine = Owners(Once(server)), pod("a", reference("ReplicaSet", "web-abc"))
+    first = [str(await known.of(mine)), await known.unreplaced(mine, Ending())]
+    asked = len(server.asked)
+    server.objects.clear()
+    assert [str(await known.of(mine)), await known.unreplaced(mine, Ending())] == first == ["ReplicaSet/web-abc", ""]
     assert len(server.asked) == asked
 
 
@@ -259,13 +271,14 @@ def going(made: Object) -> Object:
     ],
 )
 async def test_who_would_not_replace_a_pod_is_named(pod_of: Object | None, objects: list[Object], why: str):
-    said = await owners(*objects).unreplaced(pod("p", *([pod_of] if pod_of else [])))
+    said = await owners(*objects).unreplaced(pod("p", *([pod_of] if pod_of else [])), Ending())
     assert (why in said) if why else not said
 
 
 async def test_a_set_that_goes_on_below_a_deployment_that_is_being_deleted_replaces_nothing():
     known = owners(SET, going(item("Deployment", "web", spec=THREE)))
-    assert "Deployment/web is being deleted" in await known.unreplaced(pod("p", reference("ReplicaSet", "web-abc")))
+    mine = pod("p", reference("ReplicaSet", "web-abc"))
+    assert "Deployment/web is being deleted" in await known.unreplaced(mine, Ending())
 
 
 def test_the_double_serves_an_irregular_plural():
