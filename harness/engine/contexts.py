@@ -43,6 +43,12 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
 
     Raises UsageError when the context is not on the allow-list, PreconditionFailed when there is no cluster at all.
     """
+    if context == "":
+        raise UsageError(
+            "--context names nothing",
+            why="a run names its cluster, and an empty word would mean whichever is the current one",
+            hint="is the variable set that it was to come from?",
+        )
     cluster = local.current()
     if context is None and kubeconfig is None:
         if cluster is None:
