@@ -15,10 +15,12 @@ from harness.faults import REGISTRY, observe
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach
 from harness.model.plan import PlannedFault
-from harness.workloads import Owners, Workload
-from harness.workloads.pod import Pod, grace, is_going, is_ready
+from harness.workloads import Owners, Workload, kinds
+from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready
 
 REPLACEMENT_SECONDS = 2.0
+# What a workload wants may change while none of its pods does.
+LOOK_AGAIN_SECONDS = 2.0
 LOST = "nothing would replace this pod"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
@@ -111,9 +113,15 @@ async def loss_of(reach: Reach, pod: Pod, everyone: list[dict[str, Any]]) -> Los
     chain = await reach.owners.chain(pod)
     most = reach.notes.setdefault("ready", {})
     for workload in chain:
-        ready = sum(is_ready(item) for item in await reach.owners.own(everyone, workload))
+        ready = _has(workload, await reach.owners.own(everyone, workload))
         most[workload.uid] = max(ready, most.get(workload.uid, 0))
     return Loss(chain, tuple(most[workload.uid] for workload in chain))
+
+
+def _has(workload: Workload, own: list[Pod]) -> int:
+    """Count a workload's ready pods, and those that ended well where it does not say that it wants fewer by them."""
+    lasting = workload.what in kinds.WANTED
+    return sum(is_ready(pod) or (ended_well(pod) and not lasting) for pod in own)
 
 
 async def removed(fault: PlannedFault, reach: Reach) -> Facts:
@@ -167,11 +175,12 @@ async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
         nonlocal seen
         facts: Facts = {}
         others = [pod for uid, pod in pods.items() if uid != without]
-        now = frozenset((pod["metadata"]["uid"], is_ready(pod)) for pod in await owners.own(others, loss.chain[-1]))
+        own = await owners.own(others, loss.chain[-1])
+        now = frozenset((pod["metadata"]["uid"], is_ready(pod) or ended_well(pod)) for pod in own)
         if now == seen:
             return None
         for workload, before in zip(loss.chain, loss.before, strict=True):
-            ready = sum(is_ready(pod) for pod in await owners.own(others, workload))
+            ready = _has(workload, await owners.own(others, workload))
             wanted = await owners.wanted(workload)
             enough = 0 if wanted is None else wanted.again(before)
             if enough is None or ready < enough:
@@ -181,4 +190,7 @@ async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
             facts = {"owner": str(workload), **told}
         return facts
 
-    return await observe.until(reach.kube, api.pods(loss.chain[-1].namespace), judge)
+    while True:
+        with anyio.move_on_after(LOOK_AGAIN_SECONDS):
+            return await observe.until(reach.kube, api.pods(loss.chain[-1].namespace), judge)
+        seen = None

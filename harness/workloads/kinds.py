@@ -37,13 +37,16 @@ def _daemon_set(item: Object) -> int | None:
     return int(item.get("status", {}).get("desiredNumberScheduled", 0)) if current(item) else None
 
 
-def _job(item: Object) -> int:
-    """Count the pods that a Job keeps running: none once it is over, and none anew once a work queue has ended."""
+def job(item: Object, ended: int = 0) -> int:
+    """Count the pods that a Job keeps running: none once it is over, and none anew once a work queue has ended.
+
+    Its status counts the pods that ended well a second or more after they did; `ended` of them were seen.
+    """
     spec, status = item.get("spec", {}), item.get("status", {})
     if spec.get("suspend") or _finished(item):
         return 0
     uncounted = status.get("uncountedTerminatedPods") or {}
-    succeeded = int(status.get("succeeded", 0)) + len(uncounted.get("succeeded") or ())
+    succeeded = max(ended, int(status.get("succeeded", 0)) + len(uncounted.get("succeeded") or ()))
     parallel, completions = spec.get("parallelism", 1), spec.get("completions")
     if completions is None:
         return 0 if succeeded else int(parallel)
@@ -62,8 +65,13 @@ WANTED: Mapping[What, Callable[[Object], int | None]] = {
     STATEFUL_SET: _replicas,
     ROLLOUT: _replicas,
     DAEMON_SET: _daemon_set,
-    JOB: _job,
+    JOB: job,
 }
+
+
+def ends(what: What) -> bool:
+    """Say whether the pods of a kind may end well; those of a kind that nobody knows may."""
+    return what == JOB or what not in WANTED
 
 
 def counted(item: Object) -> int | None:

@@ -269,3 +269,35 @@ async def test_a_pod_that_somebody_else_deleted_was_not_felt_frozen(there_is):
     there.note(planned("pod_freeze"))["ready"] = True
     with pytest.raises(ObservationFailed, match="went away"), anyio.fail_after(5):
         await REGISTRY["pod_freeze"].felt(planned("pod_freeze"), there)
+
+
+@pytest.mark.case(10, "fewer pods wanted than before, and none has to go for it", "whole again with what there is")
+async def test_a_workload_that_wants_less_while_no_pod_changes_is_whole_again(monkeypatch):
+    monkeypatch.setattr(pods, "LOOK_AGAIN_SECONDS", 0.05)
+    kube = cluster(found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube)
+
+    async def scale() -> None:
+        await anyio.wait_all_tasks_blocked()
+        kube.objects |= web(1)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(scale)
+            assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 1
+
+
+async def test_a_pod_that_ended_well_is_not_missed_by_an_owner_that_does_not_say_what_it_wants():
+    item = {"metadata": {"uid": "uid-x"}, "spec": {}}
+    found = [pod(f"uid-{n}", owner="Cow", name="x") for n in (1, 2)]
+    for one in found:
+        one["metadata"]["ownerReferences"][0]["apiVersion"] = "farm.example/v1"
+    served = {"resources": [{"name": "kine", "kind": "Cow", "namespaced": True}]}
+    farm = {"/apis/farm.example/v1": served, "/apis/farm.example/v1/namespaces/shop/kine/x": item}
+    kube = FakeKube({**farm, f"{PODS}/web-1": found[0], PODS: found})
+    there = await taken(kube)
+    again = {**found[0], "metadata": {**found[0]["metadata"], "uid": "uid-3"}}
+    ended = {**found[1], "status": {"phase": "Succeeded"}}
+    kube.objects[PODS] = [again, ended]
+    with anyio.fail_after(5):
+        assert await pods.replaced(planned("pod_kill"), there) == {"owner": "Cow/x", "ready": 2, "desired": 2}
