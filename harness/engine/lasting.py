@@ -1,4 +1,4 @@
-"""Refuse, before anything is touched, a fault that would lose a pod for good: nothing could give it back."""
+"""Refuse, before anything is touched, a fault that would lose a pod for good, or that a pod would not feel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.workloads import Owners
 
 
 async def require(kube: Kube, faults: Iterable[PlannedFault]) -> None:
-    """Return when every pod that a fault loses would be replaced; raises UsageError that names one that would not."""
+    """Return when every pod that a fault loses would go and come back; raises UsageError that names one that would not."""
     owners = Owners(kube)
     reached = [(fault, one) for fault in faults for one in (fault.victim, *fault.takes) if one.kind == "pod"]
     there: dict[str, Mapping[str, Any]] = {}
@@ -23,5 +23,5 @@ async def require(kube: Kube, faults: Iterable[PlannedFault]) -> None:
     for fault, one in reached:
         # Of a target that went since, the fault itself tells.
         pod = there.get(one.uid)
-        if pod and (why := await pods.lost_for_good(owners, fault, pod)):
-            raise UsageError(pods.LOST, where=f"{fault.kind} on {one}", why=why, hint=pods.HINT)
+        if pod and (found := await pods.unfit(owners, fault, pod)):
+            raise UsageError(found[0], where=f"{fault.kind} on {one}", why=found[1], hint=pods.HINT)

@@ -149,8 +149,8 @@ async def _others(session: Session, namespace: str) -> list[str]:
             theirs.setdefault(workload, []).append(item)
     found = []
     for workload, live in theirs.items():
-        wanted = await owners.wanted(workload)
         ready = sum(map(pod.is_ready, live))
+        wanted = await owners.wanted(workload, ready)
         standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
         if wanted is None:
             continue

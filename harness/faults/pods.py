@@ -16,12 +16,14 @@ from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach
 from harness.model.plan import PlannedFault
 from harness.workloads import Owners, Workload, kinds
-from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready
+from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static
 
 REPLACEMENT_SECONDS = 2.0
 # What a workload wants may change while none of its pods does.
 LOOK_AGAIN_SECONDS = 2.0
 LOST = "nothing would replace this pod"
+VAIN = "deleting this pod would stop nothing"
+MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
 
@@ -85,14 +87,22 @@ async def lost_for_good(owners: Owners, fault: PlannedFault, pod: Pod) -> str:
     return await owners.unreplaced(pod) if REGISTRY[fault.kind].loses(fault, pod) else ""
 
 
+async def unfit(owners: Owners, fault: PlannedFault, pod: Pod) -> tuple[str, str] | None:
+    """Say what speaks against this fault on this pod, and why: it would be lost for good, or not be hit at all."""
+    if is_static(pod) and REGISTRY[fault.kind].loses(fault, pod):
+        return VAIN, MIRRORED
+    why = await lost_for_good(owners, fault, pod)
+    return (LOST, why) if why else None
+
+
 async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
     """Read the pod and note who replaces it and which pods there are, before anything is done to it.
 
-    Raises InjectionFailed when the fault would lose the pod for good.
+    Raises InjectionFailed when the fault would lose the pod for good, or not hit it.
     """
     pod = await read(reach.kube, fault)
-    if why := await lost_for_good(reach.owners, fault, pod):
-        raise InjectionFailed(LOST, where=str(fault.victim), why=why, hint=HINT)
+    if found := await unfit(reach.owners, fault, pod):
+        raise InjectionFailed(found[0], where=str(fault.victim), why=found[1], hint=HINT)
     everyone = await reach.kube.list(api.pods(fault.victim.namespace))
     loss = await loss_of(reach, pod, everyone)
     forced = fault.parameters.get("grace")
@@ -115,6 +125,9 @@ async def loss_of(reach: Reach, pod: Pod, everyone: list[dict[str, Any]]) -> Los
     for workload in chain:
         ready = _has(workload, await reach.owners.own(everyone, workload))
         most[workload.uid] = max(ready, most.get(workload.uid, 0))
+        if workload.scalable and workload.what not in kinds.WANTED:
+            # What its scale counts shows only while all of its pods are there.
+            await reach.owners.wanted(workload, most[workload.uid])
     return Loss(chain, tuple(most[workload.uid] for workload in chain))
 
 
@@ -181,7 +194,7 @@ async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
             return None
         for workload, before in zip(loss.chain, loss.before, strict=True):
             ready = _has(workload, await owners.own(others, workload))
-            wanted = await owners.wanted(workload)
+            wanted = await owners.wanted(workload, ready)
             enough = 0 if wanted is None else wanted.again(before)
             if enough is None or ready < enough:
                 seen = now

@@ -121,6 +121,8 @@ class Census:
             return
         ready = sum(owner == uid and ready for owner, ready in self._pods.values())
         wanted, ended = self._wanted.get(uid, UNKNOWN), len(self._ended.get(uid, ()))
+        if item := self._items.get(uid):
+            wanted = self._owners.believed(workload, item, wanted, ready)
         if wanted.sure and workload.what == kinds.JOB:
             wanted = Wanted(kinds.job(self._items[uid], ended))
         elif not wanted.sure and kinds.ends(workload.what):

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 Pod = Mapping[str, Any]
+# What a kubelet writes on the mirror of a pod that it runs from a file.
+MIRROR = "kubernetes.io/config.mirror"
 # What the API server fills in where a pod names no other.
 GRACE_SECONDS = 30.0
 # Times of the API have whole seconds.
@@ -23,6 +25,11 @@ def is_ready(pod: Pod) -> bool:
 def is_going(pod: Pod) -> bool:
     """Say whether a pod was told to go."""
     return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def is_static(pod: Pod) -> bool:
+    """Say whether a kubelet runs this pod from a file, whatever the API server says."""
+    return MIRROR in (pod["metadata"].get("annotations") or {})
 
 
 def is_done(pod: Pod) -> bool:

@@ -11,6 +11,7 @@ from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, Observ
 from harness.faults import REGISTRY, Reach, observe, pods
 from harness.faults.container_kill import choose
 from harness.faults.pod_freeze import address
+from harness.workloads.pod import MIRROR
 from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, web
 
 pytestmark = pytest.mark.anyio
@@ -301,3 +302,12 @@ async def test_a_pod_that_ended_well_is_not_missed_by_an_owner_that_does_not_say
     kube.objects[PODS] = [again, ended]
     with anyio.fail_after(5):
         assert await pods.replaced(planned("pod_kill"), there) == {"owner": "Cow/x", "ready": 2, "desired": 2}
+
+
+@pytest.mark.case(12, "a static pod, which its node owns", "not deleted: its kubelet would run on what was to be hit")
+@pytest.mark.parametrize(("kind", "vain"), [("pod_kill", True), ("pod_evict", True), ("container_kill", False)])
+async def test_the_mirror_of_a_static_pod_is_not_deleted(kind, vain):
+    mirror = pod(owner="Node", name="worker")
+    mirror["metadata"]["annotations"] = {MIRROR: "x"}
+    found = await pods.unfit(reach(FakeKube()).owners, planned(kind), mirror)
+    assert found == ((pods.VAIN, pods.MIRRORED) if vain else None)

@@ -145,3 +145,20 @@ async def test_a_pod_that_ends_well_still_counts_for_an_owner_that_does_not_say_
     # One that was told to go did not end by itself, whatever it ended with.
     await heard.census.pod("MODIFIED", done(pod("b", OF_ELSIE), going=True))
     assert [ready for _, ready, _ in heard.news()] == [1]
+
+
+async def test_a_scale_below_what_is_ready_is_not_told_as_what_is_wanted():
+    gans, of_gans = item("Goose", "gans"), reference("Goose", "gans")
+    heard = Heard(gans)
+    server = heard.census._owners._kube
+    server.objects["/apis/farm.example/v1/namespaces/shop/geese/gans/scale"] = {"spec": {"replicas": 1}}  # type: ignore[attr-defined]
+    await heard.census.listed([pod("a", of_gans), pod("b", of_gans, ready=False)])
+    await heard.census.owner("ADDED", gans)
+    await heard.census.pod("MODIFIED", pod("b", of_gans))
+    await heard.census.pod("MODIFIED", pod("b", of_gans, ready=False))
+    assert [(ready, wanted.sure) for _, ready, wanted in heard.news()] == [
+        (1, False),
+        (1, True),
+        (2, False),
+        (1, False),
+    ]
