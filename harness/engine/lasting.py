@@ -14,7 +14,7 @@ from harness.workloads import Owners
 
 
 async def require(kube: Kube, faults: Iterable[PlannedFault]) -> None:
-    """Return when every pod that a fault loses would go and come back; raises UsageError that names one that would not."""
+    """Return when every pod that a fault loses would go and be replaced; raises UsageError for one that would not."""
     owners = Owners(kube)
     reached = [(fault, one) for fault in faults for one in (fault.victim, *fault.takes) if one.kind == "pod"]
     there: dict[str, Mapping[str, Any]] = {}
