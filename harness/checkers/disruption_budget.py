@@ -11,8 +11,8 @@ from harness.model.history import History
 from harness.model.verdict import Finding, State
 
 GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
-# What the API server gives as the cause when a budget refuses.
-CAUSE = "DisruptionBudget"
+# Why a budget refuses, as the API server says, and why nothing is decided, as the fault tells it apart.
+CAUSE, SEVERAL = "DisruptionBudget", "SeveralBudgets"
 # Reading a budget and asking for the eviction are two requests; others may be answered in between.
 ASTRIDE = 1.0
 # Of these phases the API server asks no budget (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.34).
@@ -77,10 +77,12 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
 
 
 def _answered(answer: Mapping[str, Any]) -> bool:
-    """Say whether a budget could have had a part in the answer; a server that had no time refuses with 429, too."""
+    """Say whether a budget could have had a part in the answer; a server in trouble says 429 or 500, too."""
     if answer["status"] == REFUSED:
         return bool(answer.get("cause", CAUSE) == CAUSE)
-    return answer["status"] in (*GRANTED, MISCONFIGURED)
+    if answer["status"] == MISCONFIGURED:
+        return bool(answer.get("cause", SEVERAL) == SEVERAL)
+    return answer["status"] in GRANTED
 
 
 def unguarded(answer: Mapping[str, Any]) -> bool:
@@ -127,7 +129,13 @@ def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
     first = min(answer["time"] for answer in granted)
     end = history.window[1] if history.window else history.end
     series = f"pdb/{_namespace(granted[0])}/{name}/healthy"
-    unseen = any(item.series == series and item.value is None and first <= item.time <= end for item in history.samples)
+    told = [(item.time, item.value is not None) for item in history.samples if item.series == series]
+    back = [time for time, seen in told if seen]
+    # Between a change of a budget and its numbers lie milliseconds.
+    unseen = any(
+        not seen and first <= time <= end and not any(time <= other <= time + ASTRIDE for other in back)
+        for time, seen in told
+    )
     return f"{name} was out of sight after an eviction" if unseen else ""
 
 

@@ -1,4 +1,4 @@
-"""Refuse, before anything is touched, a fault that would lose a pod for good: nothing could give it back."""
+"""Refuse, before anything is touched, a fault that would lose a pod for good, or that a pod would not feel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.workloads import Owners
 
 
 async def require(kube: Kube, owners: Owners, faults: Iterable[PlannedFault]) -> None:
-    """Return when every pod that a fault loses would be replaced; raises UsageError that names one that would not."""
+    """Return when every pod that a fault loses would go and be replaced; raises UsageError for one that would not."""
     reached = [(fault, one) for fault in faults for one in (fault.victim, *fault.takes) if one.kind == "pod"]
     there: dict[str, Mapping[str, Any]] = {}
     for namespace in sorted({one.namespace for _, one in reached}):
@@ -29,6 +29,6 @@ async def require(kube: Kube, owners: Owners, faults: Iterable[PlannedFault]) ->
         loses = REGISTRY[fault.kind].loses(fault, pod)
         workload = await owners.of(pod) if loses else None
         key = workload.uid if workload else one.uid
-        if why := await pods.lost_for_good(owners, fault, pod, lost[key]):
-            raise UsageError(pods.LOST, where=f"{fault.kind} on {one}", why=why, hint=pods.HINT)
+        if found := await pods.unfit(owners, fault, pod, lost[key]):
+            raise UsageError(found[0], where=f"{fault.kind} on {one}", why=found[1], hint=pods.HINT)
         lost[key] += loses

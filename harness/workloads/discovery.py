@@ -34,7 +34,11 @@ class Discovery:
     async def resource(self, api: str, kind: str) -> Resource | None:
         """Find a kind by its apiVersion, or by the version its group prefers now; None where it is not served."""
         if kind not in self._served.get(api, {}):
-            self._served[api] = await self._ask(api) or await self._ask(await self._preferred(api))
+            served = await self._ask(api)
+            if kind not in served:
+                # A version may be served still, for other kinds than this one.
+                served = {**await self._ask(await self._preferred(api)), **served}
+            self._served[api] = served
         return self._served[api].get(kind)
 
     async def _ask(self, api: str) -> Mapping[str, Resource]:

@@ -32,12 +32,15 @@ class Ending:
     others: int = 0
 
 
-def wanted(item: Object) -> int:
-    """Count the pods that a Job keeps running: none once it is over, and none anew once a work queue has ended."""
+def wanted(item: Object, ended: int = 0) -> int:
+    """Count the pods that a Job keeps running: none once it is over, and none anew once a work queue has ended.
+
+    Its status counts the pods that ended well a second or more after they did; `ended` of them were seen.
+    """
     spec, status = item.get("spec", {}), item.get("status", {})
     if spec.get("suspend") or _is(item, OVER):
         return 0
-    succeeded = int(status.get("succeeded", 0)) + _uncounted(item, "succeeded")
+    succeeded = max(ended, int(status.get("succeeded", 0)) + _uncounted(item, "succeeded"))
     parallel, completions = spec.get("parallelism", 1), spec.get("completions")
     if completions is None:
         return 0 if succeeded else int(parallel)

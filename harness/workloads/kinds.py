@@ -47,6 +47,11 @@ WANTED: Mapping[What, Callable[[Object], int | None]] = {
 }
 
 
+def ends(what: What) -> bool:
+    """Say whether the pods of a kind may end well; those of a kind that nobody knows may."""
+    return what == JOB or what not in WANTED
+
+
 def counted(item: Object) -> int | None:
     """Give the highest count of pods in the status of a kind that nobody knows; None where there is none."""
     status = item.get("status")

@@ -34,6 +34,9 @@ class Owners:
         self._kube = kube
         self._discovery = Discovery(kube)
         self._chains: dict[str, Chain] = {}
+        # The most that a `scale` has asked for, and those that count something else than pods.
+        self._scaled: dict[str, int] = {}
+        self._doubted: set[str] = set()
 
     async def of(self, pod: Pod) -> Workload | None:
         """Return the pod's workload; None for a pod that no controller owns, or one that is gone."""
@@ -55,21 +58,39 @@ class Owners:
         return [pod for pod in pods if any(one.uid == workload.uid for one in await self.chain(pod))]
 
     async def read(self, workload: Workload) -> Mapping[str, Any] | None:
-        """Read a workload: None where it is gone or another has its name, empty where nobody may look."""
+        """Read a workload: None where it is gone or another has its name, empty where it cannot be looked at.
+
+        That is where nobody may, or where what translates a custom resource between its versions is away (500).
+        """
         if not workload.path:
             return {}
         try:
             item = await self._kube.get(workload.path)
         except ApiError as error:
-            if error.status in (403, 404):
-                return {} if error.status == 403 else None
+            if error.status == 404:
+                return None
+            if error.status == 403 or (error.status == 500 and workload.what not in kinds.WANTED):
+                return {}
             raise
         return item if item["metadata"]["uid"] == workload.uid else None
 
-    async def wanted(self, workload: Workload) -> Wanted | None:
-        """Ask how many ready pods a workload wants now; None where it is gone."""
+    async def wanted(self, workload: Workload, ready: int) -> Wanted | None:
+        """Ask how many ready pods a workload wants now that it has so many; None where it is gone."""
         item = await self.read(workload)
-        return None if item is None else await self.want(workload, item)
+        return None if item is None else self.believed(workload, item, await self.want(workload, item), ready)
+
+    def believed(self, workload: Workload, item: Mapping[str, Any], wanted: Wanted, ready: int) -> Wanted:
+        """Take a `scale` for the pods that are wanted, unless more are ready than it ever asked for.
+
+        Such a one counts something else: shards, or some of the pods only.
+        """
+        uid = workload.uid
+        if not wanted.sure or workload.what in kinds.WANTED:
+            return wanted
+        self._scaled[uid] = max(wanted.number or 0, self._scaled.get(uid, 0))
+        if ready > self._scaled[uid]:
+            self._doubted.add(uid)
+        return _unsure(item) if uid in self._doubted else wanted
 
     async def want(self, workload: Workload, item: Mapping[str, Any]) -> Wanted:
         """Tell from a workload as it was read how many ready pods it wants."""

@@ -133,8 +133,8 @@ def test_an_unknown_field_of_a_user_is_told_with_the_one_that_was_meant(tmp_path
 
 def test_a_proxy_that_is_none_is_refused_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(PreconditionFailed, match="proxy-url") as caught:
-        kubeconfig.load(cluster(tmp_path, **{"proxy-url": "ftp://me:open@proxy"}))
-    assert "open" not in str(caught.value)
+        kubeconfig.load(cluster(tmp_path, **{"proxy-url": "ftp://me:sesame@proxy"}))
+    assert "sesame" not in str(caught.value)
 
 
 def test_a_user_without_a_home_has_no_kubeconfig_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,18 @@ def ready_set(name: str, **status: int) -> dict[str, Any]:
     return found | {"status": {"observedGeneration": 1, **status}}
 
 
+def rolling(name: str, kind: str = "RollingUpdate", partition: int = 0, **status: int) -> dict[str, Any]:
+    """Make a workload of three pods, all ready, of which some are of an older release."""
+    found = ready_set(name, readyReplicas=3, desiredNumberScheduled=3, numberReady=3, **status)
+    found["status"] |= {"updateRevision": "b", "currentRevision": "a"}
+    found["spec"] = {"replicas": 3, "updateStrategy": {"type": kind, "rollingUpdate": {"partition": partition}}}
+    return found
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
 def pod(name: str, *, waiting: str = "", **metadata: str) -> dict[str, Any]:
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     return {
@@ -92,17 +104,30 @@ async def nothing(*_: Any) -> list[Any]:
             {"shop_daemonsets": [ready_set("log", desiredNumberScheduled=4, numberReady=3)]},
             ["shop/log has 3 of 4 pods ready"],
         ),
-        ({"shop_pods": [pod("cart-1", deletionTimestamp="now")]}, ["shop/cart-1 is terminating"]),
+        # It stays where it stands: nobody moves it.
+        ({"shop_deployments": [deployment("cart", updatedReplicas=1) | {"spec": {"replicas": 2, "paused": True}}]}, []),
+        ({"shop_statefulsets": [rolling("db", updatedReplicas=1)]}, ["shop/db is rolling out, 2 to go"]),
+        ({"shop_statefulsets": [rolling("db", updatedReplicas=1, partition=2)]}, []),
+        ({"shop_statefulsets": [rolling("db", kind="OnDelete", updatedReplicas=0)]}, []),
+        ({"shop_daemonsets": [rolling("log", updatedNumberScheduled=1)]}, ["shop/log is rolling out, 2 to go"]),
+        ({"shop_daemonsets": [rolling("log", kind="OnDelete")]}, []),
+        ({"shop_pods": [pod("cart-1", deletionTimestamp=ago(-86_400))]}, ["shop/cart-1 is terminating"]),
+        # Something that nobody takes away holds it, and has for long.
+        ({"shop_pods": [pod("cart-1", deletionTimestamp=ago(90))]}, []),
         (
             {"shop_pods": [pod("cart-1", waiting="CrashLoopBackOff")]},
             ["shop/cart-1 waits for the kubelet's back-off (web)"],
         ),
-        ({"mesh_pods": [pod("gateway-1", deletionTimestamp="now")]}, []),
+        ({"mesh_pods": [pod("gateway-1", deletionTimestamp=ago(0))]}, []),
         ({"shop_deployments": ClusterUnreachable("nobody answers")}, ["nobody answers"]),
     ],
 )
 async def test_what_keeps_the_system_from_its_steady_state_is_named(told, lists: dict[str, Any], said: list[str]):
     assert await told(Cluster(**lists)) == said
+
+
+async def test_a_pod_that_is_a_little_late_to_go_is_still_on_its_way(told):
+    assert await told(Cluster(shop_pods=[pod("cart-1", deletionTimestamp=ago(20))])) == ["shop/cart-1 is terminating"]
 
 
 async def test_what_an_earlier_run_left_is_waited_for(told, monkeypatch):
@@ -182,6 +207,17 @@ async def test_a_pod_that_was_never_ready_for_a_minute_keeps_no_run_from_beginni
     session.kube = Owned({"x": made}, shop_deployments=[made], shop_pods=found)
     session.reach = Reach(session.kube)
     assert await told(session.kube) == said
+
+
+@pytest.mark.case(9, "a container that never came up", "the system's own state: a run begins beside its back-off")
+@pytest.mark.parametrize(("since", "waits"), [(90, False), (20, True)])
+async def test_a_back_off_of_a_pod_that_was_never_ready_keeps_no_run_from_beginning(told, session, since, waits):
+    crashing = owned("x-1", "Deployment", "apps/v1", ready=False, since=since)
+    crashing["status"]["containerStatuses"] = pod("x-1", waiting="CrashLoopBackOff")["status"]["containerStatuses"]
+    session.kube = Owned({"x": {"metadata": {"uid": "uid-x"}, "spec": {"replicas": 1}}}, shop_pods=[crashing])
+    session.reach = Reach(session.kube)
+    said = await told(session.kube)
+    assert any("back-off" in one for one in said) is waits
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, Observ
 from harness.faults import REGISTRY, Reach, observe, pods
 from harness.faults.container_kill import choose
 from harness.faults.pod_freeze import address
+from harness.workloads.pod import MIRROR
 from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, reference, web
 
 pytestmark = pytest.mark.anyio
@@ -316,3 +317,44 @@ async def test_a_container_of_a_job_that_may_start_no_more_is_not_killed(starts:
     kube = FakeKube({**batch()})
     why = await pods.lost_for_good(reach(kube).owners, planned("container_kill"), item)
     assert bool(why) is lost
+
+
+@pytest.mark.case(10, "fewer pods wanted than before, and none has to go for it", "whole again with what there is")
+async def test_a_workload_that_wants_less_while_no_pod_changes_is_whole_again(monkeypatch):
+    monkeypatch.setattr(pods, "LOOK_AGAIN_SECONDS", 0.05)
+    kube = cluster(found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube)
+
+    async def scale() -> None:
+        await anyio.wait_all_tasks_blocked()
+        kube.objects |= web(1)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(scale)
+            assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 1
+
+
+async def test_a_pod_that_ended_well_is_not_missed_by_an_owner_that_does_not_say_what_it_wants():
+    item = {"metadata": {"uid": "uid-x"}, "spec": {}}
+    found = [pod(f"uid-{n}", owner="Cow", name="x") for n in (1, 2)]
+    for one in found:
+        one["metadata"]["ownerReferences"][0]["apiVersion"] = "farm.example/v1"
+    served = {"resources": [{"name": "kine", "kind": "Cow", "namespaced": True}]}
+    farm = {"/apis/farm.example/v1": served, "/apis/farm.example/v1/namespaces/shop/kine/x": item}
+    kube = FakeKube({**farm, f"{PODS}/web-1": found[0], PODS: found})
+    there = await taken(kube)
+    again = {**found[0], "metadata": {**found[0]["metadata"], "uid": "uid-3"}}
+    ended = {**found[1], "status": {"phase": "Succeeded"}}
+    kube.objects[PODS] = [again, ended]
+    with anyio.fail_after(5):
+        assert await pods.replaced(planned("pod_kill"), there) == {"owner": "Cow/x", "ready": 2, "desired": 2}
+
+
+@pytest.mark.case(12, "a static pod, which its node owns", "not deleted: its kubelet would run on what was to be hit")
+@pytest.mark.parametrize(("kind", "vain"), [("pod_kill", True), ("pod_evict", True), ("container_kill", False)])
+async def test_the_mirror_of_a_static_pod_is_not_deleted(kind, vain):
+    mirror = pod(owner="Node", name="worker")
+    mirror["metadata"]["annotations"] = {MIRROR: "x"}
+    found = await pods.unfit(reach(FakeKube()).owners, planned(kind), mirror)
+    assert found == ((pods.VAIN, pods.MIRRORED) if vain else None)
