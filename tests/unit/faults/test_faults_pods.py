@@ -335,6 +335,22 @@ async def test_a_workload_that_wants_less_while_no_pod_changes_is_whole_again(mo
             assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 1
 
 
+async def test_a_look_that_takes_longer_than_the_next_one_is_due_comes_to_its_end(monkeypatch):
+    monkeypatch.setattr(pods, "LOOK_AGAIN_SECONDS", 0.01)
+    kube = cluster(found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube)
+    answer = kube.get
+
+    async def slowly(path: str) -> dict[str, Any]:
+        await anyio.sleep(0.05)
+        return await answer(path)
+
+    monkeypatch.setattr(kube, "get", slowly)
+    kube.objects[PODS] = [pod("uid-2"), pod("uid-3")]
+    with anyio.fail_after(5):
+        assert (await pods.replaced(planned("pod_kill"), there))["ready"] == 2
+
+
 async def test_a_pod_that_ended_well_is_not_missed_by_an_owner_that_does_not_say_what_it_wants():
     item = {"metadata": {"uid": "uid-x"}, "spec": {}}
     found = [pod(f"uid-{n}", owner="Cow", name="x") for n in (1, 2)]
