@@ -23,9 +23,9 @@ from typing import Any
 
 import yaml
 
+from harness.documents import document
 from harness.engine import activities, plan
 from harness.errors import UsageError
-from harness.model import document
 from harness.model.plan import Plan
 
 ROOT = Path(__file__).parents[1]

@@ -24,11 +24,12 @@ from bench.processes import DOCKER, HARNESS, KEEPER, KUBERNETES, LOAD, OTHERS, S
 from harness.cluster import docker, local
 from harness.cluster.kube import Kube, deployments
 from harness.cluster.local import LocalCluster
+from harness.documents import document
 from harness.engine.traffic import GATEWAY, HOST
 from harness.journal import operations
 from harness.keeper import container
 from harness.load import process
-from harness.model import document, units
+from harness.model import units
 
 ROOT = Path(__file__).parents[1]
 REST_SECONDS, LOAD_SECONDS, WARM_SECONDS = 30.0, 15.0, 3.0

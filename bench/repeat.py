@@ -21,8 +21,7 @@ from harness import __version__
 from harness.cli import documents
 from harness.engine.options import Options
 from harness.errors import Exit, HarnessError
-from harness.model.catalogue import SETS
-from harness.model.experiment import Experiment
+from harness.model.experiment import SETS, Experiment
 from harness.model.verdict import Verdict
 from harness.nightly import code, repeats, sets
 from harness.nightly.sets import Result

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.checkers import foreign as steps
+from harness.documents import foreign
 from harness.errors import AbortTriggered, HarnessError
-from harness.model import SUFFIXES, foreign
+from harness.source import SUFFIXES
 
 if TYPE_CHECKING:
     from harness.chaostoolkit.live import Live
-    from harness.model.document import Given
+    from harness.documents.document import Given
     from harness.model.experiment import Experiment
 
 _live: Live | None = None
@@ -32,8 +33,8 @@ def before_experiment_control(context: dict[str, Any], configuration: Mapping[st
 
     from harness.chaostoolkit.live import Live
     from harness.cluster.kubeconfig import official
+    from harness.documents import document
     from harness.engine.options import Options
-    from harness.model import document
 
     try:
         experiment = _experiment(context, _given(context, configuration or {}))
@@ -116,7 +117,7 @@ def _given(context: Mapping[str, Any], configuration: Mapping[str, Any]) -> Give
     """Tell what Chaos Toolkit was given (`--var`) from what the document says of itself: that alone replaces it."""
     from chaoslib.configuration import load_configuration
 
-    from harness.model.document import Given
+    from harness.documents.document import Given
 
     own = load_configuration(dict(context.get("configuration") or {}))
     return Given(os.environ, {name: value for name, value in configuration.items() if own.get(name) != value})
@@ -124,7 +125,7 @@ def _given(context: Mapping[str, Any], configuration: Mapping[str, Any]) -> Give
 
 def _experiment(context: Mapping[str, Any], given: Given | None = None) -> Experiment:
     """Load the document that is being run; Chaos Toolkit tells a control its content, not its file."""
-    from harness.model import document
+    from harness.documents import document
 
     for path in (Path(word).resolve() for word in sys.argv[1:]):
         if path.suffix in SUFFIXES and path.is_file() and document.is_experiment(path):

@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
+from harness.documents import foreign
+from harness.documents.provider import ACTIONS
 from harness.engine import activities, contexts, method, plan
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, InjectionFailed, UndoFailed, first
-from harness.model import foreign
-from harness.model.catalogue import ACTIONS
 from harness.model.experiment import Activity, Experiment
 from harness.model.plan import PlannedFault
 

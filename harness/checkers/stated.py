@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.model.strategies import AFTER, BEFORE, DEFAULT, DURING
+from harness.model.strategy import AFTER, BEFORE, DEFAULT, DURING
 from harness.model.units import shown
 from harness.model.verdict import Finding, State
 

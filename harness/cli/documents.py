@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from harness.documents import document
 from harness.errors import Exit, HarnessError
-from harness.model import SUFFIXES, document
 from harness.model.experiment import Experiment
+from harness.source import SUFFIXES
 
 
 class NothingRan(HarnessError):

@@ -79,14 +79,14 @@ def command(word: tuple[str, ...]) -> None:
 
 
 def _texts() -> dict[str, str]:
-    from harness.model import loads
+    from harness.load import written
     from harness.model.catalogue import FAULTS, OBJECTIVES
     from harness.nightly.nights import MEANS
 
     texts = {name: _fault(name) for name in FAULTS}
     texts |= {name: _objective(name) for name in OBJECTIVES}
     texts |= {name: f"{name}  (a row of every report)\n  {text}" for name, text in ROWS.items()}
-    texts["load"] = "\n".join([texts["load"], "  In a document, `load` says what is sent:", *_table(loads.ABOUT, ())])
+    texts["load"] = "\n".join([texts["load"], "  In a document, `load` says what is sent:", *_table(written.ABOUT, ())])
     texts |= {str(verdict): _verdict(verdict) for verdict in VERDICTS}
     texts |= {str(state): f"{state}  (of an experiment in a night)\n  {text}" for state, text in MEANS.items()}
     texts |= {str(int(code)): _code(code) for code in Exit}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
-from harness.model.catalogue import SETS
+from harness.model.experiment import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.model.catalogue import SETS
+from harness.model.experiment import SETS
 
 RUNS = Path("runs")
 EXISTING = click.Path(exists=True, path_type=Path)

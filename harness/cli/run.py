@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
-from harness.model import strategies
+from harness.model import strategy
 
 if TYPE_CHECKING:
     from harness.model.experiment import Experiment
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--hypothesis-strategy",
-    type=click.Choice(strategies.HYPOTHESIS),
+    type=click.Choice(strategy.HYPOTHESIS),
     help="When the hypothesis is asked; for documents without our extension, as `chaos run` takes it.",
 )
 @click.option(
     "--rollback-strategy",
-    type=click.Choice(strategies.ROLLBACKS),
+    type=click.Choice(strategy.ROLLBACKS),
     help="When rollbacks are done, as `chaos run` has it.",
 )
 @click.option("--var", multiple=True, metavar="NAME[:TYPE]=VALUE", help="Replace a value of `configuration`.")
@@ -70,6 +70,7 @@ def command(
     that left something broken, or an interruption, ends the set.
     """
     from harness.cli import documents
+    from harness.documents import strategies
     from harness.engine import given, run
     from harness.engine.options import Options
     from harness.errors import Exit

@@ -10,11 +10,11 @@ from typing import Any
 
 import anyio
 
+from harness.documents import foreign
+from harness.documents.provider import LONGEST_PAUSE
 from harness.engine.session import Session
 from harness.errors import HarnessError, InjectionFailed, UsageError
-from harness.model import foreign
 from harness.model.experiment import Activity, Experiment
-from harness.model.provider import LONGEST_PAUSE
 from harness.steps import Worker
 
 STEP_SECONDS = 120.0

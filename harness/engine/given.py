@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.documents.document import Given
 from harness.errors import UsageError
-from harness.model.document import Given
 
 
 def read(words: Sequence[str], files: Sequence[Path], *, option: str = "--var") -> Given:

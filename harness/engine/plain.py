@@ -13,7 +13,7 @@ import anyio
 from harness.engine import activities, method
 from harness.engine.session import Session
 from harness.errors import NeverBegun, ObservationFailed, first
-from harness.model.strategies import AFTER, BEFORE, DURING
+from harness.model.strategy import AFTER, BEFORE, DURING
 
 # By so much two questions of a hypothesis that is asked all the while lie apart.
 EVERY_SECONDS = 1.0

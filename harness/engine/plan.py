@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.cluster.kube import Kube
+from harness.documents import foreign, provider
 from harness.engine import lasting, rights, select
 from harness.errors import ApiError, UsageError
 from harness.faults import nodes
 from harness.journal import redact
-from harness.model import catalogue, foreign
+from harness.model import catalogue
 from harness.model import load as loads
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
@@ -175,7 +176,7 @@ def _translated(experiment: Experiment) -> list[tuple[FaultSpec, str, str]]:
     return [
         (step.fault, step.name, foreign.function(step.provider))
         for step in experiment.method
-        if step.fault and step.provider.get("module") != catalogue.ACTIONS
+        if step.fault and step.provider.get("module") != provider.ACTIONS
     ]
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
+from harness.documents import document
+from harness.documents.provider import ACTIONS
 from harness.engine.options import Options
 from harness.engine.run import run
 from harness.errors import InjectionFailed
-from harness.model import document
-from harness.model.catalogue import ACTIONS
 from harness.model.experiment import Experiment
 from harness.model.share import EVERYBODY
 from harness.model.verdict import Verdict

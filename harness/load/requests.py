@@ -17,8 +17,8 @@ from urllib.parse import quote, urlsplit
 import h11
 
 from harness.errors import UsageError
+from harness.load.workload import PLACEHOLDER, UNFIT
 from harness.model.load import Call, Expect, LoadSpec, Reference
-from harness.model.workload import PLACEHOLDER, UNFIT
 
 AGENT = "chaos-load"
 # What a path and a query may hold as they are; what is escaped already stays so.

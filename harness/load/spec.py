@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
+from harness.load import written
 from harness.load.requests import Origin, origin_of
-from harness.model import loads
-from harness.model.closed import Problems, Section
+from harness.load.workload import PLACEHOLDER
 from harness.model.load import LoadSpec
-from harness.model.source import Source
-from harness.model.workload import PLACEHOLDER
+from harness.source.closed import Problems, Section
+from harness.source.lines import Source
 
 # The longest phases that a document may ask for, and what a run adds to them.
 MAX_SECONDS = 7200.0
@@ -79,7 +79,7 @@ def from_mapping(values: Mapping[str, Any]) -> Spec:
 
 def _load(section: Any, folder: Path) -> LoadSpec:
     problems = Problems(Source(Path("load"), section, {}))
-    found = loads.read(Section(problems, section, (), "'load'", loads.KEYS), folder)
+    found = written.read(Section(problems, section, (), "'load'", written.KEYS), folder)
     problems.refuse()
     return found
 

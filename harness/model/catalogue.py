@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from harness.model.fault import Hand
 from harness.model.parameter import Parameter, Type
 
-ACTIONS = "harness.chaostoolkit.actions"
-CONTROLS = "harness.chaostoolkit.controls"
-SETS = ("local", "nightly", "gameday")
 # What acts on the containers inside a pod, one or all of them; plan and report name these.
 INSIDE = frozenset({"container_kill", "pod_freeze"})
 

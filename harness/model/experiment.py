@@ -1,4 +1,4 @@
-"""An experiment as a value; `harness.model.document` reads it from YAML."""
+"""An experiment as a value; `harness.documents.document` reads it from YAML."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from harness.model.fault import FaultSpec
 from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective
 from harness.model.verdict import Verdict
+
+SETS = ("local", "nightly", "gameday")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A load as a value: what is asked, what is expected, how fast; `harness.model.loads` reads it from a document."""
+"""A load as a value: what is asked, what is expected, how fast; `harness.load.written` reads it from a document."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.errors import UsageError
-from harness.model.closed import nearest
 from harness.model.units import seconds
 from harness.nightly import interval, shift
 from harness.nightly.interval import Interval
 from harness.nightly.nights import WINDOW, Night, State
 from harness.nightly.record import Record
+from harness.source.closed import nearest
 
 SAME, GREEN, CODE = "same", "green", "code"
 # What tonight is compared with when nothing is named.

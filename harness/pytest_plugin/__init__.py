@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.model import LARGEST_BYTES, SUFFIXES
+from harness.source import LARGEST_BYTES, SUFFIXES
 
 if TYPE_CHECKING:
     from harness.pytest_plugin.fixture import Chaos
@@ -115,7 +115,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     named = parent.session.isinitpath(file_path)
     if not _worth_reading(file_path, named):
         return None
-    from harness.model.document import is_document, is_experiment
+    from harness.documents.document import is_document, is_experiment
     from harness.pytest_plugin.items import ExperimentFile
 
     if not is_experiment(file_path) and not (named and is_document(file_path)):

@@ -18,10 +18,11 @@ import pytest
 import yaml
 
 from harness.chaostoolkit.live import Live
+from harness.documents import document
+from harness.documents.provider import ACTIONS
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError, UsageError
-from harness.model import document
-from harness.model.catalogue import ACTIONS, FAULTS
+from harness.model.catalogue import FAULTS
 from harness.model.experiment import Experiment
 from harness.model.plan import PlannedFault
 from harness.model.verdict import Verdict

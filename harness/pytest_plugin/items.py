@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from harness.documents import document
 from harness.engine.options import Outcome, Stop
 from harness.errors import UsageError
-from harness.model import document
 from harness.model.experiment import Experiment
 from harness.model.verdict import Verdict
 from harness.pytest_plugin import session, spread

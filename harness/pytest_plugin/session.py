@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.documents.document import Given
 from harness.engine import given
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError
-from harness.model.catalogue import SETS
-from harness.model.closed import nearest
-from harness.model.document import Given
+from harness.model.experiment import SETS
 from harness.model.verdict import Verdict, worst
 from harness.pytest_plugin import summary, unread
 from harness.pytest_plugin.summary import Ran
+from harness.source.closed import nearest
 
 if TYPE_CHECKING:
     from harness.chaostoolkit.live import Live

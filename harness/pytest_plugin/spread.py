@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import Exit
-from harness.model import SUFFIXES
+from harness.source import SUFFIXES
 
 SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "build", "dist"})
 REFUSED = (
@@ -20,7 +20,7 @@ REFUSED = (
 
 def refuse_experiments(config: pytest.Config) -> None:
     """Raise UsageError when the session would collect an experiment."""
-    from harness.model.document import is_experiment
+    from harness.documents.document import is_experiment
 
     for path in _documents(config):
         if is_experiment(path):
@@ -29,7 +29,7 @@ def refuse_experiments(config: pytest.Config) -> None:
 
 def holds_experiment(config: pytest.Config) -> bool:
     """Say whether the session would collect an experiment."""
-    from harness.model.document import is_experiment
+    from harness.documents.document import is_experiment
 
     return any(is_experiment(path) for path in _documents(config))
 

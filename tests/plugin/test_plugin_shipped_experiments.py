@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import document
+from harness.documents import document
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").rglob("*.yaml"))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.documents import document
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
 from harness.journal.writer import Journal
-from harness.model import document
 from harness.model.experiment import BlastRadius, Experiment, Phases
 from harness.model.plan import Plan
 from tests.unit.engine.doubles import Kube, Lease, Steps, fault

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from harness.documents import document
 from harness.engine import judge
-from harness.model import document
 from harness.model.history import History, Operation
 from harness.model.objective import Objective
 

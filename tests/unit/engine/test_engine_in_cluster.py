@@ -15,10 +15,10 @@ from harness.cluster import kubeconfig
 from harness.cluster.kube import Kube
 from harness.cluster.kubeconfig import passing, service_account
 from harness.cluster.kubeconfig.credentials import Credentials
+from harness.documents import document
 from harness.engine import contexts, permission, run
 from harness.engine.options import Options
 from harness.errors import PreconditionFailed, UsageError
-from harness.model import document
 from harness.model.experiment import Experiment
 
 TEXT = """\

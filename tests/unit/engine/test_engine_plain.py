@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness.documents import document
 from harness.engine import nowhere, run
 from harness.engine.options import Options, Outcome
 from harness.errors import PreconditionFailed, UsageError
-from harness.model import document
 from harness.model.verdict import Verdict
 
 MODULE = """

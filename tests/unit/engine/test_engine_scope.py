@@ -9,11 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
+from harness.documents import document
 from harness.engine import contexts, lease, lever, permission, rights, scope, undo
 from harness.engine.lease import Leases
 from harness.engine.scope import SYSTEM, Scope
 from harness.errors import ApiError, PreconditionFailed, RunInProgress, UsageError
-from harness.model import document
 from harness.model.experiment import Experiment
 
 FAULT = """

@@ -11,12 +11,12 @@ from typing import Any
 import anyio
 import pytest
 
+from harness.documents import document
 from harness.engine import judge, plan, traffic
 from harness.engine.session import Session
 from harness.errors import PreconditionFailed, UsageError
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
-from harness.model import document
 from harness.model.experiment import BlastRadius
 from harness.model.load import record
 from harness.model.plan import Plan

@@ -16,9 +16,9 @@ from harness.errors import UsageError
 from harness.load.requests import Requests
 from harness.load.spec import Spec
 from harness.model import load as values
-from harness.model import loads, rate
-from harness.model.closed import Problems, Section
-from harness.model.source import Source
+from harness.model import rate
+from harness.source.closed import Problems, Section
+from harness.source.lines import Source
 
 ROUNDS = int(os.environ.get("HARNESS_JUNK", "400"))
 WHOLE = yaml.safe_load("""
@@ -124,7 +124,7 @@ def test_junk_is_refused_with_a_reason_or_can_be_sent(tmp_path: Path) -> None:
     for _ in range(ROUNDS):
         written = mutated(random)
         problems = Problems(Source(Path("x.yaml"), written, {}))
-        found = loads.read(Section(problems, written, (), "'load'", loads.KEYS), tmp_path)
+        found = written.read(Section(problems, written, (), "'load'", written.KEYS), tmp_path)
         values.lines(found)
         values.record(found)
         if problems.found:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.load import spec as specs
+from harness.load import written
 from harness.load.requests import Requests
-from harness.model import loads, rate
+from harness.model import rate
 from harness.model.load import Stage
 
 GOOD = {"load": {"workload": "mixed", "rate": "50/s"}, "url": "http://127.0.0.1:18080", "out": "x.bin"}
@@ -104,7 +105,7 @@ def test_a_stage_is_held_and_its_ramp_is_taken_out_of_its_own_time() -> None:
     assert [profile.due(since, since + 1) for since in range(8)] == [10, 10, 15, 20, 20, 20, 12.5, 5]
 
 
-@pytest.mark.parametrize("name", loads.shipped())
+@pytest.mark.parametrize("name", written.shipped())
 def test_a_workload_asks_for_paths_of_the_interface(name: str) -> None:
     spec = specs.from_mapping({**GOOD, "load": {"workload": name, "rate": "1/s"}})
     random, made = Random(1), Requests(spec.load, spec.url, "api.example")

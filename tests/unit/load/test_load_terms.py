@@ -17,12 +17,12 @@ import anyio
 import pytest
 import yaml
 
+from harness.documents import document
+from harness.documents.provider import ACTIONS
 from harness.errors import UsageError
 from harness.journal import operations
 from harness.load import answer, exchange, process
 from harness.load.requests import Request, origin_of
-from harness.model import document
-from harness.model.catalogue import ACTIONS
 from harness.model.load import Expect
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter

@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.errors import Exit, UsageError
-from harness.model import hashing, source, units
+from harness.model import hashing, units
 from harness.model.history import Operation
 from harness.model.plan import Victim
 from harness.model.verdict import Finding, State, Verdict, fold, worst
+from harness.source import lines
 
 WHERE = Path("x.yaml")
 
@@ -119,7 +120,7 @@ def test_a_number_is_shown_with_the_digits_that_tell_it_from_its_limit():
 
 
 def test_lines_are_remembered_for_every_value():
-    found = source.read("a:\n  b: 1\n  c:\n    - x\n    - y: 2\n", WHERE)
+    found = lines.read("a:\n  b: 1\n  c:\n    - x\n    - y: 2\n", WHERE)
     assert found.data == {"a": {"b": 1, "c": ["x", {"y": 2}]}}
     assert [found.line(place) for place in (("a", "b"), ("a", "c", 1), ("a", "c", 1, "y"), ("a", "d"), ())] == [
         2,
@@ -143,18 +144,18 @@ def test_lines_are_remembered_for_every_value():
 )
 def test_what_json_cannot_say_is_refused_by_line(text, line, words):
     with pytest.raises(UsageError) as caught:
-        source.read(text, WHERE)
+        lines.read(text, WHERE)
     assert caught.value.where == f"x.yaml:{line}"
     assert words in str(caught.value)
 
 
 def test_dates_stay_text_and_keys_stay_as_written():
-    assert source.read("when: 2024-01-02\non: 1\n1: x\n", WHERE).data == {"when": "2024-01-02", "on": 1, "1": "x"}
+    assert lines.read("when: 2024-01-02\non: 1\n1: x\n", WHERE).data == {"when": "2024-01-02", "on": 1, "1": "x"}
 
 
 def test_json_is_yaml_and_an_empty_document_is_nothing():
-    assert source.read('{"a": [1, 2.5, null, true]}', WHERE).data == {"a": [1, 2.5, None, True]}
-    assert source.read("# nothing\n", WHERE).data is None
+    assert lines.read('{"a": [1, 2.5, null, true]}', WHERE).data == {"a": [1, 2.5, None, True]}
+    assert lines.read("# nothing\n", WHERE).data is None
 
 
 def test_a_document_that_unfolds_without_end_is_refused():
@@ -162,12 +163,12 @@ def test_a_document_that_unfolds_without_end_is_refused():
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 8)
     )
     with pytest.raises(UsageError, match="more than 50000 values"):
-        source.read(bomb, WHERE)
+        lines.read(bomb, WHERE)
 
 
 def test_control_characters_are_refused_without_a_traceback():
     with pytest.raises(UsageError, match="not valid YAML"):
-        source.read("a: \x00", WHERE)
+        lines.read("a: \x00", WHERE)
 
 
 class Colour(enum.Enum):

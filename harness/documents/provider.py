@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.documents.variables import Variables
 from harness.model import units
-from harness.model.closed import Problems, Section, nearest
-from harness.model.variables import Variables
+from harness.source.closed import Problems, Section, nearest
 
+# Where our faults are, as Chaos Toolkit calls them.
+ACTIONS = "harness.chaostoolkit.actions"
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
     "python": ("type", "module", "func", "arguments", "timeout", "secrets"),
     "process": ("type", "path", "arguments", "timeout", "secrets"),

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.model import units
-from harness.model.closed import Section, nearest
 from harness.model.load import Call, Expect, Reference, Values
-from harness.model.source import Place
+from harness.source.closed import Section, nearest
+from harness.source.lines import Place
 
 KEYS = ("summary", "url", "method", "headers", "body", "expect", "values", "operations")
 CALL_KEYS = ("name", "weight", "url", "method", "headers", "body", "expect")

@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 import yaml
 
+from harness.documents import document, schema
 from harness.errors import UsageError
-from harness.model import document, schema
 from harness.model.catalogue import FAULTS, OBJECTIVES
 from harness.model.experiment import BlastRadius, Expectation, Phases
 from harness.model.fault import FaultSpec, Target
@@ -76,7 +76,7 @@ def test_every_experiment_of_the_project_loads_and_passes_the_editors_schema(pat
 
 
 def test_the_editors_schema_is_the_catalogues():
-    assert json.loads(SCHEMA.read_text()) == schema.build(), "python -m harness.model.schema > harness/schema.json"
+    assert json.loads(SCHEMA.read_text()) == schema.build(), "python -m harness.documents.schema > harness/schema.json"
     jsonschema.Draft202012Validator.check_schema(schema.build())
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.documents.variables import Variables
 from harness.model import units
-from harness.model.closed import Problems, Section, nearest
-from harness.model.source import Place
 from harness.model.units import shown
-from harness.model.variables import Variables
+from harness.source.closed import Problems, Section, nearest
+from harness.source.lines import Place
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "range": ("type", "range", "target", "name"),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.model import control
+from harness.documents import control
 from harness.model.experiment import Activity
 
 NAME = "harness"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from harness.errors import UsageError
-from harness.model import source
+from harness.source import lines
 
 
 @pytest.mark.case(21, "text that JSON writes otherwise than YAML", "taken as Chaos Toolkit takes it")
@@ -24,7 +24,7 @@ from harness.model import source
     ],
 )
 def test_json_is_read_as_json(written: str, name: str) -> None:
-    assert source.read(written, Path(name)).data == {"title": "\U0001f600", "method": []}
+    assert lines.read(written, Path(name)).data == {"title": "\U0001f600", "method": []}
 
 
 @pytest.mark.parametrize(
@@ -47,38 +47,38 @@ def test_json_is_read_as_json(written: str, name: str) -> None:
 )
 def test_json_that_is_none_is_refused_by_its_line(written: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
-        source.read("\n\n" + written, Path("x.json"))
+        lines.read("\n\n" + written, Path("x.json"))
     assert caught.value.where == "x.json:3"
 
 
 def test_the_lines_of_json_are_known() -> None:
-    found = source.read('{\n "a": [\n  1,\n  {"b": 2}\n ]\n}', Path("x.json"))
+    found = lines.read('{\n "a": [\n  1,\n  {"b": 2}\n ]\n}', Path("x.json"))
     assert [found.line(place) for place in [("a",), ("a", 0), ("a", 1, "b")]] == [2, 3, 4]
 
 
 def test_merge_keys_take_over_what_is_not_stated() -> None:
     text = "base: &b {a: 1, b: 2}\nmore: &m {b: 3, c: 4}\nx: {b: 5, <<: [*b, *m]}\ny: {<<: *b}\n"
-    assert source.read(text, Path("x.yaml")).data == yaml.safe_load(text)
+    assert lines.read(text, Path("x.yaml")).data == yaml.safe_load(text)
 
 
 def test_merge_keys_do_not_grow_without_bound() -> None:
-    lines = ["a0: &a0 {x: 1}"] + [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)]
+    text = ["a0: &a0 {x: 1}"] + [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)]
     with pytest.raises(UsageError, match="holds more than"):
-        source.read("\n".join(lines), Path("x.yaml"))
+        lines.read("\n".join(text), Path("x.yaml"))
 
 
 @pytest.mark.parametrize("link", ["a{n}: &a{n} [*a{m}]", "a{n}: &a{n} {{<<: *a{m}}}"])
 def test_aliases_do_not_nest_without_bound(link: str) -> None:
-    lines = ["a0: &a0 {x: 1}", *(link.format(n=n, m=n - 1) for n in range(1, 2000))]
+    text = ["a0: &a0 {x: 1}", *(link.format(n=n, m=n - 1) for n in range(1, 2000))]
     with pytest.raises(UsageError, match=r"nested more than|holds more than"):
-        source.read("\n".join(lines), Path("x.yaml"))
+        lines.read("\n".join(text), Path("x.yaml"))
 
 
 @pytest.mark.parametrize("tag", ["!mine", "!!set", "!!omap", "!!python/dict", "!!python/object/apply:os.system"])
 @pytest.mark.parametrize("value", ["{a: 1}", "[a]"])
 def test_a_tag_that_would_make_something_else_of_a_mapping_or_a_list_is_refused(tag: str, value: str) -> None:
     with pytest.raises(UsageError, match="are not read; write a mapping or a list") as caught:
-        source.read(f"title: x\nmethod: {tag} {value}\n", Path("x.yaml"))
+        lines.read(f"title: x\nmethod: {tag} {value}\n", Path("x.yaml"))
     assert caught.value.where == "x.yaml:2"
     plain = f"method: !!{'map' if value[0] == '{' else 'seq'} {value}"
-    assert source.read(plain, Path("x.yaml")).data == yaml.safe_load(plain)
+    assert lines.read(plain, Path("x.yaml")).data == yaml.safe_load(plain)

@@ -8,7 +8,7 @@ import pytest
 
 from harness.model.experiment import BlastRadius
 from harness.model.fault import FaultSpec, Rule
-from tests.unit.model.plain import PROBE, plain, pods, refused, step
+from tests.unit.documents.plain import PROBE, plain, pods, refused, step
 
 OURS: dict[str, Any] = {"name": "harness", "blast-radius": {"namespaces": ["shop"], "pods": 2}}
 PROMISE = {"objectives": {"recovery": {"within": "30s"}}}

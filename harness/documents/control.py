@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from harness.model import units
-from harness.model.catalogue import CONTROLS
-from harness.model.closed import Problems, Section, nearest
-from harness.model.source import Place
+from harness.source.closed import Problems, Section, nearest
+from harness.source.lines import Place
 
+CONTROLS = "harness.chaostoolkit.controls"
 KEYS = ("name", "ref", "provider", "scope", "automatic")
 PROVIDER = ("type", "module", "arguments", "secrets")
 SCOPES = ("before", "after")

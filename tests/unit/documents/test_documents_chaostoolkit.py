@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.model import document
-from harness.model.document import Given
+from harness.documents import document
+from harness.documents.document import Given
 from harness.model.experiment import BlastRadius
-from tests.unit.model.plain import PROBE, plain, pods, refused, step
+from tests.unit.documents.plain import PROBE, plain, pods, refused, step
 
 
 @pytest.mark.case(24, "a public document, without our extension", "taken, and run as Chaos Toolkit runs it")

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.model import loads, units
-from harness.model.activity import namespace
-from harness.model.catalogue import OBJECTIVES, SETS
-from harness.model.closed import Section, nearest
-from harness.model.experiment import BlastRadius, Expectation, Phases
+from harness.documents.activity import namespace
+from harness.load import written
+from harness.model import units
+from harness.model.catalogue import OBJECTIVES
+from harness.model.experiment import SETS, BlastRadius, Expectation, Phases
 from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective
 from harness.model.verdict import Verdict
+from harness.source.closed import Section, nearest
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> E
     return Extension(
         section=section,
         sets=_sets(section),
-        load=_inside(section, "load", loads.KEYS, lambda load: loads.read(load, folder)),
+        load=_inside(section, "load", written.KEYS, lambda load: written.read(load, folder)),
         phases=_inside(section, "phases", tuple(LONGEST), _phases) or Phases(),
         objectives=_objectives(section, slo),
         abort_when=_inside(section, "abort-when", ("availability-below", "for"), _abort_when),

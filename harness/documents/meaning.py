@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.documents.extension import Extension
+from harness.documents.reading import Uncovered
 from harness.model.catalogue import FAULTS, OBJECTIVES
 from harness.model.experiment import Activity, BlastRadius
-from harness.model.extension import Extension
 from harness.model.fault import FaultSpec
 from harness.model.objective import Objective
-from harness.model.reading import Uncovered
-from harness.model.source import Place
 from harness.model.units import percent, seconds
+from harness.source.lines import Place
 
 ABRUPT = "pod_kill, container_kill, pod_freeze, node_freeze or node_stop"
 Named = tuple[FaultSpec, Place]  # a fault and where its target stands

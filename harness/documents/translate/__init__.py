@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from harness.documents.translate import chaosk8s
+from harness.documents.translate.selection import NodeChoice, Untranslatable
 from harness.model.fault import FaultSpec
-from harness.model.translate import chaosk8s
-from harness.model.translate.selection import NodeChoice, Untranslatable
 
 __all__ = ["NodeChoice", "Untranslatable", "known", "namespaces", "step"]
 

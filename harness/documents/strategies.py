@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import UsageError
-from harness.model.closed import Problems, Section, nearest
+from harness.model.strategy import DEFAULT, HYPOTHESIS, ROLLBACKS
 from harness.model.units import shown
+from harness.source.closed import Problems, Section, nearest
 
-DEFAULT = "default"
-HYPOTHESIS = (DEFAULT, "before-method-only", "after-method-only", "during-method-only", "continuously", "skip")
-ROLLBACKS = (DEFAULT, "always", "never", "deviated")
-BEFORE = frozenset({DEFAULT, "before-method-only", "continuously"})
-DURING = frozenset({"during-method-only", "continuously"})
-AFTER = frozenset({DEFAULT, "after-method-only", "continuously"})
 WHY = "with our extension the hypothesis is asked before the faults and after the recovery, and judged by both"
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
+from harness.documents.translate import selection
+from harness.documents.translate.selection import AT_ONCE, NodeChoice, Untranslatable
 from harness.model.fault import FaultSpec, Rule, Target
-from harness.model.translate import selection
-from harness.model.translate.selection import AT_ONCE, NodeChoice, Untranslatable
 
 Arguments = Mapping[str, Any]
 PICKING = ("label_selector", "name_pattern", "all", "rand", "mode", "qty", "grace_period", "ns", "order")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.documents import document
 from harness.errors import UsageError
-from harness.model import document
 
 TEXT = """\
 title: Evictions stop at the budget

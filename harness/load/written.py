@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.model import LARGEST_BYTES, SUFFIXES, source, units, workload
-from harness.model.closed import Problems, Section, nearest
+from harness.load import workload
+from harness.model import units
 from harness.model.load import TIMEOUT_SECONDS, Call, LoadSpec, Reference, Stage, Tls, Values
+from harness.source import LARGEST_BYTES, SUFFIXES, lines
+from harness.source.closed import Problems, Section, nearest
 
 # What one process of the load can keep up with.
 MAX_RATE = 2000.0
@@ -44,7 +46,7 @@ ABOUT = {
 BESIDE = ("url", "headers")
 HTTP = {"1.1": "1.1", "2": "2", "2.0": "2"}
 # Where workloads of the project itself are, and where a document's own are looked for beside it.
-SHIPPED = Path(__file__).parents[1] / "load" / "workloads"
+SHIPPED = Path(__file__).parent / "workloads"
 OWN_FOLDER = "workloads"
 CERTIFICATE = re.compile(r"-----BEGIN (TRUSTED )?CERTIFICATE-----")
 KEY = re.compile(r"-----BEGIN ([A-Z]+ )*PRIVATE KEY-----")
@@ -147,7 +149,7 @@ def _inner(section: Section, path: Path) -> Section | None:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise UsageError(f"the workload is larger than {LARGEST_BYTES} bytes", where=str(path))
-        document = source.read(path.read_text(encoding="utf-8"), path)
+        document = lines.read(path.read_text(encoding="utf-8"), path)
     except UsageError as error:
         section.problems.found.append((section.problems.source.line(section.at("workload")), error))
         return None

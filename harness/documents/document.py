@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.documents import control, meaning, stated, strategies, variables
+from harness.documents.activity import activities, configured, undone
+from harness.documents.extension import KEYS, Extension, extension, objective_parameters
+from harness.documents.reading import Reading
 from harness.errors import UsageError
-from harness.model import LARGEST_BYTES, control, hashing, meaning, source, stated, strategies, units, variables
-from harness.model.activity import activities, configured, undone
+from harness.model import hashing, units
 from harness.model.catalogue import OBJECTIVES
-from harness.model.closed import Problems, Section
 from harness.model.experiment import BlastRadius, Experiment
-from harness.model.extension import KEYS, Extension, extension, objective_parameters
 from harness.model.objective import Objective
-from harness.model.reading import Reading
-from harness.model.source import Place, Source
+from harness.source import LARGEST_BYTES, lines
+from harness.source.closed import Problems, Section
+from harness.source.lines import Place, Source
 
 TOP = (
     "version", "title", "description", "tags", "contributions", "controls", "runtime",
@@ -59,7 +61,7 @@ def is_document(path: Path) -> bool:
     except OSError:
         return False
     try:
-        data = source.read(text, path).data
+        data = lines.read(text, path).data
     except (UsageError, ValueError, RecursionError):
         return bool(OF_CHAOS_TOOLKIT.search(text))
     return isinstance(data, dict) and "title" in data and ("method" in data or "steady-state-hypothesis" in data)
@@ -77,7 +79,7 @@ def is_experiment(path: Path) -> bool:
     if "harness" not in text.partition("extensions")[2]:
         return False
     try:
-        data = source.read(content.decode(), path).data
+        data = lines.read(content.decode(), path).data
     except (UsageError, ValueError, RecursionError):
         key = KEY.search(text)
         return bool(key and NAMED.search(text, key.end()))
@@ -113,7 +115,7 @@ def loads(
     A file must promise something (`promised`); what a program writes may also perform a fault and nothing more.
     """
     given = given or Given(environ=os.environ)
-    document = source.read(text, path)
+    document = lines.read(text, path)
     if not isinstance(document.data, dict):
         raise UsageError("an experiment is a mapping", where=f"{path}:1", hint="it begins with 'title: ...'")
     replaced = Source(path, stated.replaced(document.data, given.configuration, given.secrets), document.lines)
@@ -232,7 +234,7 @@ def _extension(problems: Problems, top: Section, slo: Mapping[str, Objective], f
 def defaults(path: Path) -> dict[str, dict[str, Any]]:
     """Read the stack's own objectives, as `load` takes them; raises UsageError by file and line."""
     try:
-        document = source.read(path.read_text(encoding="utf-8"), path)
+        document = lines.read(path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("cannot read the objectives", where=str(path), why=str(error)) from error
     _slo(document)

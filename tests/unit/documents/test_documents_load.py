@@ -8,11 +8,13 @@ import jsonschema
 import pytest
 import yaml
 
+from harness.documents import document, schema
 from harness.errors import UsageError
-from harness.model import document, load, loads, schema
-from harness.model.closed import Problems, Section
+from harness.load import written
+from harness.model import load
 from harness.model.load import Call, Expect, LoadSpec, Reference, Stage, Tls
-from harness.model.source import read
+from harness.source.closed import Problems, Section
+from harness.source.lines import read
 
 WHOLE = """\
 url: https://shop.example:8443/api/
@@ -40,7 +42,7 @@ tls: {server-name: shop, verify: false}
 def noted(text: str, folder: Path = Path("here")) -> tuple[LoadSpec, list[UsageError]]:
     source = read(text, Path("x.yaml"))
     problems = Problems(source)
-    found = loads.read(Section(problems, source.data, (), "'load'", loads.KEYS), folder)
+    found = written.read(Section(problems, source.data, (), "'load'", written.KEYS), folder)
     return found, [error for _, error in problems.found]
 
 
@@ -87,13 +89,13 @@ def test_a_body_is_posted_and_a_path_goes_to_the_gateway() -> None:
     assert (found.calls[0].method, found.calls[0].json, found.at_gateway) == ("POST", False, True)
 
 
-@pytest.mark.parametrize("name", loads.shipped())
+@pytest.mark.parametrize("name", written.shipped())
 def test_the_projects_own_workloads_are_files(name: str) -> None:
     found, problems = noted(f"{{workload: {name}, rate: 1/s}}")
     assert problems == []
     assert found.workload == name
     assert all(call.at_gateway and call.headers["x-user-id"] == "user-${user}" for call in found.calls)
-    assert yaml.safe_load((loads.SHIPPED / f"{name}.yaml").read_text())["summary"].endswith(".")
+    assert yaml.safe_load((written.SHIPPED / f"{name}.yaml").read_text())["summary"].endswith(".")
 
 
 REFUSED = {

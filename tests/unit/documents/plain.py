@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.documents import document
+from harness.documents.document import Given
 from harness.errors import UsageError
-from harness.model import document
-from harness.model.document import Given
 from harness.model.experiment import Experiment
 
 PROBE = {"type": "http", "url": "http://127.0.0.1:1/"}

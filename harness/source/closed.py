@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from harness.errors import UsageError
-from harness.model.source import Place, Source
 from harness.model.units import shown
+from harness.source.lines import Place, Source
 
 T = TypeVar("T")
 

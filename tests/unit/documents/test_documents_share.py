@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.documents import document, schema
 from harness.errors import UsageError
-from harness.model import document, schema
 from harness.model.fault import Target
 from harness.model.share import EVERYBODY, Share
 

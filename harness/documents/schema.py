@@ -1,4 +1,4 @@
-"""Build the JSON Schema for editors from the catalogue: `python -m harness.model.schema > harness/schema.json`."""
+"""Build the JSON Schema for editors from the catalogue: `python -m harness.documents.schema > harness/schema.json`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model import extension, loads, share, strategies, workload
-from harness.model.activity import KEYS, REFERENCE, TARGET_KEYS
-from harness.model.catalogue import ACTIONS, FAULTS, OBJECTIVES, SETS, FaultKind
-from harness.model.document import TOP
+from harness.documents import extension
+from harness.documents.activity import KEYS, REFERENCE, TARGET_KEYS
+from harness.documents.document import TOP
+from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
+from harness.load import workload, written
+from harness.model import share, strategy
+from harness.model.catalogue import FAULTS, OBJECTIVES, FaultKind
+from harness.model.experiment import SETS
 from harness.model.parameter import Parameter, Type
-from harness.model.provider import LONGEST_PAUSE, NEEDED, PROVIDERS
 
 Schema = dict[str, Any]
 
@@ -51,8 +54,8 @@ def build() -> Schema:
         "secrets": {"type": "object", "additionalProperties": {"type": "object"}},
         "runtime": _closed(
             {
-                "hypothesis": _closed({"strategy": {"const": strategies.DEFAULT}}),
-                "rollbacks": _closed({"strategy": {"enum": list(strategies.ROLLBACKS)}}),
+                "hypothesis": _closed({"strategy": {"const": strategy.DEFAULT}}),
+                "rollbacks": _closed({"strategy": {"enum": list(strategy.ROLLBACKS)}}),
             }
         ),
         "method": _list(
@@ -201,12 +204,12 @@ def _load() -> Schema:
         ),
     }
     properties: dict[str, Schema] = {
-        "workload": {**TEXT, "examples": loads.shipped()},
+        "workload": {**TEXT, "examples": written.shipped()},
         "rate": rate,
         "stages": {**_list(_closed({"rate": rate, "for": DURATION}, "rate")), "minItems": 1},
         "ramp": DURATION,
         "timeout": DURATION,
-        "redirects": {"type": "integer", "minimum": 0, "maximum": loads.MOST_REDIRECTS},
+        "redirects": {"type": "integer", "minimum": 0, "maximum": written.MOST_REDIRECTS},
         "http": {"enum": ["1.1", "2", 1.1, 2]},
         "tls": _closed(
             {**dict.fromkeys(("ca", "certificate", "key", "server-name"), TEXT), "verify": {"type": "boolean"}}
@@ -215,7 +218,7 @@ def _load() -> Schema:
         "values": {"type": "object", "additionalProperties": drawn},
         "operations": {**_list(_closed({key: asked[key] for key in workload.CALL_KEYS})), "minItems": 1},
     }
-    found = _closed({key: {"description": loads.ABOUT[key], **properties[key]} for key in loads.KEYS})
+    found = _closed({key: {"description": written.ABOUT[key], **properties[key]} for key in written.KEYS})
     return {**found, "oneOf": [{"required": ["rate"]}, {"required": ["stages"]}]}
 
 

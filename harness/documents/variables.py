@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.model.closed import Problems, Section, nearest
-from harness.model.source import Place
 from harness.model.units import shown
+from harness.source.closed import Problems, Section, nearest
+from harness.source.lines import Place
 
 ENV = ("type", "key", "default", "env_var_type")
 SECRET_ENV = ("type", "key")

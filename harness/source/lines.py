@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from harness.errors import UsageError
-from harness.model import json_text
-from harness.model.json_text import DEEPEST, LARGEST, LONGEST_NUMBER, Place
 from harness.model.units import shown
+from harness.source import json_text
+from harness.source.json_text import DEEPEST, LARGEST, LONGEST_NUMBER, Place
 
 __all__ = ["Place", "Source", "read"]
 

@@ -6,18 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model import control, foreign, stated, tolerance, units
+from harness.documents import control, foreign, stated, tolerance
+from harness.documents.provider import ACTIONS, pauses, read_provider
+from harness.documents.reading import Reading
+from harness.documents.tolerance import Asked
+from harness.documents.translate import NodeChoice
 from harness.model import share as shares
-from harness.model.catalogue import ACTIONS, FAULTS, FaultKind
-from harness.model.closed import Problems, Section, nearest
+from harness.model import units
+from harness.model.catalogue import FAULTS, FaultKind
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target
-from harness.model.provider import pauses, read_provider
-from harness.model.reading import Reading
 from harness.model.share import Share
-from harness.model.source import Place
-from harness.model.tolerance import Asked
-from harness.model.translate import NodeChoice
+from harness.source.closed import Problems, Section, nearest
+from harness.source.lines import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
 # A reference takes everything else from what it refers to.

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.model.closed import Problems
+from harness.documents.translate import NodeChoice
+from harness.documents.variables import Variables
 from harness.model.fault import FaultSpec
-from harness.model.source import Place
-from harness.model.translate import NodeChoice
-from harness.model.variables import Variables
+from harness.source.closed import Problems
+from harness.source.lines import Place
 
 Uncovered = tuple[str, Place, tuple[str, ...]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model import translate
+from harness.documents import translate
+from harness.documents.translate import NodeChoice, Untranslatable, chaosk8s
 from harness.model.fault import FaultSpec
-from harness.model.translate import NodeChoice, Untranslatable, chaosk8s
 
 # What every driver calls the module of its functions that change something; the document may call them a probe.
 ACTING = "actions"
