@@ -24,8 +24,9 @@ import anyio
 import anyio.to_thread
 
 from harness.cluster import local
-from harness.cluster.kube import Kube, deployments, pods
+from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.cluster.paths import deployments, pods
 
 TURNS = 10
 NAMESPACE, SELECTOR, DEPLOYMENT = "claude-ecosystem-prod", "app=claude-tool-router", "claude-tool-router"

@@ -22,8 +22,9 @@ import anyio
 from bench import processes
 from bench.processes import DOCKER, HARNESS, KEEPER, KUBERNETES, LOAD, OTHERS, STACK, Look, Owners
 from harness.cluster import docker, local
-from harness.cluster.kube import Kube, deployments
+from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.cluster.paths import deployments
 from harness.documents import document
 from harness.engine.traffic import GATEWAY, HOST
 from harness.journal import operations

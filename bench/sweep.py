@@ -31,12 +31,13 @@ from harness.cluster.kube import Kube
 from harness.engine import lasting, observe, select
 from harness.engine.readiness import Readiness
 from harness.errors import ApiError, Exit, HarnessError, UsageError
-from harness.faults import REGISTRY, Reach
+from harness.faults import FAULTS
 from harness.keeper.client import Keeper
 from harness.model.fault import Target
 from harness.model.history import FaultRecord, History, Sample
 from harness.model.plan import PlannedFault
 from harness.model.verdict import State
+from harness.targets.reach import Reach
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PAGE = Path(__file__).parents[1] / "docs" / "sweep.md"
@@ -46,7 +47,7 @@ METHOD = (
     " the API server only. Compared are whether the plan refuses, the eviction's answer with that of a dry run, the"
     " seconds until it was healed, and the recovery. `make sweep` writes this.\n"
 )
-FAULTS = (
+SWEPT = (
     ("pod_kill", {}),
     ("pod_kill", {"grace": 0}),
     ("pod_evict", {}),
@@ -213,7 +214,7 @@ async def _cell(reach: Reach, namespace: str, what: tuple[str, str], image: str)
     async with anyio.create_task_group() as group:
         if kind in barnyard.CUSTOM:
             group.start_soon(barnyard.herd, kube, namespace, owner, image)
-        for name, parameters in FAULTS:
+        for name, parameters in SWEPT:
             row = Row(*what, f"{name} {parameters or ''}".strip())
             try:
                 await _whole(kube, namespace, kind, len(budgets))
@@ -246,7 +247,7 @@ def _counted(status: dict[str, Any], wanted: int) -> bool:
 
 
 async def _one(reach: Reach, namespace: str, row: Row, name: str, parameters: dict[str, Any]) -> None:
-    kube, kind = reach.kube, REGISTRY[name]
+    kube, kind = reach.kube, FAULTS[name]
     target = Target(namespace, "app=swept", pods=1)
     (victim,) = await select.resolve(kube, reach.owners, target, random.Random(1), taken=frozenset())
     fault = PlannedFault(f"sweep-{time.monotonic_ns()}", name, "a sweep", kind.hand, victim, parameters)
@@ -279,7 +280,9 @@ async def _one(reach: Reach, namespace: str, row: Row, name: str, parameters: di
         group.cancel_scope.cancel()
     row.answer = str(facts.get("status", ""))
     refused = name == "pod_evict" and int(facts["status"]) >= 400
-    record = FaultRecord(fault.id, name, str(victim), start, applied, healed, facts, applied, applied)
+    record = FaultRecord(
+        fault.id, name, str(victim), start, applied, healed, facts, applied, applied, kind.instant, kind.disturbs
+    )
     history = History(
         start - 1, time.monotonic(), (start, healed), faults=[record], samples=seen.samples, evictions=seen.evictions
     )
@@ -290,7 +293,7 @@ async def _live(
     reach: Reach, fault: PlannedFault, group: Any, before: dict[str, Any], backs: list[float]
 ) -> tuple[dict[str, Any], float, float]:
     """Take a fault through its life beside the oracle; return its facts, when it was applied and when it was healed."""
-    kind, keeper = REGISTRY[fault.kind], reach.keeper
+    kind, keeper = FAULTS[fault.kind], reach.keeper
     assert keeper
     undo = kind.undo(fault, reach)
     if undo:

@@ -1,24 +1,24 @@
-"""Pure functions from what a run saw to findings; each can say held, broken or unknown."""
+"""Pure functions from what a run saw to findings; each can say held, broken or unknown.
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+The folder is the list: a file that says `OBJECTIVE` is an objective, the others judge what every run owes.
+"""
 
-from harness.checkers import availability, breaker, burn_rate, disruption_budget, latency, recovery, retries
-from harness.model.history import History, Operation
-from harness.model.verdict import Finding
+from __future__ import annotations
 
-REGISTRY: Mapping[str, Callable[[History, Mapping[str, Any]], Finding]] = {
-    "availability": availability.check,
-    "latency": latency.check,
-    "recovery": recovery.check,
-    "disruption-budget": disruption_budget.check,
-    "retries": retries.check,
-    "breaker": breaker.check,
-    "burn-rate": burn_rate.check,
-}
-# The promises that a system without any fault can break; what one of these says of the baseline is no fault's doing.
-BEFORE: Mapping[str, Callable[[Sequence[Operation], Mapping[str, Any]], str]] = {
-    "availability": availability.before,
-    "latency": latency.before,
-    "retries": retries.before,
-}
+import importlib
+import pkgutil
+from collections.abc import Mapping
+
+from harness.checkers.kind import ObjectiveKind
+
+__all__ = ["OBJECTIVES", "ObjectiveKind"]
+
+
+def _found() -> Mapping[str, ObjectiveKind]:
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    kinds: list[ObjectiveKind] = [module.OBJECTIVE for module in modules if hasattr(module, "OBJECTIVE")]
+    return {kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.place)}
+
+
+OBJECTIVES = _found()

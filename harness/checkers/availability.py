@@ -7,7 +7,10 @@ from typing import Any
 
 from harness.checkers import census, machine, starvation
 from harness.checkers.census import MINIMUM
+from harness.checkers.kind import ObjectiveKind
+from harness.model.disturbance import Disturbance
 from harness.model.history import History, Operation
+from harness.model.parameter import Parameter, Type
 from harness.model.units import percent, seconds
 from harness.model.verdict import Finding, State
 
@@ -88,3 +91,19 @@ def worst_second(operations: Sequence[Operation], start: float) -> tuple[float, 
 def _shown(operations: Sequence[Operation]) -> str:
     ratio = census.share(operations)
     return "no data" if ratio is None else percent(ratio)
+
+
+OBJECTIVE = ObjectiveKind(
+    name="availability",
+    place=10,
+    summary="Share of operations that got what they asked for (200 to 399), over the whole fault window.",
+    broken="the share is below `ratio`",
+    unknown=census.THIN,
+    parameters=(
+        Parameter("ratio", Type.RATIO, "The least share of good operations.", required=True),
+        census.LEAST,
+    ),
+    exercised_by=frozenset({Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA}),
+    check=check,
+    before=before,
+)

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checkers import series, starvation
+from harness.checkers.kind import ObjectiveKind
 from harness.checkers.series import LONGEST_SILENCE, Points
+from harness.model.disturbance import Disturbance
 from harness.model.history import History
+from harness.model.parameter import Parameter, Type
 from harness.model.units import seconds
 from harness.model.verdict import Finding, State
 
@@ -198,3 +201,28 @@ def _detail(caller: Caller, start: float) -> Mapping[str, Any]:
         "attempts_while_open": caller.attempts_while_open,
         "last_state": NAMES.get(caller.last[1], "?"),
     }
+
+
+OBJECTIVE = ObjectiveKind(
+    name="breaker",
+    place=60,
+    summary="The callers' breaker towards one dependency opens when it fails, fails fast, and closes afterwards.",
+    broken="it did not open in time although enough calls failed, kept calling while open, or closed too late",
+    unknown="the callers' breakers were not sampled, silent for long or open before the fault, no call was made, or"
+    " too few failed to trip them",
+    parameters=(
+        Parameter("dependency", Type.TEXT, "The dependency as the breaker names it.", required=True),
+        Parameter("within", Type.DURATION, "Longest time from injection until a breaker is open.", default=10.0),
+        Parameter("threshold", Type.INTEGER, "Calls that must have failed to expect it open.", default=5, minimum=1),
+        Parameter("opens", Type.BOOLEAN, "Whether it must open; false promises that it stays closed.", default=True),
+        Parameter("closes-within", Type.DURATION, "Longest time from healing until closed.", default=30.0),
+        Parameter("closes", Type.BOOLEAN, "Whether it must be closed again by the end of the run.", default=True),
+        Parameter("fast-failures", Type.BOOLEAN, "Whether calls must have been rejected while open.", default=False),
+        Parameter(
+            "max-upstream-attempts", Type.INTEGER, "Most attempts, per pod, that reach out while open.", minimum=0
+        ),
+    ),
+    exercised_by=frozenset({Disturbance.ABRUPT, Disturbance.NETWORK}),
+    check=check,
+    steady_when_none="breaker_state > 0",
+)

@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.checkers import series, starvation
+from harness.checkers.kind import ObjectiveKind
 from harness.checkers.series import LONGEST_SILENCE
+from harness.model.disturbance import Disturbance
 from harness.model.history import History
+from harness.model.parameter import Parameter, Type
 from harness.model.units import apart, seconds
 from harness.model.verdict import Finding, State
 
 SERIES = "prometheus/error-ratio"
+# Five scrapes wide: long enough for a rate, short enough to show one fault.
+_INGRESS = 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="ingress"'
+ERROR_RATIO = (
+    f'(sum(rate({_INGRESS},envoy_response_code_class="5"}}[10s])) or vector(0)) / sum(rate({_INGRESS}}}[10s]))'
+)
 # The ratio is of the last ten seconds, and the scrape before it may be two seconds old: an error at the window's very
 # end is in it that much later.
 SEEN_AFTER = 12.0
@@ -61,3 +69,23 @@ def speed(error_ratio: float, objective: float) -> float:
 
 def _shown(rates: list[float]) -> str:
     return f"{max(rates):.1f} x" if rates else "no data"
+
+
+OBJECTIVE = ObjectiveKind(
+    name="burn-rate",
+    place=70,
+    summary="Speed at which an objective's error budget was spent, from Prometheus: error ratio / (1 - objective).",
+    broken="the highest burn rate is above the limit",
+    unknown="Prometheus gave no data, or none for part of the window",
+    parameters=(
+        Parameter(
+            "objective", Type.RATIO, "The long-term ratio whose budget is spent.", required=True, maximum=0.999999
+        ),
+        Parameter(
+            "max", Type.NUMBER, "Highest burn rate; 14.4 spends 2 % of 30 days in an hour.", default=14.4, minimum=0
+        ),
+    ),
+    exercised_by=frozenset({Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA}),
+    check=check,
+    asks=(ERROR_RATIO,),
+)

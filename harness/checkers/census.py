@@ -10,12 +10,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.model.history import History, Operation
+from harness.model.parameter import Parameter, Type
 from harness.model.units import seconds
 
 LEAST_SHARE = 0.9
 # A second holds this many operations before an empty one means anything.
 GAP_OPERATIONS = 5.0
 MINIMUM = 30
+THIN = (
+    "fewer than `minimum-operations` operations were seen in the window, the load had gaps, none was served before"
+    " the fault either, or the operations that nobody saw could turn the answer"
+)
+LEAST = Parameter(
+    "minimum-operations",
+    Type.INTEGER,
+    "Below this many operations in the window nothing is concluded.",
+    MINIMUM,
+    minimum=1,
+)
 # A baseline of this many operations of which none was good is a load that never worked.
 BASELINE_LEAST = 10
 # Of what a promise allows, the system without any fault may use up so much; the rest is left to the fault.

@@ -7,7 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from harness.checkers import series
+from harness.checkers.kind import ObjectiveKind
+from harness.model.disturbance import Disturbance
 from harness.model.history import History
+from harness.model.parameter import Parameter, Type
 from harness.model.verdict import Finding, State
 
 GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
@@ -17,7 +20,8 @@ CAUSE, SEVERAL = "DisruptionBudget", "SeveralBudgets"
 ASTRIDE = 1.0
 # Of these phases the API server asks no budget (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.34).
 UNGUARDED = frozenset({"Pending", "Succeeded", "Failed"})
-VOLUNTARY = frozenset({"pod_evict", "node_drain", "node_cordon"})
+# What disturbs in these ways alone takes no pod but by evicting it.
+ORDERLY = frozenset({Disturbance.SERVING, Disturbance.EVICTION, Disturbance.CAPACITY})
 Answers = Sequence[Mapping[str, Any]]
 
 
@@ -174,7 +178,7 @@ def _rises(points: series.Points, start: float, end: float) -> float:
 
 def _fell(history: History, granted: Answers, numbers: Mapping[str, series.Points]) -> list[str]:
     """Find healthy pods below the desired number after a grant; only evictions may be at fault for it."""
-    if not granted or any(fault.kind not in VOLUNTARY for fault in history.faults):
+    if not granted or any(not fault.disturbs <= ORDERLY for fault in history.faults):
         return []
     first = min(answer["time"] for answer in granted)
     wanted, healthy = series.at(numbers["desired"], first), series.at(numbers["healthy"], first - ASTRIDE)
@@ -207,7 +211,7 @@ def _ready(history: History, granted: Answers) -> list[float]:
 
 def _aimed(history: History, answer: Mapping[str, Any]) -> bool:
     """Say whether an eviction was asked of a pod that the experiment picked, not of a node's other pods."""
-    return any(fault.kind == "pod_evict" and fault.victim == answer["pod"] for fault in history.faults)
+    return any(Disturbance.EVICTION in fault.disturbs and fault.victim == answer["pod"] for fault in history.faults)
 
 
 def _namespace(answer: Mapping[str, Any]) -> str:
@@ -231,3 +235,25 @@ def _told(answers: Answers) -> str:
 def _column(numbers: Mapping[str, series.Points], time: float) -> str:
     healthy, desired = (series.at(numbers[key], time) for key in ("healthy", "desired"))
     return "no data" if healthy is None or desired is None else f"{healthy:g} healthy, {desired:g} wanted"
+
+
+OBJECTIVE = ObjectiveKind(
+    name="disruption-budget",
+    place=40,
+    summary="Each eviction's answer agrees with the budget: granted while healthy pods exceed the desired number,"
+    " refused with 429 otherwise; evictions never take healthy pods below it.",
+    broken="an eviction was granted that neither the budget nor the API's own rules allow, refused that it allows,"
+    " or evictions took healthy pods below the minimum",
+    unknown="no eviction was answered by a budget, the budget or the promised ready pods could not be read, or two"
+    " budgets claim one pod (500)",
+    parameters=(
+        Parameter("name", Type.TEXT, "The PodDisruptionBudget.", required=True),
+        Parameter("namespace", Type.TEXT, "Its namespace; left out it is the faults' own."),
+        Parameter(
+            "min-available", Type.INTEGER, "The promised least count of healthy pods, budget or none.", minimum=0
+        ),
+    ),
+    needs_load=False,
+    exercised_by=frozenset({Disturbance.EVICTION}),
+    check=check,
+)

@@ -7,7 +7,10 @@ from typing import Any
 
 from harness.checkers import census, machine, starvation
 from harness.checkers.census import MINIMUM, Census
+from harness.checkers.kind import ObjectiveKind
+from harness.model.disturbance import Disturbance
 from harness.model.history import History, Operation
+from harness.model.parameter import Parameter, Type
 from harness.model.units import seconds
 from harness.model.verdict import Finding, State
 
@@ -94,3 +97,22 @@ def _shown(operations: Sequence[Operation], limits: Mapping[str, float]) -> str:
         return "no data"
     ordered = sorted(operation.latency for operation in operations)
     return ", ".join(seconds(census.quantile(ordered, QUANTILES[name])) for name in limits)
+
+
+OBJECTIVE = ObjectiveKind(
+    name="latency",
+    place=20,
+    summary="Quantiles of the time from intended send to end, over all operations of the window, failed ones too.",
+    broken="a quantile is above its limit",
+    unknown=census.THIN,
+    parameters=(
+        Parameter("p50", Type.DURATION, "Limit of the median."),
+        Parameter("p95", Type.DURATION, "Limit of the 95th percentile."),
+        Parameter("p99", Type.DURATION, "Limit of the 99th percentile."),
+        census.LEAST,
+    ),
+    one_of=("p50", "p95", "p99"),
+    exercised_by=frozenset({Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA}),
+    check=check,
+    before=before,
+)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.checkers import census, machine, starvation
-from harness.model.catalogue import FAULTS
+from harness.checkers.kind import ObjectiveKind
+from harness.model.disturbance import Disturbance
 from harness.model.history import FaultRecord, History, Sample
+from harness.model.parameter import Parameter, Type
 from harness.model.units import seconds
 from harness.model.verdict import Finding, State
 
@@ -92,8 +94,7 @@ def _begin(faults: Iterable[FaultRecord]) -> float | None:
 def _released(fault: FaultRecord) -> float | None:
     if fault.injected is None:
         return None
-    kind = FAULTS.get(fault.kind)
-    if kind and kind.instant and fault.applied is not None:
+    if fault.instant and fault.applied is not None:
         return fault.applied
     return next(
         (time for time in (fault.undone, fault.healed, fault.applied, fault.injected) if time is not None), None
@@ -170,3 +171,22 @@ def _blame(bad: list[float], short: list[Span], limit: float) -> str:
     if any(until > limit for _, until in short):
         causes.append("ready pods were missing")
     return f"after the limit {' and '.join(causes)}"
+
+
+OBJECTIVE = ObjectiveKind(
+    name="recovery",
+    place=30,
+    summary="Time from the last undo (of an instantaneous fault: from its injection) until the system is steady"
+    " again: every operation good, and every workload with the ready pods it had, as far as it still wants them.",
+    broken="it was not steady within the limit",
+    unknown="the run ended before the limit, the load had gaps, or readiness was not seen or out of sight past it",
+    parameters=(
+        Parameter("within", Type.DURATION, "The longest time.", required=True, minimum=0.1),
+        Parameter("steady", Type.DURATION, "How long it must stay good to be steady.", default=1.0, minimum=0.5),
+    ),
+    needs_load=False,
+    exercised_by=frozenset(
+        {Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA, Disturbance.CONTROL_PLANE}
+    ),
+    check=check,
+)

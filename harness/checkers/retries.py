@@ -7,7 +7,10 @@ from typing import Any
 
 from harness.checkers import census, machine, starvation
 from harness.checkers.census import MINIMUM
+from harness.checkers.kind import ObjectiveKind
+from harness.model.disturbance import Disturbance
 from harness.model.history import History, Operation
+from harness.model.parameter import Parameter, Type
 from harness.model.units import apart, percent
 from harness.model.verdict import Finding, State
 
@@ -129,3 +132,30 @@ def _attempts(operations: Sequence[Operation]) -> float:
 def _shown(operations: Sequence[Operation]) -> str:
     attempts = _attempts(operations)
     return f"{attempts:.2f} attempts" if attempts else "no data"
+
+
+OBJECTIVE = ObjectiveKind(
+    name="retries",
+    place=50,
+    summary="Retries hide single failures without multiplying the load: attempts as the gateway counted them.",
+    broken="attempts per operation exceed the limit, one operation took more tries than allowed,"
+    " or fewer operations than promised were saved by a retry",
+    unknown=census.THIN + "; or the gateway did not count attempts, or no operation was tried twice",
+    parameters=(
+        Parameter("max-attempts", Type.NUMBER, "Most attempts per operation, on average over the window.", minimum=1),
+        Parameter("max-tries", Type.INTEGER, "Most tries of any one operation.", minimum=1),
+        Parameter("saved", Type.RATIO, "Least share of operations with a failed first try that ended well."),
+        Parameter(
+            "min-retried",
+            Type.INTEGER,
+            "Retried operations needed to conclude anything; 0 promises calm.",
+            default=1,
+            minimum=0,
+        ),
+        census.LEAST,
+    ),
+    one_of=("max-attempts", "max-tries", "saved"),
+    exercised_by=frozenset({Disturbance.SERVING, Disturbance.NETWORK}),
+    check=check,
+    before=before,
+)

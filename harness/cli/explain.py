@@ -79,8 +79,9 @@ def command(word: tuple[str, ...]) -> None:
 
 
 def _texts() -> dict[str, str]:
+    from harness.checkers import OBJECTIVES
+    from harness.faults import FAULTS
     from harness.load import written
-    from harness.model.catalogue import FAULTS, OBJECTIVES
     from harness.nightly.nights import MEANS
 
     texts = {name: _fault(name) for name in FAULTS}
@@ -98,7 +99,8 @@ def _texts() -> dict[str, str]:
 
 
 def _overview() -> str:
-    from harness.model.catalogue import FAULTS, OBJECTIVES
+    from harness.checkers import OBJECTIVES
+    from harness.faults import FAULTS
     from harness.nightly.nights import State
 
     groups: dict[str, Iterable[object]] = {
@@ -131,19 +133,18 @@ def _code(code: Exit) -> str:
 
 
 def _fault(name: str) -> str:
-    from harness.faults import REGISTRY
-    from harness.model.catalogue import FAULTS
+    from harness.documents.meaning import exercises
+    from harness.faults import FAULTS
 
     kind = FAULTS[name]
-    rows = {"evidence": kind.evidence, "healed": kind.healed, "exercises": ", ".join(sorted(kind.exercises))}
+    rows = {"evidence": kind.evidence, "healed": kind.healed_when, "exercises": ", ".join(sorted(exercises(kind)))}
     rows |= {"target": HOW_MANY.format(f"{kind.target}s")}
     head = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
-    policy = inspect.getdoc(type(REGISTRY[name])) or ""
-    return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in policy.splitlines()[1:])])
+    return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in kind.about.splitlines()[1:])])
 
 
 def _objective(name: str) -> str:
-    from harness.model.catalogue import OBJECTIVES
+    from harness.checkers import OBJECTIVES
 
     kind = OBJECTIVES[name]
     rows = {"broken": kind.broken, "unknown": kind.unknown}

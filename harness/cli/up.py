@@ -25,8 +25,8 @@ def command(cluster_only: bool, overlay: str) -> None:
     from harness.cluster import up
     from harness.cluster.kube import Kube
     from harness.cluster.local import LocalCluster
-    from harness.faults import crds
     from harness.keeper import container
+    from harness.resources import crds
     from harness.stack import deploy
 
     began = time.monotonic()

@@ -15,7 +15,7 @@ import httpx
 
 from harness import __version__
 from harness.cluster import kubeconfig as kubeconfigs
-from harness.cluster import local
+from harness.cluster import local, paths
 from harness.cluster.kubeconfig import proxies, tls
 from harness.cluster.kubeconfig.access import Access
 from harness.cluster.kubeconfig.credentials import Credentials, Signature
@@ -35,25 +35,6 @@ PATCH_TYPES = {
 }
 Patch = Literal["merge", "strategic", "json", "apply"]
 Items = list[dict[str, Any]]
-
-
-def pods(namespace: str, name: str | None = None) -> str:
-    """Return the API path of a namespace's pods, or of one pod."""
-    return _path(f"/api/v1/namespaces/{namespace}/pods", name)
-
-
-def nodes(name: str | None = None) -> str:
-    """Return the API path of the nodes, or of one node."""
-    return _path("/api/v1/nodes", name)
-
-
-def deployments(namespace: str, name: str | None = None) -> str:
-    """Return the API path of a namespace's Deployments, or of one."""
-    return _path(f"/apis/apps/v1/namespaces/{namespace}/deployments", name)
-
-
-def _path(collection: str, name: str | None) -> str:
-    return f"{collection}/{name}" if name else collection
 
 
 class Kube:
@@ -193,7 +174,7 @@ class Kube:
             "metadata": {"name": name, "namespace": namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
         }
-        response = await self._send("POST", f"{pods(namespace, name)}/eviction", {}, body, {})
+        response = await self._send("POST", f"{paths.pods(namespace, name)}/eviction", {}, body, {})
         return response.status_code, _object(response)
 
     async def watch(

@@ -16,8 +16,9 @@ import anyio
 
 from harness.cluster import daemon, docker, kind, local, nodeimage
 from harness.cluster.cache import Progress, cache_dir, digest, locked, project_root
-from harness.cluster.kube import Kube, deployments, nodes, pods
+from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.cluster.paths import deployments, nodes, pods
 from harness.errors import HarnessError, PreconditionFailed
 
 READY_SECONDS = 180.0

@@ -11,9 +11,10 @@ from harness.documents.provider import ACTIONS, pauses, read_provider
 from harness.documents.reading import Reading
 from harness.documents.tolerance import Asked
 from harness.documents.translate import NodeChoice
+from harness.faults import FAULTS
+from harness.faults.kind import FaultKind
 from harness.model import share as shares
 from harness.model import units
-from harness.model.catalogue import FAULTS, FaultKind
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target
 from harness.model.share import Share

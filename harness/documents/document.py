@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.checkers import OBJECTIVES
 from harness.documents import control, meaning, stated, strategies, variables
 from harness.documents.activity import activities, configured, undone
 from harness.documents.extension import KEYS, Extension, extension, objective_parameters
 from harness.documents.reading import Reading
 from harness.errors import UsageError
 from harness.model import hashing, units
-from harness.model.catalogue import OBJECTIVES
 from harness.model.experiment import BlastRadius, Experiment
 from harness.model.objective import Objective
 from harness.source import LARGEST_BYTES, lines

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.checkers import OBJECTIVES
 from harness.documents.activity import namespace
 from harness.load import written
 from harness.model import units
-from harness.model.catalogue import OBJECTIVES
 from harness.model.experiment import SETS, BlastRadius, Expectation, Phases
 from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective

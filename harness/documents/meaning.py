@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.checkers import OBJECTIVES
 from harness.documents.extension import Extension
 from harness.documents.reading import Uncovered
-from harness.model.catalogue import FAULTS, OBJECTIVES
+from harness.faults import FAULTS, FaultKind
 from harness.model.experiment import Activity, BlastRadius
 from harness.model.fault import FaultSpec
 from harness.model.objective import Objective
 from harness.model.units import percent, seconds
 from harness.source.lines import Place
 
-ABRUPT = "pod_kill, container_kill, pod_freeze, node_freeze or node_stop"
 Named = tuple[FaultSpec, Place]  # a fault and where its target stands
 
 
@@ -132,7 +132,7 @@ def _exercised(extension: Extension, written: Mapping[str, Objective], faults: l
     kinds = sorted({fault.kind for fault in faults})
     for name, objective in written.items():
         place = (*section.at("objectives"), name)
-        able = sorted(kind.name for kind in FAULTS.values() if name in kind.exercises)
+        able = sorted(kind.name for kind in FAULTS.values() if name in exercises(kind))
         if not set(able) & set(kinds):
             problems.add(
                 place,
@@ -145,14 +145,24 @@ def _exercised(extension: Extension, written: Mapping[str, Objective], faults: l
                 (*place, "dependency"),
                 f"no fault touches the dependency '{objective.parameters.get('dependency', '')}'",
                 why="its callers' breaker has no reason to open",
-                hint=f"aim {ABRUPT} at it",
+                hint=f"aim {_either([kind.name for kind in FAULTS.values() if name in exercises(kind)])} at it",
             )
         elif name == "disruption-budget" and not _budgeted(fault_namespaces(faults), objective):
             problems.add((*place, "namespace"), "no fault evicts pods of this namespace")
 
 
+def exercises(kind: FaultKind) -> frozenset[str]:
+    """Name the objectives that a fault can break: it disturbs the system in a way that they are about."""
+    return frozenset(name for name, objective in OBJECTIVES.items() if objective.exercised_by & kind.disturbs)
+
+
+def _either(names: Sequence[str]) -> str:
+    *some, last = names
+    return f"{', '.join(some)} or {last}" if some else last
+
+
 def _touches(fault: FaultSpec, objective: Objective) -> bool:
-    if "breaker" not in FAULTS[fault.kind].exercises:
+    if "breaker" not in exercises(FAULTS[fault.kind]):
         return False
     target, dependency = fault.target, str(objective.parameters.get("dependency", ""))
     # Nodes picked by label may carry anything; whether they carry the dependency shows as evidence in the run.

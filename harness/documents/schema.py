@@ -7,13 +7,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from harness.checkers import OBJECTIVES
 from harness.documents import extension
 from harness.documents.activity import KEYS, REFERENCE, TARGET_KEYS
 from harness.documents.document import TOP
 from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
+from harness.faults import FAULTS
+from harness.faults.kind import FaultKind
 from harness.load import workload, written
 from harness.model import share, strategy
-from harness.model.catalogue import FAULTS, OBJECTIVES, FaultKind
 from harness.model.experiment import SETS
 from harness.model.parameter import Parameter, Type
 

@@ -20,9 +20,11 @@ from harness.engine import contexts, lease, lever, metrics, rights, traffic
 from harness.engine import scope as scopes
 from harness.engine.scope import Scope
 from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
-from harness.faults import crds, resource
+from harness.faults import FAULTS
+from harness.faults.kind import Rule
 from harness.keeper import client, container
 from harness.model.units import rounded
+from harness.resources import crds, resource
 
 PERMIT = "grant what `harness plan --role FILE` prints"
 FREE_GIB = 10
@@ -178,7 +180,8 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     What rights in one namespace cannot do is not asked. A fault that may not be injected is a warning, unless none may.
     """
     where = f" in namespace {scope.system}" if scope.alone else ""
-    kinds = {kind: rules for kind, rules in rights.RULES.items() if not (scope.alone and rights.of_nodes(rules))}
+    asking = {name: kind.rights for name, kind in FAULTS.items() if kind.rights}
+    kinds = {name: rules for name, rules in asking.items() if not (scope.alone and rights.of_nodes(rules))}
     try:
         missing = await _missing(kube, rights.INSIDE if scope.alone else rights.READS, scope)
         lacks = {kind: lack for kind, rules in kinds.items() if (lack := await _missing(kube, rules, scope))}
@@ -199,11 +202,11 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     ]
 
 
-async def _missing(kube: Kube, rules: Iterable[rights.Rule], scope: Scope) -> list[str]:
+async def _missing(kube: Kube, rules: Iterable[Rule], scope: Scope) -> list[str]:
     return list(dict.fromkeys([lack for rule in rules for lack in await _lacking(kube, rule, *scope.inside)]))
 
 
-async def _lacking(kube: Kube, rule: rights.Rule, namespace: str = "") -> list[str]:
+async def _lacking(kube: Kube, rule: Rule, namespace: str = "") -> list[str]:
     lacking = []
     for name in rule["resources"]:
         resource_name, _, sub = name.partition("/")

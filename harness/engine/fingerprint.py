@@ -17,14 +17,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from harness.cluster import docker
-from harness.cluster import kube as paths
+from harness.cluster import docker, paths
 from harness.cluster.kube import Items, Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import lease, lever
 from harness.engine.scope import Scope
 from harness.errors import ApiError, first
-from harness.faults import resource
+from harness.resources import resource
 from harness.workloads import Owners, kinds
 from harness.workloads.pod import controller, is_done
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import BEFORE, REGISTRY, census, evidence, foreign, hypothesis, machine, starvation, stated
+from harness.checkers import OBJECTIVES, census, evidence, foreign, hypothesis, machine, starvation, stated
 from harness.journal import samples
 from harness.journal.event import Event
 from harness.model.experiment import Experiment
@@ -54,7 +54,13 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
             for fault in data["faults"]:
                 victim = fault["victim"]
                 name = "/".join(part for part in (victim["namespace"], victim["name"]) if part)
-                records[fault["id"]] = {"kind": fault["kind"], "victim": name, "evidence": {}}
+                records[fault["id"]] = {
+                    "kind": fault["kind"],
+                    "victim": name,
+                    "evidence": {},
+                    "instant": fault.get("instant", False),
+                    "disturbs": frozenset(fault.get("disturbs", ())),
+                }
         elif event.type == "fault.injecting":
             records[data["id"]]["injected"] = event.t
         elif event.type == "fault.injected":
@@ -76,7 +82,7 @@ def _faults(events: Iterable[Event]) -> list[FaultRecord]:
 
 def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> list[Finding]:
     """Ask the checker of every objective, then whether load and faults were real and the hypothesis held."""
-    asked = [REGISTRY[objective.checker](seen, objective.parameters) for objective in experiment.objectives]
+    asked = [OBJECTIVES[objective.checker].check(seen, objective.parameters) for objective in experiment.objectives]
     if experiment.load:
         asked.append(load(events, seen))
     if experiment.faults or seen.faults:
@@ -113,12 +119,8 @@ def baseline(experiment: Experiment, seen: History) -> list[str]:
         return [f"{len(due)} operations were answered, {expected:.0f} were due"]
     if len(punctual) < census.BASELINE_LEAST:
         return []
-    promises = [
-        (one.checker, BEFORE[one.checker](punctual, one.parameters))
-        for one in experiment.objectives
-        if one.checker in BEFORE
-    ]
-    found = [f"{checker}: {why}" for checker, why in promises if why]
+    promises = [(one, OBJECTIVES[one.checker].before) for one in experiment.objectives]
+    found = [f"{one.checker}: {why}" for one, ask in promises if ask and (why := ask(punctual, one.parameters))]
     return found + ([full] if (full := machine.saturated(seen)) else [])
 
 

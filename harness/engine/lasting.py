@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.cluster import kube as paths
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.errors import UsageError
-from harness.faults import REGISTRY, pods
+from harness.faults import FAULTS
 from harness.model.plan import PlannedFault
+from harness.targets import pods
 from harness.workloads import Owners
 
 
@@ -26,9 +27,9 @@ async def require(kube: Kube, owners: Owners, faults: Iterable[PlannedFault]) ->
         pod = there.get(one.uid)
         if pod is None:
             continue
-        loses = REGISTRY[fault.kind].loses(fault, pod)
-        workload = await owners.of(pod) if loses else None
+        fate = FAULTS[fault.kind].fate(fault, pod)
+        workload = await owners.of(pod) if fate.lost else None
         key = workload.uid if workload else one.uid
-        if found := await pods.unfit(owners, fault, pod, lost[key]):
+        if found := await pods.unfit(owners, pod, fate, lost[key]):
             raise UsageError(found[0], where=f"{fault.kind} on {one}", why=found[1], hint=pods.HINT)
-        lost[key] += loses
+        lost[key] += fate.lost

@@ -23,11 +23,11 @@ from harness.errors import (
     UndoFailed,
     first,
 )
-from harness.faults import REGISTRY, notice, resource
-from harness.model.catalogue import FAULTS
+from harness.faults import FAULTS
 from harness.model.experiment import Activity
 from harness.model.fault import Hand, Phase
 from harness.model.plan import PlannedFault
+from harness.resources import notice, resource
 
 FELT_SECONDS = 75.0
 HEAL_SECONDS = 30.0
@@ -125,7 +125,7 @@ async def inject(session: Session, fault: PlannedFault) -> None:
 
 
 async def _inject(session: Session, fault: PlannedFault) -> None:
-    kind, reach = REGISTRY[fault.kind], session.reach
+    kind, reach = FAULTS[fault.kind], session.reach
     undo = kind.undo(fault, reach)
     try:
         if session.keeper and undo:
@@ -185,7 +185,7 @@ async def _feel(session: Session, fault: PlannedFault) -> None:
     why = f"nothing was seen within {FELT_SECONDS:g} s"
     try:
         with anyio.move_on_after(FELT_SECONDS):
-            evidence = await REGISTRY[fault.kind].felt(fault, session.reach)
+            evidence = await FAULTS[fault.kind].felt(fault, session.reach)
             why = why if evidence else "it changed nothing"
     except HarnessError as error:
         why = str(error)
@@ -223,7 +223,7 @@ async def _heal_and_see(session: Session, fault: PlannedFault, within: float) ->
 
 async def undo(session: Session, fault: PlannedFault) -> bool:
     """Undo one fault and say whether it was seen undone; what was not stays owed."""
-    kind, reach = REGISTRY[fault.kind], session.reach
+    kind, reach = FAULTS[fault.kind], session.reach
     operations = kind.undo(fault, reach)
     session.write("fault.heal_requested", id=fault.id)
     began, why = time.monotonic(), ""
@@ -301,7 +301,7 @@ async def see_healed(session: Session, fault: PlannedFault) -> None:
     """Wait until the system has what the fault took."""
     began = time.monotonic()
     try:
-        evidence = await REGISTRY[fault.kind].healed(fault, session.reach)
+        evidence = await FAULTS[fault.kind].healed(fault, session.reach)
     except HarnessError as error:
         if isinstance(error, UndoFailed):
             session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {error}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from harness.checkers import OBJECTIVES
 from harness.engine.session import Session
 from harness.errors import ObservationFailed
 from harness.probes import settings
@@ -31,11 +32,6 @@ NAMES = {
     "envoy_cluster_outlier_detection_ejections_active": ("ejections", "envoy_cluster_name"),
 }
 SERIES = f'{{__name__=~"{"|".join(NAMES)}"}}'
-# Five scrapes wide: long enough for a rate, short enough to show one fault.
-_INGRESS = 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="ingress"'
-ERROR_RATIO = (
-    f'(sum(rate({_INGRESS},envoy_response_code_class="5"}}[10s])) or vector(0)) / sum(rate({_INGRESS}}}[10s]))'
-)
 UNNAMED = "no Prometheus of this cluster is named; set HARNESS_PROMETHEUS to its address"
 Found = list[dict[str, Any]]
 
@@ -43,8 +39,8 @@ Found = list[dict[str, Any]]
 async def collect(session: Session) -> None:
     """Write what Prometheus saw of the run into the journal; no answer is written down as no data."""
     checkers = {one.checker for one in session.experiment.objectives}
-    asked = [SERIES] if session.experiment.load or "breaker" in checkers else []
-    asked += [ERROR_RATIO] if "burn-rate" in checkers else []
+    asked = [SERIES] if session.experiment.load else []
+    asked += [query for name, kind in OBJECTIVES.items() if name in checkers for query in kind.asks]
     if not asked:
         return
     url = _address(session)

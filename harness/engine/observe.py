@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import kube as paths
+from harness.cluster import paths
 from harness.cluster.kube import Items, Kube
 from harness.engine.readiness import Readiness
 from harness.errors import ApiError, ClusterUnreachable

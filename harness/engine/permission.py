@@ -15,12 +15,12 @@ from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Leases
 from harness.engine.scope import SYSTEM, Scope
 from harness.errors import ApiError, HarnessError, PreconditionFailed
-from harness.faults import crds
+from harness.faults import FAULTS
 from harness.keeper.client import Keeper
 from harness.keeper.client import status as keeper_status
-from harness.model import catalogue
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand
+from harness.resources import crds
 
 GOODBYE_SECONDS = 5.0
 
@@ -70,7 +70,7 @@ async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Exper
                 hint="once, as an administrator: harness crds | "
                 + contexts.command(kube, "kubectl", "apply", "-f", "-"),
             )
-        if any(catalogue.FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
+        if any(FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
             raise PreconditionFailed(
                 "faults of the host hand need the local cluster's keeper", where=kube.context, hint="harness up"
             )

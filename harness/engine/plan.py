@@ -13,21 +13,16 @@ from harness.cluster.kube import Kube
 from harness.documents import foreign, provider
 from harness.engine import lasting, rights, select
 from harness.errors import ApiError, UsageError
-from harness.faults import nodes
+from harness.faults import FAULTS
 from harness.journal import redact
-from harness.model import catalogue
 from harness.model import load as loads
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
 from harness.stack import apply as stack
+from harness.targets import nodes
 from harness.workloads import Owners
 from harness.workloads.once import Once
-
-# Of all that is done to a node, this alone leaves what runs there as it is.
-SPARES_PODS = "node_cordon"
-# After this one the kubelet starts what was ended, in its own time.
-RESTARTED = "container_kill"
 
 
 async def resolve(
@@ -52,7 +47,7 @@ async def resolve(
     faults: list[PlannedFault] = []
     shares: list[str] = []
     for spec in experiment.faults:
-        patience = _patience(experiment) if spec.kind == RESTARTED else None
+        patience = _patience(experiment) if FAULTS[spec.kind].restarts else None
         victims = await select.resolve(
             kube,
             owners,
@@ -66,7 +61,8 @@ async def resolve(
         )
         taken |= {victim.uid for victim in victims}
         for victim in victims:
-            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await _taken(kube, spec, victim)))
+            reached = await takes(kube, spec.kind, victim, spec.parameters)
+            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached))
     if experiment.promising:
         require_caps(experiment, faults)
     await lasting.require(kube, owners, faults)
@@ -108,23 +104,29 @@ def resolved(faults: Sequence[PlannedFault]) -> str:
     return _hash([[fault.kind, *((str(one), one.uid) for one in (fault.victim, *fault.takes))] for fault in faults])
 
 
-async def _taken(kube: Kube, spec: FaultSpec, victim: Victim) -> tuple[Victim, ...]:
-    return await takes(kube, spec.kind, victim, spared=not spec.parameters.get("local", True))
-
-
-async def takes(kube: Kube, kind: str, victim: Victim, *, spared: bool = False) -> tuple[Victim, ...]:
-    """Name the pods that a fault of their node reaches, too; `spared` are those that keep data on it."""
-    if victim.kind != "node" or kind == SPARES_PODS:
+async def takes(kube: Kube, kind: str, victim: Victim, parameters: Mapping[str, Any]) -> tuple[Victim, ...]:
+    """Name the pods that a fault of their node, with these parameters, reaches, too."""
+    reaches = FAULTS[kind].reaches
+    if reaches is None:
         return ()
-    reached = [pod for pod in await nodes.on(kube, victim.name) if nodes.movable(pod)]
-    found = [pod["metadata"] for pod in reached if not (spared and nodes.keeps_data(pod))]
+    found = [pod["metadata"] for pod in await nodes.on(kube, victim.name) if reaches(parameters, pod)]
     pods = (Victim("pod", item["name"], item["uid"], item["namespace"], victim.name, victim.zone) for item in found)
     return tuple(sorted(pods, key=str))
 
 
 def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, ...]) -> PlannedFault:
-    hand = catalogue.FAULTS[spec.kind].hand
-    return PlannedFault(identity, spec.kind, spec.activity, hand, victim, spec.parameters, pods)
+    kind = FAULTS[spec.kind]
+    return PlannedFault(
+        identity,
+        spec.kind,
+        spec.activity,
+        kind.hand,
+        victim,
+        spec.parameters,
+        pods,
+        instant=kind.instant,
+        disturbs=tuple(sorted(kind.disturbs)),
+    )
 
 
 async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:

@@ -6,23 +6,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.faults import FAULTS
+from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
 
-Rule = Mapping[str, Any]
 NAME = "chaos-harness"
 OURS = ("harness.", "probes.")
 # The names of the lease and the lever; what is created has no name yet when it is asked for.
 LEASE, LEVER = "chaos-run", "chaos-lever"
 
-RULES: Mapping[str, tuple[Rule, ...]] = {
-    "pod_kill": ({"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},),
-    "pod_evict": ({"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},),
-    "node_cordon": ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},),
-    "node_drain": (
-        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},
-        {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
-    ),
-}
 OWNERS: Rule = {
     "apiGroups": ["apps"],
     "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
@@ -116,7 +108,7 @@ def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def _effects(experiments: Iterable[Experiment]) -> list[Rule]:
-    return [rule for one in experiments for spec in one.faults for rule in RULES.get(spec.kind, ())]
+    return [rule for one in experiments for spec in one.faults for rule in FAULTS[spec.kind].rights]
 
 
 def _distinct(rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -40,12 +40,12 @@ from harness.engine.options import Options, Outcome, Stop
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed, first
-from harness.faults import resource
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
+from harness.resources import resource
 from harness.steps import Worker
 
 Walk = Callable[[Session], Awaitable[None]]

@@ -12,15 +12,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.cluster import backoff
-from harness.cluster import kube as paths
+from harness.cluster import backoff, paths
 from harness.cluster.kube import Kube
 from harness.engine import chosen
 from harness.errors import InjectionFailed, UsageError
-from harness.faults import containers
+from harness.faults import FAULTS
 from harness.model import share
 from harness.model.fault import Target
 from harness.model.plan import Victim
+from harness.targets import containers
 from harness.workloads import Owners
 
 ZONE = "topology.kubernetes.io/zone"
@@ -141,6 +141,7 @@ async def _pods(kube: Kube, target: Target) -> Sequence[Mapping[str, Any]]:
 async def _victims(
     owners: Owners, pods: Sequence[Mapping[str, Any]], target: Target, zones: Mapping[str, str], kind: str
 ) -> list[Victim]:
+    inside = FAULTS[kind].inside if kind else None
     return [
         Victim(
             kind="pod",
@@ -150,7 +151,7 @@ async def _victims(
             node=pod["spec"]["nodeName"],
             zone=zones.get(pod["spec"]["nodeName"], ""),
             owner=str(await owners.of(pod) or f"Pod/{pod['metadata']['name']}"),
-            container=containers.aimed_at(kind, pod, target.container),
+            container=inside(pod, target.container) if inside else "",
         )
         for pod in pods
     ]

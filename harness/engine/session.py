@@ -17,7 +17,6 @@ from harness.engine.abort import Abort
 from harness.engine.lease import Leases
 from harness.engine.readiness import Readiness
 from harness.engine.scope import Scope
-from harness.faults.reach import Reach
 from harness.journal.writer import Journal
 from harness.keeper.client import Keeper
 from harness.load.process import LoadProcess
@@ -25,6 +24,7 @@ from harness.model.experiment import Experiment
 from harness.model.plan import Plan, PlannedFault
 from harness.model.rate import Profile
 from harness.steps import Worker
+from harness.targets.reach import Reach
 
 
 @dataclass(slots=True)

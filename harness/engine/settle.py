@@ -14,12 +14,12 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import backoff
-from harness.cluster import kube as paths
+from harness.checkers import breaker
+from harness.cluster import backoff, paths
 from harness.engine import contexts, metrics, plan, steady, traffic
 from harness.engine.session import Session
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
-from harness.faults import resource
+from harness.resources import resource
 from harness.stack import apply as stack
 from harness.workloads import Workload, kinds, pod
 
@@ -31,7 +31,6 @@ LOOK_EVERY = 0.5
 STANDING_SECONDS = 60.0
 # A load that has reached every pod for so long and called nobody through an open breaker will not meet it.
 ASKED_SECONDS = 6
-BREAKERS = "breaker_state > 0"
 ASKED = (
     f"sum by (pod, dependency) (increase(client_calls_total[{ASKED_SECONDS}s])"
     f" + increase(breaker_fast_failures_total[{ASKED_SECONDS}s])) > 0"
@@ -235,7 +234,7 @@ async def _breakers(session: Session) -> list[str]:
 
     A caller that was ejected or not ready is not asked by the load, and its breaker is met as soon as it is back.
     """
-    found = await metrics.vector(BREAKERS, session) or []
+    found = await metrics.vector(breaker.OBJECTIVE.steady_when_none, session) or []
     if found and session.journal.now() - max(session.load_from, session.amiss_at) > ASKED_SECONDS:
         asked = {_caller(series) for series in await metrics.vector(ASKED, session) or []}
         found = [series for series in found if _caller(series) in asked]

@@ -14,9 +14,10 @@ from harness.engine import contexts, lease
 from harness.engine import scope as scopes
 from harness.engine.scope import Scope
 from harness.errors import HarnessError, UndoFailed
-from harness.faults import REGISTRY, resource
-from harness.faults.reach import Reach
+from harness.faults import FAULTS
 from harness.keeper.client import Keeper
+from harness.resources import resource
+from harness.targets.reach import Reach
 
 HEAL_SECONDS = 60.0
 
@@ -80,7 +81,7 @@ async def _beat(keeper: Keeper) -> None:
 
 async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], failed: list[str]) -> None:
     fault = resource.planned(item)
-    kind = REGISTRY.get(fault.kind)
+    kind = FAULTS.get(fault.kind)
     if kind is None:
         failed.append(f"{fault.kind} on {fault.victim}: this version does not know the fault")
         return

@@ -1,38 +1,28 @@
-"""Every fault by its kind; a kind is imported when it is first asked for."""
+"""Every fault by its name: the folder is the list, a file `<target>_<effect>.py` is a fault."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+import pkgutil
+from collections.abc import Mapping
 
-from harness.faults.reach import Facts, Fault, Reach, Undo
+from harness.faults.kind import FaultKind
+from harness.model.disturbance import Disturbance
+from harness.model.fault import Hand
 
-__all__ = ["KINDS", "REGISTRY", "Facts", "Fault", "Reach", "Undo"]
-
-KINDS = (
-    "container_kill",
-    "node_cordon",
-    "node_drain",
-    "node_freeze",
-    "node_stop",
-    "pod_evict",
-    "pod_freeze",
-    "pod_kill",
-)
+__all__ = ["FAULTS", "FaultKind"]
 
 
-class _Registry(Mapping[str, Fault]):
-    def __getitem__(self, kind: str) -> Fault:
-        if kind not in KINDS:
-            raise KeyError(kind)
-        fault: Fault = importlib.import_module(f"harness.faults.{kind}").FAULT
-        return fault
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(KINDS)
-
-    def __len__(self) -> int:
-        return len(KINDS)
+def _found() -> Mapping[str, FaultKind]:
+    names = [module.name for module in pkgutil.iter_modules(__path__) if "_" in module.name]
+    kinds: list[FaultKind] = [importlib.import_module(f"{__name__}.{name}").FAULT for name in names]
+    return {kind.name: kind for kind in sorted(kinds, key=_place)}
 
 
-REGISTRY: Mapping[str, Fault] = _Registry()
+def _place(kind: FaultKind) -> tuple[object, ...]:
+    """Order pods before all else, what is over at once before what lasts, by its hand, and what is abrupt first."""
+    orderly = Disturbance.ABRUPT not in kind.disturbs
+    return (kind.target != "pod", kind.target, not kind.instant, list(Hand).index(kind.hand), orderly, kind.name)
+
+
+FAULTS = _found()

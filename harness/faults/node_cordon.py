@@ -1,47 +1,46 @@
-"""Cordon a node: what runs on it stays, nothing new comes."""
+"""Mark one node unschedulable; one that is already is refused.
+
+Felt when the node carries the taint that keeps pods away (below a second), healed when it is gone.
+"""
 
 from __future__ import annotations
 
-from harness.faults import nodes
-from harness.faults.reach import Facts, Reach, Undo
+from harness.faults.kind import FaultKind
+from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
-from harness.workloads.pod import Pod
+from harness.targets import nodes
+from harness.targets.reach import Facts, Reach
 
 
-class NodeCordon:
-    """Mark one node unschedulable; one that is already is refused.
-
-    Felt when the node carries the taint that keeps pods away (below a second), healed when it is gone.
-    """
-
-    kind = "node_cordon"
-    hand = Hand.API
-
-    def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
-        """Uncordon from the control-plane container."""
-        return nodes.uncordon(fault, reach)
-
-    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
-        """Say no: what runs on the node stays."""
-        return False
-
-    async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
-        """Cordon the node."""
-        await nodes.cordon(fault, reach)
-        return {"node": fault.victim.name}
-
-    async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
-        """Wait for the taint."""
-        return await nodes.cordoned(fault, reach, want=True)
-
-    async def heal(self, fault: PlannedFault, reach: Reach) -> None:
-        """Uncordon the node."""
-        await nodes.ask_uncordon(fault, reach)
-
-    async def healed(self, fault: PlannedFault, reach: Reach) -> Facts:
-        """Wait until pods may come again."""
-        return await nodes.cordoned(fault, reach, want=False)
+async def inject(fault: PlannedFault, reach: Reach) -> Facts:
+    """Cordon the node."""
+    await nodes.cordon(fault, reach)
+    return {"node": fault.victim.name}
 
 
-FAULT = NodeCordon()
+async def felt(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait for the taint."""
+    return await nodes.cordoned(fault, reach, want=True)
+
+
+async def healed(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until pods may come again."""
+    return await nodes.cordoned(fault, reach, want=False)
+
+
+FAULT = FaultKind(
+    name="node_cordon",
+    hand=Hand.API,
+    target="node",
+    summary="Mark nodes unschedulable; running pods stay, replacements must go elsewhere.",
+    evidence="the node is unschedulable",
+    healed_when="the node is schedulable again",
+    disturbs=frozenset({Disturbance.CAPACITY}),
+    rights=({"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},),
+    undo=nodes.uncordon,
+    inject=inject,
+    felt=felt,
+    heal=nodes.ask_uncordon,
+    healed=healed,
+)

@@ -1,94 +1,116 @@
-"""Drain a node: cordon it and evict what runs there, as far as disruption budgets allow."""
+"""Cordon one node and evict its pods, retrying refusals until `deadline` seconds have passed (default 60).
+
+Only pods that the plan names are evicted; one that came later stays and is named. Pods with emptyDir volumes go
+too, unless `local` is false; a pod that nobody would replace makes the drain refuse before it begins. Felt when the
+node keeps pods away and at least one eviction was answered; an empty node proves nothing. Healed when the node
+takes pods again and every workload that lost one has again as many ready pods as it had.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 
-from harness.cluster import kube as api
+from harness.cluster import paths
 from harness.errors import InjectionFailed
-from harness.faults import eviction, nodes, pods
-from harness.faults.reach import Facts, Reach, Undo
+from harness.faults.kind import FaultKind
+from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand
+from harness.model.parameter import Parameter, Type
 from harness.model.plan import PlannedFault
+from harness.targets import eviction, nodes, pods
+from harness.targets.pods import Fate
+from harness.targets.reach import Facts, Reach
 from harness.workloads.pod import Pod, grace
 
 DEADLINE = 60.0
 HINT = "delete it, or aim at another node"
 
 
-class NodeDrain:
-    """Cordon one node and evict its pods, retrying refusals until `deadline` seconds have passed (default 60).
+def fate(fault: PlannedFault, pod: Pod) -> Fate:
+    """Say that every pod that the plan names is to be evicted."""
+    return Fate.EVICTED
 
-    Only pods that the plan names are evicted; one that came later stays and is named. Pods with emptyDir volumes go
-    too, unless `local` is false; a pod that nobody would replace makes the drain refuse before it begins. Felt when the
-    node keeps pods away and at least one eviction was answered; an empty node proves nothing. Healed when the node
-    takes pods again and every workload that lost one has again as many ready pods as it had.
-    """
 
-    kind = "node_drain"
-    hand = Hand.API
+def reaches(parameters: Mapping[str, Any], pod: Pod) -> bool:
+    """Say whether a pod would be evicted; without `local` one is spared that keeps data on the node."""
+    return nodes.movable(pod) and (parameters.get("local", True) or not nodes.keeps_data(pod))
 
-    def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
-        """Uncordon from the control-plane container; evicted pods have been replaced elsewhere."""
-        return nodes.uncordon(fault, reach)
 
-    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
-        """Say yes: every pod that the plan names is to be evicted."""
-        return True
+async def inject(fault: PlannedFault, reach: Reach) -> Facts:
+    """Cordon the node and evict the planned pods."""
+    planned = {pod.uid for pod in fault.takes}
+    found = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
+    victims = [pod for pod in found if pod["metadata"]["uid"] in planned]
+    for pod in victims:
+        if why := await pods.lost_for_good(reach.owners, pod, fate(fault, pod)):
+            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+            raise InjectionFailed(f"{pods.LOST}: {name}", where=fault.victim.name, why=why, hint=HINT)
+    namespaces = sorted({pod["metadata"]["namespace"] for pod in victims})
+    everyone = {name: await reach.kube.list(paths.pods(name)) for name in namespaces}
+    await nodes.cordon(fault, reach)
+    note = reach.note(fault)
+    lost: dict[str, pods.Loss] = note.setdefault("lost", {})
+    note["grace"] = max((grace(pod) for pod in victims), default=0.0)
+    deadline = float(fault.parameters.get("deadline") or DEADLINE)
+    answers: dict[str, int] = {}
 
-    async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
-        """Cordon the node and evict the planned pods."""
-        planned = {pod.uid for pod in fault.takes}
-        found = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
-        victims = [pod for pod in found if pod["metadata"]["uid"] in planned]
+    async def one(pod: dict[str, Any]) -> None:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        loss = await pods.loss_of(reach, pod, everyone[namespace])
+        lost[loss.chain[0].uid] = loss
+        answer = await eviction.evict(reach, pod, deadline=deadline, owner=loss.owner)
+        answers[f"{namespace}/{name}"] = answer["status"]
+
+    async with anyio.create_task_group() as group:
         for pod in victims:
-            if why := await pods.lost_for_good(reach.owners, fault, pod):
-                name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-                raise InjectionFailed(f"{pods.LOST}: {name}", where=fault.victim.name, why=why, hint=HINT)
-        namespaces = sorted({pod["metadata"]["namespace"] for pod in victims})
-        everyone = {name: await reach.kube.list(api.pods(name)) for name in namespaces}
-        await nodes.cordon(fault, reach)
-        note = reach.note(fault)
-        lost: dict[str, pods.Loss] = note.setdefault("lost", {})
-        note["grace"] = max((grace(pod) for pod in victims), default=0.0)
-        deadline = float(fault.parameters.get("deadline") or DEADLINE)
-        answers: dict[str, int] = {}
-
-        async def one(pod: dict[str, Any]) -> None:
-            namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-            loss = await pods.loss_of(reach, pod, everyone[namespace])
-            lost[loss.chain[0].uid] = loss
-            answer = await eviction.evict(reach, pod, deadline=deadline, owner=loss.owner)
-            answers[f"{namespace}/{name}"] = answer["status"]
-
-        async with anyio.create_task_group() as group:
-            for pod in victims:
-                group.start_soon(one, pod)
-        note["evicted"] = sorted(name for name, status in answers.items() if status < 400)
-        note["left"] = sorted(name for name, status in answers.items() if status in (429, 500))
-        still = [pod["metadata"] for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
-        later = sorted(f"{item['namespace']}/{item['name']}" for item in still if item["uid"] not in planned)
-        return {"node": fault.victim.name, "evicted": note["evicted"], "left": note["left"], "came_later": later}
-
-    async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
-        """Wait for the taint, and say what went and what a budget held back."""
-        facts = await nodes.cordoned(fault, reach, want=True)
-        evicted, left = (reach.note(fault).get(key, []) for key in ("evicted", "left"))
-        if not evicted and not left:
-            return None
-        return facts | {"evicted": evicted, "left": left} | ({} if evicted else {"refused": True})
-
-    async def heal(self, fault: PlannedFault, reach: Reach) -> None:
-        """Uncordon the node."""
-        await nodes.ask_uncordon(fault, reach)
-
-    async def healed(self, fault: PlannedFault, reach: Reach) -> Facts:
-        """Wait until the node takes pods again and the workloads that lost one are complete."""
-        facts = await nodes.cordoned(fault, reach, want=False)
-        lost: dict[str, pods.Loss] = reach.note(fault).get("lost", {})
-        return facts | {"owners": [await pods.complete(reach, lost[key]) for key in sorted(lost)]}
+            group.start_soon(one, pod)
+    note["evicted"] = sorted(name for name, status in answers.items() if status < 400)
+    note["left"] = sorted(name for name, status in answers.items() if status in (429, 500))
+    still = [pod["metadata"] for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
+    later = sorted(f"{item['namespace']}/{item['name']}" for item in still if item["uid"] not in planned)
+    return {"node": fault.victim.name, "evicted": note["evicted"], "left": note["left"], "came_later": later}
 
 
-FAULT = NodeDrain()
+async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
+    """Wait for the taint, and say what went and what a budget held back."""
+    facts = await nodes.cordoned(fault, reach, want=True)
+    evicted, left = (reach.note(fault).get(key, []) for key in ("evicted", "left"))
+    if not evicted and not left:
+        return None
+    return facts | {"evicted": evicted, "left": left} | ({} if evicted else {"refused": True})
+
+
+async def healed(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until the node takes pods again and the workloads that lost one are complete."""
+    facts = await nodes.cordoned(fault, reach, want=False)
+    lost: dict[str, pods.Loss] = reach.note(fault).get("lost", {})
+    return facts | {"owners": [await pods.complete(reach, lost[key]) for key in sorted(lost)]}
+
+
+FAULT = FaultKind(
+    name="node_drain",
+    hand=Hand.API,
+    target="node",
+    summary="Cordon nodes and evict their pods, waiting for budgets as an upgrade does.",
+    evidence="the node is unschedulable and at least one eviction was answered",
+    healed_when="the node is schedulable and the workloads have their ready pods again",
+    disturbs=frozenset({Disturbance.SERVING, Disturbance.EVICTION}),
+    parameters=(
+        Parameter("deadline", Type.DURATION, "Ask refused evictions again until then.", default=60.0, minimum=1),
+        Parameter("local", Type.BOOLEAN, "Whether pods with emptyDir volumes are evicted, too.", default=True),
+    ),
+    rights=(
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+    ),
+    fate=fate,
+    reaches=reaches,
+    undo=nodes.uncordon,
+    inject=inject,
+    felt=felt,
+    heal=nodes.ask_uncordon,
+    healed=healed,
+)

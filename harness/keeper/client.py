@@ -12,14 +12,7 @@ from typing import Any, Self
 import anyio
 
 from harness.cluster import sockets
-from harness.errors import (
-    AbortTriggered,
-    HarnessError,
-    InjectionFailed,
-    PreconditionFailed,
-    RunInProgress,
-    UndoFailed,
-)
+from harness.errors import AbortTriggered, HarnessError, InjectionFailed, PreconditionFailed, RunInProgress, UndoFailed
 
 Op = dict[str, Any]
 ANSWER_SECONDS = 60.0

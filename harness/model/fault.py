@@ -9,6 +9,9 @@ from typing import Any
 
 from harness.model.share import Share
 
+# What heals a fault without the process that made it, one operation after the other.
+Undo = list[dict[str, Any]]
+
 
 class Hand(enum.StrEnum):
     """Who does a fault and undoes it (design: one fault, one hand)."""

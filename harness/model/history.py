@@ -61,6 +61,7 @@ class FaultRecord:
 
     `injected` is when its injection began, `applied` when it had returned: what was cut in between may have had its
     effect all the same. `undone` is when its undo was done, `healed` when the system had what the fault took.
+    `instant` and `disturbs` are as its kind says.
     """
 
     id: str
@@ -72,6 +73,8 @@ class FaultRecord:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     undone: float | None = None
     applied: float | None = None
+    instant: bool = False
+    disturbs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,10 @@ def inside(containers: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """One fault against one target; `takes` are the pods that go down with a node."""
+    """One fault against one target; `takes` are the pods that go down with a node.
+
+    `instant` and `disturbs` are as its kind says, so that whoever has the plan can judge without knowing the kind.
+    """
 
     id: str
     kind: str
@@ -48,6 +51,8 @@ class PlannedFault:
     victim: Victim
     parameters: Mapping[str, Any] = field(default_factory=dict)
     takes: tuple[Victim, ...] = ()
+    instant: bool = False
+    disturbs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

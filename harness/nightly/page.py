@@ -11,7 +11,7 @@ from statistics import median, quantiles
 
 import jinja2
 
-from harness.model.catalogue import FAULTS
+from harness.faults import FAULTS
 from harness.model.units import seconds
 from harness.nightly import comparison, repeats, text
 from harness.nightly.interval import ALLOWED

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.checkers import OBJECTIVES
 from harness.errors import Exit
-from harness.model.catalogue import FAULTS, OBJECTIVES
+from harness.faults import FAULTS
 from harness.model.verdict import Verdict
 from harness.nightly import comparison, conduct, nights, repeats
 from harness.nightly.comparison import Compared

@@ -22,7 +22,7 @@ from harness.documents import document
 from harness.documents.provider import ACTIONS
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError, UsageError
-from harness.model.catalogue import FAULTS
+from harness.faults import FAULTS
 from harness.model.experiment import Experiment
 from harness.model.plan import PlannedFault
 from harness.model.verdict import Verdict

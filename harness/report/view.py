@@ -8,7 +8,6 @@ from typing import Any
 
 from harness.journal import samples
 from harness.journal.event import Event
-from harness.model.catalogue import INSIDE
 from harness.model.history import Operation, fault_window
 from harness.model.plan import inside
 from harness.model.verdict import Finding, State
@@ -167,8 +166,7 @@ def _planned(item: Data) -> Fault:
 
 def _shown(victim: Any, data: Data) -> str:
     """Name a target with the containers that the fault acts on; a fault of the pod as such has none."""
-    container = str(data.get("container") or "") if data.get("kind") in INSIDE else ""
-    return f"{victim or ''}{inside(container)}"
+    return f"{victim or ''}{inside(str(data.get('container') or ''))}"
 
 
 def _undo(events: Iterable[Event], faults: Sequence[Fault]) -> tuple[Undo, ...]:

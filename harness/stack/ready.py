@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 import httpx
 
-from harness.cluster.kube import Kube, deployments, pods
+from harness.cluster.kube import Kube
+from harness.cluster.paths import deployments, pods
 from harness.errors import PreconditionFailed
 
 GATEWAY = "http://127.0.0.1:18080/v1/agents/agent-1/execute"

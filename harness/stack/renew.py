@@ -10,8 +10,9 @@ import anyio
 
 from harness.cluster import backoff
 from harness.cluster.cache import Progress
-from harness.cluster.kube import Kube, pods
+from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.cluster.paths import pods
 from harness.errors import PreconditionFailed
 from harness.keeper import client
 from harness.stack import ready

@@ -10,13 +10,13 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import kube as api
-from harness.cluster import local
+from harness.cluster import local, paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.faults import Reach, crds
 from harness.keeper import container
 from harness.keeper.client import Keeper
+from harness.resources import crds
+from harness.targets.reach import Reach
 from tests.e2e.live import harness
 from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, until
 
@@ -61,7 +61,7 @@ def image(cluster: LocalCluster) -> str:
 
     async def find() -> str:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            item = await kube.get(api.deployments("claude-ecosystem-prod", "claude-tool-router"))
+            item = await kube.get(paths.deployments("claude-ecosystem-prod", "claude-tool-router"))
             return str(item["spec"]["template"]["spec"]["containers"][0]["image"])
 
     return anyio.run(find)
@@ -112,7 +112,7 @@ def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
             await crds.install(kube)
             for name in (NAMESPACE, "chaos-system"):
                 await kube.patch(f"/api/v1/namespaces/{name}", {**namespace, "metadata": {"name": name}}, kind="apply")
-            await kube.patch(api.deployments(NAMESPACE, APP), deployment, kind="apply")
+            await kube.patch(paths.deployments(NAMESPACE, APP), deployment, kind="apply")
             budgets = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/{APP}"
             await kube.patch(budgets, budget, kind="apply")
             await settled(kube)

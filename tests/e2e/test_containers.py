@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from harness.cluster.local import LocalCluster
-from harness.faults import containers, inside
+from harness.hands.host import inside
+from harness.targets import containers
 from tests.e2e.live import docker, events, harness, kubectl
 
 pytestmark = pytest.mark.e2e

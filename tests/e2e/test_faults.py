@@ -7,12 +7,14 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from harness.cluster import kube as api
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.engine import plan
 from harness.errors import InjectionFailed
-from harness.faults import REGISTRY, Reach, nodes
+from harness.faults import FAULTS
 from harness.model.plan import Victim
+from harness.targets import nodes
+from harness.targets.reach import Reach
 from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, until, walk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
@@ -30,8 +32,8 @@ async def test_a_pod_that_was_replaced_before_is_not_touched(reach: Reach, kube:
     stale = Victim("pod", victim.name, "00000000-0000-0000-0000-000000000000", NAMESPACE, victim.node)
     for kind in ("pod_kill", "pod_evict", "container_kill", "pod_freeze"):
         with pytest.raises(InjectionFailed, match="deleted between"):
-            await REGISTRY[kind].inject(planned(kind, stale), reach)
-    assert (await kube.get(api.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
+            await FAULTS[kind].inject(planned(kind, stale), reach)
+    assert (await kube.get(paths.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
 
 
 async def test_the_budget_refuses_the_second_eviction(reach: Reach, kube: Kube) -> None:
@@ -40,25 +42,25 @@ async def test_the_budget_refuses_the_second_eviction(reach: Reach, kube: Kube) 
     faults = [planned("pod_evict", victim, f"e{number}") for number, victim in enumerate((first, second))]
     async with anyio.create_task_group() as group:
         for fault in faults:
-            group.start_soon(REGISTRY["pod_evict"].inject, fault, reach)
+            group.start_soon(FAULTS["pod_evict"].inject, fault, reach)
     answers = [data for kind, data in reach.notes["observed"]["events"] if kind == "eviction"]
     assert [(data["status"], data["allowed"]) for data in answers] == [(201, 1), (429, 0)]
     assert {data["desired"] for data in answers} == {1}
     for fault in faults:
-        assert await REGISTRY["pod_evict"].felt(fault, reach)
-        await REGISTRY["pod_evict"].healed(fault, reach)
+        assert await FAULTS["pod_evict"].felt(fault, reach)
+        await FAULTS["pod_evict"].healed(fault, reach)
 
 
 async def test_an_eviction_with_a_deadline_asks_again(reach: Reach, kube: Kube) -> None:
     first = await pod_of(kube)
     second = await pod_of(kube, besides=first.uid)
     one, two = planned("pod_evict", first, "e1"), planned("pod_evict", second, "e2", deadline=60.0)
-    await REGISTRY["pod_evict"].inject(one, reach)
-    facts = await REGISTRY["pod_evict"].inject(two, reach)
+    await FAULTS["pod_evict"].inject(one, reach)
+    facts = await FAULTS["pod_evict"].inject(two, reach)
     assert facts["status"] == 201
     assert facts["attempts"] > 1
     for fault in (one, two):
-        await REGISTRY["pod_evict"].healed(fault, reach)
+        await FAULTS["pod_evict"].healed(fault, reach)
 
 
 async def test_a_killed_container_starts_again_in_its_pod(reach: Reach, kube: Kube) -> None:
@@ -66,7 +68,7 @@ async def test_a_killed_container_starts_again_in_its_pod(reach: Reach, kube: Ku
     seen = await walk(reach, planned("container_kill", victim))
     assert seen["felt"]["exit_code"] == 137
     assert seen["healed"]["id"] not in ("", seen["facts"]["id"])
-    assert (await kube.get(api.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
+    assert (await kube.get(paths.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
 
 
 async def test_a_frozen_pod_answers_nothing_until_it_thaws(reach: Reach, kube: Kube) -> None:
@@ -78,7 +80,7 @@ async def test_a_frozen_pod_answers_nothing_until_it_thaws(reach: Reach, kube: K
 
 async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(reach: Reach, kube: Kube) -> None:
     fault = planned("pod_freeze", await pod_of(kube))
-    kind = REGISTRY["pod_freeze"]
+    kind = FAULTS["pod_freeze"]
     assert reach.keeper
     await reach.keeper.register(fault.id, kind.undo(fault, reach))
     await kind.inject(fault, reach)
@@ -99,33 +101,33 @@ async def test_a_cordoned_node_is_uncordoned(reach: Reach, kube: Kube) -> None:
     victim = await node_of(kube)
     seen = await walk(reach, planned("node_cordon", victim))
     assert seen["felt"]["unschedulable"] is True
-    node = await kube.get(api.nodes(victim.name))
+    node = await kube.get(paths.nodes(victim.name))
     assert "unschedulable" not in node["spec"]
     assert nodes.CORDONED_BY not in node["metadata"].get("annotations", {})
 
 
 async def test_a_node_that_someone_else_cordoned_stays_cordoned(reach: Reach, kube: Kube) -> None:
     victim = await node_of(kube)
-    await kube.patch(api.nodes(victim.name), {"spec": {"unschedulable": True}})
+    await kube.patch(paths.nodes(victim.name), {"spec": {"unschedulable": True}})
     try:
         fault = planned("node_cordon", victim)
         assert reach.keeper
-        await reach.keeper.register(fault.id, REGISTRY["node_cordon"].undo(fault, reach))
+        await reach.keeper.register(fault.id, FAULTS["node_cordon"].undo(fault, reach))
         with pytest.raises(InjectionFailed, match="cordoned already"):
-            await REGISTRY["node_cordon"].inject(fault, reach)
-        await REGISTRY["node_cordon"].heal(fault, reach)
+            await FAULTS["node_cordon"].inject(fault, reach)
+        await FAULTS["node_cordon"].heal(fault, reach)
         await reach.keeper.heal(fault.id)
-        assert (await kube.get(api.nodes(victim.name)))["spec"]["unschedulable"] is True
+        assert (await kube.get(paths.nodes(victim.name)))["spec"]["unschedulable"] is True
     finally:
-        await kube.patch(api.nodes(victim.name), {"spec": {"unschedulable": None}})
+        await kube.patch(paths.nodes(victim.name), {"spec": {"unschedulable": None}})
 
 
 async def test_a_drained_node_loses_its_pods_and_takes_pods_again(reach: Reach, kube: Kube) -> None:
     victim = await node_of(kube)
-    takes = await plan.takes(kube, "node_drain", victim)
+    takes = await plan.takes(kube, "node_drain", victim, {})
     seen = await walk(reach, replace(planned("node_drain", victim, deadline=60.0), takes=takes))
     assert any(name.startswith(NAMESPACE) for name in seen["felt"]["evicted"])
-    assert "unschedulable" not in (await kube.get(api.nodes(victim.name)))["spec"]
+    assert "unschedulable" not in (await kube.get(paths.nodes(victim.name)))["spec"]
 
 
 async def test_a_frozen_node_falls_silent_and_answers_again(reach: Reach, kube: Kube) -> None:

@@ -114,16 +114,17 @@ def test_a_fault_resource_left_behind_is_caught_and_undone(cluster: LocalCluster
     node = worker(cluster)
     uid = kubectl(cluster, "get", "node", node, "-o", "jsonpath={.metadata.uid}")
     from harness.cluster.kube import Kube
-    from harness.faults import REGISTRY, resource
-    from harness.faults.reach import Reach
+    from harness.faults import FAULTS
     from harness.model.fault import Hand
     from harness.model.plan import PlannedFault, Victim
+    from harness.resources import resource
+    from harness.targets.reach import Reach
 
     async def leave() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             victim = Victim(kind="node", name=node, uid=uid, node=node)
             fault = PlannedFault("planted-1", "node_cordon", "cordon", Hand.API, victim)
-            kind, reach = REGISTRY["node_cordon"], Reach(kube=kube, cluster=cluster)
+            kind, reach = FAULTS["node_cordon"], Reach(kube=kube, cluster=cluster)
             await resource.create(kube, fault, "planted", kind.undo(fault, reach))
             await kind.inject(fault, reach)
 

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import kube as api
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from tests.e2e.live import events, harness, kubectl
@@ -45,10 +45,10 @@ def shops(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
             for name in (INSIDE, OUTSIDE):
                 namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
                 await kube.patch(f"/api/v1/namespaces/{name}", namespace, kind="apply")
-                await kube.patch(api.deployments(name, "web"), deployment, kind="apply")
+                await kube.patch(paths.deployments(name, "web"), deployment, kind="apply")
 
                 async def ready(name: str = name) -> bool:
-                    found = await kube.get(api.deployments(name, "web"))
+                    found = await kube.get(paths.deployments(name, "web"))
                     return found.get("status", {}).get("readyReplicas") == 2
 
                 await until(ready)

@@ -13,15 +13,17 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from harness.cluster import kube as api
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.errors import ApiError
-from harness.faults import Reach, nodes, resource
 from harness.keeper import client, container
 from harness.keeper.client import Keeper
 from harness.model.fault import Phase
 from harness.model.plan import Victim
+from harness.resources import resource
+from harness.targets import nodes
+from harness.targets.reach import Reach
 from tests.e2e.live import docker
 from tests.e2e.victims import node_of, planned, pod_of, settled, until
 
@@ -37,7 +39,9 @@ from harness.cluster import local
 from harness.cluster.kube import Kube
 from harness.engine.lease import Leases
 from harness.engine.scope import Scope
-from harness.faults import REGISTRY, Reach, resource
+from harness.faults import FAULTS
+from harness.targets.reach import Reach
+from harness.resources import resource
 from harness.keeper.client import Keeper
 from harness.model.fault import Phase
 from harness.model.plan import PlannedFault, Victim
@@ -48,11 +52,11 @@ async def main(run, kind, victim, lease_seconds):
         keeper = await Keeper.connect(cluster.keeper_socket, run, lease_seconds)
         await Leases(kube, run, Scope(), (), kept=True).acquire(holder_is_dead=True)
         reach = Reach(kube, keeper, cluster)
-        fault = PlannedFault(f"{run}-1", kind, "a test", REGISTRY[kind].hand, Victim(**victim), {})
-        undo = REGISTRY[kind].undo(fault, reach)
+        fault = PlannedFault(f"{run}-1", kind, "a test", FAULTS[kind].hand, Victim(**victim), {})
+        undo = FAULTS[kind].undo(fault, reach)
         await keeper.register(fault.id, undo)
         await resource.create(kube, fault, run, undo)
-        await REGISTRY[kind].inject(fault, reach)
+        await FAULTS[kind].inject(fault, reach)
         print("injected", flush=True)
         while True:
             await anyio.sleep(0.5)
@@ -115,12 +119,12 @@ async def test_a_killed_run_gives_the_node_back(workload: LocalCluster, kube: Ku
 async def test_a_killed_run_gives_the_cordon_back(workload: LocalCluster, kube: Kube) -> None:
     victim = await node_of(kube)
     with child("node_cordon", victim) as (run, process):
-        assert (await kube.get(api.nodes(victim.name)))["spec"]["unschedulable"] is True
+        assert (await kube.get(paths.nodes(victim.name)))["spec"]["unschedulable"] is True
         killed = time.monotonic()
         process.kill()
 
         async def schedulable() -> bool:
-            return "unschedulable" not in (await kube.get(api.nodes(victim.name)))["spec"]
+            return "unschedulable" not in (await kube.get(paths.nodes(victim.name)))["spec"]
 
         await until(schedulable)
         print(f"node_cordon: undone {time.monotonic() - killed:.2f} s after the kill")

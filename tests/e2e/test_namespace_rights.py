@@ -13,11 +13,10 @@ import anyio
 import pytest
 import yaml
 
-from harness.cluster import kube as api
-from harness.cluster import kubeconfig
+from harness.cluster import kubeconfig, paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.faults import crds
+from harness.resources import crds
 from tests.e2e.live import HARNESS, ROOT, events
 from tests.e2e.test_kubeconfig import RBAC, named, token_of
 from tests.e2e.victims import SERVER, until, without
@@ -103,10 +102,10 @@ def administrator(cluster: LocalCluster, image: str) -> Iterator[Callable[[Calla
     async def make(kube: Kube) -> None:
         await crds.install(kube)
         await kube.patch(f"/api/v1/namespaces/{NAMESPACE}", named("v1", "Namespace", NAMESPACE), kind="apply")
-        await kube.patch(api.deployments(NAMESPACE, "web"), web(image), kind="apply")
+        await kube.patch(paths.deployments(NAMESPACE, "web"), web(image), kind="apply")
 
         async def ready() -> bool:
-            return (await kube.get(api.deployments(NAMESPACE, "web"))).get("status", {}).get("readyReplicas") == 2  # type: ignore[no-any-return]
+            return (await kube.get(paths.deployments(NAMESPACE, "web"))).get("status", {}).get("readyReplicas") == 2  # type: ignore[no-any-return]
 
         await until(ready)
 

@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from harness.cluster import kube as api
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from tests.e2e.live import kubectl
@@ -49,14 +49,14 @@ def workload(cluster: LocalCluster) -> Iterator[LocalCluster]:
 
     async def make() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            item = await kube.get(api.deployments("claude-ecosystem-prod", "claude-tool-router"))
+            item = await kube.get(paths.deployments("claude-ecosystem-prod", "claude-tool-router"))
             image = str(item["spec"]["template"]["spec"]["containers"][0]["image"])
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
             await kube.patch(f"/api/v1/namespaces/{NAMESPACE}", namespace, kind="apply")
             # Pods are refused until their namespace's account exists.
             await until(lambda: kube.get(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"))
             for name, node in (("server", here), ("near", here), ("far", there)):
-                await kube.patch(api.pods(NAMESPACE, name), pod(name, node, image), kind="apply")
+                await kube.patch(paths.pods(NAMESPACE, name), pod(name, node, image), kind="apply")
             await until(lambda: all_ready(kube))
 
     async def remove() -> None:
@@ -95,7 +95,7 @@ def pod(name: str, node: str, image: str) -> dict[str, Any]:
 
 
 async def all_ready(kube: Kube) -> bool:
-    items = await kube.list(api.pods(NAMESPACE))
+    items = await kube.list(paths.pods(NAMESPACE))
     conditions = [item.get("status", {}).get("conditions", []) for item in items]
     return len(items) == 3 and all({"Ready": "True"}.items() <= states(listed).items() for listed in conditions)
 
@@ -117,7 +117,7 @@ async def kube(workload: LocalCluster) -> AsyncIterator[Kube]:
 @pytest.fixture
 async def knock(workload: LocalCluster, kube: Kube) -> Knock:
     """Open a connection to the server from inside a client; at first, every client can."""
-    address = (await kube.get(api.pods(NAMESPACE, "server")))["status"]["podIP"]
+    address = (await kube.get(paths.pods(NAMESPACE, "server")))["status"]["podIP"]
 
     async def knock(client: str) -> str:
         words = ["-n", NAMESPACE, "exec", client, "--", "python3", "-c", KNOCK, address]
@@ -167,7 +167,7 @@ async def test_the_kubelet_s_probes_get_through_a_policy_that_lets_nobody_in(kub
     await until(answered(knock, "far", SHUT))
 
     async def probes() -> int:
-        return (await kube.get_text(f"{api.pods(NAMESPACE, 'server')}/log")).count("GET / ")
+        return (await kube.get_text(f"{paths.pods(NAMESPACE, 'server')}/log")).count("GET / ")
 
     before = await probes()
 

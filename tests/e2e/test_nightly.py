@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harness.cluster import kube as api
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.nightly import history
@@ -79,7 +79,7 @@ def limited(cluster: LocalCluster, image: str) -> Iterator[Callable[[bool], None
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             await kube.patch(f"/api/v1/namespaces/{NAMESPACE}", namespace, kind="apply")
-            await kube.patch(api.deployments(NAMESPACE, "shop"), deployment, kind="apply")
+            await kube.patch(paths.deployments(NAMESPACE, "shop"), deployment, kind="apply")
         await limit(True)
 
     async def remove() -> None:

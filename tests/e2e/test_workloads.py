@@ -15,10 +15,12 @@ import pytest
 from harness.checkers import disruption_budget
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.faults import REGISTRY, Reach, eviction
+from harness.faults import FAULTS
 from harness.model.history import History
 from harness.model.plan import PlannedFault, Victim
 from harness.model.verdict import State
+from harness.targets import eviction
+from harness.targets.reach import Reach
 from tests.e2e import farm
 from tests.e2e.farm import Space, budget, template, workload
 from tests.e2e.live import events, harness, kubectl
@@ -262,9 +264,9 @@ def test_a_drain_of_a_pod_that_was_never_ready_is_healed_when_its_workload_has_w
             metadata = pod["metadata"]
             taken = Victim("pod", metadata["name"], metadata["uid"], space.name, node["metadata"]["name"])
             name = node["metadata"]["name"]
-            target, hand = Victim("node", name, node["metadata"]["uid"], node=name), REGISTRY["node_drain"].hand
+            target, hand = Victim("node", name, node["metadata"]["uid"], node=name), FAULTS["node_drain"].hand
             fault = PlannedFault("t-drain", "node_drain", "a test", hand, target, takes=(taken,))
-            kind = REGISTRY["node_drain"]
+            kind = FAULTS["node_drain"]
             try:
                 await kind.inject(fault, reach)
             finally:

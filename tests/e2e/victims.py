@@ -10,12 +10,14 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import kube as api
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.errors import HarnessError
-from harness.faults import REGISTRY, Reach, resource
+from harness.faults import FAULTS
 from harness.keeper import client
 from harness.model.plan import PlannedFault, Victim
+from harness.resources import resource
+from harness.targets.reach import Reach
 
 NAMESPACE = "chaos-keeper-test"
 APP = "victim"
@@ -60,7 +62,7 @@ async def without(kube: Kube, namespace: str) -> None:
 
 async def pod_of(kube: Kube, *, besides: str = "") -> Victim:
     """Name one of the web servers."""
-    items = await kube.list(api.pods(NAMESPACE), labels=f"app={APP}")
+    items = await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")
     items = [
         item for item in items if not item["metadata"].get("deletionTimestamp") and item["metadata"]["uid"] != besides
     ]
@@ -72,18 +74,18 @@ async def pod_of(kube: Kube, *, besides: str = "") -> Victim:
 async def node_of(kube: Kube) -> Victim:
     """Name a worker that hosts a web server."""
     name = (await pod_of(kube)).node
-    item = await kube.get(api.nodes(name))
+    item = await kube.get(paths.nodes(name))
     return Victim("node", name, item["metadata"]["uid"], node=name)
 
 
 def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> PlannedFault:
     """Plan one fault as the engine does."""
-    return PlannedFault(f"{name}-{time.monotonic_ns()}", kind, "a test", REGISTRY[kind].hand, victim, parameters)
+    return PlannedFault(f"{name}-{time.monotonic_ns()}", kind, "a test", FAULTS[kind].hand, victim, parameters)
 
 
 async def walk(reach: Reach, fault: PlannedFault) -> dict[str, Any]:
     """Take a fault through its whole life and return what was seen, with the seconds it took."""
-    kind = REGISTRY[fault.kind]
+    kind = FAULTS[fault.kind]
     undo = kind.undo(fault, reach)
     assert reach.keeper
     if undo:

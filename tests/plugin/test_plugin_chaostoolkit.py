@@ -17,7 +17,7 @@ from chaoslib.experiment import run_experiment
 from harness.chaostoolkit import actions, controls, live
 from harness.engine import single
 from harness.errors import PreconditionFailed, UsageError
-from harness.model.catalogue import FAULTS
+from harness.faults import FAULTS
 from harness.model.verdict import Verdict
 from probes import slo
 from tests.plugin.driven import DOCUMENT, Engine

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.faults import FAULTS
 from harness.model.history import FaultRecord, History, Operation, Sample
 
 RATE = 10.0
@@ -25,7 +26,9 @@ def operations(change: Change = lambda at: {}, *, until: float = 30.0) -> list[O
 
 def fault(kind: str = "node_freeze", **more: Any) -> FaultRecord:
     told = {"id": "f-1", "victim": "worker", "injected": 10.0, "felt": 11.0, "healed": 20.0, "undone": 19.0} | more
-    return FaultRecord(kind=kind, **{"applied": told["injected"]} | told)
+    known = FAULTS[kind]
+    told = {"applied": told["injected"], "instant": known.instant, "disturbs": known.disturbs} | told
+    return FaultRecord(kind=kind, **told)
 
 
 def samples(series: str, points: Iterable[tuple[float, float | None]], **labels: str) -> list[Sample]:

@@ -4,16 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checkers import REGISTRY, availability, census
-from harness.model.catalogue import OBJECTIVES
+from harness.checkers import availability, census
 from harness.model.history import History, Operation
 from harness.model.verdict import State
 
 PROMISE = {"ratio": 0.95}
-
-
-def test_every_objective_of_the_catalogue_has_its_checker():
-    assert set(REGISTRY) == set(OBJECTIVES)
 
 
 def test_a_window_without_failures_holds(run):

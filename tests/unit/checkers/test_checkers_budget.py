@@ -35,7 +35,8 @@ def evicted(run, struck, sampled):
         if pdb:
             samples += sampled(f"{BUDGET}/healthy", healthy)
             samples += sampled(f"{BUDGET}/desired", [(0, 3)])
-        faults = [struck(kind, id=f"f-{n}", victim=each["pod"]) for n, each in enumerate(answers)]
+        aimed = [answer["pod"] if kind == "pod_evict" else "worker" for answer in answers]
+        faults = [struck(kind, id=f"f-{n}", victim=victim) for n, victim in enumerate(aimed)]
         return run(evictions=list(answers), samples=samples, faults=faults or [struck(kind)], **more)
 
     return build

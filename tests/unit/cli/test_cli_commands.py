@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.checkers import OBJECTIVES
 from harness.cli import COMMANDS, explain
 from harness.errors import Exit
-from harness.model.catalogue import FAULTS, OBJECTIVES
+from harness.faults import FAULTS
 
 EXPERIMENT = """\
 title: One pod is deleted

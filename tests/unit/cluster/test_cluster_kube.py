@@ -10,8 +10,9 @@ import anyio
 import httpx
 import pytest
 
-from harness.cluster.kube import Kube, deployments, nodes, pods
+from harness.cluster.kube import Kube
 from harness.cluster.kubeconfig import Access
+from harness.cluster.paths import deployments, nodes, pods
 from harness.errors import ApiError, ClusterUnreachable
 
 Answer = Callable[[httpx.Request], httpx.Response]

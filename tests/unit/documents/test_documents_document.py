@@ -7,9 +7,10 @@ import jsonschema
 import pytest
 import yaml
 
-from harness.documents import document, schema
+from harness.checkers import OBJECTIVES
+from harness.documents import document, meaning, schema
 from harness.errors import UsageError
-from harness.model.catalogue import FAULTS, OBJECTIVES
+from harness.faults import FAULTS
 from harness.model.experiment import BlastRadius, Expectation, Phases
 from harness.model.fault import FaultSpec, Target
 from harness.model.objective import AbortWhen, Objective
@@ -250,5 +251,5 @@ def test_the_catalogue_explains_itself():
     for kind in (*FAULTS.values(), *OBJECTIVES.values()):
         assert kind.summary.endswith(".")
         assert all(parameter.summary.endswith(".") for parameter in kind.parameters)
-    exercised = set().union(*(kind.exercises for kind in FAULTS.values()))
+    exercised = set().union(*(meaning.exercises(kind) for kind in FAULTS.values()))
     assert exercised == set(OBJECTIVES)

@@ -12,6 +12,7 @@ import pytest
 from harness.engine import announce, method, owed
 from harness.engine.session import Session
 from harness.errors import ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.faults import FAULTS
 from harness.journal import reader
 from harness.model.experiment import Phases
 from harness.model.plan import PlannedFault
@@ -54,7 +55,9 @@ class Broken:
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
     def make(**does: Callable[[PlannedFault], Any]) -> Broken:
         found = Broken(**does)
-        monkeypatch.setattr(method, "REGISTRY", dict.fromkeys(("node_cordon", "pod_kill"), found))
+        steps = {step: getattr(found, step) for step in ("undo", "inject", "felt", "heal", "healed")}
+        kinds = {kind: replace(FAULTS[kind], **steps) for kind in ("node_cordon", "pod_kill")}
+        monkeypatch.setattr(method, "FAULTS", kinds)
         return found
 
     return make

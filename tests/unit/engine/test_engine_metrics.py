@@ -64,7 +64,7 @@ def test_a_prometheus_that_is_named_is_asked_whatever_the_cluster(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_PROMETHEUS", "http://prometheus.example")
-    anyio.run(metrics.collect, session("breaker"))
+    anyio.run(metrics.collect, session("breaker", load=object()))
     assert asked == ["http://prometheus.example"]
 
 

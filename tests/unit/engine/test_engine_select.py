@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from harness.engine import select
 from harness.engine.select import pick, soonest
 from harness.errors import InjectionFailed, UsageError
-from harness.faults import containers
 from harness.model.fault import Target
 from harness.model.plan import Victim
 from harness.model.share import Share
+from harness.targets import containers
 from harness.workloads import Owners
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from harness.checkers import breaker
 from harness.engine import metrics, settle
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun
-from harness.faults import Reach
 from harness.journal import reader
 from harness.model.experiment import BlastRadius, Phases
 from harness.model.load import Call, LoadSpec
 from harness.model.objective import Objective
+from harness.targets.reach import Reach
 
 pytestmark = pytest.mark.anyio
 INVENTORY = {"data": {"paths": '["/apis/apps/v1/namespaces/mesh/deployments/gateway"]'}}
@@ -76,7 +77,7 @@ class Cluster:
 def told(session, monkeypatch):
     """Look at a cluster once, as a run in the namespace `shop` does."""
     monkeypatch.setattr("harness.cluster.local.current", lambda: None)
-    monkeypatch.setattr("harness.faults.resource.list_all", nothing)
+    monkeypatch.setattr("harness.resources.resource.list_all", nothing)
     session.experiment = replace(session.experiment, blast_radius=BlastRadius(("shop",), pods=1))
 
     async def look(cluster: Cluster) -> list[str]:
@@ -134,7 +135,7 @@ async def test_what_an_earlier_run_left_is_waited_for(told, monkeypatch):
     async def left(*_: Any) -> list[Any]:
         return [{"metadata": {"name": "f-1"}}]
 
-    monkeypatch.setattr("harness.faults.resource.list_all", left)
+    monkeypatch.setattr("harness.resources.resource.list_all", left)
     (said,) = await told(Cluster())
     assert "an earlier run left something broken (f-1;" in said
 
@@ -239,7 +240,7 @@ OPEN = [{"metric": {"pod": "o-1", "dependency": "router"}, "value": [0, "2"]}]
 
 
 async def test_a_breaker_that_is_open_and_a_host_that_is_ejected_are_waited_for(told, series):
-    series[settle.BREAKERS], series[settle.EJECTED] = OPEN, [{"metric": {}, "value": [0, "2"]}]
+    series[breaker.OBJECTIVE.steady_when_none], series[settle.EJECTED] = OPEN, [{"metric": {}, "value": [0, "2"]}]
     assert await told(Cluster()) == [
         "1 of the callers' breakers towards router not closed",
         "the gateway ejects 2 hosts",
@@ -271,13 +272,13 @@ async def test_a_host_that_is_ejected_is_waited_for_where_the_load_could_meet_it
 
 @pytest.mark.parametrize(("asked", "waits"), [(OPEN, 1), ([], 0)])
 async def test_an_open_breaker_that_the_load_does_not_meet_is_none_of_this_run(told, series, session, asked, waits):
-    series[settle.BREAKERS], series[settle.ASKED] = OPEN, asked
+    series[breaker.OBJECTIVE.steady_when_none], series[settle.ASKED] = OPEN, asked
     session.load_from = session.journal.now() - settle.ASKED_SECONDS - 1
     assert len(await told(Cluster())) == waits
 
 
 async def test_a_breaker_that_nobody_asked_while_its_caller_was_ejected_is_met_once_it_is_back(told, series, session):
-    series[settle.BREAKERS] = OPEN
+    series[breaker.OBJECTIVE.steady_when_none] = OPEN
     session.load_from = session.journal.now() - settle.ASKED_SECONDS - 1
     series[settle.EJECTED] = [{"metric": {}, "value": [0, "1"]}]
     assert len(await told(Cluster())) == 2

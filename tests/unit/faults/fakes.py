@@ -10,9 +10,9 @@ import anyio
 
 from harness.cluster.local import LocalCluster
 from harness.errors import ApiError
-from harness.faults import REGISTRY, Reach
-from harness.model import catalogue
+from harness.faults import FAULTS
 from harness.model.plan import PlannedFault, Victim
+from harness.targets.reach import Reach
 
 PODS = "/api/v1/namespaces/shop/pods"
 CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "net", {"worker": "c-worker"}, "c-control-plane", Path("s"))
@@ -21,8 +21,8 @@ NODE = Victim("node", "worker", "uid-n", node="worker", zone="a")
 
 
 def planned(kind: str, **parameters: Any) -> PlannedFault:
-    victim = NODE if catalogue.FAULTS[kind].target == "node" else POD
-    return PlannedFault("run-1", kind, "an activity", REGISTRY[kind].hand, victim, parameters)
+    victim = NODE if FAULTS[kind].target == "node" else POD
+    return PlannedFault("run-1", kind, "an activity", FAULTS[kind].hand, victim, parameters)
 
 
 # What an API server says it serves, as far as the faults ask.

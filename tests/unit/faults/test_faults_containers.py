@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.faults import containers, inside
-from harness.faults.container_kill import choose
+from harness.faults import FAULTS
+from harness.hands.host import inside
 from harness.model.plan import Victim
+from harness.targets import containers
 
 ID = "4f1d2c"
 OTHER = "99aabb"
@@ -40,8 +41,8 @@ def pod(*ordinary: str, annotated: str = "", sidecars: tuple[str, ...] = (), ini
 def test_the_annotated_container_is_meant_when_none_is_named():
     item = pod("proxy", "web", annotated="web")
     assert containers.default(item) == "web"
-    assert choose(item, "")["containerID"] == "containerd://web"
-    assert containers.aimed_at("container_kill", item) == "web"
+    assert containers.running(item, "")["containerID"] == "containerd://web"
+    assert containers.one_named(item, "") == "web"
     assert Victim("pod", "web-1", "u", "shop", container="web").shown == "shop/web-1 (container web)"
 
 
@@ -55,16 +56,16 @@ def test_a_native_sidecar_is_hit_only_when_it_is_named():
     item = pod("web", sidecars=("mesh",), inits=("setup",))
     assert containers.default(item) == "web"
     assert containers.lasting(item) == ("web", "mesh")
-    assert containers.aimed_at("container_kill", item, "mesh") == "mesh"
+    assert containers.one_named(item, "mesh") == "mesh"
     assert containers.default(pod("web", annotated="mesh", sidecars=("mesh",))) == "mesh"
 
 
 def test_a_freeze_names_all_that_it_freezes_and_a_deletion_names_the_pod():
     item = pod("web", "proxy", sidecars=("mesh",), inits=("setup",))
-    frozen = containers.aimed_at("pod_freeze", item)
+    frozen = containers.all_named(item, "")
     assert frozen == "web, proxy, mesh, debug"
     assert Victim("pod", "p", "u", "shop", container=frozen).shown == "shop/p (containers web, proxy, mesh, debug)"
-    assert containers.aimed_at("pod_kill", item) == ""
+    assert FAULTS["pod_kill"].inside is None
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import ApiError, ObservationFailed, PreconditionFailed
-from harness.faults import REGISTRY, eviction
+from harness.faults import FAULTS
+from harness.targets import eviction
 from harness.workloads import Workload
 from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach
 
@@ -96,8 +97,8 @@ async def test_a_run_that_lost_its_right_evicts_nothing():
 async def test_a_refused_eviction_needs_no_healing():
     fault, there = planned("pod_evict"), reach(FakeKube())
     there.note(fault).update(status=429, message="no")
-    assert await REGISTRY["pod_evict"].felt(fault, there) == {"status": 429, "message": "no", "refused": True}
-    assert await REGISTRY["pod_evict"].healed(fault, there) == {"refused": True}
+    assert await FAULTS["pod_evict"].felt(fault, there) == {"status": 429, "message": "no", "refused": True}
+    assert await FAULTS["pod_evict"].healed(fault, there) == {"refused": True}
 
 
 @pytest.mark.parametrize("busy", [BUSY, (500, {"message": "etcdserver: request timed out"}), (503, {})])
@@ -142,4 +143,4 @@ async def test_an_eviction_that_two_budgets_claim_is_not_felt():
     fault, there = planned("pod_evict"), reach(FakeKube())
     there.note(fault).update(status=500, message="more than one")
     with pytest.raises(ObservationFailed, match="neither granted nor refused"):
-        await REGISTRY["pod_evict"].felt(fault, there)
+        await FAULTS["pod_evict"].felt(fault, there)

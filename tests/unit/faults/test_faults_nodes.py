@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from harness.errors import InjectionFailed
-from harness.faults import REGISTRY, nodes
+from harness.faults import FAULTS
+from harness.targets import nodes
 from harness.workloads.pod import MIRROR
 from tests.unit.faults.fakes import POD, PODS, FakeKube, node, planned, pod, reach, web
 
@@ -67,7 +68,7 @@ def drained(*, found: dict[str, Any], **note: Any) -> tuple[Any, FakeKube, Any]:
 async def test_a_drain_evicts_what_the_plan_names_and_tells_of_what_came_later():
     fault, kube, there = drained(found={"/api/v1/pods": [pod("uid-1"), pod("uid-9")]})
     kube.answers = [(201, {})]
-    facts = await REGISTRY["node_drain"].inject(fault, there)
+    facts = await FAULTS["node_drain"].inject(fault, there)
     assert kube.evicted == ["web-uid-1"]
     assert facts["evicted"] == ["shop/web-uid-1"]
     assert facts["came_later"] == ["shop/web-uid-9"]
@@ -78,7 +79,7 @@ async def test_a_drain_refuses_to_lose_a_pod_before_it_begins():
     del lonely["metadata"]["ownerReferences"]
     fault, kube, there = drained(found={"/api/v1/pods": [lonely]})
     with pytest.raises(InjectionFailed, match="nothing would replace this pod: shop/web-uid-1") as refused:
-        await REGISTRY["node_drain"].inject(fault, there)
+        await FAULTS["node_drain"].inject(fault, there)
     assert (refused.value.why, kube.patched, kube.evicted) == ("no controller owns it", [], [])
 
 
@@ -86,10 +87,10 @@ async def test_a_drain_is_healed_when_each_workload_has_what_it_had():
     before = [pod("uid-1"), pod("uid-2"), pod("uid-3", ready=False)]
     fault, kube, there = drained(found={"/api/v1/pods": [pod("uid-1")], PODS: before, **web(3)})
     kube.answers = [(201, {})]
-    await REGISTRY["node_drain"].inject(fault, there)
+    await FAULTS["node_drain"].inject(fault, there)
     kube.objects |= {"/api/v1/nodes": [node()], PODS: [pod("uid-2"), pod("uid-3", ready=False), pod("uid-4")]}
     with anyio.fail_after(5):
-        healed = await REGISTRY["node_drain"].healed(fault, there)
+        healed = await FAULTS["node_drain"].healed(fault, there)
     assert healed["owners"] == [{"owner": "Deployment/web", "ready": 2, "desired": 2}]
     assert there.note(fault)["grace"] == 30.0
 
@@ -101,11 +102,11 @@ CORDONED = {
 
 async def test_a_drain_of_an_empty_node_is_not_felt():
     fault, _, there = drained(found=CORDONED, evicted=[], left=[])
-    assert await REGISTRY["node_drain"].felt(fault, there) is None
+    assert await FAULTS["node_drain"].felt(fault, there) is None
 
 
 async def test_a_drain_that_only_met_refusals_says_so():
     fault, _, there = drained(found=CORDONED, evicted=[], left=["shop/web-1"])
-    assert (await REGISTRY["node_drain"].felt(fault, there))["refused"] is True
+    assert (await FAULTS["node_drain"].felt(fault, there))["refused"] is True
     fault, _, there = drained(found=CORDONED, evicted=["shop/web-2"], left=["shop/web-1"])
-    assert "refused" not in await REGISTRY["node_drain"].felt(fault, there)
+    assert "refused" not in await FAULTS["node_drain"].felt(fault, there)

@@ -7,10 +7,12 @@ from typing import Any
 import anyio
 import pytest
 
+from harness.cluster import observe
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
-from harness.faults import REGISTRY, Reach, observe, pods
-from harness.faults.container_kill import choose
+from harness.faults import FAULTS
 from harness.faults.pod_freeze import address
+from harness.targets import containers, pods
+from harness.targets.reach import Reach
 from harness.workloads.pod import MIRROR
 from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, reference, web
 
@@ -48,7 +50,7 @@ async def test_a_pod_that_nothing_would_replace_is_not_killed():
     kube = FakeKube({f"{PODS}/web-1": lonely()})
     for kind in ("pod_kill", "pod_evict"):
         with pytest.raises(InjectionFailed, match="replace"):
-            await REGISTRY[kind].inject(planned(kind), reach(kube))
+            await FAULTS[kind].inject(planned(kind), reach(kube))
     assert (kube.deleted, kube.evicted) == ([], [])
 
 
@@ -81,7 +83,8 @@ PROBED = {"livenessProbe": {"periodSeconds": 1}}
 )
 async def test_a_pod_that_nobody_replaces_is_lost_only_to_what_does_not_leave_it(kind, parameters, item, lost):
     kube = FakeKube()
-    why = await pods.lost_for_good(reach(kube).owners, planned(kind, **parameters), item)
+    fate = FAULTS[kind].fate(planned(kind, **parameters), item)
+    why = await pods.lost_for_good(reach(kube).owners, item, fate)
     assert bool(why) is lost
 
 
@@ -99,14 +102,14 @@ async def test_a_container_that_ended_its_pod_for_good_is_back_with_the_pod_that
     there.note(planned("container_kill")).update(container="web", id="x", restarts=0)
     kube.objects[PODS] = [done, pod("uid-2")]
     with anyio.fail_after(5):
-        facts = await REGISTRY["container_kill"].healed(planned("container_kill"), there)
+        facts = await FAULTS["container_kill"].healed(planned("container_kill"), there)
     assert facts == {"pod": "replaced", "owner": "Deployment/web", "ready": 2, "desired": 2}
 
 
 async def taken(kube: FakeKube, kind: str = "pod_kill", **parameters: Any) -> Reach:
     """Note what a fault notes of the pod uid-1 before it does anything."""
     there = reach(kube)
-    await pods.prepare(planned(kind, **parameters), there)
+    await pods.prepare(planned(kind, **parameters), there, FAULTS[kind].fate)
     return there
 
 
@@ -207,7 +210,7 @@ async def test_what_another_fault_of_the_run_took_counts_as_there_before():
     kube = cluster(found=[pod("uid-1"), pod("uid-2")])
     there = await taken(kube)
     kube.objects[PODS] = [pod("uid-1"), pod("uid-2", going=True)]
-    await pods.prepare(planned("pod_kill"), there)
+    await pods.prepare(planned("pod_kill"), there, FAULTS["pod_kill"].fate)
     assert there.note(planned("pod_kill"))["loss"].before == (2, 2)
 
 
@@ -241,9 +244,9 @@ async def test_a_watch_that_is_forbidden_is_an_error():
 def test_the_first_container_is_chosen_when_none_is_named():
     item = pod()
     item["status"]["containerStatuses"] = [{"name": "web", "state": {"running": {}}, "containerID": "containerd://x"}]
-    assert choose(item, "")["containerID"] == "containerd://x"
+    assert containers.running(item, "")["containerID"] == "containerd://x"
     with pytest.raises(InjectionFailed, match="does not run"):
-        choose(item, "sidecar")
+        containers.running(item, "sidecar")
 
 
 def test_a_pod_is_asked_at_its_first_tcp_port():
@@ -261,7 +264,7 @@ async def test_a_container_of_a_pod_that_somebody_else_deleted_was_not_felt_dead
     there = reach(FakeKube({PODS: pods_left}))
     there.note(planned("container_kill")).update(container="web", id="x", restarts=0)
     with pytest.raises(ObservationFailed, match="went away"), anyio.fail_after(5):
-        await REGISTRY["container_kill"].felt(planned("container_kill"), there)
+        await FAULTS["container_kill"].felt(planned("container_kill"), there)
 
 
 @pytest.mark.parametrize("there_is", [{}, {f"{PODS}/web-1": pod(going=True, ready=False)}])
@@ -269,7 +272,7 @@ async def test_a_pod_that_somebody_else_deleted_was_not_felt_frozen(there_is):
     there = reach(FakeKube(there_is))
     there.note(planned("pod_freeze"))["ready"] = True
     with pytest.raises(ObservationFailed, match="went away"), anyio.fail_after(5):
-        await REGISTRY["pod_freeze"].felt(planned("pod_freeze"), there)
+        await FAULTS["pod_freeze"].felt(planned("pod_freeze"), there)
 
 
 def batch(**status: Any) -> dict[str, Any]:
@@ -293,7 +296,7 @@ def of_job(uid: str) -> dict[str, Any]:
 async def test_a_pod_whose_job_failed_for_it_is_never_healed(kind: str, message: str) -> None:
     kube = FakeKube({f"{PODS}/web-1": of_job("uid-1"), PODS: [of_job("uid-1"), of_job("uid-2")], **batch()})
     there = reach(kube)
-    await pods.prepare(planned("pod_kill"), there)
+    await pods.prepare(planned("pod_kill"), there, FAULTS["pod_kill"].fate)
     kube.objects |= {PODS: [], **batch(conditions=[{"type": kind, "status": "True", "reason": "BackoffLimitExceeded"}])}
     with anyio.fail_after(5), pytest.raises(ObservationFailed, match=message) as caught:
         await pods.replaced(planned("pod_kill"), there)
@@ -303,7 +306,7 @@ async def test_a_pod_whose_job_failed_for_it_is_never_healed(kind: str, message:
 async def test_a_job_that_is_done_needs_no_other_pod() -> None:
     kube = FakeKube({f"{PODS}/web-1": of_job("uid-1"), PODS: [of_job("uid-1"), of_job("uid-2")], **batch()})
     there = reach(kube)
-    await pods.prepare(planned("pod_kill"), there)
+    await pods.prepare(planned("pod_kill"), there, FAULTS["pod_kill"].fate)
     kube.objects |= {PODS: [], **batch(conditions=[{"type": "Complete", "status": "True"}])}
     with anyio.fail_after(5):
         assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 0
@@ -315,7 +318,9 @@ async def test_a_container_of_a_job_that_may_start_no_more_is_not_killed(starts:
     item["spec"]["restartPolicy"] = "Always" if starts is None else "OnFailure"
     item["status"]["containerStatuses"] = [{"name": "web", "restartCount": starts or 0}]
     kube = FakeKube({**batch()})
-    why = await pods.lost_for_good(reach(kube).owners, planned("container_kill"), item)
+    why = await pods.lost_for_good(
+        reach(kube).owners, item, FAULTS["container_kill"].fate(planned("container_kill"), item)
+    )
     assert bool(why) is lost
 
 
@@ -372,5 +377,5 @@ async def test_a_pod_that_ended_well_is_not_missed_by_an_owner_that_does_not_say
 async def test_the_mirror_of_a_static_pod_is_not_deleted(kind, vain):
     mirror = pod(owner="Node", name="worker")
     mirror["metadata"]["annotations"] = {MIRROR: "x"}
-    found = await pods.unfit(reach(FakeKube()).owners, planned(kind), mirror)
+    found = await pods.unfit(reach(FakeKube()).owners, mirror, FAULTS[kind].fate(planned(kind), mirror))
     assert found == ((pods.VAIN, pods.MIRRORED) if vain else None)

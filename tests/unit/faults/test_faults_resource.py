@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from harness.errors import ApiError
-from harness.faults import KINDS, REGISTRY, crds, resource
+from harness.faults import FAULTS
+from harness.resources import crds, resource
 from tests.unit.faults.fakes import FakeKube, planned, reach
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_comes_back_from_its_resource_as_it_was(kind):
     fault = planned(kind, deadline=3.0)
     assert resource.planned(resource.body(fault, "run", [])) == fault
@@ -53,11 +54,11 @@ def _fields(schema: dict[str, Any], value: Any, path: str = "") -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAULTS)
 def test_the_schema_names_every_field_that_is_written(kind):
     fault = planned(kind)
     schema = crds.definitions()[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    written = resource.body(fault, "run", REGISTRY[kind].undo(fault, reach(FakeKube())))
+    written = resource.body(fault, "run", FAULTS[kind].undo(fault, reach(FakeKube())))
     assert _fields(schema["properties"]["spec"], written["spec"]) == []
 
 

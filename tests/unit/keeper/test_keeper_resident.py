@@ -10,13 +10,7 @@ import sys
 import anyio
 import pytest
 
-from harness.errors import (
-    AbortTriggered,
-    InjectionFailed,
-    PreconditionFailed,
-    RunInProgress,
-    UndoFailed,
-)
+from harness.errors import AbortTriggered, InjectionFailed, PreconditionFailed, RunInProgress, UndoFailed
 from harness.keeper import client, container
 from harness.keeper.client import Keeper
 

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import enum
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from harness.cluster import kube as api
-from harness.cluster.kube import Kube
+from harness.cluster import observe, paths
+from harness.cluster.observe import Objects
 from harness.errors import ApiError, InjectionFailed, ObservationFailed
-from harness.faults import REGISTRY, observe
-from harness.faults.observe import Objects
-from harness.faults.reach import Facts, Reach
 from harness.model.plan import PlannedFault
+from harness.targets.reach import Facts, Reach
 from harness.workloads import Owners, Workload, kinds
 from harness.workloads.jobs import Ending
 from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static
 
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
+
 REPLACEMENT_SECONDS = 2.0
 # What a workload wants may change while none of its pods does.
 LOOK_AGAIN_SECONDS = 2.0
-# By the eviction API, which marks the pod as disrupted.
-EVICTING = frozenset({"pod_evict", "node_drain"})
-# A container that ends is started again in its pod.
-RESTARTING = frozenset({"container_kill", "node_stop"})
 LOST = "nothing would replace this pod"
 VAIN = "deleting this pod would stop nothing"
 MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
+
+
+class Fate(enum.Enum):
+    """What becomes of a pod that a fault reaches, as long as nobody makes another.
+
+    EVICTED is gone, too, by the eviction API, which marks the pod as disrupted. RESTARTED: a container of it ends and
+    is started again.
+    """
+
+    STAYS = enum.auto()
+    RESTARTED = enum.auto()
+    GONE = enum.auto()
+    EVICTED = enum.auto()
+
+    @property
+    def lost(self) -> bool:
+        """Say whether there is no such pod any more, unless somebody makes another."""
+        return self in (Fate.GONE, Fate.EVICTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,7 @@ async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
     """Read the fault's pod; raises InjectionFailed when it is no longer the one that was planned."""
     victim = fault.victim
     try:
-        pod = await kube.get(api.pods(victim.namespace, victim.name))
+        pod = await kube.get(paths.pods(victim.namespace, victim.name))
     except ApiError as error:
         if error.status == 404:
             raise gone(fault) from error
@@ -87,36 +103,37 @@ def gone(fault: PlannedFault) -> InjectionFailed:
     )
 
 
-async def lost_for_good(owners: Owners, fault: PlannedFault, pod: Pod, others: int = 0) -> str:
+async def lost_for_good(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> str:
     """Say why a fault would lose this pod for good; empty where it leaves it, or somebody replaces it.
 
     `others` are pods of the same workload that other faults lose before it.
     """
-    if REGISTRY[fault.kind].loses(fault, pod):
-        return await owners.unreplaced(pod, Ending(fault.kind in EVICTING, others))
-    return await owners.worn_out(pod) if fault.kind in RESTARTING else ""
+    if fate.lost:
+        return await owners.unreplaced(pod, Ending(fate is Fate.EVICTED, others))
+    return await owners.worn_out(pod) if fate is Fate.RESTARTED else ""
 
 
-async def unfit(owners: Owners, fault: PlannedFault, pod: Pod, others: int = 0) -> tuple[str, str] | None:
-    """Say what speaks against this fault on this pod, and why: it would be lost for good, or not be hit at all.
+async def unfit(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> tuple[str, str] | None:
+    """Say what speaks against a fault on this pod, and why: it would be lost for good, or not be hit at all.
 
     `others` are pods of the same workload that other faults lose before it.
     """
-    if is_static(pod) and REGISTRY[fault.kind].loses(fault, pod):
+    if is_static(pod) and fate.lost:
         return VAIN, MIRRORED
-    why = await lost_for_good(owners, fault, pod, others)
+    why = await lost_for_good(owners, pod, fate, others)
     return (LOST, why) if why else None
 
 
-async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
+async def prepare(fault: PlannedFault, reach: Reach, fate: Callable[[PlannedFault, Pod], Fate]) -> dict[str, Any]:
     """Read the pod and note who replaces it and which pods there are, before anything is done to it.
 
-    Raises InjectionFailed when the fault would lose the pod for good, or not hit it.
+    `fate` says what the fault would make of it. Raises InjectionFailed when it would lose the pod for good, or not
+    hit it.
     """
     pod = await read(reach.kube, fault)
-    if found := await unfit(reach.owners, fault, pod):
+    if found := await unfit(reach.owners, pod, fate(fault, pod)):
         raise InjectionFailed(found[0], where=str(fault.victim), why=found[1], hint=HINT)
-    everyone = await reach.kube.list(api.pods(fault.victim.namespace))
+    everyone = await reach.kube.list(paths.pods(fault.victim.namespace))
     loss = await loss_of(reach, pod, everyone)
     forced = fault.parameters.get("grace")
     reach.note(fault).update(
@@ -150,6 +167,12 @@ def _has(workload: Workload, own: list[Pod]) -> int:
     return sum(is_ready(pod) or (ended_well(pod) and not lasting) for pod in own)
 
 
+async def until(fault: PlannedFault, reach: Reach, judge: Callable[[Objects], Awaitable[Facts | None]]) -> Facts:
+    """Watch the fault's pod, by its name, until `judge` answers."""
+    name = f"metadata.name={fault.victim.name}"
+    return await observe.until(reach.kube, paths.pods(fault.victim.namespace), judge, fields=name)
+
+
 async def removed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the pod has begun to go, however long it may take, or is gone.
 
@@ -158,7 +181,7 @@ async def removed(fault: PlannedFault, reach: Reach) -> Facts:
     note, victim = reach.note(fault), fault.victim
     before: set[str] = note.get("before", {victim.uid})
     owner: Workload | None = note.get("owner")
-    path = api.pods(victim.namespace)
+    path = paths.pods(victim.namespace)
 
     async def going(pods: Objects) -> Facts | None:
         old = pods.get(victim.uid)
@@ -224,7 +247,7 @@ async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
     patience = LOOK_AGAIN_SECONDS
     while True:
         with anyio.move_on_after(patience):
-            return await observe.until(reach.kube, api.pods(loss.chain[-1].namespace), judge)
+            return await observe.until(reach.kube, paths.pods(loss.chain[-1].namespace), judge)
         if seen is None:
             # On a slow machine one look takes longer than that, and must come to its end all the same.
             patience *= 2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
-from harness.cluster.kube import Kube
 from harness.errors import ApiError, ClusterUnreachable
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 Objects = dict[str, dict[str, Any]]
 Answer = TypeVar("Answer")

@@ -1,21 +1,20 @@
-"""What every fault is: five steps against one target, and what it may use to do them."""
+"""What a fault may use to do its work."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from harness.cluster.kube import Kube
-from harness.cluster.local import LocalCluster
 from harness.errors import PreconditionFailed
-from harness.keeper.client import Keeper
-from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
 from harness.workloads import Owners
-from harness.workloads.pod import Pod
 
-Undo = list[dict[str, Any]]
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
+    from harness.cluster.local import LocalCluster
+    from harness.keeper.client import Keeper
+
 Facts = dict[str, Any]
 
 
@@ -64,34 +63,3 @@ class Reach:
     def container(self, node: str) -> str:
         """Return the name of a node's container."""
         return self.cluster.nodes.get(node, node) if self.cluster else node
-
-
-class Fault(Protocol):
-    """One kind of fault: undo is known before inject, evidence comes from outside the fault."""
-
-    kind: str
-    hand: Hand
-
-    def undo(self, fault: PlannedFault, reach: Reach) -> Undo:
-        """List the ledger operations that heal this fault without the process that made it; [] when there are none."""
-        ...
-
-    def loses(self, fault: PlannedFault, pod: Pod) -> bool:
-        """Say whether a pod that it reaches is gone afterwards, unless somebody makes another."""
-        ...
-
-    async def inject(self, fault: PlannedFault, reach: Reach) -> Facts:
-        """Do it, and return the facts of the injection."""
-        ...
-
-    async def felt(self, fault: PlannedFault, reach: Reach) -> Facts | None:
-        """Wait for evidence that the target feels it; the caller sets the deadline by cancelling."""
-        ...
-
-    async def heal(self, fault: PlannedFault, reach: Reach) -> None:
-        """Ask for the undo."""
-        ...
-
-    async def healed(self, fault: PlannedFault, reach: Reach) -> Facts:
-        """Wait until the system has what it lost; the caller sets the deadline by cancelling."""
-        ...

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.cluster.kube import Kube
+from harness.cluster import observe
+from harness.cluster.observe import Objects
 from harness.errors import ApiError
-from harness.faults import observe
-from harness.faults.observe import Objects
 from harness.model.fault import Phase
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 GROUP, VERSION = "chaos.harness.dev", "v1alpha1"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

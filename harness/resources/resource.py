@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.cluster.kube import Kube
 from harness.errors import ApiError
-from harness.faults.crds import GROUP, VERSION
-from harness.faults.reach import Undo
-from harness.model.fault import Hand, Phase
+from harness.model.fault import Hand, Phase, Undo
 from harness.model.plan import PlannedFault, Victim
+from harness.resources.crds import GROUP, VERSION
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 ROOT = f"/apis/{GROUP}/{VERSION}"
 RUN_LABEL, NODE_LABEL = f"{GROUP}/run", f"{GROUP}/node"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from harness.cluster.kube import Kube
 from harness.errors import HarnessError
 from harness.model.plan import PlannedFault
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 COMPONENT = "kube-chaos-harness"
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from harness.cluster import kube as api
-from harness.cluster.kube import Kube
+from harness.cluster import observe, paths
+from harness.cluster.observe import Objects
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
-from harness.faults import observe
-from harness.faults.observe import Objects
-from harness.faults.reach import Facts, Reach, Undo
+from harness.model.fault import Undo
 from harness.model.plan import PlannedFault
+from harness.targets.reach import Facts, Reach
 from harness.workloads.pod import controller, is_done, is_going, is_static
 from harness.workloads.pod import is_ready as pod_is_ready
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 CORDONED_BY = "chaos.harness.dev/cordoned-by"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -37,7 +39,7 @@ async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
     """Read the fault's node; raises InjectionFailed when it is gone, replaced or part of the control plane."""
     victim = fault.victim
     try:
-        node = await kube.get(api.nodes(victim.name))
+        node = await kube.get(paths.nodes(victim.name))
     except ApiError as error:
         if error.status == 404:
             raise InjectionFailed("the node is gone", where=victim.name) from error
@@ -71,6 +73,11 @@ def movable(pod: Mapping[str, Any]) -> bool:
     if is_static(pod) or is_going(pod) or is_done(pod):
         return False
     return reference is None or reference["kind"] != "DaemonSet"
+
+
+def reaches(parameters: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Say whether a pod shares its node's fate: every one that could live on elsewhere."""
+    return movable(pod)
 
 
 def keeps_data(pod: Mapping[str, Any]) -> bool:
@@ -107,7 +114,7 @@ async def cordon(fault: PlannedFault, reach: Reach) -> None:
         metadata = {"resourceVersion": node["metadata"]["resourceVersion"], "annotations": {CORDONED_BY: fault.id}}
         try:
             await reach.kube.patch(
-                api.nodes(fault.victim.name), {"metadata": metadata, "spec": {"unschedulable": True}}
+                paths.nodes(fault.victim.name), {"metadata": metadata, "spec": {"unschedulable": True}}
             )
             return
         except ApiError as error:
@@ -120,10 +127,10 @@ async def cordon(fault: PlannedFault, reach: Reach) -> None:
 async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
     """Uncordon the node if this fault cordoned it; the keeper does it when the API server does not answer us."""
     try:
-        node = await reach.kube.get(api.nodes(fault.victim.name))
+        node = await reach.kube.get(paths.nodes(fault.victim.name))
         if (node["metadata"].get("annotations") or {}).get(CORDONED_BY) == fault.id:
             body = {"metadata": {"annotations": {CORDONED_BY: None}}, "spec": {"unschedulable": None}}
-            await reach.kube.patch(api.nodes(fault.victim.name), body)
+            await reach.kube.patch(paths.nodes(fault.victim.name), body)
     except (ApiError, ClusterUnreachable) as error:
         if isinstance(error, ApiError) and error.status == 404:
             return
@@ -143,7 +150,7 @@ async def cordoned(fault: PlannedFault, reach: Reach, *, want: bool) -> Facts:
                 return {"unschedulable": want, "tainted": tainted}
         return None if objects else {"node": "gone"}
 
-    return await observe.until(reach.kube, api.nodes(), judge, fields=f"metadata.name={fault.victim.name}")
+    return await observe.until(reach.kube, paths.nodes(), judge, fields=f"metadata.name={fault.victim.name}")
 
 
 # -- is anyone at home ----------------------------------------------------------------------------------------------
@@ -179,7 +186,7 @@ async def silent(fault: PlannedFault, reach: Reach) -> Facts:
     while True:
         try:
             misses = 0 if await answers(reach.kube, name) else misses + 1
-            node = await reach.kube.get(api.nodes(name))
+            node = await reach.kube.get(paths.nodes(name))
         except (ClusterUnreachable, ApiError) as error:
             if isinstance(error, ApiError) and error.status < 500:
                 raise
@@ -201,7 +208,7 @@ async def back(fault: PlannedFault, reach: Reach, *, restarted: bool = False) ->
     async def node_ready(objects: Objects) -> Facts | None:
         return {"ready": True} if any(is_ready(node) for node in objects.values()) else None
 
-    facts = await observe.until(reach.kube, api.nodes(), node_ready, fields=f"metadata.name={fault.victim.name}")
+    facts = await observe.until(reach.kube, paths.nodes(), node_ready, fields=f"metadata.name={fault.victim.name}")
     wanted: dict[str, set[str]] = reach.note(fault).get("ready", {})
 
     def late(uid: str, pod: Mapping[str, Any]) -> bool:

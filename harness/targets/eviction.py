@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from harness.cluster import kube as api
-from harness.cluster.kube import Kube
+from harness.cluster import paths
 from harness.errors import ApiError
-from harness.faults import pods
-from harness.faults.reach import Facts, Reach
+from harness.targets import pods
+from harness.targets.reach import Facts, Reach
 from harness.workloads import Workload
 from harness.workloads.pod import Pod
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 CREATED, REFUSED = 201, 429
 BUDGET, SEVERAL = "DisruptionBudget", "SeveralBudgets"
@@ -47,7 +49,7 @@ async def standing(kube: Kube, pod: Pod) -> Facts:
     """Read what, besides the budget, decides whether the API server lets the pod go; one that is gone has no phase."""
     metadata = pod["metadata"]
     try:
-        found = await kube.get(api.pods(metadata["namespace"], metadata["name"]))
+        found = await kube.get(paths.pods(metadata["namespace"], metadata["name"]))
     except ApiError as error:
         if error.status != 404:
             raise

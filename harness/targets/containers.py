@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.cluster import backoff
+from harness.errors import InjectionFailed
+
 Pod = Mapping[str, Any]
 # Where a pod's author says which container is meant when none is named, as `kubectl exec` and `kubectl logs` take it.
 DEFAULT = "kubectl.kubernetes.io/default-container"
@@ -31,8 +34,32 @@ def every(pod: Pod) -> tuple[str, ...]:
     return (*lasting(pod), *ephemeral)
 
 
-def aimed_at(kind: str, pod: Pod, named: str = "") -> str:
-    """Name the containers that a fault of this kind acts on inside the pod; empty for one that acts on the pod."""
-    if kind == "container_kill":
-        return named or default(pod)
-    return ", ".join(every(pod)) if kind == "pod_freeze" else ""
+def one_named(pod: Pod, named: str) -> str:
+    """Name the one container that is meant, as a plan shows it."""
+    return named or default(pod)
+
+
+def all_named(pod: Pod, named: str) -> str:
+    """Name every container, as a plan shows them."""
+    return ", ".join(every(pod))
+
+
+def identity(status: Mapping[str, Any]) -> str:
+    """Return a container's id without the name of its runtime."""
+    return str(status.get("containerID") or "").rpartition("/")[2]
+
+
+def running(pod: Pod, name: str) -> Mapping[str, Any]:
+    """Return the status of the named container, of the pod's default one when none is named.
+
+    Raises InjectionFailed where it does not run.
+    """
+    wanted = name or default(pod)
+    status = next((item for item in backoff.statuses(pod) if item["name"] == wanted), None)
+    if status is None or "running" not in status.get("state", {}):
+        known = ", ".join(item["name"] for item in backoff.statuses(pod))
+        raise InjectionFailed(
+            f"container {wanted} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
+        )
+    found: Mapping[str, Any] = status
+    return found

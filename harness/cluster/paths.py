@@ -1,0 +1,22 @@
+"""Where the API server keeps things; apart from its client, so that to name a path loads none."""
+
+from __future__ import annotations
+
+
+def pods(namespace: str, name: str | None = None) -> str:
+    """Return the API path of a namespace's pods, or of one pod."""
+    return _path(f"/api/v1/namespaces/{namespace}/pods", name)
+
+
+def nodes(name: str | None = None) -> str:
+    """Return the API path of the nodes, or of one node."""
+    return _path("/api/v1/nodes", name)
+
+
+def deployments(namespace: str, name: str | None = None) -> str:
+    """Return the API path of a namespace's Deployments, or of one."""
+    return _path(f"/apis/apps/v1/namespaces/{namespace}/deployments", name)
+
+
+def _path(collection: str, name: str | None) -> str:
+    return f"{collection}/{name}" if name else collection

@@ -1,0 +1,85 @@
+"""What a fault is: one value that says everything about it, with plain functions for what it does."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from harness.model.disturbance import Disturbance
+from harness.model.fault import Hand, Undo
+from harness.model.parameter import Parameter
+from harness.model.plan import PlannedFault
+from harness.targets.pods import Fate
+from harness.targets.reach import Facts, Reach
+
+if TYPE_CHECKING:
+    from harness.workloads.pod import Pod
+
+# A rule of a Role, as Kubernetes writes it.
+Rule: TypeAlias = Mapping[str, Any]
+
+
+def nothing(fault: PlannedFault, reach: Reach) -> Undo:
+    """List no operation: somebody replaces what is gone."""
+    return []
+
+
+def stays(fault: PlannedFault, pod: Pod) -> Fate:
+    """Say that a pod stays as it is."""
+    return Fate.STAYS
+
+
+async def by_itself(fault: PlannedFault, reach: Reach) -> None:
+    """Ask for nothing: whoever replaces what is gone is at it already."""
+
+
+async def by_keeper(fault: PlannedFault, reach: Reach) -> None:
+    """Have the keeper do what its ledger says, and strike the fault off."""
+    await reach.need_keeper().heal(fault.id)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One kind of fault.
+
+    `target` is what it is aimed at, `container` says that a document may name one of a pod's containers, `instant`
+    that it is over at once, `restarts` that the kubelet starts again what it ended, in its own time. `evidence` and
+    `healed_when` say in words what `felt` and `healed` wait for.
+
+    `undo` lists the ledger operations that heal it without the process that made it, each of which may be done twice.
+    `inject` makes the effect after `reach.guard()` and returns facts. `felt` waits for evidence from outside of the
+    fault and `healed` until the system has what it lost; whoever calls them sets the deadline by cancelling. `heal`
+    asks for the undo.
+
+    `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether a fault of a node
+    reaches a pod there, `inside` which containers of a pod it acts on, given the named one.
+    """
+
+    name: str
+    hand: Hand
+    target: str
+    summary: str
+    evidence: str
+    healed_when: str
+    disturbs: frozenset[Disturbance]
+    inject: Callable[[PlannedFault, Reach], Awaitable[Facts]]
+    felt: Callable[[PlannedFault, Reach], Awaitable[Facts | None]]
+    healed: Callable[[PlannedFault, Reach], Awaitable[Facts]]
+    undo: Callable[[PlannedFault, Reach], Undo] = nothing
+    heal: Callable[[PlannedFault, Reach], Awaitable[None]] = by_itself
+    fate: Callable[[PlannedFault, Pod], Fate] = stays
+    reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None
+    inside: Callable[[Pod, str], str] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    rights: tuple[Rule, ...] = ()
+    container: bool = False
+    instant: bool = False
+    restarts: bool = False
+
+    @property
+    def about(self) -> str:
+        """Give the text that its file begins with."""
+        return inspect.getdoc(sys.modules[self.inject.__module__]) or ""

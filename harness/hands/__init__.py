@@ -1,0 +1,1 @@
+"""Whose hand does a fault and undoes it: one room for each."""

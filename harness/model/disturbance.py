@@ -1,0 +1,23 @@
+"""What a fault disturbs: it says so itself, and each objective says which disturbances can break it."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Disturbance(enum.StrEnum):
+    """One way to disturb a system.
+
+    SERVING: whoever answers is interrupted. ABRUPT: without a word, so that callers' requests hang or break; what
+    leaves in good order is no reason for a breaker to open. EVICTION: the eviction API is asked. CAPACITY: there is
+    less room for what comes next. NETWORK: packets are late, lost or changed. DATA: what is kept is out of reach.
+    CONTROL_PLANE: nobody repairs anything.
+    """
+
+    SERVING = "serving"
+    ABRUPT = "abrupt"
+    EVICTION = "eviction"
+    CAPACITY = "capacity"
+    NETWORK = "network"
+    DATA = "data"
+    CONTROL_PLANE = "control-plane"
