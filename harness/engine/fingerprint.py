@@ -23,7 +23,7 @@ from harness.cluster.kube import Items, Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import lease, lever
 from harness.engine.scope import Scope
-from harness.errors import ApiError, first
+from harness.errors import ApiError, PreconditionFailed, first
 from harness.faults import resource
 from harness.workloads import Owners, kinds
 from harness.workloads.pod import controller, is_done
@@ -209,7 +209,10 @@ async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[st
 async def _keeper(cluster: LocalCluster, lines: dict[str, str]) -> None:
     from harness.keeper.client import owed
 
-    lines["keeper/owes"] = ", ".join(await owed(cluster.keeper_socket))
+    try:
+        lines["keeper/owes"] = ", ".join(await owed(cluster.keeper_socket))
+    except PreconditionFailed:
+        lines["unseen/keeper"] = "away"
     lines["processes"] = ", ".join(_processes())
 
 
