@@ -18,7 +18,7 @@ from harness.load.requests import PLAIN, Origin, Request, origin_of
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # These two ask for the same once more; after the others everybody reads (as browsers do).
 SAME = frozenset({307, 308})
-# Another origin must not learn them: another port of a host is another program, and without TLS everybody on the way reads.
+# Another origin must not learn them: another port is another program, and without TLS everybody on the way reads.
 PRIVATE = frozenset({"authorization", "cookie", "proxy-authorization"})
 OF_BODY = frozenset({"content-type", "content-length"})
 
