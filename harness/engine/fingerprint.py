@@ -193,16 +193,20 @@ async def _ours(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
 
 
 async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[str, str]) -> None:
-    described = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, container)
-    state = described[0]["State"]["Status"] if described else "absent"
+    try:
+        described = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, container)
+        state = described[0]["State"]["Status"] if described else "absent"
+        residue = ""
+        if state == "running":
+            residue = await anyio.to_thread.run_sync(
+                lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", NODE_SCRIPT)
+            )
+    except PreconditionFailed as error:  # stopped or frozen since, or no Docker that answers
+        lines[f"unseen/container/{node}"] = error.what
+        return
     lines[f"container/{node}/state"] = state
     if described:
         lines[f"container/{node}/networks"] = ",".join(sorted(described[0]["NetworkSettings"]["Networks"]))
-    residue = ""
-    if state == "running":
-        residue = await anyio.to_thread.run_sync(
-            lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", NODE_SCRIPT)
-        )
     lines[f"container/{node}/residue"] = "; ".join(sorted(residue.splitlines()))
 
 
