@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,11 +12,12 @@ import pytest
 from harness.cluster import local, paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.engine import fingerprint
 from harness.keeper import container
 from harness.keeper.client import Keeper
 from harness.resources import crds
 from harness.targets.reach import Reach
-from tests.e2e.live import harness
+from tests.e2e.live import harness, taken, undone
 from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, until
 
 
@@ -37,17 +37,15 @@ collect_ignore_glob = ["documents/*"]
 
 
 @pytest.fixture
-def as_found(cluster: LocalCluster, tmp_path: Path) -> Iterator[None]:
+def as_found(cluster: LocalCluster) -> Iterator[None]:
     """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled."""
-    before = tmp_path / "before.json"
-    harness("undo")
-    harness("fingerprint", "--save", str(before))
+    undone(cluster)
+    before = taken(cluster)
     yield
     deadline = time.monotonic() + SETTLED_SECONDS
-    after = harness("fingerprint", "--compare", str(before), check=False)
-    while after.returncode and time.monotonic() < deadline:
-        after = harness("fingerprint", "--compare", str(before), check=False)
-    assert after.returncode == 0, after.stdout
+    while (left := fingerprint.difference(before, taken(cluster))) and time.monotonic() < deadline:
+        pass
+    assert left == []
 
 
 @pytest.fixture

@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
+
+from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.engine import fingerprint, scope, undo
 
 ROOT = Path(__file__).parents[2]
 HARNESS = [sys.executable, "-m", "harness.cli"]
@@ -23,6 +27,26 @@ def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess
         f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     )
     return done
+
+
+def taken(cluster: LocalCluster) -> dict[str, str]:
+    """Take the fingerprint as `harness fingerprint` does, without a process of its own."""
+
+    async def take() -> dict[str, str]:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            return await fingerprint.take(kube, cluster, await scope.of(kube, ""))
+
+    return anyio.run(take)
+
+
+def undone(cluster: LocalCluster) -> None:
+    """Heal what an earlier test left as `harness undo` does, without a process of its own."""
+
+    async def act() -> None:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            await undo.undo(kube, cluster, print)
+
+    anyio.run(act)
 
 
 def kubectl(cluster: LocalCluster, *words: str, check: bool = True, given: str = "") -> str:
