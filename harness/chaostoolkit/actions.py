@@ -11,71 +11,58 @@ together, `container` names the container where a pod has several.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "container_kill",
-    "node_cordon",
-    "node_drain",
-    "node_freeze",
-    "node_stop",
-    "pod_evict",
-    "pod_freeze",
-    "pod_kill",
-]
+from harness.faults import FAULTS, FaultKind
+from harness.model.parameter import Type
 
-Target = Mapping[str, Any]
-Settings = Mapping[str, Any] | None
+__all__ = list(FAULTS)
 
-
-def pod_kill(target: Target, grace: int | None = None, configuration: Settings = None) -> dict[str, Any]:
-    """Delete pods; `grace` is their time to leave in seconds, 0 kills at once."""
-    return _perform("pod_kill", configuration, target=target, grace=grace)
+Action = Callable[..., dict[str, Any]]
+# What a parameter is written as in a document, in types that Chaos Toolkit has names for.
+TYPES: Mapping[Type, type] = {
+    Type.DURATION: str,
+    Type.INTEGER: int,
+    Type.NUMBER: float,
+    Type.RATIO: str,
+    Type.BOOLEAN: bool,
+    Type.TEXT: str,
+    Type.SIGNAL: str,
+}
 
 
-def pod_evict(target: Target, deadline: str | None = None, configuration: Settings = None) -> dict[str, Any]:
-    """Ask the eviction API to remove pods; what a budget refuses is asked again until `deadline`."""
-    return _perform("pod_evict", configuration, target=target, deadline=deadline)
+def __getattr__(name: str) -> Action:
+    """Say what type the functions have that are made below; whatever else is asked for is not here."""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def container_kill(target: Target, signal: str | None = None, configuration: Settings = None) -> dict[str, Any]:
-    """Send a signal to the main process of one container of each pod, the default one; the kubelet restarts it."""
-    return _perform("container_kill", configuration, target=target, signal=signal)
+def _action(kind: FaultKind) -> Action:
+    """Make the function of a fault, with its parameters as they stand in its file."""
+    signature = _signature(kind)
+
+    def action(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        given = signature.bind(*args, **kwargs).arguments
+        return _perform(kind.name, given.pop("configuration", None), **given)
+
+    action.__name__ = action.__qualname__ = kind.name
+    action.__doc__ = "\n\n".join([kind.summary, *(f"`{one.name}`: {one.summary}" for one in kind.parameters)])
+    action.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()} | {"return": dict}
+    action.__signature__ = signature  # type: ignore[attr-defined]
+    return action
 
 
-def pod_freeze(target: Target, configuration: Settings = None) -> dict[str, Any]:
-    """Freeze every process of pods, sidecars too: connections stay open and nothing answers."""
-    return _perform("pod_freeze", configuration, target=target)
+def _signature(kind: FaultKind) -> inspect.Signature:
+    place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    given = [inspect.Parameter(one.name, place, default=None, annotation=TYPES[one.type]) for one in kind.parameters]
+    target = inspect.Parameter("target", place, annotation=dict)
+    configuration = inspect.Parameter("configuration", place, default=None, annotation=dict)
+    return inspect.Signature([target, *given, configuration], return_annotation=dict)
 
 
-def node_cordon(target: Target, configuration: Settings = None) -> dict[str, Any]:
-    """Mark nodes unschedulable."""
-    return _perform("node_cordon", configuration, target=target)
-
-
-def node_drain(
-    target: Target, deadline: str | None = None, local: bool | None = None, configuration: Settings = None
-) -> dict[str, Any]:
-    """Cordon nodes and evict their pods; what budgets refuse is asked again until `deadline`.
-
-    `local: false` spares pods with emptyDir volumes.
-    """
-    return _perform("node_drain", configuration, target=target, deadline=deadline, local=local)
-
-
-def node_freeze(target: Target, configuration: Settings = None) -> dict[str, Any]:
-    """Freeze nodes: every process stops, requests to them hang."""
-    return _perform("node_freeze", configuration, target=target)
-
-
-def node_stop(target: Target, configuration: Settings = None) -> dict[str, Any]:
-    """Stop nodes as a loss of power does, and start them again to heal."""
-    return _perform("node_stop", configuration, target=target)
-
-
-def _perform(kind: str, configuration: Settings, **arguments: Any) -> dict[str, Any]:
+def _perform(kind: str, configuration: Mapping[str, Any] | None, **arguments: Any) -> dict[str, Any]:
     from harness.chaostoolkit import live
 
     given = {name: value for name, value in arguments.items() if value is not None}
@@ -93,3 +80,6 @@ def _perform(kind: str, configuration: Settings, **arguments: Any) -> dict[str, 
         runs=Path(settings.get("chaos_runs", "runs")),
     )
     return perform(kind, given, options)
+
+
+globals().update({name: _action(kind) for name, kind in FAULTS.items()})
