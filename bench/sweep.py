@@ -28,7 +28,7 @@ from harness import __version__
 from harness.checkers import disruption_budget, recovery
 from harness.cluster import local
 from harness.cluster.kube import Kube
-from harness.engine import lasting, observe, select
+from harness.engine import lasting, observe
 from harness.engine.readiness import Readiness
 from harness.errors import ApiError, Exit, HarnessError, UsageError
 from harness.faults import FAULTS
@@ -37,6 +37,7 @@ from harness.model.fault import Target
 from harness.model.history import FaultRecord, History, Sample
 from harness.model.plan import PlannedFault
 from harness.model.verdict import State
+from harness.targets import select
 from harness.targets.reach import Reach
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from harness.documents import control, foreign, stated, tolerance
+from harness.documents import target as targets
 from harness.documents.provider import ACTIONS, pauses, read_provider
 from harness.documents.reading import Reading
 from harness.documents.tolerance import Asked
 from harness.documents.translate import NodeChoice
 from harness.faults import FAULTS
-from harness.faults.kind import FaultKind
-from harness.model import share as shares
 from harness.model import units
 from harness.model.experiment import Activity
-from harness.model.fault import FaultSpec, Target
-from harness.model.share import Share
-from harness.source.closed import Problems, Section, nearest
+from harness.model.fault import FaultSpec
+from harness.source.closed import Section, nearest
 from harness.source.lines import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
 # A reference takes everything else from what it refers to.
 REFERENCE = ("ref", "background", "tolerance")
-TARGET_KEYS = ("namespace", "selector", "pods", "nodes", "mode", "value", "at-once", "container", "hosting")
-REQUIREMENT = re.compile(
-    r"(!\s*)?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s*[<>]\s*\d+"
-    r"|[\w./-]+\s+(in|notin)\s*\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)",
-    re.ASCII,
-)
-HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def activities(reading: Reading, listed: list[tuple[Place, Any]], role: str) -> tuple[Activity, ...]:
@@ -184,7 +173,7 @@ def _foreign(
             arguments = reading.variables.fill(arguments)
             found = foreign.reads_as(provider, name, arguments)
             if isinstance(found, FaultSpec) and role == "method":
-                _readable(found.target)
+                targets.require_readable(found.target)
         except ValueError as error:
             if foreign.known(provider) and role == "method":
                 problems.add(
@@ -203,16 +192,6 @@ def _foreign(
     what = {"method": "step", "rollbacks": "rollback"}.get(role, "probe")
     reading.uncovered.append((f"{what} {name!r}, by {called}", section.place, foreign.namespaces(called, arguments)))
     return None, ""
-
-
-def _readable(target: Target) -> None:
-    """Hold a translated target to what ours may say; raises ValueError."""
-    if target.namespace:
-        namespace(target.namespace)
-    if target.selector:
-        selector(target.selector)
-    if target.hosting:
-        _hosting(target.hosting)
 
 
 def _compared(reading: Reading, section: Section) -> None:
@@ -259,92 +238,5 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
     if "target" not in arguments:
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None
-    section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", TARGET_KEYS)
-    return reading.own(FaultSpec(func, name, _target(problems, section, kind), parameters))
-
-
-def _target(problems: Problems, section: Section, kind: FaultKind) -> Target:
-    counted = "nodes" if kind.target == "node" else "pods"
-    other = "pods" if counted == "nodes" else "nodes"
-    if other in section:
-        problems.add(section.at(other), f"{kind.name} is aimed at {counted}, not {other}")
-    taken = _amount(problems, section, kind.target)
-    count, share = (0, taken) if isinstance(taken, Share) else (taken, None)
-    target = Target(
-        namespace=section.get("namespace", namespace, "", required="" if kind.target == "node" else "never ambient"),
-        selector=section.get(
-            "selector", selector, "", required="" if kind.target == "node" else "pods are picked by label"
-        ),
-        pods=count if counted == "pods" else 0,
-        nodes=count if counted == "nodes" else 0,
-        at_once=section.get("at-once", shares.at_once, 1),
-        container=section.get("container", units.text, ""),
-        hosting=section.get("hosting", _hosting, ""),
-        share=share,
-    )
-    if 0 < count < target.at_once < shares.EVERYBODY:
-        problems.add(
-            section.at("at-once"), f"at-once {target.at_once} is more than the {count} {counted} of the target"
-        )
-    if kind.target == "node":
-        if "namespace" in section:
-            problems.add(section.at("namespace"), "nodes have no namespace", hint="hosting: namespace/app=label")
-        if section.data and "selector" not in section and "hosting" not in section:
-            problems.add(
-                section.place, "a node target needs 'selector' or 'hosting'", hint="hosting: namespace/app=label"
-            )
-    elif "hosting" in section:
-        problems.add(section.at("hosting"), "'hosting' picks nodes, not pods")
-    if "container" in section and not kind.container:
-        problems.add(section.at("container"), f"{kind.name} acts on whole {counted}", hint="container_kill takes one")
-    return target
-
-
-def _amount(problems: Problems, section: Section, of: str) -> int | Share:
-    """Read how many a target takes, by count or share, or by mode and value; 0 where that could not be read."""
-    counted = f"{of}s"
-    if "mode" not in section:
-        if "value" in section:
-            problems.add(section.at("value"), "'value' belongs to 'mode'", hint=f"{counted}: 3, or mode: fixed")
-        nothing: int | Share = 0
-        return section.get(counted, shares.amount(of), nothing, required=f"say how many {counted}")
-    if counted in section:
-        problems.add(
-            section.at("mode"), f"'mode' and '{counted}' say the same twice", hint=f"leave one out: {counted}: 30%"
-        )
-        return 0
-    mode = section.data["mode"]
-    if mode not in shares.MODES:
-        problems.add(section.at("mode"), f"there is no mode {units.shown(mode)}", hint=nearest(str(mode), shares.MODES))
-        return 0
-    try:
-        return shares.by_mode(of, mode, section.data.get("value"))
-    except ValueError as error:
-        problems.add(section.at("value" if "value" in section else "mode"), str(error))
-        return 0
-
-
-def namespace(value: Any) -> str:
-    """Read the name of a namespace."""
-    name = units.text(value)
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{units.shown(value)} is not the name of a namespace (small letters, digits, hyphens)")
-    return name
-
-
-def selector(value: Any) -> str:
-    """Read a label selector; one that would match everything is refused."""
-    found = units.text(value)
-    for part in re.split(r",(?![^(]*\))", found):
-        if not REQUIREMENT.fullmatch(part.strip()):
-            raise ValueError(f"{units.shown(value)} is not a label selector, like app=claude-orchestrator")
-    return found
-
-
-def _hosting(value: Any) -> str:
-    match = HOSTING.fullmatch(units.text(value))
-    if not match:
-        raise ValueError(f"{units.shown(value)} is not namespace/selector, like claude-ecosystem-prod/app=redis")
-    namespace(match[1])
-    selector(match[2])
-    return f"{match[1]}/{match[2]}"
+    section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", targets.KEYS)
+    return reading.own(FaultSpec(func, name, targets.read(section, kind), parameters))

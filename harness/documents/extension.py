@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.checkers import OBJECTIVES
-from harness.documents.activity import namespace
+from harness.documents.target import namespace
 from harness.load import written
 from harness.model import units
 from harness.model.experiment import SETS, BlastRadius, Expectation, Phases

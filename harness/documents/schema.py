@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.checkers import OBJECTIVES
 from harness.documents import extension
-from harness.documents.activity import KEYS, REFERENCE, TARGET_KEYS
+from harness.documents import target as targets
+from harness.documents.activity import KEYS, REFERENCE
 from harness.documents.document import TOP
 from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
 from harness.faults import FAULTS
@@ -148,8 +149,7 @@ def _arguments(fault: FaultKind) -> Schema:
     known |= {"hosting": TEXT} if fault.target == "node" else {"namespace": TEXT}
     if fault.container:
         known["container"] = TEXT
-    required = () if fault.target == "node" else ("namespace", "selector")
-    target = _closed({key: known[key] for key in TARGET_KEYS if key in known}, *required)
+    target = _closed({key: known[key] for key in targets.KEYS if key in known}, *targets.NEEDED[fault.target])
     target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
     target["dependentRequired"] = {"value": ["mode"]}
     return _closed({"target": target, **parameters}, "target")

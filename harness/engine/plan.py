@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.cluster.kube import Kube
 from harness.documents import foreign, provider
-from harness.engine import lasting, rights, select
+from harness.engine import lasting, rights
 from harness.errors import ApiError, UsageError
 from harness.faults import FAULTS
 from harness.journal import redact
@@ -20,7 +20,7 @@ from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
 from harness.stack import apply as stack
-from harness.targets import nodes
+from harness.targets import nodes, select
 from harness.workloads import Owners
 from harness.workloads.once import Once
 
@@ -54,7 +54,7 @@ async def resolve(
             spec.target,
             chance,
             taken=taken,
-            kind=spec.kind,
+            inside=FAULTS[spec.kind].inside,
             patience=patience,
             tell=shares.append,
             alone=alone,

@@ -70,7 +70,7 @@ INSIDE: tuple[Rule, ...] = (
 
 def stays_in(experiment: Experiment) -> str:
     """Return the one namespace that an experiment touches; nothing where it touches several, or a node."""
-    if experiment.blast_radius.nodes or any(spec.target.kind == "node" for spec in experiment.faults):
+    if experiment.blast_radius.nodes or not all(spec.target.namespace for spec in experiment.faults):
         return ""
     namespaces = {*experiment.blast_radius.namespaces}
     namespaces |= {spec.target.namespace for spec in experiment.faults}

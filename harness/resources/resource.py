@@ -21,14 +21,13 @@ Value = str | float | dict[str, Any] | datetime | None
 
 def collection(fault: PlannedFault) -> str:
     """Return the API path where this fault is written down."""
-    if fault.victim.kind == "node":
-        return f"{ROOT}/nodefaults"
-    return f"{ROOT}/namespaces/{fault.victim.namespace}/faults"
+    namespace = fault.victim.namespace
+    return f"{ROOT}/namespaces/{namespace}/faults" if namespace else f"{ROOT}/nodefaults"
 
 
 def plural(fault: PlannedFault) -> str:
     """Return which of the two collections this fault is written down in."""
-    return "nodefaults" if fault.victim.kind == "node" else "faults"
+    return "faults" if fault.victim.namespace else "nodefaults"
 
 
 def name(fault: PlannedFault) -> str:
@@ -40,13 +39,15 @@ def name(fault: PlannedFault) -> str:
 def body(fault: PlannedFault, run: str, undo: Undo) -> dict[str, Any]:
     """Return the resource that says all a healer needs."""
     victim = fault.victim
-    node = victim.name if victim.kind == "node" else victim.node
     fields = ("kind", "namespace", "name", "uid", "node", "zone", "owner", "container")
     target = {field: value for field in fields if (value := getattr(victim, field))}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "NodeFault" if victim.kind == "node" else "Fault",
-        "metadata": {"name": name(fault), "labels": {RUN_LABEL: run} | ({NODE_LABEL: node} if node else {})},
+        "kind": "Fault" if victim.namespace else "NodeFault",
+        "metadata": {
+            "name": name(fault),
+            "labels": {RUN_LABEL: run} | ({NODE_LABEL: victim.node} if victim.node else {}),
+        },
         "spec": {
             "run": run,
             "id": fault.id,

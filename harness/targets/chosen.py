@@ -22,7 +22,6 @@ def candidates(rule: Rule, found: Sequence[Victim]) -> list[Victim]:
 
 def of(target: Target, rule: Rule, free: Sequence[Victim], chance: random.Random) -> list[Victim]:
     """Take as many as the rule says, or all where fewer exist."""
-    asked = target.nodes if rule.kind == "node" else target.pods
-    count = math.ceil(rule.share * len(free) / 100) if rule.share else asked
+    count = math.ceil(rule.share * len(free) / 100) if rule.share else target.least
     count = len(free) if rule.every else min(count, len(free))
     return chance.sample(list(free), count) if rule.shuffled else list(free[:count])

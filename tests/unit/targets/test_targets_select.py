@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine import select
-from harness.engine.select import pick, soonest
 from harness.errors import InjectionFailed, UsageError
+from harness.faults import FAULTS
 from harness.model.fault import Target
 from harness.model.plan import Victim
 from harness.model.share import Share
-from harness.targets import containers
+from harness.targets import containers, select
+from harness.targets.candidates import soonest
+from harness.targets.select import pick
 from harness.workloads import Owners
 
 
@@ -75,31 +76,28 @@ def restarted(waited: float | None, name: str = "web", ago: float = 60) -> dict[
         ended = started - timedelta(seconds=waited)
         status["lastState"] = {"terminated": {"finishedAt": ended.isoformat()}}
     spec = {"containers": [{"name": "web"}]}
-    return {"metadata": {"name": name}, "spec": spec, "status": {"containerStatuses": [status]}}
+    return {"metadata": {"name": name, "namespace": "shop"}, "spec": spec, "status": {"containerStatuses": [status]}}
 
 
 def test_pods_that_the_kubelet_would_start_again_late_are_passed_over() -> None:
     pods = [restarted(42), restarted(None), restarted(16), restarted(None)]
-    target = partial(Target, "shop", "app=web")
-    assert soonest(pods, target(pods=1), 60, NOW) == [pods[1], pods[3]]
-    assert soonest(pods, target(pods=3), 60, NOW) == [pods[1], pods[2], pods[3]]
-    assert soonest(pods, target(pods=9), 60, NOW) == pods
+    assert soonest(pods, 1, "", 60, NOW) == [pods[1], pods[3]]
+    assert soonest(pods, 3, "", 60, NOW) == [pods[1], pods[2], pods[3]]
+    assert soonest(pods, 9, "", 60, NOW) == pods
 
 
 def test_a_container_that_would_be_back_too_late_is_not_killed() -> None:
     pods = [restarted(None), restarted(42, "shop-1")]
-    target = Target("shop", "app=web", pods=2)
-    assert soonest(pods, target, 95, NOW) == pods
+    assert soonest(pods, 2, "", 95, NOW) == pods
     with pytest.raises(InjectionFailed, match="only after about 80 s") as refused:
-        soonest(pods, target, 94, NOW)
+        soonest(pods, 2, "", 94, NOW)
     assert refused.value.where == "shop/shop-1"
     assert "harness up" in refused.value.hint
 
 
 def test_only_the_container_that_would_be_killed_counts() -> None:
     pod = restarted(160)
-    target = Target("shop", "app=web", pods=1, container="sidecar")
-    assert soonest([pod], target, 60, NOW) == [pod]
+    assert soonest([pod], 1, "sidecar", 60, NOW) == [pod]
 
 
 class Cluster:
@@ -129,7 +127,7 @@ def there(count: int, *names: str, annotated: str = "", sidecar: str = "") -> Cl
 
 async def resolved(cluster: Cluster, target: Target, seed: int = 1, **more: Any) -> tuple[list[Victim], list[str]]:
     told: list[str] = []
-    more = {"taken": frozenset(), "kind": "container_kill", "tell": told.append, **more}
+    more = {"taken": frozenset(), "inside": containers.one_named, "tell": told.append, **more}
     owners = Owners(cluster)  # type: ignore[arg-type]
     found = await select.resolve(cluster, owners, target, random.Random(seed), **more)  # type: ignore[arg-type]
     return list(found), told
@@ -191,7 +189,7 @@ async def test_a_target_by_count_picks_what_it_picked_before_there_were_shares()
 )
 async def test_a_victim_names_what_is_hit_inside_of_it(kind: str, named: str, shown: str) -> None:
     cluster = there(1, "proxy", "web", annotated="web", sidecar="mesh")
-    found, _ = await resolved(cluster, SHOP(pods=1, container=named), kind=kind)
+    found, _ = await resolved(cluster, SHOP(pods=1, container=named), inside=FAULTS[kind].inside)
     assert found[0].container == shown
 
 

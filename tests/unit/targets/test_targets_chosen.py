@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from harness.engine import chosen
 from harness.model.fault import Rule, Target
 from harness.model.plan import Victim
+from harness.targets import chosen
 
 # As they are found: the oldest first.
 PODS = [Victim("pod", name, f"uid-{name}", "shop") for name in ("web-2", "web-9", "mail-1", "web-1")]

@@ -1,0 +1,149 @@
+"""All that matches a target's rule, for each kind of thing that faults are aimed at, in an order that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster import backoff, paths
+from harness.errors import InjectionFailed, UsageError
+from harness.model.fault import Target
+from harness.model.plan import Victim
+from harness.targets import containers
+from harness.workloads import Owners
+from harness.workloads.pod import is_going, is_ready
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
+
+Object = Mapping[str, Any]
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+# By so much a restart was seen to come later than its back-off: the kubelet looks every so often.
+LOOKS_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where candidates are looked for.
+
+    `nodes` are all nodes and `zones` theirs by name, none where they may not be looked at; `inside` says which
+    containers of a pod are meant.
+    """
+
+    kube: Kube
+    owners: Owners
+    target: Target
+    nodes: Sequence[Object] = ()
+    zones: Mapping[str, str] = field(default_factory=dict)
+    inside: Callable[[Object, str], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetKind:
+    """One kind of thing that faults are aimed at.
+
+    `words` name a rule as a person would look for it, `find` lists what matches, the oldest first, each with the object
+    that it is. Of such objects `soonest` keeps those that come back soonest, where a restart has to be waited for.
+    """
+
+    words: Callable[[Target], str]
+    find: Callable[[Search], Awaitable[list[tuple[Victim, Object]]]]
+    hint: str = ""
+    soonest: Callable[[Sequence[Object], int, str, float, datetime], Sequence[Object]] | None = None
+
+
+async def _pods(search: Search) -> list[tuple[Victim, Object]]:
+    """Find the ready pods that match and, where a container is named, have it; raises UsageError when none has."""
+    target = search.target
+    pods = await search.kube.list(paths.pods(target.namespace), labels=target.selector or None)
+    ready = [pod for pod in pods if is_ready(pod) and not is_going(pod)]
+    having = [pod for pod in ready if not target.container or target.container in containers.lasting(pod)]
+    if ready and not having:
+        known = sorted({name for pod in ready for name in containers.lasting(pod)})
+        raise UsageError(
+            f"no pod has a container {target.container!r} that would be started again",
+            where=f"{target.namespace}/{target.selector}",
+            why=f"the kubelet starts these again: {', '.join(known)}",
+        )
+    having.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
+    return [(await _pod(search, pod), pod) for pod in having]
+
+
+async def _pod(search: Search, pod: Object) -> Victim:
+    metadata, node = pod["metadata"], pod["spec"]["nodeName"]
+    return Victim(
+        kind="pod",
+        name=metadata["name"],
+        uid=metadata["uid"],
+        namespace=search.target.namespace,
+        node=node,
+        zone=search.zones.get(node, ""),
+        owner=str(await search.owners.of(pod) or f"Pod/{metadata['name']}"),
+        container=search.inside(pod, search.target.container) if search.inside else "",
+    )
+
+
+async def _nodes(search: Search) -> list[tuple[Victim, Object]]:
+    """Find the workers that match, and that host what the rule says."""
+    target, kube = search.target, search.kube
+    names = {node["metadata"]["name"] for node in search.nodes}
+    if target.selector:
+        names &= {node["metadata"]["name"] for node in await kube.list(paths.nodes(), labels=target.selector)}
+    if target.hosting:
+        namespace, _, selector = target.hosting.partition("/")
+        hosts = await kube.list(paths.pods(namespace), labels=selector)
+        names &= {pod["spec"].get("nodeName", "") for pod in hosts if not is_going(pod)}
+    workers = [
+        node
+        for node in search.nodes
+        if node["metadata"]["name"] in names and CONTROL_PLANE not in node["metadata"].get("labels", {})
+    ]
+    workers.sort(key=lambda node: str(node["metadata"]["name"]))
+    return [(_node(search, node["metadata"]), node) for node in workers]
+
+
+def _node(search: Search, metadata: Object) -> Victim:
+    name = metadata["name"]
+    return Victim(kind="node", name=name, uid=metadata["uid"], node=name, zone=search.zones[name])
+
+
+def soonest(pods: Sequence[Object], count: int, container: str, patience: float, now: datetime) -> Sequence[Object]:
+    """Keep the pods whose container would be started again as soon as those of the quickest; all where too few exist.
+
+    Raises InjectionFailed when even these would take longer than `patience` seconds.
+    """
+    if len(pods) < count:
+        return pods
+    waits = [(_wait(pod, container, now), pod) for pod in pods]
+    most, last = sorted(waits, key=lambda item: item[0])[count - 1]
+    if most and most + LOOKS_SECONDS > patience:
+        raise InjectionFailed(
+            f"the kubelet would start the container again only after about {most:g} s",
+            where=f"{last['metadata']['namespace']}/{last['metadata']['name']}",
+            why=f"it ended several times lately, and this run waits for {patience:g} s; what it would show is the"
+            " kubelet's back-off",
+            hint="between runs, replace the pod (`harness up` does, on the local cluster), or wait: ten minutes after a"
+            " restart the kubelet has forgotten",
+        )
+    return [pod for wait, pod in waits if wait <= most]
+
+
+def _wait(pod: Object, container: str, now: datetime) -> float:
+    name = container or containers.default(pod)
+    return max((backoff.expected(one, now) for one in backoff.statuses(pod) if one["name"] == name), default=0.0)
+
+
+KINDS: Mapping[str, TargetKind] = {
+    "pod": TargetKind(
+        words=lambda target: f"{target.namespace}/{target.selector}",
+        find=_pods,
+        hint="check the selector with `kubectl get pods -A -l ...`",
+        soonest=soonest,
+    ),
+    "node": TargetKind(
+        words=lambda target: f"hosting {target.hosting}" if target.hosting else target.selector,
+        find=_nodes,
+    ),
+}
