@@ -266,7 +266,7 @@ async def _one(reach: Reach, namespace: str, row: Row, name: str, parameters: di
         return
     expected = await barnyard.would_evict(kube, pod) if name == "pod_evict" else 0
     seen, backs = Seen(), list[float]()
-    reach = Reach(kube, reach.keeper, reach.cluster, emit=seen.eviction)
+    reach = Reach(kube, reach.healer, reach.cluster, emit=seen.eviction)
     async with anyio.create_task_group() as group:
         group.start_soon(observe.workloads, kube, namespace, seen.sample, Readiness([namespace]))
         while not any(sample.series.startswith("workloads/") for sample in seen.samples):
@@ -294,8 +294,7 @@ async def _live(
     reach: Reach, fault: PlannedFault, group: Any, before: dict[str, Any], backs: list[float]
 ) -> tuple[dict[str, Any], float, float]:
     """Take a fault through its life beside the oracle; return its facts, when it was applied and when it was healed."""
-    kind, keeper = FAULTS[fault.kind], reach.keeper
-    assert keeper
+    kind, keeper = FAULTS[fault.kind], reach.healer
     undo = kind.undo(fault, reach)
     if undo:
         await keeper.register(fault.id, undo)

@@ -15,7 +15,7 @@ from harness.engine import lever
 from harness.engine.lease import RENEW_EVERY, Leases
 from harness.engine.options import Stop
 from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, Exit, HarnessError
-from harness.keeper.client import Keeper
+from harness.hands.healer import Healer
 from harness.model.history import Operation
 from harness.model.objective import AbortWhen
 
@@ -58,15 +58,15 @@ async def on_stop(abort: Abort, stop: Stop) -> None:
     abort.pull("stop", await stop.asked())
 
 
-async def on_signal(abort: Abort, keeper: Callable[[], Keeper | None], say: Callable[[str], None]) -> None:
-    """Abort on the first SIGINT, SIGTERM or SIGHUP; leave at once on a second one where a keeper can heal instead."""
+async def on_signal(abort: Abort, healer: Callable[[], Healer], say: Callable[[str], None]) -> None:
+    """Abort on the first SIGINT, SIGTERM or SIGHUP; leave at once on a second one where another can heal instead."""
     if threading.current_thread() is not threading.main_thread():
         return
     with anyio.open_signal_receiver(*SIGNALS) as received:
         async for number in received:
             name = signal.Signals(number).name
-            healer = keeper()
-            alive = healer is not None and not healer.lost.is_set()
+            other = healer()
+            alive = other.heals and not other.lost.is_set()
             if not abort:
                 abort.pull(name, f"{name} was received")
                 once_more = "; once more leaves at once and the keeper heals" if alive else ""
@@ -95,21 +95,21 @@ async def on_lost_lease(abort: Abort, lease: Leases, say: Callable[[str], None])
             say(f"lease not renewed ({missed}): {str(error) or f'no answer within {RENEW_SECONDS:g} s'}")
 
 
-async def on_lost_keeper(abort: Abort, keeper: Keeper) -> None:
-    """Beat to the keeper; abort when it is gone or silent: nobody would heal what this process leaves behind."""
+async def on_lost_healer(abort: Abort, healer: Healer) -> None:
+    """Beat to the healer; abort when it is gone or silent: nobody would heal what this process leaves behind."""
 
     async def beat() -> None:
         while True:
             await anyio.sleep(RENEW_EVERY)
             try:
-                await keeper.beat()
+                await healer.beat()
             except HarnessError as error:
                 abort.pull("keeper", f"{error.what}: {error.why}" if error.why else error.what)
                 return
 
     async with anyio.create_task_group() as together:
         together.start_soon(beat)
-        await keeper.lost.wait()
+        await healer.lost.wait()
         abort.pull("keeper", "the keeper is gone")
         together.cancel_scope.cancel()
 

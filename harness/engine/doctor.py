@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -22,7 +21,10 @@ from harness.engine.scope import Scope
 from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
 from harness.faults import FAULTS
 from harness.faults.kind import Rule
-from harness.keeper import client, container
+from harness.hands.kind import Place
+from harness.hands.known import HANDS
+from harness.keeper import container
+from harness.model.check import Check
 from harness.model.units import rounded
 from harness.resources import crds, resource
 
@@ -33,21 +35,6 @@ BUSY = (
     f"less than {rounded(machine.ENOUGH_IDLE)} is idle: end what takes it, or wait until the cluster is at rest; "
     "promises that a busy machine breaks are INCONCLUSIVE"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the doctor: what was looked at, whether it is well, and what mends it.
-
-    A warning keeps nobody from running.
-    """
-
-    group: str
-    name: str
-    ok: bool
-    said: str = ""
-    hint: str = ""
-    warning: bool = False
 
 
 async def examine(kubeconfig: Path | None, context: str | None, namespace: str = "") -> list[Check]:
@@ -80,8 +67,9 @@ async def examine(kubeconfig: Path | None, context: str | None, namespace: str =
         questions = [_objects, _permissions] if cluster else [_definitions, _opted_in, _objects, _permissions]
         for question in questions:
             checks += await question(kube, scope)
+        for hand in HANDS.values():
+            checks += await hand.checks(Place(kube, cluster))
         if cluster:
-            checks.append(await _keeper(cluster))
             checks += await _ways_in()
     return checks
 
@@ -222,19 +210,6 @@ async def _lacking(kube: Kube, rule: Rule, namespace: str = "") -> list[str]:
             if not answer["status"].get("allowed"):
                 lacking.append(f"{verb} {name}")
     return lacking
-
-
-async def _keeper(cluster: LocalCluster) -> Check:
-    try:
-        status = await client.status(cluster.keeper_socket)
-    except HarnessError as error:
-        return Check("cluster", "keeper", False, error.what, "harness up")
-    if status.get("docker") is False:
-        return Check("cluster", "keeper", False, "it cannot reach Docker, and so heal nothing", "harness up")
-    debts = status["owed"]
-    return Check(
-        "cluster", "keeper", not debts, f"owes {', '.join(debts)}" if debts else "alive, owes nothing", "harness undo"
-    )
 
 
 async def _ways_in() -> list[Check]:

@@ -23,6 +23,8 @@ from harness.cluster.local import LocalCluster
 from harness.engine import lease, lever
 from harness.engine.scope import Scope
 from harness.errors import ApiError, PreconditionFailed, first
+from harness.hands.kind import Place
+from harness.hands.known import HANDS
 from harness.resources import resource
 from harness.workloads import Owners, kinds
 from harness.workloads.pod import controller, is_done
@@ -75,7 +77,7 @@ async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope) -> dict[s
             if cluster and not scope.alone:
                 for node, container in cluster.nodes.items():
                     together.start_soon(_node, cluster, node, container, lines)
-                together.start_soon(_keeper, cluster, lines)
+                together.start_soon(_hands, Place(kube, cluster), lines)
     except BaseExceptionGroup as group:
         raise first(group) from group
     return dict(sorted(lines.items()))
@@ -209,13 +211,9 @@ async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[st
     lines[f"container/{node}/residue"] = "; ".join(sorted(residue.splitlines()))
 
 
-async def _keeper(cluster: LocalCluster, lines: dict[str, str]) -> None:
-    from harness.keeper.client import owed
-
-    try:
-        lines["keeper/owes"] = ", ".join(await owed(cluster.keeper_socket))
-    except PreconditionFailed:
-        lines["unseen/keeper"] = "away"
+async def _hands(place: Place, lines: dict[str, str]) -> None:
+    for hand in HANDS.values():
+        lines |= await hand.residue(place)
     lines["processes"] = ", ".join(_processes())
 
 

@@ -24,8 +24,9 @@ from harness.errors import (
     first,
 )
 from harness.faults import FAULTS
+from harness.hands.known import HANDS
 from harness.model.experiment import Activity
-from harness.model.fault import Hand, Phase
+from harness.model.fault import Phase
 from harness.model.plan import PlannedFault
 from harness.resources import notice, resource
 
@@ -129,8 +130,8 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
     kind, reach = FAULTS[fault.kind], session.reach
     undo = kind.undo(fault, reach)
     try:
-        if session.keeper and undo:
-            await session.keeper.register(fault.id, undo)
+        if undo:
+            await session.healer.register(fault.id, undo)
         session.owed[fault.id] = fault
         await resource.create(session.kube, fault, session.plan.run, undo)
         session.written.add(fault.id)
@@ -231,7 +232,7 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     try:
         with anyio.fail_after(HEAL_SECONDS):
             await kind.heal(fault, reach)
-            if fault.id in session.unanswered and fault.hand is Hand.API:
+            if fault.id in session.unanswered and not HANDS[fault.hand].by_healer:
                 await anyio.sleep(IN_FLIGHT_SECONDS)
                 await kind.heal(fault, reach)
     except TimeoutError:
@@ -258,11 +259,11 @@ async def _forget(session: Session, fault: PlannedFault) -> None:
 
     A keeper that is not there to be told undoes it once more when the run ends, which changes nothing.
     """
-    if session.keeper is None or session.keeper.lost.is_set():
+    if session.healer.lost.is_set():
         return
     try:
         with anyio.fail_after(FORGET_SECONDS):
-            await session.keeper.forget(fault.id)
+            await session.healer.forget(fault.id)
     except (HarnessError, TimeoutError) as error:
         why = str(error) or f"no answer within {FORGET_SECONDS:g} s"
         session.write("error", what=f"the keeper was not told that {fault.id} is undone", where="", why=why, hint="")

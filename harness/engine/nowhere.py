@@ -15,7 +15,7 @@ from harness.engine.lease import Leases
 from harness.engine.options import Options
 from harness.engine.scope import Scope
 from harness.errors import ClusterUnreachable
-from harness.keeper.client import Keeper
+from harness.hands.healer import Healer, Nobody
 from harness.model.experiment import Experiment
 
 CONTEXT = "none"
@@ -49,6 +49,6 @@ def meant(experiment: Experiment, options: Options) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def hold() -> AsyncIterator[tuple[Leases, Keeper | None]]:
+async def hold() -> AsyncIterator[tuple[Leases, Healer]]:
     """Hold the right to act where there is nobody to ask."""
-    yield Unbound(), None
+    yield Unbound(), Nobody()

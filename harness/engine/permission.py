@@ -1,4 +1,4 @@
-"""Hold everything a run needs before it may act: no lever, an opt-in, the keeper's ear, the lease."""
+"""Hold everything a run needs before it may act: no lever, an opt-in, a healer's ear, the lease."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from harness.engine.lease import Leases
 from harness.engine.scope import SYSTEM, Scope
 from harness.errors import ApiError, HarnessError, PreconditionFailed
 from harness.faults import FAULTS
-from harness.keeper.client import Keeper
-from harness.keeper.client import status as keeper_status
+from harness.hands import healer as healers
+from harness.hands.healer import Healer
+from harness.hands.kind import Place
+from harness.hands.known import HANDS
 from harness.model.experiment import Experiment
-from harness.model.fault import Hand
 from harness.resources import crds
 
 GOODBYE_SECONDS = 5.0
@@ -28,7 +29,7 @@ GOODBYE_SECONDS = 5.0
 @contextlib.asynccontextmanager
 async def hold(
     kube: Kube, cluster: LocalCluster | None, experiment: Experiment, identity: str
-) -> AsyncIterator[tuple[Leases, Keeper | None]]:
+) -> AsyncIterator[tuple[Leases, Healer]]:
     """Hold the right to act for as long as the block lasts; raises PreconditionFailed, or UsageError without opt-in."""
     scope = await scopes.find(kube, experiment)
     try:
@@ -37,50 +38,38 @@ async def hold(
         if error.status != 403:
             raise
         raise scopes.lacking(kube, experiment, error) from error
-    keeper = await Keeper.connect(cluster.keeper_socket, identity, LEASE_SECONDS) if cluster else None
-    kept = keeper is not None
-    leases = Leases(kube, identity, scope, experiment.blast_radius.namespaces, kept=kept)
+    healer = await healers.begin(cluster, identity, LEASE_SECONDS)
+    leases = Leases(kube, identity, scope, experiment.blast_radius.namespaces, kept=healer.heals)
     try:
         try:
-            await leases.acquire(holder_is_dead=kept)
+            await leases.acquire(holder_is_dead=healer.heals)
         except ApiError as error:
             if error.status != 403:
                 raise
             raise scopes.lacking(kube, experiment, error) from error
-        yield leases, keeper
+        yield leases, healer
     finally:
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(GOODBYE_SECONDS), contextlib.suppress(HarnessError):
                 await leases.release()
-            if keeper:
-                with anyio.move_on_after(GOODBYE_SECONDS):
-                    await keeper.end()
+            with anyio.move_on_after(GOODBYE_SECONDS):
+                await healer.end()
 
 
 async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Experiment, scope: Scope) -> None:
     await admit(kube, cluster, scope, experiment.blast_radius.namespaces)
     if experiment.load:
         traffic.require(kube, cluster, experiment.load)
-    if cluster is None:
-        if not await crds.installed(kube):
-            raise PreconditionFailed(
-                "the cluster does not know the harness's resources",
-                where=kube.context,
-                why="a fault is written down there before it is injected",
-                hint="once, as an administrator: harness crds | "
-                + contexts.command(kube, "kubectl", "apply", "-f", "-"),
-            )
-        if any(FAULTS[spec.kind].hand is not Hand.API for spec in experiment.faults):
-            raise PreconditionFailed(
-                "faults of the host hand need the local cluster's keeper", where=kube.context, hint="harness up"
-            )
-    elif (await keeper_status(cluster.keeper_socket)).get("docker") is False:
+    if cluster is None and not await crds.installed(kube):
         raise PreconditionFailed(
-            "the keeper does not see Docker",
-            where=cluster.docker_host,
-            why="it could not heal what a run that dies leaves behind",
-            hint="harness up",
+            "the cluster does not know the harness's resources",
+            where=kube.context,
+            why="a fault is written down there before it is injected",
+            hint="once, as an administrator: harness crds | " + contexts.command(kube, "kubectl", "apply", "-f", "-"),
         )
+    for hand in {FAULTS[spec.kind].hand for spec in experiment.faults}:
+        await HANDS[hand].ready(Place(kube, cluster), experiment.faults)
+    await healers.ready(cluster)
 
 
 async def admit(kube: Kube, cluster: LocalCluster | None, scope: Scope, namespaces: Sequence[str]) -> None:

@@ -97,7 +97,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
         # Before the lease: what Chaos Toolkit refuses holds nobody up.
         await activities.begin(worker, experiment)
         right = nowhere.hold() if nobody else permission.hold(kube, cluster, experiment, identity)
-        lease, keeper = await held.enter_async_context(right)
+        lease, healer = await held.enter_async_context(right)
         directory = options.runs / identity
         with Journal(directory, identity) as journal:
             session = Session(
@@ -105,7 +105,7 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
                 plan=Plan.nothing(identity, _seed(options), kube.context),
                 kube=kube,
                 cluster=cluster,
-                keeper=keeper,
+                healer=healer,
                 lease=lease,
                 journal=journal,
                 worker=worker,
@@ -178,7 +178,7 @@ def _unless_abort(session: Session, error: HarnessError) -> HarnessError | None:
 
 
 def _watch(session: Session, start: Callable[..., object]) -> None:
-    start(abort.on_signal, session.abort, lambda: session.keeper, session.say)
+    start(abort.on_signal, session.abort, lambda: session.healer, session.say)
     if session.experiment.controlled:
         start(activities.on_wish, session)
     if isinstance(session.kube, nowhere.Nowhere):
@@ -187,8 +187,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     for namespace in permission.levers(session.scope, session.experiment.blast_radius.namespaces):
         start(abort.on_lever, session.abort, session.kube, namespace)
     start(machine.watch, session)
-    if session.keeper:
-        start(abort.on_lost_keeper, session.abort, session.keeper)
+    start(abort.on_lost_healer, session.abort, session.healer)
     for path in resource.collections(*session.scope.inside):
         start(method.on_deleted, session, path)
     for namespace in session.experiment.blast_radius.namespaces:
@@ -263,7 +262,7 @@ async def _admit_reached(session: Session) -> None:
     more = sorted({name for name in reached if name} - {*session.experiment.blast_radius.namespaces})
     if not session.experiment.promising and more:
         await permission.admit(session.kube, session.cluster, session.scope, more)
-        await session.lease.extend(more, holder_is_dead=session.keeper is not None)
+        await session.lease.extend(more, holder_is_dead=session.healer.heals)
 
 
 async def _judge_baseline(session: Session) -> None:

@@ -17,8 +17,8 @@ from harness.engine.abort import Abort
 from harness.engine.lease import Leases
 from harness.engine.readiness import Readiness
 from harness.engine.scope import Scope
+from harness.hands.healer import Healer
 from harness.journal.writer import Journal
-from harness.keeper.client import Keeper
 from harness.load.process import LoadProcess
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan, PlannedFault
@@ -47,7 +47,7 @@ class Session:
     plan: Plan
     kube: Kube
     cluster: LocalCluster | None
-    keeper: Keeper | None
+    healer: Healer
     lease: Leases
     journal: Journal
     worker: Worker
@@ -88,7 +88,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.reach = Reach(
-            kube=self.kube, keeper=self.keeper, cluster=self.cluster, guard=self.guard, emit=self._observed
+            kube=self.kube, healer=self.healer, cluster=self.cluster, guard=self.guard, emit=self._observed
         )
 
     def _observed(self, kind: str, data: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
@@ -16,9 +15,9 @@ from harness.engine import scope as scopes
 from harness.engine.scope import Scope
 from harness.errors import HarnessError, PreconditionFailed, RunInProgress, UndoFailed
 from harness.faults import FAULTS
-from harness.keeper import container
-from harness.keeper.client import Keeper
-from harness.model.fault import Hand
+from harness.hands import healer as healers
+from harness.hands.healer import Healer, Nobody
+from harness.hands.known import HANDS
 from harness.model.plan import PlannedFault
 from harness.resources import resource
 from harness.targets.reach import Reach
@@ -45,29 +44,27 @@ async def undo(
 
 async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], None], run: str, scope: Scope) -> int:
     failed: list[str] = []
-    keeper = await _keeper(cluster, say, failed) if cluster else None
+    healer = await _healer(cluster, say, failed)
     try:
         own = await lease.current(kube, scope.system)
         leases = ([own] if own else []) if scope.alone else await lease.everywhere(kube)
         # A keeper knows of the runs that it heals after; of one that had none, or sees one namespace, nobody does.
         unknown = [item["metadata"]["namespace"] for item in leases if lease.alone(item) or lease.unkept(item)]
-        for place in dict.fromkeys([*([] if keeper else [scope.system]), *unknown]):
+        for place in dict.fromkeys([*([] if healer.heals else [scope.system]), *unknown]):
             await lease.outlive(kube, place)
         holder = ((await lease.current(kube, scope.system)) or {}).get("spec", {}).get("holderIdentity")
         found = [item for item in await resource.list_all(kube, *scope.inside) if item["spec"]["run"].startswith(run)]
         async with anyio.create_task_group() as beating:
-            if keeper:
-                beating.start_soon(_beat, keeper)
+            beating.start_soon(_beat, healer)
             for item in found:
-                await _one(item, Reach(kube=kube, keeper=keeper, cluster=cluster), say, failed)
+                await _one(item, Reach(kube=kube, healer=healer, cluster=cluster), say, failed)
             beating.cancel_scope.cancel()
         if not run:
             same = [item for item in leases if holder and item["spec"].get("holderIdentity") == holder]
             for place in {scope.system, *(item["metadata"]["namespace"] for item in same)}:
                 await lease.clear(kube, place)
     finally:
-        if keeper:
-            await keeper.end()
+        await healer.end()
     if failed:
         raise UndoFailed(
             "something is still broken",
@@ -77,29 +74,23 @@ async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], N
     return len(found)
 
 
-async def _keeper(cluster: LocalCluster, say: Callable[[str], None], failed: list[str]) -> Keeper | None:
-    """Connect to the keeper, and start one that is away; what only its ledger knows of has failed where none is had."""
+async def _healer(cluster: LocalCluster | None, say: Callable[[str], None], failed: list[str]) -> Healer:
+    """Connect to the healer, and start one that is away; what it alone knows of has failed where none is had."""
     try:
-        try:
-            return await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS)
-        except RunInProgress:
-            raise
-        except PreconditionFailed:
-            await anyio.to_thread.run_sync(container.ensure, cluster, say)
-            return await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS)
+        return await healers.started(cluster, "undo", lease.SECONDS, say)
     except RunInProgress:
         raise
     except PreconditionFailed as error:
         failed.append(f"whatever only the keeper knows of: {error}")
-        return None
+        return Nobody()
 
 
-async def _beat(keeper: Keeper) -> None:
-    """Keep the keeper from taking a long undo for a dead one."""
+async def _beat(healer: Healer) -> None:
+    """Keep the healer from taking a long undo for a dead one."""
     with contextlib.suppress(HarnessError):  # a keeper that is lost is told of by whatever it was asked to heal
         while True:
             await anyio.sleep(lease.RENEW_EVERY)
-            await keeper.beat()
+            await healer.beat()
 
 
 async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], failed: list[str]) -> None:
@@ -107,12 +98,12 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
     kind = FAULTS.get(fault.kind)
     try:
         with anyio.fail_after(HEAL_SECONDS):
-            if kind is None or fault.hand is Hand.HOST:
+            if kind is None or HANDS[fault.hand].by_healer:
                 await _by_ledger(fault, operations, reach, known=kind is not None)
             else:
                 await kind.heal(fault, reach)
-            if reach.keeper and operations:
-                await _forget(reach.keeper, fault)
+            if operations:
+                await _forget(reach.healer, fault)
         await resource.delete(reach.kube, fault)
     except (HarnessError, TimeoutError) as error:
         failed.append(f"{fault.kind} on {fault.victim}: {str(error) or 'no end'}")
@@ -121,15 +112,15 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
 
 
 async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], reach: Reach, *, known: bool) -> None:
-    """Have the keeper do the undo that was written down, which needs no knowledge of the fault."""
+    """Have the healer do the undo that was written down, which needs no knowledge of the fault."""
     if not known and not operations:
         raise UndoFailed("this version does not know the fault", hint="heal it with the version that made it")
-    await reach.need_keeper().register(fault.id, list(operations))
-    await reach.need_keeper().heal(fault.id)
+    await reach.healer.register(fault.id, list(operations))
+    await reach.healer.heal(fault.id)
 
 
-async def _forget(keeper: Keeper, fault: PlannedFault) -> None:
-    """Strike a healed fault off the ledger; a keeper that does not answer heals it once more, which changes nothing."""
+async def _forget(healer: Healer, fault: PlannedFault) -> None:
+    """Strike a healed fault off the ledger; a healer that does not answer heals it once more, which changes nothing."""
     with contextlib.suppress(HarnessError, TimeoutError):
         with anyio.fail_after(FORGET_SECONDS):
-            await keeper.forget(fault.id)
+            await healer.forget(fault.id)

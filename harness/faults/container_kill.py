@@ -18,7 +18,7 @@ from typing import Any
 from harness.cluster import backoff
 from harness.cluster.observe import Objects
 from harness.errors import ObservationFailed
-from harness.faults.kind import FaultKind, by_keeper
+from harness.faults.kind import FaultKind, by_hand
 from harness.hands.host import inside
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
@@ -47,7 +47,7 @@ def fate(fault: PlannedFault, pod: Pod) -> Fate:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Signal the container's main process."""
-    keeper = reach.need_keeper()
+    hand = reach.by(fault)
     pod = await pods.prepare(fault, reach, fate)
     status = containers.running(pod, str(fault.parameters.get("container") or fault.victim.container or ""))
     name, old = str(status["name"]), containers.identity(status)
@@ -55,7 +55,7 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     reach.note(fault).update(container=name, id=old, restarts=restarts)
     await reach.guard()
     signal = _signal(fault)
-    results = await keeper.apply(fault.id, [inside.kill(reach.container(fault.victim.node), old, signal)])
+    results = await hand.apply(fault.id, [inside.kill(reach.container(fault.victim.node), old, signal)])
     pid = str(results["results"][0]["output"]).strip()
     return {"container": name, "id": old, "restarts": restarts, "signal": signal, "pid": pid}
 
@@ -124,6 +124,6 @@ FAULT = FaultKind(
     undo=undo,
     inject=inject,
     felt=felt,
-    heal=by_keeper,
+    heal=by_hand,
     healed=healed,
 )

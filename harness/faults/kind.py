@@ -36,9 +36,9 @@ async def by_itself(fault: PlannedFault, reach: Reach) -> None:
     """Ask for nothing: whoever replaces what is gone is at it already."""
 
 
-async def by_keeper(fault: PlannedFault, reach: Reach) -> None:
-    """Have the keeper do what its ledger says, and strike the fault off."""
-    await reach.need_keeper().heal(fault.id)
+async def by_hand(fault: PlannedFault, reach: Reach) -> None:
+    """Have the hand that did the fault undo it as it was registered."""
+    await reach.by(fault).heal(fault.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ pods that were ready on it are again: under a second after a short freeze, about
 from __future__ import annotations
 
 from harness.errors import InjectionFailed
-from harness.faults.kind import FaultKind, by_keeper
+from harness.faults.kind import FaultKind, by_hand
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
 from harness.model.plan import PlannedFault
@@ -23,13 +23,13 @@ def undo(fault: PlannedFault, reach: Reach) -> Undo:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Pause the node's container; one that is paused already is refused."""
-    keeper = reach.need_keeper()
+    hand = reach.by(fault)
     await nodes.prepare(fault, reach)
-    state = await keeper.inspect(reach.container(fault.victim.name))
+    state = await hand.inspect(reach.container(fault.victim.name))
     if state["paused"] or not state["running"]:
         raise InjectionFailed("the node's container is not running to begin with", where=fault.victim.name)
     await reach.guard()
-    await keeper.apply(fault.id, [{"op": "pause", "container": reach.container(fault.victim.name)}])
+    await hand.apply(fault.id, [{"op": "pause", "container": reach.container(fault.victim.name)}])
     return {"container": reach.container(fault.victim.name)}
 
 
@@ -45,6 +45,6 @@ FAULT = FaultKind(
     undo=undo,
     inject=inject,
     felt=nodes.silent,
-    heal=by_keeper,
+    heal=by_hand,
     healed=nodes.back,
 )

@@ -7,7 +7,7 @@ has its address, is Ready, and the pods that were ready on it are: its container
 from __future__ import annotations
 
 from harness.errors import InjectionFailed, UndoFailed
-from harness.faults.kind import FaultKind, by_keeper
+from harness.faults.kind import FaultKind, by_hand
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
 from harness.model.plan import PlannedFault
@@ -30,21 +30,21 @@ def fate(fault: PlannedFault, pod: Pod) -> Fate:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Stop the node's container; one that does not run is refused."""
-    keeper = reach.need_keeper()
+    hand = reach.by(fault)
     await nodes.prepare(fault, reach)
-    state = await keeper.inspect(reach.container(fault.victim.name))
+    state = await hand.inspect(reach.container(fault.victim.name))
     if state["paused"] or not state["running"]:
         raise InjectionFailed("the node's container is not running to begin with", where=fault.victim.name)
     reach.note(fault)["addresses"] = state["addresses"]
     await reach.guard()
-    await keeper.apply(fault.id, [{"op": "stop", "container": reach.container(fault.victim.name)}])
+    await hand.apply(fault.id, [{"op": "stop", "container": reach.container(fault.victim.name)}])
     return {"container": fault.victim.name, "addresses": state["addresses"]}
 
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until node and pods are back, at the old address; raises UndoFailed when it is another."""
     before = reach.note(fault).get("addresses")
-    now = (await reach.need_keeper().inspect(reach.container(fault.victim.name)))["addresses"]
+    now = (await reach.by(fault).inspect(reach.container(fault.victim.name)))["addresses"]
     if before and now != before:
         raise UndoFailed(
             "the node came back with another address",
@@ -68,6 +68,6 @@ FAULT = FaultKind(
     undo=undo,
     inject=inject,
     felt=nodes.silent,
-    heal=by_keeper,
+    heal=by_hand,
     healed=healed,
 )

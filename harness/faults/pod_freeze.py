@@ -15,7 +15,7 @@ import anyio
 from harness.cluster import paths
 from harness.cluster.observe import Objects
 from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
-from harness.faults.kind import FaultKind, by_keeper
+from harness.faults.kind import FaultKind, by_hand
 from harness.hands.host import inside
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
@@ -51,14 +51,14 @@ def fate(fault: PlannedFault, pod: Pod) -> Fate:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Freeze every process of the pod."""
-    keeper, note = reach.need_keeper(), reach.note(fault)
+    hand, note = reach.by(fault), reach.note(fault)
     pod = await pods.prepare(fault, reach, fate)
     url = address(pod)
     if url and await _probe(fault, reach, url) == "answers":
         note["url"] = url
     note["ready"] = is_ready(pod)
     await reach.guard()
-    await keeper.apply(fault.id, [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "freeze")])
+    await hand.apply(fault.id, [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "freeze")])
     frozen = list(containers.every(pod))
     return {"uid": fault.victim.uid, "node": fault.victim.node, "url": note.get("url", ""), "containers": frozen}
 
@@ -104,9 +104,7 @@ def _gone() -> ObservationFailed:
 
 
 async def _probe(fault: PlannedFault, reach: Reach, url: str) -> str:
-    results: list[dict[str, Any]] = await reach.need_keeper().look(
-        [inside.probe(reach.container(fault.victim.node), url)]
-    )
+    results: list[dict[str, Any]] = await reach.by(fault).look([inside.probe(reach.container(fault.victim.node), url)])
     return str(results[0]["output"]).strip()
 
 
@@ -124,6 +122,6 @@ FAULT = FaultKind(
     undo=undo,
     inject=inject,
     felt=felt,
-    heal=by_keeper,
+    heal=by_hand,
     healed=healed,
 )

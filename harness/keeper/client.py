@@ -24,6 +24,8 @@ _LINE_BYTES = 1 << 20
 class Keeper:
     """The keeper as one run sees it; `lost` is set when the connection ends for any reason but `end`."""
 
+    heals = True
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, run: str) -> None:
         self.run = run
         self.lost = anyio.Event()

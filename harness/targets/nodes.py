@@ -125,7 +125,7 @@ async def cordon(fault: PlannedFault, reach: Reach) -> None:
 
 
 async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
-    """Uncordon the node if this fault cordoned it; the keeper does it when the API server does not answer us."""
+    """Uncordon the node if this fault cordoned it; the healer does it when the API server does not answer us."""
     try:
         node = await reach.kube.get(paths.nodes(fault.victim.name))
         if (node["metadata"].get("annotations") or {}).get(CORDONED_BY) == fault.id:
@@ -134,9 +134,9 @@ async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
     except (ApiError, ClusterUnreachable) as error:
         if isinstance(error, ApiError) and error.status == 404:
             return
-        if reach.keeper is None:
+        if not reach.healer.heals:
             raise
-        await reach.keeper.heal(fault.id)
+        await reach.healer.heal(fault.id)
 
 
 async def cordoned(fault: PlannedFault, reach: Reach, *, want: bool) -> Facts:

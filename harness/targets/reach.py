@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import PreconditionFailed
 from harness.model.plan import PlannedFault
 from harness.workloads import Owners
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
     from harness.cluster.local import LocalCluster
-    from harness.keeper.client import Keeper
+    from harness.hands.healer import Healer
+    from harness.hands.kind import Acting
 
 Facts = dict[str, Any]
 
@@ -26,9 +26,16 @@ def _no_emit(event: str, data: dict[str, Any]) -> None:
     """Drop the observation."""
 
 
+def _nobody() -> Healer:
+    # A fault's file is read by whoever lists experiments, and must not bring a keeper's client with it.
+    from harness.hands.healer import Nobody
+
+    return Nobody()
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a fault may touch: the API server, the keeper, the local cluster.
+    """What a fault may touch: the API server, whoever heals after the run, the local cluster.
 
     `guard` is awaited before each effect and raises when the run has lost its right to one; `emit` journals an
     observation; `notes` holds, by fault id, what a fault saw before its effect and needs for its evidence; `owners`
@@ -36,7 +43,7 @@ class Reach:
     """
 
     kube: Kube
-    keeper: Keeper | None = None
+    healer: Healer = field(default_factory=_nobody)
     cluster: LocalCluster | None = None
     guard: Callable[[], Awaitable[None]] = _no_guard
     emit: Callable[[str, dict[str, Any]], None] = _no_emit
@@ -50,15 +57,11 @@ class Reach:
         """Return what was noted for this fault, to be read and added to."""
         return self.notes.setdefault(fault.id, {})
 
-    def need_keeper(self) -> Keeper:
-        """Return the keeper; raises PreconditionFailed where there is none."""
-        if self.keeper is None:
-            raise PreconditionFailed(
-                "this fault needs the keeper",
-                why="it is done, and undone when the run dies, on the side of the node containers",
-                hint="run it on the local cluster: `harness up`",
-            )
-        return self.keeper
+    def by(self, fault: PlannedFault) -> Acting:
+        """Return the hand that does a fault; raises PreconditionFailed where there is none."""
+        from harness.hands.known import HANDS
+
+        return HANDS[fault.hand].take(self.healer)
 
     def container(self, node: str) -> str:
         """Return the name of a node's container."""

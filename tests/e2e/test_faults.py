@@ -81,8 +81,7 @@ async def test_a_frozen_pod_answers_nothing_until_it_thaws(reach: Reach, kube: K
 async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(reach: Reach, kube: Kube) -> None:
     fault = planned("pod_freeze", await pod_of(kube))
     kind = FAULTS["pod_freeze"]
-    assert reach.keeper
-    await reach.keeper.register(fault.id, kind.undo(fault, reach))
+    await reach.healer.register(fault.id, kind.undo(fault, reach))
     await kind.inject(fault, reach)
 
     async def given_up() -> bool:
@@ -111,12 +110,11 @@ async def test_a_node_that_someone_else_cordoned_stays_cordoned(reach: Reach, ku
     await kube.patch(paths.nodes(victim.name), {"spec": {"unschedulable": True}})
     try:
         fault = planned("node_cordon", victim)
-        assert reach.keeper
-        await reach.keeper.register(fault.id, FAULTS["node_cordon"].undo(fault, reach))
+        await reach.healer.register(fault.id, FAULTS["node_cordon"].undo(fault, reach))
         with pytest.raises(InjectionFailed, match="cordoned already"):
             await FAULTS["node_cordon"].inject(fault, reach)
         await FAULTS["node_cordon"].heal(fault, reach)
-        await reach.keeper.heal(fault.id)
+        await reach.healer.heal(fault.id)
         assert (await kube.get(paths.nodes(victim.name)))["spec"]["unschedulable"] is True
     finally:
         await kube.patch(paths.nodes(victim.name), {"spec": {"unschedulable": None}})
@@ -139,5 +137,4 @@ async def test_a_frozen_node_falls_silent_and_answers_again(reach: Reach, kube: 
 async def test_a_stopped_node_comes_back_with_its_address(reach: Reach, kube: Kube) -> None:
     victim = await node_of(kube)
     seen = await walk(reach, planned("node_stop", victim))
-    assert reach.keeper
-    assert (await reach.keeper.inspect(victim.name))["addresses"] == seen["facts"]["addresses"]
+    assert (await reach.healer.inspect(victim.name))["addresses"] == seen["facts"]["addresses"]

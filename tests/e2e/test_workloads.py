@@ -16,6 +16,7 @@ from harness.checkers import disruption_budget
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.faults import FAULTS
+from harness.hands.healer import Nobody
 from harness.model.history import History
 from harness.model.plan import PlannedFault, Victim
 from harness.model.verdict import State
@@ -238,7 +239,7 @@ def test_an_eviction_is_judged_as_the_api_server_decides_it(
 
     async def evict() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            reach = Reach(kube, None, cluster, emit=lambda kind, data: seen.append({"time": 1.0, **data}))
+            reach = Reach(kube, Nobody(), cluster, emit=lambda kind, data: seen.append({"time": 1.0, **data}))
             (pod,) = await kube.list(f"/api/v1/namespaces/{space.name}/pods", labels="tier=odd")
             await eviction.evict(reach, pod, deadline=0, owner=await reach.owners.of(pod))
 
@@ -258,7 +259,7 @@ def test_a_drain_of_a_pod_that_was_never_ready_is_healed_when_its_workload_has_w
 
     async def drain() -> dict[str, Any]:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            reach = Reach(kube, None, cluster)
+            reach = Reach(kube, Nobody(), cluster)
             (pod,) = await kube.list(f"/api/v1/namespaces/{space.name}/pods")
             node = await kube.get(f"/api/v1/nodes/{pod['spec']['nodeName']}")
             metadata = pod["metadata"]

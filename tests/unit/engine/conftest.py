@@ -9,6 +9,7 @@ import pytest
 from harness.documents import document
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
+from harness.hands.healer import Nobody
 from harness.journal.writer import Journal
 from harness.model.experiment import BlastRadius, Experiment, Phases
 from harness.model.plan import Plan
@@ -36,7 +37,7 @@ async def session(tmp_path: Path, anyio_backend, experiment) -> Session:
         plan=plan,
         kube=Kube(),  # type: ignore[arg-type]
         cluster=None,
-        keeper=None,
+        healer=Nobody(),
         lease=Lease(),  # type: ignore[arg-type]
         journal=Journal(tmp_path / "run", "run"),
         worker=Steps(),  # type: ignore[arg-type]

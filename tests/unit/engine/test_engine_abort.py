@@ -95,7 +95,7 @@ async def test_a_keeper_that_no_longer_answers_ends_the_run(monkeypatch: pytest.
     monkeypatch.setattr(abort, "RENEW_EVERY", 0)
     pulled, keeper = Abort(), SilentKeeper()
     with anyio.move_on_after(1):
-        await abort.on_lost_keeper(pulled, keeper)  # type: ignore[arg-type]
+        await abort.on_lost_healer(pulled, keeper)  # type: ignore[arg-type]
     assert pulled.trigger == "keeper"
 
 

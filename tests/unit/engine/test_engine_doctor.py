@@ -17,6 +17,8 @@ from harness.cluster import machine as load
 from harness.cluster.counters import Shares
 from harness.cluster.local import LocalCluster
 from harness.engine import doctor, metrics, traffic
+from harness.hands.host import hand
+from harness.hands.kind import Place
 
 HOST = "unix:///var/run/docker.sock"
 CLUSTER = LocalCluster("c", Path("k"), HOST, "n", {}, "c", Path("keeper.sock"))
@@ -87,8 +89,8 @@ def test_a_keeper_is_well_when_it_can_heal_and_has_nothing_to(
     async def answer(socket: Path) -> dict[str, Any]:
         return status
 
-    monkeypatch.setattr(doctor.client, "status", answer)
-    check = anyio.run(doctor._keeper, CLUSTER)
+    monkeypatch.setattr(hand.client, "status", answer)
+    (check,) = anyio.run(hand.HAND.checks, Place(None, CLUSTER))  # type: ignore[arg-type]
     assert (check.ok, check.said) == (ok, said)
     assert check.hint == ("harness undo" if status["docker"] else "harness up")
 

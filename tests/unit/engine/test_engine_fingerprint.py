@@ -10,9 +10,10 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.engine import fingerprint
-from harness.engine.fingerprint import _keeper, _node, _owned, difference, digest
+from harness.engine.fingerprint import _hands, _node, _owned, difference, digest
 from harness.engine.scope import Scope
 from harness.errors import PreconditionFailed
+from harness.hands.kind import Place
 
 
 def test_equal_fingerprints_have_no_difference_and_one_digest() -> None:
@@ -74,5 +75,5 @@ def test_a_node_and_a_keeper_that_do_not_answer_are_lines_of_their_own(monkeypat
     monkeypatch.setattr(fingerprint.docker, "docker", silent)
     lines: dict[str, str] = {}
     anyio.run(_node, HERE, "worker", "c-worker", lines)
-    anyio.run(_keeper, HERE, lines)
+    anyio.run(_hands, Place(None, HERE), lines)  # type: ignore[arg-type]
     assert lines == {"unseen/container/worker": "no answer within 60 s", "unseen/keeper": "away", "processes": ""}

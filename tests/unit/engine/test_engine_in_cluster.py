@@ -136,8 +136,8 @@ async def test_the_lease_of_a_run_is_held_on_through_a_rotation_of_the_token(
 ) -> None:
     kube, cluster = contexts.connect(None, "in-cluster")
     assert cluster is None
-    async with kube, permission.hold(kube, cluster, kill, "run-1") as (leases, keeper):
-        assert keeper is None
+    async with kube, permission.hold(kube, cluster, kill, "run-1") as (leases, healer):
+        assert not healer.heals
         held = "/apis/coordination.k8s.io/v1/namespaces/shop/leases/chaos-run"
         assert server.kept[held]["spec"]["holderIdentity"] == "run-1"
         server.token = "two"

@@ -15,6 +15,7 @@ from harness.engine import lease, method, owed, undo
 from harness.engine.scope import Scope
 from harness.engine.session import Session
 from harness.errors import PreconditionFailed, RunInProgress, UndoFailed
+from harness.hands import healer
 from harness.journal import reader
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
@@ -27,6 +28,8 @@ CLUSTER = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "contro
 
 class Keeper:
     """A keeper that answers, hangs or is lost, and remembers what it was asked."""
+
+    heals = True
 
     def __init__(self, *, lost: bool = False, hangs: bool = False) -> None:
         self.lost, self.hangs = anyio.Event(), hangs
@@ -70,7 +73,7 @@ class Kind:
 
     async def heal(self, one: PlannedFault, reach: Any) -> None:
         if one.hand is Hand.HOST:
-            await reach.keeper.heal(one.id)
+            await reach.healer.heal(one.id)
         self.healed_ids.append(one.id)
 
     async def healed(self, one: PlannedFault, reach: Any) -> dict[str, Any]:
@@ -88,8 +91,8 @@ def kind(monkeypatch: pytest.MonkeyPatch) -> Kind:
 @pytest.fixture
 def without_keeper(session: Session) -> Session:
     """A run that owes one undo of each hand and has just lost its keeper."""
-    session.cluster, session.keeper = CLUSTER, Keeper(lost=True)  # type: ignore[assignment]
-    session.reach = replace(session.reach, keeper=session.keeper)
+    session.cluster, session.healer = CLUSTER, Keeper(lost=True)  # type: ignore[assignment]
+    session.reach = replace(session.reach, healer=session.healer)
     host = fault("b", "node_freeze", Hand.HOST)
     session.owed |= {"a": fault("a"), "b": host}
     session.enter("hold")
@@ -101,14 +104,14 @@ async def test_what_the_api_server_undoes_does_not_wait_for_a_lost_keeper(
 ) -> None:
     session, found = without_keeper, Keeper()
 
-    async def find(_: Session, lost: Any) -> None:
+    async def find(_: Session) -> None:
         with anyio.fail_after(5):
             while kind.healed_ids != ["a"]:
                 await anyio.lowlevel.checkpoint()
-        session.keeper = found  # type: ignore[assignment]
-        session.reach = replace(session.reach, keeper=found)  # type: ignore[arg-type]
+        session.healer = found  # type: ignore[assignment]
+        session.reach = replace(session.reach, healer=found)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(owed, "_find_keeper", find)
+    monkeypatch.setattr(owed, "_find_healer", find)
     await owed.undo(session)
     assert kind.healed_ids == ["a", "b"]
     assert session.unclean == []
@@ -118,7 +121,7 @@ async def test_what_the_api_server_undoes_does_not_wait_for_a_lost_keeper(
 async def test_what_only_a_keeper_undoes_is_owed_where_none_comes_back(
     without_keeper: Session, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owed, "_find_keeper", lambda *_: anyio.lowlevel.checkpoint())
+    monkeypatch.setattr(owed, "_find_healer", lambda *_: anyio.lowlevel.checkpoint())
     await owed.undo(without_keeper)
     assert set(without_keeper.owed) == {"b"}
     assert "the keeper is gone" in "; ".join(without_keeper.unclean)
@@ -136,14 +139,14 @@ async def test_what_the_api_server_did_not_undo_is_tried_again_once_a_keeper_is_
             raise UndoFailed("the API server is away")
         await heal(one, reach)
 
-    async def find(_: Session, lost: Any) -> None:
+    async def find(_: Session) -> None:
         with anyio.fail_after(5):
             await refused.wait()
-        session.keeper = found  # type: ignore[assignment]
-        session.reach = replace(session.reach, keeper=found)  # type: ignore[arg-type]
+        session.healer = found  # type: ignore[assignment]
+        session.reach = replace(session.reach, healer=found)  # type: ignore[arg-type]
 
     monkeypatch.setattr(kind, "heal", first_refused)
-    monkeypatch.setattr(owed, "_find_keeper", find)
+    monkeypatch.setattr(owed, "_find_healer", find)
     await owed.undo(session)
     assert session.unclean == []
 
@@ -152,7 +155,7 @@ async def test_a_keeper_that_cannot_be_told_of_an_undo_does_not_make_the_run_dir
     session: Session, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(method, "FORGET_SECONDS", 0.01)
-    session.keeper = Keeper(hangs=True)  # type: ignore[assignment]
+    session.healer = Keeper(hangs=True)  # type: ignore[assignment]
     session.owed["a"] = fault("a")
     assert await method.undo(session, fault("a"))
     assert session.unclean == []
@@ -211,8 +214,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         async def everything(*_: Any) -> Scope:
             return Scope()
 
-        monkeypatch.setattr(undo.Keeper, "connect", connect)
-        monkeypatch.setattr(undo.container, "ensure", ensure)
+        monkeypatch.setattr(healer.Keeper, "connect", connect)
+        monkeypatch.setattr(healer.container, "ensure", ensure)
         for name, double in (("current", nothing), ("outlive", nothing), ("clear", nothing), ("everywhere", none)):
             monkeypatch.setattr(lease, name, double)
         monkeypatch.setattr(undo.scopes, "of", everything)

@@ -103,7 +103,7 @@ class FakeKube:
 
 
 def reach(kube: FakeKube, cluster: LocalCluster | None = CLUSTER, **more: Any) -> Reach:
-    return Reach(kube, None, cluster, **more)  # type: ignore[arg-type]
+    return Reach(kube, cluster=cluster, **more)  # type: ignore[arg-type]
 
 
 def web(replicas: int = 2, name: str = "web") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Say what this harness knows of a fault and an objective whose files lie in a folder of somebody's own."""
+"""Say what this harness knows of a fault, an objective and a hand that lie in a folder of somebody's own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,12 @@ def known() -> dict[str, Any]:
     from harness.cli import explain
     from harness.documents import document, schema
     from harness.engine import judge, plan, rights
+    from harness.hands.kind import Place
+    from harness.hands.known import HANDS
+    from harness.model.fault import Hand
     from harness.model.history import History
+    from harness.model.plan import PlannedFault, Victim
+    from harness.targets.reach import Reach
 
     experiment = document.loads(DOCUMENT, Path("x.yaml"))
 
@@ -61,8 +66,12 @@ def known() -> dict[str, Any]:
         cluster: Any = Cluster()
         return plan.text(experiment, await plan.resolve(cluster, experiment, run="r", seed=1, alone=True))
 
+    lulled = PlannedFault("r-1", "pod_doze", "break it", Hand.NODE, Victim("pod", "cart-0", "uid-0", "shop"))
+    cluster: Any = Cluster()
     (finding, *_) = judge.findings(experiment, History(0.0, 1.0, None), [])
     return {
+        "hand": str(Reach(cluster).by(lulled)),
+        "checks": str([anyio.run(hand.checks, Place(cluster)) for hand in HANDS.values()]),
         "finding": f"{finding.checker} {finding.state}: {finding.summary}",
         "objective": explain._texts()["calm"],
         "schema": json.dumps(schema.build()),
@@ -74,6 +83,6 @@ def known() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for name in ("checkers", "faults"):
+    for name in ("hands", "checkers", "faults"):
         plant(f"harness.{name}", Path(sys.argv[1]) / name)
     print(json.dumps(known()))

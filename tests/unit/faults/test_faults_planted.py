@@ -1,4 +1,4 @@
-"""A fault is one file, and so is an objective: whoever adds one edits nothing else."""
+"""A fault is one file, an objective is one, a hand is a folder: whoever adds one edits nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def nothing(fault, reach):
 
 FAULT = FaultKind(
     name="pod_doze",
-    hand=Hand.API,
+    hand=Hand.NODE,
     target="pod",
     summary="Lull pods to sleep.",
     evidence="it snores",
@@ -66,14 +66,38 @@ OBJECTIVE = ObjectiveKind(
     needs_load=False,
 )
 '''
+HAND = '''"""Lull what lives on a node."""
+
+from harness.hands.kind import HandKind
+from harness.model.check import Check
+from harness.model.fault import Hand
+
+
+async def ready(place, faults):
+    pass
+
+
+async def residue(place):
+    return {}
+
+
+async def checks(place):
+    return [Check("cluster", "lullaby", True, "sings")]
+
+
+HAND = HandKind(
+    hand=Hand.NODE, by_healer=True, ready=ready, take=lambda healer: "the singing hand", residue=residue, checks=checks
+)
+'''
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("planted")
-    for path, text in ((folder / "faults" / "pod_doze.py", FILE), (folder / "checkers" / "calm.py", OBJECTIVE)):
-        path.parent.mkdir()
-        path.write_text(text)
+    files = {"faults/pod_doze.py": FILE, "checkers/calm.py": OBJECTIVE, "hands/node/hand.py": HAND}
+    for name, text in {**files, "hands/node/__init__.py": ""}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     command = [sys.executable, "-m", "tests.unit.faults.planted", str(folder)]
     found: dict[str, str] = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
     return found
@@ -86,11 +110,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("action", ["(target: dict, soundly: bool = None, configuration: dict = None) -> dict"]),
         (
             "explain",
-            ["pod_doze  (hand: api, aimed at a pod)", "Lull pods to sleep.", "soundly", "Felt when it snores."],
+            ["pod_doze  (hand: node, aimed at a pod)", "Lull pods to sleep.", "soundly", "Felt when it snores."],
         ),
         ("explain", ["exercises  availability, burn-rate, calm, latency, recovery, retries"]),
         ("schema", ['"calm": {"description": "Nobody is woken."']),
         ("objective", ["somebody woke", "How many. (required)"]),
+        ("hand", ["the singing hand"]),
+        ("checks", ["lullaby"]),
         ("finding", ["calm held: 3 naps"]),
         ("role", ['"resources": ["pods/lullaby"]']),
         ("plan", ["pod_doze", "shop/cart-0  uid-0  on worker"]),

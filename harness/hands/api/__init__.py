@@ -1,0 +1,1 @@
+"""The hand that acts through the API server alone: whoever reaches it can act, and heal."""

@@ -1,0 +1,63 @@
+"""What a hand is: one value that says what it needs, how it acts and what is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.model.check import Check
+from harness.model.fault import FaultSpec, Hand, Undo
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
+    from harness.cluster.local import LocalCluster
+    from harness.hands.healer import Healer
+
+
+class Acting(Protocol):
+    """A hand as a fault uses it."""
+
+    async def apply(self, fault_id: str, ops: Undo) -> dict[str, Any]:
+        """Make an effect whose undo is remembered: {"results": [...]}, one for each operation.
+
+        Raises InjectionFailed, or AbortTriggered when the run may no longer act.
+        """
+        ...
+
+    async def look(self, ops: Undo) -> list[dict[str, Any]]:
+        """Ask what changes nothing: [{"exit": .., "output": ..}]."""
+        ...
+
+    async def inspect(self, thing: str) -> dict[str, Any]:
+        """Return the state of what the hand acts on."""
+        ...
+
+    async def heal(self, fault_id: str) -> Any:
+        """Undo a fault and see it undone; raises UndoFailed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a hand is to act: one cluster, with what is known of it when it is the local one."""
+
+    kube: Kube
+    cluster: LocalCluster | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandKind:
+    """One hand.
+
+    `ready` raises PreconditionFailed where faults of a document cannot be made in a place, `take` gives the hand to a
+    run. What it did is undone `by_healer`, or by whoever reaches the API server. `residue` tells what it has not yet
+    undone, as lines of the fingerprint, and `checks` how it is, as lines of the doctor.
+    """
+
+    hand: Hand
+    by_healer: bool
+    ready: Callable[[Place, Sequence[FaultSpec]], Awaitable[None]]
+    take: Callable[[Healer], Acting]
+    residue: Callable[[Place], Awaitable[Mapping[str, str]]]
+    checks: Callable[[Place], Awaitable[list[Check]]]
