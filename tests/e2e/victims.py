@@ -87,10 +87,10 @@ async def walk(reach: Reach, fault: PlannedFault) -> dict[str, Any]:
     """Take a fault through its whole life and return what was seen, with the seconds it took."""
     kind = FAULTS[fault.kind]
     undo = kind.undo(fault, reach)
-    assert reach.keeper
+    assert isinstance(reach.healer, client.Keeper)
     if undo:
-        await reach.keeper.register(fault.id, undo)
-    await resource.create(reach.kube, fault, reach.keeper.run, undo)
+        await reach.healer.register(fault.id, undo)
+    await resource.create(reach.kube, fault, reach.healer.run, undo)
     seen: dict[str, Any] = {"kind": fault.kind}
     began = time.monotonic()
     with anyio.fail_after(120):
@@ -102,7 +102,7 @@ async def walk(reach: Reach, fault: PlannedFault) -> dict[str, Any]:
         seen["undone_after"] = round(time.monotonic() - began, 2)
         seen["healed"] = await kind.healed(fault, reach)
         seen["healed_after"] = round(time.monotonic() - began, 2)
-    await reach.keeper.forget(fault.id)
+    await reach.healer.forget(fault.id)
     await resource.delete(reach.kube, fault)
     assert reach.cluster
     assert fault.id not in await client.owed(reach.cluster.keeper_socket)
