@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from harness.checkers import OBJECTIVES, census, evidence, foreign, hypothesis, machine, starvation, stated
-from harness.journal import samples
+from harness.journal import lives, samples
 from harness.journal.event import Event
+from harness.journal.lives import Life
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, fault_window
 from harness.model.rate import Profile
@@ -17,12 +17,11 @@ from harness.model.verdict import Finding, State
 HELD_UP_SHARE = 0.02
 # An operation that is due for so long and has no answer yet is not being served as a caller expects.
 PATIENCE_SECONDS = 1.0
-TIMES: Mapping[str, Any] = dict.fromkeys(("injected", "applied", "felt", "undone", "healed"))
 
 
 def history(events: Sequence[Event], operations: Sequence[Operation]) -> History:
     """Rebuild what the run saw from its journal and its operations."""
-    faults = _faults(events)
+    faults = [_record(life) for life in lives.read(events)]
     end = events[-1].t if events else 0.0
     started = next((event for event in events if event.type == "load.started"), None)
     stages = next((event.data["points"] for event in events if event.type == "load.stages"), None)
@@ -46,38 +45,21 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
     )
 
 
-def _faults(events: Iterable[Event]) -> list[FaultRecord]:
-    records: dict[str, dict[str, Any]] = {}
-    for event in events:
-        data: Mapping[str, Any] = event.data
-        if event.type == "plan":
-            for fault in data["faults"]:
-                victim = fault["victim"]
-                name = "/".join(part for part in (victim["namespace"], victim["name"]) if part)
-                records[fault["id"]] = {
-                    "kind": fault["kind"],
-                    "victim": name,
-                    "evidence": {},
-                    "instant": fault.get("instant", False),
-                    "disturbs": frozenset(fault.get("disturbs", ())),
-                }
-        elif event.type == "fault.injecting":
-            records[data["id"]]["injected"] = event.t
-        elif event.type == "fault.injected":
-            record = records[data["id"]]
-            # A journal without `fault.injecting` tells afterwards when it began.
-            record.setdefault("injected", data.get("at", event.t))
-            record |= {"applied": event.t, "evidence": dict(data.get("facts") or {})}
-        elif event.type == "fault.failed":
-            records[data["id"]]["evidence"] |= {"failed": str(data.get("error", "")).splitlines()[0]}
-        elif event.type == "fault.felt":
-            records[data["id"]]["felt"] = event.t
-            records[data["id"]]["evidence"] |= data.get("evidence") or {}
-        elif event.type == "undo" and data["ok"]:
-            records[data["id"]]["undone"] = event.t
-        elif event.type == "fault.healed":
-            records[data["id"]]["healed"] = event.t
-    return [FaultRecord(id=identity, **{**TIMES, **record}) for identity, record in records.items()]
+def _record(life: Life) -> FaultRecord:
+    failed = {"failed": life.failed.splitlines()[0]} if life.failed else {}
+    return FaultRecord(
+        id=life.id,
+        kind=life.kind,
+        victim=life.victim,
+        injected=life.injected,
+        applied=life.applied,
+        felt=life.felt,
+        undone=life.undone,
+        healed=life.healed,
+        evidence={**life.facts, **failed, **life.evidence},
+        instant=bool(life.planned.get("instant")),
+        disturbs=frozenset(life.planned.get("disturbs") or ()),
+    )
 
 
 def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> list[Finding]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from harness.engine.options import Outcome
 from harness.errors import Exit, HarnessError
 from harness.model.plan import inside
 from harness.model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from harness.journal.lives import Life
 
 WIDEST = 160
 
@@ -86,21 +90,19 @@ def _line(one: Ran, width: int) -> str:
 
 def _evidence(outcome: Outcome) -> list[str]:
     """List each fault with what proves it, from the run's journal alone."""
+    from harness.journal import lives
     from harness.journal.reader import read
 
     try:
         events = read(outcome.dir)
     except HarnessError as error:
         return [f"? no evidence: {error.what}"]
-    felt = {event.data["id"]: event for event in events if event.type == "fault.felt"}
-    healed = {event.data["id"]: event for event in events if event.type == "fault.healed"}
-    lines = []
-    for event in events:
-        if event.type != "fault.injected":
-            continue
-        proof, end = felt.get(event.data["id"]), healed.get(event.data["id"])
-        shown = f"felt after {proof.data['after']:.1f} s" if proof else "NOT FELT"
-        ended = f"healed after {end.data['after']:.1f} s" if end else "not seen healed"
-        victim = event.data["victim"] + inside(event.data.get("container", ""))
-        lines.append(f"{'v' if proof else '?'} {event.data['kind']} on {victim}: {shown}, {ended}")
-    return lines
+    found = [(life.applied, life) for life in lives.read(events) if life.applied is not None]
+    return [_proof(life) for _, life in sorted(found, key=lambda pair: pair[0])]
+
+
+def _proof(life: Life) -> str:
+    shown = "NOT FELT" if life.felt is None else f"felt after {life.felt_after or 0.0:.1f} s"
+    ended = "not seen healed" if life.healed is None else f"healed after {life.healed_after or 0.0:.1f} s"
+    mark = "?" if life.felt is None else "v"
+    return f"{mark} {life.kind} on {life.victim}{inside(life.container)}: {shown}, {ended}"

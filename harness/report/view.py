@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.journal import samples
+from harness.journal import lives, samples
 from harness.journal.event import Event
+from harness.journal.lives import Life
 from harness.model.history import Operation, fault_window
 from harness.model.plan import inside
 from harness.model.verdict import Finding, State
@@ -25,7 +26,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
     plan = _plan(events)
     operations = [operation for operation in operations if operation.punctual]
     end = events[-1].t if events else 0.0
-    faults = _faults(events, plan)
+    faults = tuple(_fault(life) for life in lives.read(events))
     seen = list(samples.read(events))
     # Of breakers that nobody judges only those that moved have something to show.
     judged = {(one.get("parameters") or {}).get("dependency") for one in plan.get("objectives") or ()}
@@ -113,60 +114,29 @@ def _phases(events: Sequence[Event], end: float) -> tuple[Span, ...]:
     return tuple(Span(name, start, until) for (name, start), until in zip(merged, ends, strict=False))
 
 
-def _faults(events: Iterable[Event], plan: Data) -> tuple[Fault, ...]:
-    found = {fault.id: fault for fault in map(_planned, plan.get("faults") or ())}
-
-    def note(identity: Any, **changes: Any) -> None:
-        found[str(identity)] = dataclasses.replace(found.get(str(identity)) or Fault(str(identity)), **changes)
-
-    for event in events:
-        data = event.data
-        match event.type:
-            case "fault.injecting":
-                note(data.get("id"), injected=event.t)
-            case "fault.injected":
-                known = found.get(str(data.get("id")))
-                begun = known.injected if known else None
-                note(data.get("id"), injected=float(data.get("at", event.t)) if begun is None else begun,
-                     applied=event.t, facts=data.get("facts") or {},
-                     kind=str(data.get("kind") or (known.kind if known else "")),
-                     victim=_shown(data.get("victim"), data) or (known.victim if known else ""))  # fmt: skip
-            case "fault.felt":
-                note(data.get("id"), felt=event.t, evidence=data.get("evidence") or {})
-            case "fault.not_felt":
-                note(data.get("id"), trouble=f"not felt: {data.get('why', '')}")
-            case "fault.failed":
-                note(data.get("id"), trouble=f"not injected: {data.get('error', '')}")
-            case "fault.heal_requested":
-                note(data.get("id"), heal_requested=event.t)
-            case "fault.healed":
-                note(data.get("id"), healed=event.t)
-            case "undo" if data.get("ok"):
-                note(data.get("id"), undone=event.t)
-    return tuple(found.values())
-
-
-def _planned(item: Data) -> Fault:
-    victim = item.get("victim") or {}
-    name = "/".join(str(part) for part in (victim.get("namespace"), victim.get("name")) if part)
-    place = " ".join(
-        str(part) for part in (victim.get("node"), victim.get("zone") and f"zone {victim['zone']}") if part
-    )
+def _fault(life: Life) -> Fault:
+    victim = life.planned.get("victim") or {}
+    zone = victim.get("zone") and f"zone {victim['zone']}"
+    trouble = f"not felt: {life.not_felt}" if life.not_felt else ""
     return Fault(
-        str(item.get("id", "")),
-        kind=str(item.get("kind", "")),
-        activity=str(item.get("activity", "")),
-        hand=str(item.get("hand", "")),
-        victim=_shown(name, {"kind": item.get("kind"), "container": victim.get("container")}),
+        life.id,
+        kind=life.kind,
+        activity=str(life.planned.get("activity", "")),
+        hand=str(life.planned.get("hand", "")),
+        victim=life.victim + inside(life.container),
         uid=str(victim.get("uid", "")),
-        place=place,
-        parameters=item.get("parameters") or {},
+        place=" ".join(str(part) for part in (victim.get("node"), zone) if part),
+        parameters=life.planned.get("parameters") or {},
+        injected=life.injected,
+        applied=life.applied,
+        felt=life.felt,
+        heal_requested=life.heal_requested,
+        undone=life.undone,
+        healed=life.healed,
+        facts=life.facts,
+        evidence=life.evidence,
+        trouble=f"not injected: {life.failed}" if life.failed else trouble,
     )
-
-
-def _shown(victim: Any, data: Data) -> str:
-    """Name a target with the containers that the fault acts on; a fault of the pod as such has none."""
-    return f"{victim or ''}{inside(str(data.get('container') or ''))}"
 
 
 def _undo(events: Iterable[Event], faults: Sequence[Fault]) -> tuple[Undo, ...]:
