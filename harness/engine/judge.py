@@ -11,6 +11,7 @@ from harness.journal.event import Event
 from harness.journal.lives import Life
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, fault_window
+from harness.model.objective import Objective
 from harness.model.rate import Profile
 from harness.model.verdict import Finding, State
 
@@ -64,7 +65,7 @@ def _record(life: Life) -> FaultRecord:
 
 def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> list[Finding]:
     """Ask the checker of every objective, then whether load and faults were real and the hypothesis held."""
-    asked = [OBJECTIVES[objective.checker].check(seen, objective.parameters) for objective in experiment.objectives]
+    asked = [_judged(objective, seen) for objective in experiment.objectives]
     if experiment.load:
         asked.append(load(events, seen))
     if experiment.faults or seen.faults:
@@ -88,6 +89,14 @@ def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> 
     if not experiment.objectives and not experiment.probes and (experiment.load or not seen.faults):
         asked.append(Finding("promise", State.UNKNOWN, "nothing was promised"))
     return [*asked, *breaches(seen, events), machine.check(seen)]
+
+
+def _judged(objective: Objective, seen: History) -> Finding:
+    """Ask one objective's checker; one that breaks knows nothing, and must not take the other findings with it."""
+    try:
+        return OBJECTIVES[objective.checker].check(seen, objective.parameters)
+    except Exception as bug:
+        return Finding(objective.checker, State.UNKNOWN, f"its checker broke: {type(bug).__name__}: {bug}")
 
 
 def baseline(experiment: Experiment, seen: History) -> list[str]:

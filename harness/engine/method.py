@@ -133,9 +133,9 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
         if undo:
             await session.healer.register(fault.id, undo)
         session.owed[fault.id] = fault
+        await session.guard()
         await resource.create(session.kube, fault, session.plan.run, undo)
         session.written.add(fault.id)
-        await session.guard()
         session.write("fault.injecting", id=fault.id)
         session.unanswered.add(fault.id)
         began = datetime.now(UTC)

@@ -231,3 +231,18 @@ def test_the_load_says_which_kind_of_operation_failed() -> None:
     assert (found.state, found.summary) == (State.HELD, "4 operations; failed: add 1 of 2")
     found = judge.load(events, judge.history(events, [bad] * 4))
     assert found.summary == "none of 4 operations was ever served, mostly json state differs"
+
+
+def test_a_checker_that_breaks_knows_nothing_and_keeps_no_other_from_judging(experiment, monkeypatch) -> None:
+    def breaks(*_: Any) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setitem(judge.OBJECTIVES, "recovery", replace(judge.OBJECTIVES["recovery"], check=breaks))
+    promised = replace(
+        experiment(BlastRadius()),
+        objectives=(Objective("recovery"), Objective("burn-rate", {"objective": 0.999, "max": 1})),
+    )
+    found = judge.findings(promised, judge.history([], []), [])
+    assert (found[0].checker, found[0].state) == ("recovery", State.UNKNOWN)
+    assert found[0].summary == "its checker broke: ZeroDivisionError: division by zero"
+    assert found[1].checker == "burn-rate"

@@ -11,7 +11,7 @@ import pytest
 
 from harness.engine import announce, method, owed
 from harness.engine.session import Session
-from harness.errors import ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
 from harness.faults import FAULTS
 from harness.journal import reader
 from harness.model.experiment import Phases
@@ -225,3 +225,18 @@ async def test_a_terminal_that_is_gone_does_not_end_what_it_tells_of(session) ->
         raise OSError(5, "Input/output error")
 
     announce.plain(gone, session.journal)("HEAL")
+
+
+async def test_a_run_that_may_not_act_any_more_writes_no_fault_down(session, broken, monkeypatch) -> None:
+    seen = broken().seen
+    created: list[str] = []
+
+    async def create(path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        created.append(path)
+        return body
+
+    monkeypatch.setattr(session.kube, "create", create)
+    session.lease.lost = True
+    with pytest.raises(AbortTriggered):
+        await method.inject(session, fault("a"))
+    assert (seen, created) == ([], [])
