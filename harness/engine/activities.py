@@ -172,11 +172,9 @@ async def _roll_back(session: Session, number: int, sent: anyio.Event | None = N
     session.write("rollback", name=activity.name, **result)
     session.say(f"ROLLBACK   {activity.name}: {result['status']}")
     if result["status"] != "succeeded":
-        session.dirty[f"rollback {activity.name}"] = (
-            f"rollback {activity.name!r} {result['status']}: {result.get('error') or ''}"
-        )
+        session.unrolled[activity.name] = f"rollback {activity.name!r} {result['status']}: {result.get('error') or ''}"
     elif result.get("tolerance_met") is False:
-        session.dirty[f"rollback {activity.name}"] = (
+        session.unrolled[activity.name] = (
             f"rollback {activity.name!r} is outside its tolerance: {result.get('output')!r}"
         )
 

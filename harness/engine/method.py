@@ -101,7 +101,7 @@ async def inject_in_groups(session: Session, faults: Sequence[PlannedFault], at_
         last = start + at_once >= len(faults)
         if not last:
             await settle(session, group, session.experiment.phases.recovery)
-            hurt = [str(fault.victim) for fault in group if fault.id not in session.healed]
+            hurt = [str(fault.victim) for fault in group if not session.course(fault).healed]
             if hurt:
                 raise InjectionFailed(
                     "the next target is spared: the last one is not back",
@@ -112,12 +112,13 @@ async def inject_in_groups(session: Session, faults: Sequence[PlannedFault], at_
 
 async def inject(session: Session, fault: PlannedFault) -> None:
     """Inject one fault; raises InjectionFailed."""
+    course = session.course(fault)
     with anyio.CancelScope() as scope:
-        session.injecting[fault.id] = scope
+        course.injecting = scope
         try:
             await _inject(session, fault)
         finally:
-            session.injecting.pop(fault.id, None)
+            course.injecting = None
     if scope.cancelled_caught:
         raise InjectionFailed(
             "the fault's resource was deleted while it was being injected",
@@ -127,17 +128,17 @@ async def inject(session: Session, fault: PlannedFault) -> None:
 
 
 async def _inject(session: Session, fault: PlannedFault) -> None:
-    kind, reach = FAULTS[fault.kind], session.reach
+    kind, reach, course = FAULTS[fault.kind], session.reach, session.course(fault)
     undo = kind.undo(fault, reach)
     try:
         if undo:
             await session.healer.register(fault.id, undo)
-        session.owed[fault.id] = fault
+        course.owed = True
         await session.guard()
         await resource.create(session.kube, fault, session.plan.run, undo)
-        session.written.add(fault.id)
+        course.written = True
         session.write("fault.injecting", id=fault.id)
-        session.unanswered.add(fault.id)
+        course.unanswered = True
         began = datetime.now(UTC)
         try:
             facts = await kind.inject(fault, reach)
@@ -147,15 +148,14 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
         raise
     except HarnessError as error:
         if not isinstance(error, ClusterUnreachable):
-            session.unanswered.discard(fault.id)
+            course.unanswered = False
         session.write("fault.failed", id=fault.id, error=str(error))
         raise (
             error
             if isinstance(error, InjectionFailed)
             else InjectionFailed(f"{fault.kind} could not be injected", where=str(fault.victim), why=str(error))
         ) from error
-    session.unanswered.discard(fault.id)
-    session.injected.add(fault.id)
+    course.unanswered, course.injected = False, True
     victim = fault.victim
     session.write(
         "fault.injected", id=fault.id, kind=fault.kind, victim=str(victim), container=victim.container, facts=facts
@@ -170,7 +170,7 @@ async def hold(session: Session, faults: Sequence[PlannedFault]) -> None:
 
     async def one(fault: PlannedFault) -> None:
         await _feel(session, fault)
-        if FAULTS[fault.kind].instant and fault.id in session.owed:
+        if FAULTS[fault.kind].instant and session.course(fault).owed:
             await _heal_and_see(session, fault, session.experiment.phases.recovery)
 
     async with anyio.create_task_group() as together:
@@ -180,7 +180,8 @@ async def hold(session: Session, faults: Sequence[PlannedFault]) -> None:
 
 async def _feel(session: Session, fault: PlannedFault) -> None:
     """Wait until a fault was felt, by evidence from outside it; one that is not is written down as such."""
-    if fault.id in session.looked_for or fault.id not in session.owed:
+    course = session.course(fault)
+    if course.looked_for or not course.owed:
         return
     began = time.monotonic()
     evidence = None
@@ -191,12 +192,11 @@ async def _feel(session: Session, fault: PlannedFault) -> None:
             why = why if evidence else "it changed nothing"
     except HarnessError as error:
         why = str(error)
-    session.looked_for.add(fault.id)
+    course.looked_for = True
     if evidence is None:
         session.write("fault.not_felt", id=fault.id, why=why)
         session.say(f"not felt   {fault.kind} on {fault.victim.shown}: {why}")
         return
-    session.felt.add(fault.id)
     session.write("fault.felt", id=fault.id, evidence=evidence, after=time.monotonic() - began)
     session.say(f"evidence   {fault.victim}: {_short(evidence)}")
     await _status(session, fault, Phase.FELT, felt_at=datetime.now(UTC), evidence=evidence)
@@ -207,7 +207,7 @@ async def settle(session: Session, faults: Sequence[PlannedFault], within: float
 
     async def one(fault: PlannedFault) -> None:
         await _feel(session, fault)
-        if fault.id in session.owed:
+        if session.course(fault).owed:
             await _heal_and_see(session, fault, within)
 
     async with anyio.create_task_group() as together:
@@ -225,14 +225,14 @@ async def _heal_and_see(session: Session, fault: PlannedFault, within: float) ->
 
 async def undo(session: Session, fault: PlannedFault) -> bool:
     """Undo one fault and say whether it was seen undone; what was not stays owed."""
-    kind, reach = FAULTS[fault.kind], session.reach
+    kind, reach, course = FAULTS[fault.kind], session.reach, session.course(fault)
     operations = kind.undo(fault, reach)
     session.write("fault.heal_requested", id=fault.id)
     began, why = time.monotonic(), ""
     try:
         with anyio.fail_after(HEAL_SECONDS):
             await kind.heal(fault, reach)
-            if fault.id in session.unanswered and not HANDS[fault.hand].by_healer:
+            if course.unanswered and not HANDS[fault.hand].by_healer:
                 await anyio.sleep(IN_FLIGHT_SECONDS)
                 await kind.heal(fault, reach)
     except TimeoutError:
@@ -243,10 +243,9 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     how = why or ("nothing to undo" if FAULTS[fault.kind].instant else "seen undone")
     session.write("undo", id=fault.id, ops=operations, ok=not why, how=how, seconds=seconds)
     if why:
-        session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {why}"
+        course.dirty = f"{fault.kind} on {fault.victim}: {why}"
         return False
-    session.owed.pop(fault.id, None)
-    session.dirty.pop(fault.id, None)
+    course.owed, course.dirty = False, ""
     session.say(f"HEAL       {fault.victim}: {how} after {seconds:.2f} s")
     if operations:
         await _forget(session, fault)
@@ -279,10 +278,11 @@ async def _strike(session: Session, fault: PlannedFault) -> None:
             why = str(error)
             await anyio.sleep(tries)
         else:
-            if fault.id in session.injected:
+            if session.course(fault).injected:
                 await notice.post(session.kube, fault, session.plan.run, "ChaosHealed")
             return
-    session.dirty[fault.id] = f"{fault.kind} on {fault.victim} is undone, but its resource is still there: {why}"
+    told = f"{fault.kind} on {fault.victim} is undone, but its resource is still there: {why}"
+    session.course(fault).dirty = told
 
 
 async def on_deleted(session: Session, path: str) -> None:
@@ -290,7 +290,7 @@ async def on_deleted(session: Session, path: str) -> None:
     plural, labels = path.rpartition("/")[2], f"{resource.RUN_LABEL}={session.plan.run}"
     while True:
         try:
-            known = [fault for fault in session.owed.values() if fault.id in session.written]
+            known = [one.fault for one in session.courses.values() if one.owed and one.written]
             items, version = await session.kube.list_at(path, labels=labels)
             there = {item["spec"]["id"] for item in items}
             for fault in known:
@@ -305,9 +305,9 @@ async def on_deleted(session: Session, path: str) -> None:
 
 
 async def _deleted(session: Session, fault: PlannedFault) -> None:
-    if session.abort or fault.id not in session.owed:
+    if session.abort or not session.course(fault).owed:
         return  # the undo of an aborted run is on its way, and a keeper may be tidying up beside it
-    scope = session.injecting.get(fault.id)
+    scope = session.course(fault).injecting
     if scope:
         scope.cancel()  # the walk ends there, and the undo follows
     else:
@@ -321,10 +321,10 @@ async def see_healed(session: Session, fault: PlannedFault) -> None:
         evidence = await FAULTS[fault.kind].healed(fault, session.reach)
     except HarnessError as error:
         if isinstance(error, UndoFailed):
-            session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {error}"
+            session.course(fault).dirty = f"{fault.kind} on {fault.victim}: {error}"
         session.write("error", what=f"{fault.victim} was not seen healed", where=fault.kind, why=str(error), hint="")
         return
-    session.healed.add(fault.id)
+    session.course(fault).healed = True
     session.write("fault.healed", id=fault.id, after=time.monotonic() - began, evidence=evidence)
 
 

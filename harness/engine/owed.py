@@ -77,8 +77,8 @@ async def _find_healer(session: Session) -> None:
 
 async def _undo_one(session: Session, fault: PlannedFault) -> None:
     try:
-        if await method.undo(session, fault) and fault.id in session.injected:
+        if await method.undo(session, fault) and session.course(fault).injected:
             with anyio.move_on_after(method.HEAL_SECONDS):
                 await method.see_healed(session, fault)
     except Exception as bug:  # one undo that breaks must not cut the others
-        session.dirty[fault.id] = f"{fault.kind} on {fault.victim}: {type(bug).__name__}: {bug}"
+        session.course(fault).dirty = f"{fault.kind} on {fault.victim}: {type(bug).__name__}: {bug}"

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine.abort import Abort
+from harness.engine.course import Course
 from harness.engine.lease import Leases
 from harness.engine.readiness import Readiness
 from harness.engine.scope import Scope
@@ -31,9 +30,7 @@ from harness.targets.reach import Reach
 class Session:
     """One run in progress.
 
-    Of its faults, by id: `owed` are on the ledger and not yet undone; `injecting` may be cut by their scope;
-    `unanswered` were cut while the API server had a request of theirs; `written` have a resource in the cluster;
-    `looked_for` were given their time to be felt; `dirty` says why an undo failed. `rolled_back` are the rollbacks that
+    `courses` are its faults by id, `unrolled` says why a rollback failed. `rolled_back` are the rollbacks that
     ended, by number; before it is `planned` nothing may be touched, before the `method_begun` there is nothing to roll
     back. `unwritten` says why the journal lacks
     something. `load_from` is when the load began to send, `steady_load_from` when it may be judged,
@@ -65,15 +62,8 @@ class Session:
     begun: bool = False
     phase: str = "preflight"
     spans: dict[str, float] = field(default_factory=dict)
-    owed: dict[str, PlannedFault] = field(default_factory=dict)
-    injecting: dict[str, anyio.CancelScope] = field(default_factory=dict)
-    injected: set[str] = field(default_factory=set)
-    unanswered: set[str] = field(default_factory=set)
-    written: set[str] = field(default_factory=set)
-    looked_for: set[str] = field(default_factory=set)
-    felt: set[str] = field(default_factory=set)
-    healed: set[str] = field(default_factory=set)
-    dirty: dict[str, str] = field(default_factory=dict)
+    courses: dict[str, Course] = field(default_factory=dict)
+    unrolled: dict[str, str] = field(default_factory=dict)
     planned: bool = False
     method_begun: bool = False
     deviated: bool = False
@@ -114,8 +104,22 @@ class Session:
     @property
     def unclean(self) -> list[str]:
         """Say what is not undone, as far as anyone knows."""
-        owed = (fault for fault in self.owed.values() if fault.id not in self.dirty)
-        return [*self.dirty.values(), *(f"{fault.kind} on {fault.victim} is still owed its undo" for fault in owed)]
+        courses = self.courses.values()
+        owed = (
+            f"{one.fault.kind} on {one.fault.victim} is still owed its undo"
+            for one in courses
+            if one.owed and not one.dirty
+        )
+        return [*(one.dirty for one in courses if one.dirty), *self.unrolled.values(), *owed]
+
+    def course(self, fault: PlannedFault) -> Course:
+        """Return what is known of a fault so far, to be read and written."""
+        return self.courses.setdefault(fault.id, Course(fault))
+
+    @property
+    def owed(self) -> dict[str, PlannedFault]:
+        """Give the faults that are on the ledger and not yet undone, by id."""
+        return {identity: one.fault for identity, one in self.courses.items() if one.owed}
 
     async def guard(self) -> None:
         """Refuse an effect once the run may no longer act; raises AbortTriggered."""

@@ -66,7 +66,7 @@ class Engine:
             abort=Abort(),
             plan=Plan("run-1", 1, "kind", faults, "i", "r"),
             owed={},
-            dirty={},
+            unrolled={},
             method_begun=False,
             deviated=False,
             unanswered_probe=False,

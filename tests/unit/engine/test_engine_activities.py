@@ -174,7 +174,7 @@ async def test_a_control_that_interrupts_cuts_the_run_short_before_the_fault(ses
     with session.abort.scope:
         await method.walk(session)
     assert (session.abort.trigger, session.abort.reason) == ("control", "not this one")
-    assert session.injected == set()
+    assert not any(course.injected for course in session.courses.values())
 
 
 async def test_a_step_in_the_background_is_waited_for_before_the_method_ends(session) -> None:
@@ -204,7 +204,8 @@ async def test_a_cordon_that_a_step_ends_is_healed_there(session, monkeypatch) -
         healed.extend(fault.id for fault in faults)
 
     monkeypatch.setattr(method, "settle", settle)
-    session.owed = {"a": fault("a"), "b": replace(fault("b"), activity="another")}
+    for one in (fault("a"), replace(fault("b"), activity="another")):
+        session.course(one).owed = True
     session.experiment = replace(session.experiment, method=(Activity("action", "uncordon", {}, heals="break it"),))
     await method.walk(session)
     assert (healed, session.worker.called) == (["a"], [])

@@ -94,7 +94,8 @@ def without_keeper(session: Session) -> Session:
     session.cluster, session.healer = CLUSTER, Keeper(lost=True)  # type: ignore[assignment]
     session.reach = replace(session.reach, healer=session.healer)
     host = fault("b", "node_freeze", Hand.HOST)
-    session.owed |= {"a": fault("a"), "b": host}
+    for one in (fault("a"), host):
+        session.course(one).owed = True
     session.enter("hold")
     return session
 
@@ -156,7 +157,7 @@ async def test_a_keeper_that_cannot_be_told_of_an_undo_does_not_make_the_run_dir
 ) -> None:
     monkeypatch.setattr(method, "FORGET_SECONDS", 0.01)
     session.healer = Keeper(hangs=True)  # type: ignore[assignment]
-    session.owed["a"] = fault("a")
+    session.course(fault("a")).owed = True
     assert await method.undo(session, fault("a"))
     assert session.unclean == []
     (error,) = [event.data for event in reader.read(session.directory) if event.type == "error"]

@@ -107,7 +107,7 @@ async def test_a_pod_is_waited_for_as_long_as_it_may_take_to_go_and_then_the_lim
     await method.inject(session, fault("a"))
     session.reach.note(fault("a"))["grace"] = grace
     await method.settle(session, [fault("a")], 0.0)
-    assert ("a" in session.healed) is seen
+    assert session.course(fault("a")).healed is seen
 
 
 async def test_a_full_disk_does_not_keep_the_undo_from_being_done(session, broken, monkeypatch) -> None:
