@@ -1,6 +1,6 @@
-"""Walk the method: inject faults in groups, wait until they are felt, heal them, see them healed.
+"""Walk the method: inject faults in groups, and wait until they are felt.
 
-For each fault the order is always the same: undo on the keeper's ledger, Fault resource in the cluster, effect. So
+For each fault the order is always the same: its undo with the healer, its resource in the cluster, its effect. So
 whatever dies between two of them, somebody else knows what to heal.
 """
 
@@ -12,30 +12,22 @@ from datetime import UTC, datetime
 
 import anyio
 
-from harness.engine import activities
+from harness.engine import activities, healing
 from harness.engine.session import Session
 from harness.errors import (
     AbortTriggered,
-    ApiError,
     ClusterUnreachable,
     HarnessError,
     InjectionFailed,
-    UndoFailed,
     first,
 )
 from harness.faults import FAULTS
-from harness.hands.known import HANDS
 from harness.model.experiment import Activity
 from harness.model.fault import Phase
 from harness.model.plan import PlannedFault
 from harness.resources import notice, resource
 
 FELT_SECONDS = 75.0
-HEAL_SECONDS = 30.0
-FORGET_SECONDS = 5.0
-# A request that was cut on this side may still be answered on the other: an undo before that would undo nothing.
-IN_FLIGHT_SECONDS = 5.0
-DELETE_TRIES = 3
 
 
 async def walk(session: Session) -> None:
@@ -171,7 +163,7 @@ async def hold(session: Session, faults: Sequence[PlannedFault]) -> None:
     async def one(fault: PlannedFault) -> None:
         await _feel(session, fault)
         if FAULTS[fault.kind].instant and session.course(fault).owed:
-            await _heal_and_see(session, fault, session.experiment.phases.recovery)
+            await healing.heal_and_see(session, fault, session.experiment.phases.recovery)
 
     async with anyio.create_task_group() as together:
         for fault in faults:
@@ -208,124 +200,11 @@ async def settle(session: Session, faults: Sequence[PlannedFault], within: float
     async def one(fault: PlannedFault) -> None:
         await _feel(session, fault)
         if session.course(fault).owed:
-            await _heal_and_see(session, fault, within)
+            await healing.heal_and_see(session, fault, within)
 
     async with anyio.create_task_group() as together:
         for fault in faults:
             together.start_soon(one, fault)
-
-
-async def _heal_and_see(session: Session, fault: PlannedFault, within: float) -> None:
-    # A pod that takes its time to go is back only after it; the limit is for what comes then.
-    grace = float(session.reach.note(fault).get("grace", 0.0))
-    if await undo(session, fault):
-        with anyio.move_on_after(within + grace):
-            await see_healed(session, fault)
-
-
-async def undo(session: Session, fault: PlannedFault) -> bool:
-    """Undo one fault and say whether it was seen undone; what was not stays owed."""
-    kind, reach, course = FAULTS[fault.kind], session.reach, session.course(fault)
-    operations = kind.undo(fault, reach)
-    session.write("fault.heal_requested", id=fault.id)
-    began, why = time.monotonic(), ""
-    try:
-        with anyio.fail_after(HEAL_SECONDS):
-            await kind.heal(fault, reach)
-            if course.unanswered and not HANDS[fault.hand].by_healer:
-                await anyio.sleep(IN_FLIGHT_SECONDS)
-                await kind.heal(fault, reach)
-    except TimeoutError:
-        why = f"not undone within {HEAL_SECONDS:g} s"
-    except HarnessError as error:
-        why = str(error)
-    seconds = time.monotonic() - began
-    how = why or ("nothing to undo" if FAULTS[fault.kind].instant else "seen undone")
-    session.write("undo", id=fault.id, ops=operations, ok=not why, how=how, seconds=seconds)
-    if why:
-        course.dirty = f"{fault.kind} on {fault.victim}: {why}"
-        return False
-    course.owed, course.dirty = False, ""
-    session.say(f"HEAL       {fault.victim}: {how} after {seconds:.2f} s")
-    if operations:
-        await _forget(session, fault)
-    await _strike(session, fault)
-    return True
-
-
-async def _forget(session: Session, fault: PlannedFault) -> None:
-    """Strike an undone fault off the keeper's ledger.
-
-    A keeper that is not there to be told undoes it once more when the run ends, which changes nothing.
-    """
-    if session.healer.lost.is_set():
-        return
-    try:
-        with anyio.fail_after(FORGET_SECONDS):
-            await session.healer.forget(fault.id)
-    except (HarnessError, TimeoutError) as error:
-        why = str(error) or f"no answer within {FORGET_SECONDS:g} s"
-        session.write("error", what=f"the keeper was not told that {fault.id} is undone", where="", why=why, hint="")
-
-
-async def _strike(session: Session, fault: PlannedFault) -> None:
-    """Delete the fault's resource; one that stays would tell everyone that something is still broken."""
-    why = ""
-    for tries in range(DELETE_TRIES):
-        try:
-            await resource.delete(session.kube, fault)
-        except HarnessError as error:
-            why = str(error)
-            await anyio.sleep(tries)
-        else:
-            if session.course(fault).injected:
-                await notice.post(session.kube, fault, session.plan.run, "ChaosHealed")
-            return
-    told = f"{fault.kind} on {fault.victim} is undone, but its resource is still there: {why}"
-    session.course(fault).dirty = told
-
-
-async def on_deleted(session: Session, path: str) -> None:
-    """Heal a fault whose resource somebody deletes from a collection: `kubectl delete fault` is an undo."""
-    plural, labels = path.rpartition("/")[2], f"{resource.RUN_LABEL}={session.plan.run}"
-    while True:
-        try:
-            known = [one.fault for one in session.courses.values() if one.owed and one.written]
-            items, version = await session.kube.list_at(path, labels=labels)
-            there = {item["spec"]["id"] for item in items}
-            for fault in known:
-                if resource.plural(fault) == plural and fault.id not in there:
-                    await _deleted(session, fault)
-            async for kind, item in session.kube.watch(path, labels=labels, since=version):
-                found = session.owed.get(item["spec"]["id"])
-                if kind == "DELETED" and found:
-                    await _deleted(session, found)
-        except (ApiError, ClusterUnreachable):
-            await anyio.sleep(1)
-
-
-async def _deleted(session: Session, fault: PlannedFault) -> None:
-    if session.abort or not session.course(fault).owed:
-        return  # the undo of an aborted run is on its way, and a keeper may be tidying up beside it
-    scope = session.course(fault).injecting
-    if scope:
-        scope.cancel()  # the walk ends there, and the undo follows
-    else:
-        await _heal_and_see(session, fault, HEAL_SECONDS)
-
-
-async def see_healed(session: Session, fault: PlannedFault) -> None:
-    """Wait until the system has what the fault took."""
-    began = time.monotonic()
-    try:
-        evidence = await FAULTS[fault.kind].healed(fault, session.reach)
-    except HarnessError as error:
-        if isinstance(error, UndoFailed):
-            session.course(fault).dirty = f"{fault.kind} on {fault.victim}: {error}"
-        session.write("error", what=f"{fault.victim} was not seen healed", where=fault.kind, why=str(error), hint="")
-        return
-    session.course(fault).healed = True
-    session.write("fault.healed", id=fault.id, after=time.monotonic() - began, evidence=evidence)
 
 
 async def _status(session: Session, fault: PlannedFault, phase: Phase, **more: resource.Value) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import anyio
 
-from harness.engine import activities, method, traffic
+from harness.engine import activities, healing, traffic
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.session import Session
 from harness.hands import healer as healers
@@ -77,8 +77,8 @@ async def _find_healer(session: Session) -> None:
 
 async def _undo_one(session: Session, fault: PlannedFault) -> None:
     try:
-        if await method.undo(session, fault) and session.course(fault).injected:
-            with anyio.move_on_after(method.HEAL_SECONDS):
-                await method.see_healed(session, fault)
+        if await healing.undo(session, fault) and session.course(fault).injected:
+            with anyio.move_on_after(healing.HEAL_SECONDS):
+                await healing.see_healed(session, fault)
     except Exception as bug:  # one undo that breaks must not cut the others
         session.course(fault).dirty = f"{fault.kind} on {fault.victim}: {type(bug).__name__}: {bug}"

@@ -22,6 +22,7 @@ from harness.engine import (
     announce,
     contexts,
     ending,
+    healing,
     judge,
     machine,
     method,
@@ -189,7 +190,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     start(machine.watch, session)
     start(abort.on_lost_healer, session.abort, session.healer)
     for path in resource.collections(*session.scope.inside):
-        start(method.on_deleted, session, path)
+        start(healing.on_deleted, session, path)
     for namespace in session.experiment.blast_radius.namespaces:
         start(observe.workloads, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from harness.cluster.local import LocalCluster
-from harness.engine import lease, method, owed, undo
+from harness.engine import healing, lease, owed, undo
 from harness.engine.scope import Scope
 from harness.engine.session import Session
 from harness.errors import PreconditionFailed, RunInProgress, UndoFailed
@@ -83,7 +83,7 @@ class Kind:
 @pytest.fixture
 def kind(monkeypatch: pytest.MonkeyPatch) -> Kind:
     found = Kind()
-    for module in (method, undo):
+    for module in (healing, undo):
         monkeypatch.setattr(module, "FAULTS", {"node_cordon": found, "node_freeze": found})
     return found
 
@@ -155,10 +155,10 @@ async def test_what_the_api_server_did_not_undo_is_tried_again_once_a_keeper_is_
 async def test_a_keeper_that_cannot_be_told_of_an_undo_does_not_make_the_run_dirty(
     session: Session, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(method, "FORGET_SECONDS", 0.01)
+    monkeypatch.setattr(healing, "FORGET_SECONDS", 0.01)
     session.healer = Keeper(hangs=True)  # type: ignore[assignment]
     session.course(fault("a")).owed = True
-    assert await method.undo(session, fault("a"))
+    assert await healing.undo(session, fault("a"))
     assert session.unclean == []
     (error,) = [event.data for event in reader.read(session.directory) if event.type == "error"]
     assert "was not told" in error["what"]

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import announce, method, owed
+from harness.engine import announce, healing, method, owed
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
 from harness.faults import FAULTS
@@ -57,7 +57,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
         found = Broken(**does)
         steps = {step: getattr(found, step) for step in ("undo", "inject", "felt", "heal", "healed")}
         kinds = {kind: replace(FAULTS[kind], **steps) for kind in ("node_cordon", "pod_kill")}
-        monkeypatch.setattr(method, "FAULTS", kinds)
+        for module in (method, healing):
+            monkeypatch.setattr(module, "FAULTS", kinds)
         return found
 
     return make
@@ -118,7 +119,7 @@ async def test_a_full_disk_does_not_keep_the_undo_from_being_done(session, broke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(session.journal, "write", full)
-    assert await method.undo(session, fault("a"))
+    assert await healing.undo(session, fault("a"))
     assert "heal a" in seen
     assert "No space left" in session.unwritten
 
@@ -141,19 +142,19 @@ async def test_one_undo_that_breaks_does_not_cut_the_others(session, broken) -> 
 async def test_an_effect_without_an_answer_is_undone_again_after_it_may_have_arrived(
     session, broken, monkeypatch
 ) -> None:
-    monkeypatch.setattr(method, "IN_FLIGHT_SECONDS", 0)
+    monkeypatch.setattr(healing, "IN_FLIGHT_SECONDS", 0)
     seen = broken(inject=fails(ClusterUnreachable("no answer"))).seen
     with pytest.raises(InjectionFailed):
         await method.inject(session, fault("a"))
-    await method.undo(session, fault("a"))
+    await healing.undo(session, fault("a"))
     assert seen.count("heal a") == 2
 
 
 async def test_an_effect_that_was_answered_is_undone_once(session, broken, monkeypatch) -> None:
-    monkeypatch.setattr(method, "IN_FLIGHT_SECONDS", 0)
+    monkeypatch.setattr(healing, "IN_FLIGHT_SECONDS", 0)
     seen = broken().seen
     await method.inject(session, fault("a"))
-    await method.undo(session, fault("a"))
+    await healing.undo(session, fault("a"))
     assert seen.count("heal a") == 1
 
 
@@ -184,7 +185,7 @@ async def test_a_fault_whose_resource_is_deleted_while_it_is_injected_stops_ther
     async with anyio.create_task_group() as together:
         together.start_soon(inject)
         await begun.wait()
-        await method._deleted(session, session.owed["a"])
+        await healing._deleted(session, session.owed["a"])
     assert "deleted while" in ended[0]
     assert set(session.owed) == {"a"}
 
