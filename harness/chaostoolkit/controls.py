@@ -76,7 +76,7 @@ def after_method_control(context: Mapping[str, Any], state: list[Mapping[str, An
     """Hold, heal, recover and judge; a method that did not get to its end cuts the run short instead."""
     if _live:
         ended = [run for run in state if run.get("status") in ("succeeded", "failed")]
-        bad = [run for run in ended if run["status"] == "failed" or run.get("tolerance_met") is False or _vain(run)]
+        bad = [run for run in ended if run["status"] == "failed" or run.get("tolerance_met") is False or _useless(run)]
         whole = len(ended) == len(context["method"])
         failed = [run["activity"]["name"] for run in bad]
         _live.finish(abort="" if whole else "chaos run was interrupted", failed=failed)
@@ -134,13 +134,13 @@ def _experiment(context: Mapping[str, Any], given: Given | None = None) -> Exper
     return document.loads(json.dumps(known), path, document.defaults_for(path), given, promised=True)
 
 
-def _vain(run: Mapping[str, Any]) -> str:
+def _useless(run: Mapping[str, Any]) -> str:
     """Say why a step that Chaos Toolkit ran is no evidence; empty when it may be one."""
     activity = run["activity"]
     provider = activity.get("provider") or {}
     acts = foreign.acts(activity.get("type", ""), provider)
     step = {"status": run["status"], "output": run.get("output"), "by": foreign.function(provider), "acts": acts}
-    return steps.vain_because(step)
+    return steps.no_evidence(step)
 
 
 def _say(line: str) -> None:

@@ -42,8 +42,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     # The tolerance is of binary fractions (0.005 * 1000 is 5.000000000000004), not of the promise.
     excused = sum(map(starvation.excuse(history), (one for one in counted.inside if not one.ok)))
     beyond, unseen = bad - excused > (1 - ratio) * counted.expected + 1e-6, counted.unseen
-    if vain := census.unserved(counted.before):
-        state, summary = State.UNKNOWN, vain
+    if unserved := census.unserved(counted.before):
+        state, summary = State.UNKNOWN, unserved
     elif enough and beyond:
         when = seconds(max(at, 0.0))
         state, summary = State.BROKEN, f"{bad} of {seen} failed; worst second {percent(worst)}, {when} after injection"

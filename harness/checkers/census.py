@@ -133,7 +133,7 @@ def gaps(due: Iterable[float], span: tuple[float, float], width: float | None) -
 
 
 def share(operations: Sequence[Operation]) -> float | None:
-    """Give the share of good operations; None of none."""
+    """Return the share of good operations; None where there are no operations."""
     return sum(operation.ok for operation in operations) / len(operations) if operations else None
 
 

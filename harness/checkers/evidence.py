@@ -15,11 +15,11 @@ def check(history: History, *, budget_asked: bool = False) -> Finding:
     """
     if not history.faults:
         return Finding("evidence", State.UNKNOWN, "no fault reached a target", "every fault felt")
-    vain = not budget_asked and all(fault.evidence.get("refused") for fault in history.faults)
+    all_refused = not budget_asked and all(fault.evidence.get("refused") for fault in history.faults)
     problems = [f"{fault.kind} on {fault.victim} {what}" for fault in history.faults if (what := _missing(fault))]
-    if vain:
+    if all_refused:
         problems.append("nothing was disturbed: every eviction was refused")
-    felt = 0 if vain else sum(fault.felt is not None for fault in history.faults)
+    felt = 0 if all_refused else sum(fault.felt is not None for fault in history.faults)
     shown = f"{felt} of {len(history.faults)}"
     detail = {fault.id: dict(fault.evidence) for fault in history.faults}
     if problems:

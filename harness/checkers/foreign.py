@@ -18,8 +18,8 @@ def check(steps: Sequence[Step], *, uncovered: Sequence[str], promising: bool, p
     step had done nothing.
     """
     found = []
-    if vain := [f"step {step.get('name')!r} {why}" for step in steps if (why := vain_because(step))]:
-        found.append(Finding("steps", State.UNKNOWN, "; ".join(vain), "every step did what it says"))
+    if useless := [f"step {step.get('name')!r} {why}" for step in steps if (why := no_evidence(step))]:
+        found.append(Finding("steps", State.UNKNOWN, "; ".join(useless), "every step did what it says"))
     if uncovered and promising and not proven:
         found.append(
             Finding(
@@ -34,7 +34,7 @@ def check(steps: Sequence[Step], *, uncovered: Sequence[str], promising: bool, p
     return found
 
 
-def vain_because(step: Step) -> str:
+def no_evidence(step: Step) -> str:
     """Say why a step is no evidence; empty when it may be one."""
     status, output, by = step.get("status"), step.get("output"), str(step.get("by", ""))
     if status not in ("succeeded", None):

@@ -36,8 +36,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         if _certainly_above(blamed, limit, QUANTILES[name], expected=counted.expected)
     ]
     unsure = [name for name, limit in limits.items() if not _certainly_within(ordered, limit, QUANTILES[name], counted)]
-    if vain := census.unserved(counted.before):
-        state, summary = State.UNKNOWN, vain
+    if unserved := census.unserved(counted.before):
+        state, summary = State.UNKNOWN, unserved
     elif over and len(ordered) >= minimum:
         state = State.BROKEN
         summary = ", ".join(

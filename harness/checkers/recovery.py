@@ -43,11 +43,11 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     every = [operation for operation in history.operations if operation.punctual]
     operations = [operation for operation in every if operation.finished >= begin]
     start = history.window[0] if history.window else begin
-    vain = census.unserved([operation for operation in every if operation.finished < start])
+    unserved = census.unserved([operation for operation in every if operation.finished < start])
     if not operations and (history.load_rate or ready is None):
-        vain = f"{'no operation' if history.load_rate else 'neither load nor readiness'} was seen after the fault"
-    if vain:
-        return Finding("recovery", State.UNKNOWN, vain, target, recovery="no data")
+        unserved = f"{'no operation' if history.load_rate else 'neither load nor readiness'} was seen after the fault"
+    if unserved:
+        return Finding("recovery", State.UNKNOWN, unserved, target, recovery="no data")
     short, unseen = (ready.short, ready.unseen) if ready else ([], [])
     failures = [operation.intended for operation in every if not operation.ok]
     bad = [time for time in failures if time >= begin]

@@ -41,8 +41,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         "most": _most(operations),
     }
     broken, excused = _broken(operations, parameters), starvation.excuse(history)
-    if vain := census.unserved(counted.before) or _silence(operations):
-        state, summary = State.UNKNOWN, vain
+    if unserved := census.unserved(counted.before) or _silence(operations):
+        state, summary = State.UNKNOWN, unserved
     elif broken and len(operations) >= minimum:
         state, summary = State.BROKEN, "; ".join(broken)
         if not _broken([operation for operation in operations if not excused(operation)], parameters):

@@ -121,7 +121,7 @@ class History:
         return (self.load_rate or 0.0) * (end - start)
 
 
-class Struck(Protocol):
+class Times(Protocol):
     """The times of one fault."""
 
     @property
@@ -134,13 +134,13 @@ class Struck(Protocol):
     def healed(self) -> float | None: ...
 
 
-def fault_window(faults: Iterable[Struck], end: float) -> tuple[float, float] | None:
+def fault_window(faults: Iterable[Times], end: float) -> tuple[float, float] | None:
     """Give the window from the first injection to the last healing; None when nothing was injected."""
     spans = [(fault.injected, over(fault, end)) for fault in faults if fault.injected is not None]
     return (min(start for start, _ in spans), max(over for _, over in spans)) if spans else None
 
 
-def over(fault: Struck, end: float) -> float:
+def over(fault: Times, end: float) -> float:
     """Give when a fault was seen over, `end` when it never was.
 
     One that was cut while being injected is over with its undo: nobody waits for its healing.

@@ -153,7 +153,7 @@ async def cordoned(fault: PlannedFault, reach: Reach, *, want: bool) -> Facts:
     return await observe.until(reach.kube, paths.nodes(), judge, fields=f"metadata.name={fault.victim.name}")
 
 
-# -- is anyone at home ----------------------------------------------------------------------------------------------
+# -- answering ---------------------------------------------------------------------------------------------------------
 
 
 async def answers(kube: Kube, node: str) -> bool:

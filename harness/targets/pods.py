@@ -25,7 +25,7 @@ REPLACEMENT_SECONDS = 2.0
 # What a workload wants may change while none of its pods does.
 LOOK_AGAIN_SECONDS = 2.0
 LOST = "nothing would replace this pod"
-VAIN = "deleting this pod would stop nothing"
+STOPS_NOTHING = "deleting this pod would stop nothing"
 MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
@@ -119,7 +119,7 @@ async def unfit(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> tuple[
     `others` are pods of the same workload that other faults lose before it.
     """
     if is_static(pod) and fate.lost:
-        return VAIN, MIRRORED
+        return STOPS_NOTHING, MIRRORED
     why = await lost_for_good(owners, pod, fate, others)
     return (LOST, why) if why else None
 

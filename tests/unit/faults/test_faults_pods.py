@@ -378,4 +378,4 @@ async def test_the_mirror_of_a_static_pod_is_not_deleted(kind, vain):
     mirror = pod(owner="Node", name="worker")
     mirror["metadata"]["annotations"] = {MIRROR: "x"}
     found = await pods.unfit(reach(FakeKube()).owners, mirror, FAULTS[kind].fate(planned(kind), mirror))
-    assert found == ((pods.VAIN, pods.MIRRORED) if vain else None)
+    assert found == ((pods.STOPS_NOTHING, pods.MIRRORED) if vain else None)
