@@ -7,7 +7,6 @@ pods that were ready on it are again: under a second after a short freeze, about
 
 from __future__ import annotations
 
-from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, by_hand
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
@@ -23,14 +22,11 @@ def undo(fault: PlannedFault, reach: Reach) -> Undo:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Pause the node's container; one that is paused already is refused."""
-    hand = reach.by(fault)
-    await nodes.prepare(fault, reach)
-    state = await hand.inspect(reach.container(fault.victim.name))
-    if state["paused"] or not state["running"]:
-        raise InjectionFailed("the node's container is not running to begin with", where=fault.victim.name)
+    await nodes.prepare_container(fault, reach)
+    container = reach.container(fault.victim.name)
     await reach.guard()
-    await hand.apply(fault.id, [{"op": "pause", "container": reach.container(fault.victim.name)}])
-    return {"container": reach.container(fault.victim.name)}
+    await reach.by(fault).apply(fault.id, [{"op": "pause", "container": container}])
+    return {"container": container}
 
 
 FAULT = FaultKind(

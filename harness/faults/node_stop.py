@@ -6,7 +6,7 @@ has its address, is Ready, and the pods that were ready on it are: its container
 
 from __future__ import annotations
 
-from harness.errors import InjectionFailed, UndoFailed
+from harness.errors import UndoFailed
 from harness.faults.kind import FaultKind, by_hand
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
@@ -30,14 +30,10 @@ def fate(fault: PlannedFault, pod: Pod) -> Fate:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Stop the node's container; one that does not run is refused."""
-    hand = reach.by(fault)
-    await nodes.prepare(fault, reach)
-    state = await hand.inspect(reach.container(fault.victim.name))
-    if state["paused"] or not state["running"]:
-        raise InjectionFailed("the node's container is not running to begin with", where=fault.victim.name)
+    state = await nodes.prepare_container(fault, reach)
     reach.note(fault)["addresses"] = state["addresses"]
     await reach.guard()
-    await hand.apply(fault.id, [{"op": "stop", "container": reach.container(fault.victim.name)}])
+    await reach.by(fault).apply(fault.id, [{"op": "stop", "container": reach.container(fault.victim.name)}])
     return {"container": fault.victim.name, "addresses": state["addresses"]}
 
 

@@ -180,6 +180,16 @@ async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
     return node
 
 
+async def prepare_container(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
+    """Prepare as above, and return the state of the node's container; raises InjectionFailed where it does not run."""
+    hand = reach.by(fault)
+    await prepare(fault, reach)
+    state = await hand.inspect(reach.container(fault.victim.name))
+    if state["paused"] or not state["running"]:
+        raise InjectionFailed("the node's container is not running to begin with", where=fault.victim.name)
+    return state
+
+
 async def silent(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the kubelet twice leaves the API server without an answer, or the node is not Ready any more."""
     name, misses = fault.victim.name, 0
