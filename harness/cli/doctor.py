@@ -16,12 +16,13 @@ from harness.errors import Exit
 
 @click.command("doctor")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@options.namespace
 @options.cluster
-def command(output: str, context: str | None, kubeconfig: Path | None) -> None:
+def command(output: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """Check this machine, the cluster, the keeper and the stack; change nothing."""
     from harness.engine import doctor
 
-    checks = anyio.run(doctor.examine, kubeconfig, context)
+    checks = anyio.run(doctor.examine, kubeconfig, context, namespace)
     if output == "json":
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=1))
     else:

@@ -26,10 +26,10 @@ def command(output: str, namespace: str, context: str | None, kubeconfig: Path |
         kube, _ = contexts.connect(kubeconfig, context)
         async with kube:
             try:
-                found = await scope.of(kube, namespace)
-                if found.alone:
-                    click.echo(f"only namespace {found.system} is looked at", err=True)
-                return await resource.list_all(kube, *found.inside)
+                async with scope.within(kube, namespace) as found:
+                    if found.alone:
+                        click.echo(f"only namespace {found.system} is looked at", err=True)
+                    return await resource.list_all(kube, *found.inside)
             except ApiError as error:
                 if error.status == 404:
                     return []

@@ -22,8 +22,7 @@ def command(state: str, reason: str, namespace: str, context: str | None, kubeco
 
     async def act() -> str:
         kube, _ = contexts.connect(kubeconfig, context)
-        async with kube:
-            found = await scope.of(kube, namespace)
+        async with kube, scope.within(kube, namespace) as found:
             if state == "on":
                 await lever.pull(kube, who=getpass.getuser(), reason=reason, only="".join(found.inside))
             elif state == "off":

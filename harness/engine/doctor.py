@@ -21,7 +21,7 @@ from harness.engine import contexts, lease, lever, metrics, rights, traffic
 from harness.engine import scope as scopes
 from harness.engine.scope import Scope
 from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
-from harness.faults import resource
+from harness.faults import crds, resource
 from harness.keeper import client, container
 from harness.model.units import rounded
 
@@ -49,8 +49,8 @@ class Check:
     warning: bool = False
 
 
-async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
-    """Look at this machine, then at the cluster; nothing is changed."""
+async def examine(kubeconfig: Path | None, context: str | None, namespace: str = "") -> list[Check]:
+    """Look at this machine, then at the cluster, or at one namespace of it; nothing is changed."""
     checks = [*_machine(), await _load()]
     try:
         kube, cluster = contexts.connect(kubeconfig, context)
@@ -68,14 +68,17 @@ async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
         except (ClusterUnreachable, ApiError) as error:
             return [*checks, Check("cluster", "API server", False, error.what, error.hint)]
         checks.append(Check("cluster", "API server", True, str(version.get("gitVersion"))))
-        scope = await scopes.of(kube)
+        scope = await scopes.of(kube, namespace)
         if scope.alone:
-            checks.append(Check("cluster", "reach", True, scope.unseen, "the context's namespace is looked at", True))
+            hint = f"namespace {scope.system} is looked at; --namespace names another"
+            checks.append(Check("cluster", "reach", True, scope.unseen, hint, True))
         try:
             checks += await _objects(kube, scope)
         except ApiError as error:
             checks.append(Check("cluster", "lever, lease", False, error.message or error.what, PERMIT))
         checks += await _permissions(kube, scope)
+        if not cluster:
+            checks.append(await _definitions(kube))
         if cluster:
             checks.append(await _keeper(cluster))
             checks += await _ways_in()
@@ -83,12 +86,8 @@ async def examine(kubeconfig: Path | None, context: str | None) -> list[Check]:
 
 
 def _machine() -> Iterable[Check]:
-    free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
     python = (3, 11) <= sys.version_info < (3, 14)
     yield Check("machine", "Python", python, sys.version.split()[0], "install Python 3.11 to 3.13")
-    yield Check(
-        "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
-    )
 
 
 async def _load() -> Check:
@@ -106,6 +105,10 @@ def _local() -> Iterable[Check]:
     """Look at what only a local cluster needs, before there is one too."""
     hint = "run the harness inside a Linux machine, or name another cluster with --context"
     yield Check("machine", "platform", sys.platform == "linux", sys.platform, hint)
+    free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
+    yield Check(
+        "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
+    )
     host = daemon.find()
     said = f"answers at {host}" if host else "none answers: `harness up` starts one"
     try:
@@ -150,6 +153,14 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     missing = [str(lack) for rule in rules.values() for lack in await _lacking(kube, rule, *scope.inside)]
     said = "all granted" if not missing else "missing: " + ", ".join(missing)
     return [Check("cluster", "permissions", not missing, said, PERMIT)]
+
+
+async def _definitions(kube: Kube) -> Check:
+    """Ask whether another cluster knows the resources in which faults are written down; `harness up` brings ours."""
+    there = await crds.installed(kube)
+    apply = contexts.command(kube, "kubectl", "apply", "-f", "-")
+    hint = f"once, as an administrator: harness crds | {apply}"
+    return Check("cluster", "definitions", there, "there" if there else "missing", hint)
 
 
 async def _lacking(kube: Kube, rule: Mapping[str, Any], namespace: str = "") -> list[str]:

@@ -5,7 +5,9 @@ A run that may not touch the harness's own namespace keeps its lease, its lever 
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from harness.cluster.kube import Kube
@@ -70,6 +72,27 @@ async def of(kube: Kube, namespace: str = "") -> Scope:
     if namespace:
         return Scope(namespace, alone=True)
     return Scope(kube.namespace, alone=True) if await _refused(kube) else Scope()
+
+
+@contextlib.asynccontextmanager
+async def within(kube: Kube, namespace: str = "") -> AsyncIterator[Scope]:
+    """Say how far a command reaches, see `of`, and for as long as the block lasts what mends a refusal.
+
+    Raises PreconditionFailed for what is forbidden there.
+    """
+    found = await of(kube, namespace)
+    try:
+        yield found
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        can = contexts.command(kube, "kubectl", "auth", "can-i", "--list", *found.words)
+        raise PreconditionFailed(
+            "this user may not do that",
+            where=f"context {kube.context}: {error.where}",
+            why=error.message or str(error),
+            hint=f"--namespace names the one where your rights are; `{can}` lists them",
+        ) from error
 
 
 async def _refused(kube: Kube) -> str:

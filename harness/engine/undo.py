@@ -12,6 +12,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lease
 from harness.engine import scope as scopes
+from harness.engine.scope import Scope
 from harness.errors import HarnessError, UndoFailed
 from harness.faults import REGISTRY, resource
 from harness.faults.reach import Reach
@@ -26,9 +27,13 @@ async def undo(
     """Heal every fault, or those of one run or namespace, and return how many there were.
 
     Connecting as a run of its own makes the keeper heal what its ledger still names. Raises RunInProgress while a run
-    lives, UndoFailed when something is still broken afterwards.
+    lives, UndoFailed when something is still broken afterwards, PreconditionFailed for what this user may not do.
     """
-    scope = await scopes.of(kube, namespace)
+    async with scopes.within(kube, namespace) as scope:
+        return await _undo(kube, cluster, say, run, scope)
+
+
+async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], None], run: str, scope: Scope) -> int:
     if scope.alone:
         say(f"only namespace {scope.system} is looked at")
     keeper = await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS) if cluster else None
