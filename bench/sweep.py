@@ -248,14 +248,14 @@ def _counted(status: dict[str, Any], wanted: int) -> bool:
 async def _one(reach: Reach, namespace: str, row: Row, name: str, parameters: dict[str, Any]) -> None:
     kube, kind = reach.kube, REGISTRY[name]
     target = Target(namespace, "app=swept", pods=1)
-    (victim,) = await select.resolve(kube, target, random.Random(1), taken=frozenset())
+    (victim,) = await select.resolve(kube, reach.owners, target, random.Random(1), taken=frozenset())
     fault = PlannedFault(f"sweep-{time.monotonic_ns()}", name, "a sweep", kind.hand, victim, parameters)
     before = await barnyard.ready(kube, namespace)
     pod = before[victim.uid]
     alone = not any(one.get("controller") for one in pod["metadata"].get("ownerReferences") or ())
     lost = alone and name in ("pod_kill", "pod_evict")
     try:
-        await lasting.require(kube, [fault])
+        await lasting.require(kube, reach.owners, [fault])
     except UsageError:
         row.plan = "refused"
     if (row.plan == "refused") != lost:

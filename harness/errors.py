@@ -11,6 +11,7 @@ HarnessError
 ├── AbortTriggered        a person, the lever, a deadline or a lost lease            exit 3
 ├── UndoFailed            something was left behind                                  exit 6
 └── ApiError              the API server refused a request (status, reason)          exit 7
+                          it does not know us, or we lack a right (401, 403)         exit 4
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class Exit(enum.IntEnum):
     DIRTY = 6
     INTERNAL = 7
     INTERRUPTED = 130
+
+
+# Who asks is not known, or may not: that is for whoever grants rights to mend.
+LACKING = (401, 403)
 
 
 class HarnessError(Exception):
@@ -99,11 +104,13 @@ class UndoFailed(HarnessError):
 
 
 class ApiError(HarnessError):
-    """The API server refused a request."""
+    """The API server refused a request; where it is a right that lacks (401, 403) the exit code is 4."""
 
     def __init__(self, status: int, reason: str, message: str, *, where: str = "") -> None:
         super().__init__(f"{status} {reason}: {message}" if message else f"{status} {reason}", where=where)
         self.status, self.reason, self.message = status, reason, message
+        if status in LACKING:
+            self.exit = Exit.USAGE
 
 
 def first(group: BaseExceptionGroup[BaseException]) -> HarnessError:

@@ -11,8 +11,8 @@ from harness.model.history import History
 from harness.model.verdict import Finding, State
 
 GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
-# What the API server gives as the cause when a budget refuses.
-CAUSE = "DisruptionBudget"
+# Why a budget refuses, as the API server says, and why nothing is decided, as the fault tells it apart.
+CAUSE, SEVERAL = "DisruptionBudget", "SeveralBudgets"
 # Reading a budget and asking for the eviction are two requests; others may be answered in between.
 ASTRIDE = 1.0
 # Of these phases the API server asks no budget (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.34).
@@ -40,7 +40,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     ours = [answer for answer in asked if answer.get("budget") == name]
     others = [answer for answer in asked if answer.get("budget") != name and _aimed(history, answer)]
     granted = [answer for answer in ours + others if answer["status"] in GRANTED]
-    charged = [answer for answer in granted if not _free(answer)]
+    charged = [answer for answer in granted if not unguarded(answer)]
     ready = _ready(history, charged)
     lowest = min(ready, default=None)
     columns: dict[str, Any] = {
@@ -77,13 +77,15 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
 
 
 def _answered(answer: Mapping[str, Any]) -> bool:
-    """Say whether a budget could have had a part in the answer; a server that had no time refuses with 429, too."""
+    """Say whether a budget could have had a part in the answer; a server in trouble says 429 or 500, too."""
     if answer["status"] == REFUSED:
         return bool(answer.get("cause", CAUSE) == CAUSE)
-    return answer["status"] in (*GRANTED, MISCONFIGURED)
+    if answer["status"] == MISCONFIGURED:
+        return bool(answer.get("cause", SEVERAL) == SEVERAL)
+    return answer["status"] in GRANTED
 
 
-def _free(answer: Mapping[str, Any]) -> bool:
+def unguarded(answer: Mapping[str, Any]) -> bool:
     """Say whether the API server grants this eviction whatever the budget allows.
 
     It asks no budget for a pod that is going, done or Pending. One that is not ready counts for no budget: it may go
@@ -99,7 +101,7 @@ def _free(answer: Mapping[str, Any]) -> bool:
 
 
 def _by_rule(answers: Answers) -> str:
-    free = sum(_free(answer) for answer in answers if answer["status"] in GRANTED)
+    free = sum(unguarded(answer) for answer in answers if answer["status"] in GRANTED)
     return f"; {free} of them not guarded by it: not ready, or on the way out" if free else ""
 
 
@@ -118,7 +120,7 @@ def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
         return f"{twice} evictions failed with 500: more than one budget covers the pod"
     if not ours:
         return f"no eviction asked {name}"
-    granted = [answer for answer in ours if answer["status"] in GRANTED and not _free(answer)]
+    granted = [answer for answer in ours if answer["status"] in GRANTED and not unguarded(answer)]
     unread = sum(_allowed(answer) is None for answer in granted)
     if unread:
         return f"{unread} evictions were granted while {name} could not be read"
@@ -127,14 +129,20 @@ def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
     first = min(answer["time"] for answer in granted)
     end = history.window[1] if history.window else history.end
     series = f"pdb/{_namespace(granted[0])}/{name}/healthy"
-    unseen = any(item.series == series and item.value is None and first <= item.time <= end for item in history.samples)
+    told = [(item.time, item.value is not None) for item in history.samples if item.series == series]
+    back = [time for time, seen in told if seen]
+    # Between a change of a budget and its numbers lie milliseconds.
+    unseen = any(
+        not seen and first <= time <= end and not any(time <= other <= time + ASTRIDE for other in back)
+        for time, seen in told
+    )
     return f"{name} was out of sight after an eviction" if unseen else ""
 
 
 def _over(ours: Answers, allowed: series.Points) -> list[str]:
     """Find grants beyond what the budget allowed when it was read, or has come to allow since."""
     for answer in ours:
-        if answer["status"] not in GRANTED or _free(answer) or _allowed(answer) is None:
+        if answer["status"] not in GRANTED or unguarded(answer) or _allowed(answer) is None:
             continue
         near = [other for other in ours if answer["time"] - ASTRIDE <= other["time"] <= answer["time"]]
         grants = _charged(near)
@@ -211,7 +219,7 @@ def _count(answers: Answers, *statuses: int) -> int:
 
 
 def _charged(answers: Answers) -> int:
-    return sum(answer["status"] in GRANTED and not _free(answer) for answer in answers)
+    return sum(answer["status"] in GRANTED and not unguarded(answer) for answer in answers)
 
 
 def _told(answers: Answers) -> str:

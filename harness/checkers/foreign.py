@@ -45,6 +45,8 @@ def vain_because(step: Step) -> str:
         return ""
     if isinstance(output, list | dict | str) and not output:
         return "matched nothing"
+    if step.get("changed") is False:
+        return "asked the cluster and changed nothing"
     code = output.get("status") if isinstance(output, dict) else None
     if not isinstance(code, int):
         return ""

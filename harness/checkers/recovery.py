@@ -14,6 +14,8 @@ from harness.model.units import seconds
 from harness.model.verdict import Finding, State
 
 STEADY = 1.0
+# What is there and what is wanted come by two watches: which of them is a moment earlier says nothing.
+ORDER_SECONDS = 1.0
 Span = tuple[float, float]
 
 
@@ -139,11 +141,19 @@ def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[fl
     if before is not None:
         enough = min(before.value or 0.0, _wanted(before))
     owed = []
-    for sample in samples:
+    for number, sample in enumerate(samples):
         if sample.time >= start:
             enough = min(enough, _wanted(sample))
-        owed.append(0.0 if math.isinf(enough) else enough)
+        near = min(enough, _soon_wanted(samples, number))
+        owed.append(0.0 if math.isinf(near) else near)
     return owed
+
+
+def _soon_wanted(samples: Sequence[Sample], number: int) -> float:
+    least, until = math.inf, samples[number].time + ORDER_SECONDS
+    while (number := number + 1) < len(samples) and samples[number].time <= until:
+        least = min(least, _wanted(samples[number]))
+    return least
 
 
 def _last(samples: Sequence[Sample], start: float) -> Sample | None:

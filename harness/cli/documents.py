@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from harness.errors import Exit, HarnessError, UsageError
+from harness.errors import Exit, HarnessError
 from harness.model import SUFFIXES, document
 from harness.model.experiment import Experiment
 
@@ -41,24 +40,6 @@ def _files(path: Path) -> Iterable[Path]:
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and document.is_experiment(file))
-
-
-def given(words: Sequence[str], files: Sequence[Path]) -> document.Given:
-    """Read what --var and --var-file say, as Chaos Toolkit does; raises UsageError for what it could not read."""
-    if not words and not files:
-        return document.Given(environ=os.environ)
-    from chaoslib import convert_vars, merge_vars
-
-    try:
-        configuration, secrets = merge_vars(convert_vars(list(words)), [str(file) for file in files])
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise UsageError(
-            "a variable cannot be read",
-            where=" ".join([*words, *map(str, files)]),
-            why=str(error),
-            hint="--var name[:type]=value; a --var-file holds 'configuration' and 'secrets', or lines NAME=value",
-        ) from error
-    return document.Given(environ=os.environ, configuration=configuration or {}, secrets=secrets or {})
 
 
 def _experiment(file: Path, given: document.Given | None) -> Experiment:

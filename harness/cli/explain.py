@@ -21,9 +21,9 @@ VERDICTS = {
     Verdict.DIRTY: "Something broken on purpose was not seen undone.",
 }
 OTHER_CODES = {
-    Exit.USAGE: "An option, a document or the surroundings are wrong; what it refused did not begin.",
+    Exit.USAGE: "An option, a document or the surroundings are wrong, or a right lacks; what it refused did not begin.",
     Exit.NOTHING_RAN: "There was no experiment to run, or none that was judged.",
-    Exit.INTERNAL: "A bug of the harness, or a request that the API server refused.",
+    Exit.INTERNAL: "A bug of the harness, or a request that the API server refused for another reason than rights.",
     Exit.INTERRUPTED: "A run is undone (by the keeper after a second Ctrl-C); another command may be half done.",
 }
 FIXES = {
@@ -31,10 +31,10 @@ FIXES = {
     Exit.DEVIATED: "`harness show` names the promise; mend the system, or declare the weakness with `expect`",
     Exit.INCONCLUSIVE: "`harness show` names what was missing; `harness doctor`, then run it again",
     Exit.ABORTED: "`harness show` says who or what ended it; `harness lever off` when it was the lever",
-    Exit.USAGE: "mend what the error names; `harness doctor` looks at the surroundings",
+    Exit.USAGE: "mend what the error names; `harness doctor` looks at the surroundings, and names rights that lack",
     Exit.NOTHING_RAN: "`harness list` names the experiments and their sets",
     Exit.DIRTY: "`harness undo`, then `harness doctor`; a failed rollback is mended by hand, `harness show` names it",
-    Exit.INTERNAL: "`harness undo` leaves nothing behind; a 403 lacks a right (`harness doctor`), a traceback is a bug",
+    Exit.INTERNAL: "`harness undo` leaves nothing behind; a traceback is a bug",
     Exit.INTERRUPTED: "`harness faults` says whether anything is left; run it again",
 }
 LISTED = (

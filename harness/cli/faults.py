@@ -19,21 +19,16 @@ from harness.cli import options
 def command(output: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """List the faults that are in the cluster now, with their run and phase."""
     from harness.engine import contexts, scope
-    from harness.errors import ApiError
     from harness.faults import resource
 
     async def look() -> list[dict[str, Any]]:
         kube, _ = contexts.connect(kubeconfig, context)
         async with kube:
-            try:
-                async with scope.within(kube, namespace) as found:
-                    if found.alone:
-                        click.echo(f"only namespace {found.system} is looked at", err=True)
-                    return await resource.list_all(kube, *found.inside)
-            except ApiError as error:
-                if error.status == 404:
-                    return []
-                raise
+            found = await scope.of(kube, namespace)
+            if found.alone:
+                click.echo(f"only namespace {found.system} is looked at", err=True)
+            with scope.permitted(kube, found, "see what is broken here"):
+                return await resource.list_all(kube, *found.inside)
 
     items = anyio.run(look)
     if output == "json":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 
 import anyio
@@ -22,13 +23,22 @@ def command(state: str, reason: str, namespace: str, context: str | None, kubeco
 
     async def act() -> str:
         kube, _ = contexts.connect(kubeconfig, context)
-        async with kube, scope.within(kube, namespace) as found:
+        async with kube:
+            found = await scope.of(kube, namespace)
             if state == "on":
-                await lever.pull(kube, who=getpass.getuser(), reason=reason, only="".join(found.inside))
+                await lever.pull(kube, who=_who(), reason=reason, only="".join(found.inside))
             elif state == "off":
                 await lever.release(kube, only="".join(found.inside))
-            pulled = await lever.read(kube, found.system)
+            with scope.permitted(kube, found, "see the lever"):
+                pulled = await lever.read(kube, found.system)
         where = f" in namespace {found.system}" if found.alone else ""
         return f"lever on{where}: {pulled.get('who')}: {pulled.get('reason')}" if pulled else f"lever off{where}"
 
     click.echo(anyio.run(act))
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user, whom the system does not know
+        return f"user {os.getuid()}"

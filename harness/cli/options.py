@@ -34,9 +34,9 @@ class Kubeconfig(click.Path):
 
 def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --context and --kubeconfig: which cluster, ours when neither is given."""
-    function = click.option("--context", help="Another cluster than the local one, by its context; HARNESS_CONTEXTS must list it.")(function)
+    function = click.option("--context", help="Another cluster, by its context; HARNESS_CONTEXTS allows it.")(function)
     kubeconfig = Kubeconfig(exists=True, path_type=Path)
-    return click.option("--kubeconfig", type=kubeconfig, help="File with the context, instead of KUBECONFIG or ~/.kube/config.")(function)
+    return click.option("--kubeconfig", type=kubeconfig, help="File that has it; else as kubectl finds one.")(function)
 
 
 def namespace(function: Callable[..., Any]) -> Callable[..., Any]:

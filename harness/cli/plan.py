@@ -13,7 +13,7 @@ from harness.cli import options
 @click.command("plan")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
 @click.option("--seed", type=int, help="Number that picks among the pods that match; the same one picks the same.")
-@click.option("--role", is_flag=True, help="Print the rights that these need, for `kubectl apply -f -`; asks no cluster.")
+@click.option("--role", is_flag=True, help="Print the rights that these need, for `kubectl apply`; asks no cluster.")
 @options.cluster
 def command(
     files: tuple[Path, ...], seed: int | None, role: bool, context: str | None, kubeconfig: Path | None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
 @options.one_set
-@click.option("--seed", type=int, help="Number that picks targets and load; the same one repeats a run. Printed when not given.")
+@click.option("--seed", type=int, help="Number that picks targets and load; printed when not given.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 @click.option(
     "--repeat",
@@ -70,7 +70,7 @@ def command(
     left something broken does, or Ctrl-C. `harness plan` says before what would be touched.
     """
     from harness.cli import documents
-    from harness.engine import run
+    from harness.engine import given, run
     from harness.engine.options import Options
     from harness.errors import Exit
     from harness.model.verdict import worst
@@ -86,7 +86,7 @@ def command(
             ),
             rolls_back=rollback_strategy or one.rolls_back,
         )
-        for one in documents.load(files, only=only, given=documents.given(var, var_file))
+        for one in documents.load(files, only=only, given=given.read(var, var_file))
     ]
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)

@@ -9,23 +9,25 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.cluster.cache import Progress, cache_dir, held
+from harness.cluster.cache import Progress, cache_dir, held, project_root
 from harness.errors import PreconditionFailed
 
 # Enough for a download over a slow line; a build that takes longer says so itself.
 DEADLINE_SECONDS = 900.0
 HEARTBEAT_SECONDS = 20.0
 TAIL_LINES = 8
-# The working directory is whose it is: a `json.py` in it must not become ours. What it alone has is found all the same.
+# The working directory is whose it is: neither a `json.py` in it nor a `harness.py` must become ours, not even where we
+# are installed so that it is searched before us. What it alone has is found all the same.
 _LAST = (
     "import sys; '' in sys.path and (sys.path.remove(''), sys.path.append('')); "
+    "sys.path.insert(0, sys.argv.pop(1)); import harness, probes; sys.path.pop(0); "
     "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 
 
 def module(name: str) -> list[str]:
     """Give the command that runs a module of ours in a process of its own, wherever that is started."""
-    return [sys.executable, "-c", _LAST, name]
+    return [sys.executable, "-c", _LAST, str(project_root()), name]
 
 
 def run(

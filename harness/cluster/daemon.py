@@ -43,7 +43,7 @@ def folder() -> Path:
 def runtime() -> Path:
     """Return the folder of the private daemon's socket; a socket's path has a length limit."""
     usual = folder() / "run"
-    if len(str(usual)) <= SOCKET_LIMIT - 40:
+    if len(os.fsencode(usual)) <= SOCKET_LIMIT - 40:
         return usual
     return Path("/run") / f"kube-chaos-harness-{hashlib.sha256(str(usual).encode()).hexdigest()[:8]}"
 

@@ -12,7 +12,7 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.engine import lever
-from harness.engine.lease import RENEW_EVERY, Lease, Leases
+from harness.engine.lease import RENEW_EVERY, Leases
 from harness.engine.options import Stop
 from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, Exit, HarnessError
 from harness.keeper.client import Keeper
@@ -78,7 +78,7 @@ async def on_signal(abort: Abort, keeper: Callable[[], Keeper | None], say: Call
                 say("the undo is under way and nobody else would do it: please wait")
 
 
-async def on_lost_lease(abort: Abort, lease: Lease | Leases, say: Callable[[str], None]) -> None:
+async def on_lost_lease(abort: Abort, lease: Leases, say: Callable[[str], None]) -> None:
     """Renew the lease; abort when it was taken, or was not renewed for as long as it lasts."""
     missed = 0
     while True:

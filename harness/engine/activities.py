@@ -175,6 +175,10 @@ async def _roll_back(session: Session, number: int, sent: anyio.Event | None = N
         session.dirty[f"rollback {activity.name}"] = (
             f"rollback {activity.name!r} {result['status']}: {result.get('error') or ''}"
         )
+    elif result.get("tolerance_met") is False:
+        session.dirty[f"rollback {activity.name}"] = (
+            f"rollback {activity.name!r} is outside its tolerance: {result.get('output')!r}"
+        )
 
 
 def limit(experiment: Experiment, activity: Activity) -> float:

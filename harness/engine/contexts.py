@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.cluster import kubeconfig as kubeconfigs
 from harness.cluster import local
 from harness.cluster.kube import Kube
-from harness.cluster.kubeconfig import Access
+from harness.cluster.kubeconfig import Access, service_account
 from harness.cluster.local import LocalCluster
 from harness.errors import ApiError, HarnessError, PreconditionFailed, UsageError
 
@@ -43,13 +43,20 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
 
     Raises UsageError when the context is not on the allow-list, PreconditionFailed when there is no cluster at all.
     """
+    if context == "":
+        raise UsageError(
+            "--context names nothing",
+            why="a run names its cluster, and an empty word would mean whichever is the current one",
+            hint="is the variable set that it was to come from?",
+        )
     cluster = local.current()
     if context is None and kubeconfig is None:
         if cluster is None:
+            pod = " in-cluster, this pod's service account" if service_account.found() else ""
             raise PreconditionFailed(
                 "no local cluster",
                 why="`harness up` has not been run here",
-                hint="`harness up`, with the same HARNESS_CACHE as before if there was one; or name --context",
+                hint=f"`harness up`, with the same HARNESS_CACHE as before if there was one; or name --context{pod}",
             )
         return Kube.connect(cluster.kubeconfig, f"kind-{cluster.name}"), cluster
     if kubeconfig is None and cluster is not None and context == f"kind-{cluster.name}":

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
@@ -25,7 +24,7 @@ from harness.faults import crds, resource
 from harness.keeper import client, container
 from harness.model.units import rounded
 
-PERMIT = "grant what `harness plan --role FILE` prints; what only other faults need may stay missing"
+PERMIT = "grant what `harness plan --role FILE` prints"
 FREE_GIB = 10
 LOAD_SECONDS = 1.0
 BUSY = (
@@ -50,7 +49,7 @@ class Check:
 
 
 async def examine(kubeconfig: Path | None, context: str | None, namespace: str = "") -> list[Check]:
-    """Look at this machine, then at the cluster, or at one namespace of it; nothing is changed."""
+    """Look at this machine, then at the cluster, or at what a run needs that keeps to a namespace; change nothing."""
     checks = [*_machine(), await _load()]
     try:
         kube, cluster = contexts.connect(kubeconfig, context)
@@ -68,17 +67,17 @@ async def examine(kubeconfig: Path | None, context: str | None, namespace: str =
         except (ClusterUnreachable, ApiError) as error:
             return [*checks, Check("cluster", "API server", False, error.what, error.hint)]
         checks.append(Check("cluster", "API server", True, str(version.get("gitVersion"))))
-        scope = await scopes.of(kube, namespace)
-        if scope.alone:
-            hint = f"namespace {scope.system} is looked at; --namespace names another"
-            checks.append(Check("cluster", "reach", True, scope.unseen, hint, True))
         try:
-            checks += await _objects(kube, scope)
-        except ApiError as error:
-            checks.append(Check("cluster", "lever, lease", False, error.message or error.what, PERMIT))
-        checks += await _permissions(kube, scope)
-        if not cluster:
-            checks.append(await _definitions(kube))
+            scope = await scopes.of(kube, namespace)
+        except HarnessError as error:
+            return [*checks, Check("cluster", "user", False, error.why or error.what, error.hint)]
+        if scope.alone:
+            said = f"only namespace {namespace} is looked at" if namespace else scope.unseen
+            hint = "" if namespace else "it is the context's namespace; --namespace names another"
+            checks.append(Check("cluster", "reach", True, said, hint, warning=True))
+        questions = [_objects, _permissions] if cluster else [_definitions, _opted_in, _objects, _permissions]
+        for question in questions:
+            checks += await question(kube, scope)
         if cluster:
             checks.append(await _keeper(cluster))
             checks += await _ways_in()
@@ -129,41 +128,82 @@ def _nodes(cluster: LocalCluster) -> Iterable[Check]:
         yield Check("cluster", item["Name"].lstrip("/"), state == "running", state, "harness undo, then harness up")
 
 
-async def _objects(kube: Kube, scope: Scope) -> list[Check]:
-    pulled, held = await lever.read(kube, scope.system), await lease.current(kube, scope.system)
-    off, undo = (contexts.command(kube, "harness", *words, *scope.words) for words in (("lever", "off"), ("undo",)))
-    holder = (held or {}).get("spec", {}).get("holderIdentity", "")
-    found = [
-        Check("cluster", "lever", pulled is None, "off" if pulled is None else str(pulled), off),
-        Check("cluster", "lease", True, f"held by {holder}" if holder else "free"),
-    ]
+async def _definitions(kube: Kube, _: Scope) -> list[Check]:
+    hint = "once, as an administrator: harness crds | " + contexts.command(kube, "kubectl", "apply", "-f", "-")
     try:
+        known = await crds.installed(kube)
+    except HarnessError as error:
+        return [Check("cluster", "definitions", False, error.what, hint)]
+    return [Check("cluster", "definitions", known, "of faults are served" if known else "of faults are missing", hint)]
+
+
+async def _opted_in(kube: Kube, scope: Scope) -> list[Check]:
+    """Ask for the opt-in of a namespace that was meant; where its label may not be read, a Role there stands for it."""
+    try:
+        await contexts.require_opt_in(kube, scope.inside, unseen=scope.alone)
+    except HarnessError as error:
+        return [Check("cluster", "opt-in", False, error.what, error.hint)]
+    return []
+
+
+async def _objects(kube: Kube, scope: Scope) -> list[Check]:
+    off, undo = (contexts.command(kube, "harness", *words, *scope.words) for words in (("lever", "off"), ("undo",)))
+
+    async def pulled() -> Check:
+        found = await lever.read(kube, scope.system)
+        return Check("cluster", "lever", found is None, "off" if found is None else str(found), off)
+
+    async def held() -> Check:
+        holder = (await lease.current(kube, scope.system) or {}).get("spec", {}).get("holderIdentity", "")
+        return Check("cluster", "lease", True, f"held by {holder}" if holder else "free")
+
+    async def left() -> Check:
         faults = await resource.list_all(kube, *scope.inside)
-    except ApiError as error:
-        return [*found, Check("cluster", "Fault resources", False, error.what, "harness up")]
-    return [*found, Check("cluster", "left behind", not faults, f"{len(faults)} faults", undo)]
+        return Check("cluster", "left behind", not faults, f"{len(faults)} faults", undo)
+
+    checks = []
+    for name, look in (("lever", pulled), ("lease", held), ("left behind", left)):
+        try:
+            checks.append(await look())
+        except HarnessError as error:
+            why = error.message if isinstance(error, ApiError) else ""
+            hint = PERMIT if isinstance(error, ApiError) and error.status == 403 else error.hint
+            checks.append(Check("cluster", name, False, why or error.what, hint))
+    return checks
 
 
 async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
-    """Ask the API server whether this user may do what any plan may need, in this namespace where rights end there."""
-    effects = [
-        rule for some in rights.RULES.values() for rule in some if not scope.alone or "nodes" not in rule["resources"]
+    """Ask the API server whether this user may do what every run needs, and what each fault needs besides.
+
+    What rights in one namespace cannot do is not asked. A fault that may not be injected is a warning, unless none may.
+    """
+    where = f" in namespace {scope.system}" if scope.alone else ""
+    kinds = {kind: rules for kind, rules in rights.RULES.items() if not (scope.alone and rights.of_nodes(rules))}
+    try:
+        missing = await _missing(kube, rights.INSIDE if scope.alone else rights.READS, scope)
+        lacks = {kind: lack for kind, rules in kinds.items() if (lack := await _missing(kube, rules, scope))}
+    except HarnessError as error:
+        return [Check("cluster", "permissions", False, f"they cannot be asked for: {error.what}", error.hint or PERMIT)]
+    said = f"missing{where}: " + ", ".join(missing) if missing else f"all granted{where}"
+    unable = "; ".join(f"{kind} lacks {', '.join(lack)}" for kind, lack in lacks.items())
+    return [
+        Check("cluster", "permissions", not missing, said, PERMIT),
+        Check(
+            "cluster",
+            "faults",
+            len(lacks) < len(kinds),
+            unable + where if unable else f"all may be injected{where}",
+            f"{PERMIT}; what a fault needs that is not used may stay missing",
+            warning=bool(unable),
+        ),
     ]
-    rules = {str(rule): rule for rule in (*(rights.INSIDE if scope.alone else rights.READS), *effects)}
-    missing = [str(lack) for rule in rules.values() for lack in await _lacking(kube, rule, *scope.inside)]
-    said = "all granted" if not missing else "missing: " + ", ".join(missing)
-    return [Check("cluster", "permissions", not missing, said, PERMIT)]
 
 
-async def _definitions(kube: Kube) -> Check:
-    """Ask whether another cluster knows the resources in which faults are written down; `harness up` brings ours."""
-    there = await crds.installed(kube)
-    apply = contexts.command(kube, "kubectl", "apply", "-f", "-")
-    hint = f"once, as an administrator: harness crds | {apply}"
-    return Check("cluster", "definitions", there, "there" if there else "missing", hint)
+async def _missing(kube: Kube, rules: Iterable[rights.Rule], scope: Scope) -> list[str]:
+    return list(dict.fromkeys([lack for rule in rules for lack in await _lacking(kube, rule, *scope.inside)]))
 
 
-async def _lacking(kube: Kube, rule: Mapping[str, Any], namespace: str = "") -> list[str]:
+async def _lacking(kube: Kube, rule: rights.Rule, namespace: str = "") -> list[str]:
     lacking = []
     for name in rule["resources"]:
         resource_name, _, sub = name.partition("/")

@@ -2,7 +2,8 @@
 
 Specs without status, owners without the names of their pods, nodes with their cordons and taints, the node
 containers' state, frozen cgroups, packet rules, our processes, our custom resources, the keeper's debts. Two
-fingerprints are equal when nothing was left behind, whichever pods were replaced in between.
+fingerprints are equal when nothing was left behind, whichever pods were replaced in between. What nobody may look at is
+a line, too: `unseen/...`.
 """
 
 from __future__ import annotations
@@ -18,15 +19,26 @@ import anyio.to_thread
 
 from harness.cluster import docker
 from harness.cluster import kube as paths
-from harness.cluster.kube import Kube
+from harness.cluster.kube import Items, Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import lease, lever
-from harness.errors import ApiError
+from harness.engine.scope import Scope
+from harness.errors import ApiError, first
 from harness.faults import resource
 from harness.workloads import Owners, kinds
 from harness.workloads.pod import controller, is_done
 
 OWNERS = ("deployments", "statefulsets", "daemonsets")
+SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
+    "services": "/api/v1",
+    "poddisruptionbudgets": "/apis/policy/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+    "resourcequotas": "/api/v1",
+    "virtualservices": "/apis/networking.istio.io/v1",
+    "destinationrules": "/apis/networking.istio.io/v1",
+}
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+FORBIDDEN = "forbidden"
 # Told of elsewhere; Jobs come and go by themselves.
 KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, ("", "Node")})
 SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
@@ -48,18 +60,25 @@ true
 """
 
 
-async def take(kube: Kube, cluster: LocalCluster | None) -> dict[str, str]:
-    """Return the fingerprint: what, and in which state; raises ClusterUnreachable when the API is away."""
+async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope) -> dict[str, str]:
+    """Return the fingerprint: what, and in which state; of a scope that is alone it is that of its namespace.
+
+    Raises ClusterUnreachable when the API is away, ApiError for a refusal that is not about rights.
+    """
     lines: dict[str, str] = {}
-    async with anyio.create_task_group() as together:
-        together.start_soon(_cluster, kube, lines)
-        together.start_soon(_workloads, kube, lines)
-        together.start_soon(_owned, kube, lines)
-        together.start_soon(_ours, kube, lines)
-        if cluster:
-            for node, container in cluster.nodes.items():
-                together.start_soon(_node, cluster, node, container, lines)
-            together.start_soon(_keeper, cluster, lines)
+    try:
+        async with anyio.create_task_group() as together:
+            together.start_soon(_workloads, kube, lines, scope)
+            together.start_soon(_owned, kube, lines, scope)
+            together.start_soon(_ours, kube, lines, scope)
+            if not scope.alone:
+                together.start_soon(_cluster, kube, lines)
+            if cluster and not scope.alone:
+                for node, container in cluster.nodes.items():
+                    together.start_soon(_node, cluster, node, container, lines)
+                together.start_soon(_keeper, cluster, lines)
+    except BaseExceptionGroup as group:
+        raise first(group) from group
     return dict(sorted(lines.items()))
 
 
@@ -77,8 +96,25 @@ def difference(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]
     return changed
 
 
+async def _seen(kube: Kube, path: str, lines: dict[str, str]) -> Items:
+    """List a collection; one that is not served is empty, and one that may not be looked at is a line."""
+    try:
+        return await kube.list(path)
+    except ApiError as error:
+        if error.status not in (403, 404):
+            raise
+        if error.status == 403:
+            lines[f"unseen/{path.rpartition('/')[2]}"] = FORBIDDEN
+        return []
+
+
+def _in(scope: Scope, root: str, plural: str) -> str:
+    """Give the path of a collection, in the scope's namespace or in all."""
+    return f"{root}/namespaces/{scope.system}/{plural}" if scope.alone else f"{root}/{plural}"
+
+
 async def _cluster(kube: Kube, lines: dict[str, str]) -> None:
-    for node in await kube.list(paths.nodes()):
+    for node in await _seen(kube, paths.nodes(), lines):
         name, spec = node["metadata"]["name"], node["spec"]
         lines[f"node/{name}/cordoned"] = str(bool(spec.get("unschedulable"))).lower()
         lines[f"node/{name}/taints"] = _brief([_taint(item) for item in spec.get("taints", [])])
@@ -91,15 +127,9 @@ def _taint(taint: Mapping[str, Any]) -> str:
     return f"{taint['key']}={taint.get('value', '')}:{taint['effect']}"
 
 
-async def _workloads(kube: Kube, lines: dict[str, str]) -> None:
+async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
     async def specs(kind: str, path: str) -> None:
-        try:
-            items = await kube.list(path)
-        except ApiError as error:
-            if error.status == 404:
-                return
-            raise
-        for item in items:
+        for item in await _seen(kube, path, lines):
             metadata = item["metadata"]
             if metadata.get("namespace") in SKIPPED_NAMESPACES:
                 continue
@@ -112,21 +142,16 @@ async def _workloads(kube: Kube, lines: dict[str, str]) -> None:
             lines[f"{name}/spec"] = _brief(content)
 
     async with anyio.create_task_group() as together:
-        for kind in OWNERS:
-            together.start_soon(specs, kind, f"/apis/apps/v1/{kind}")
-        together.start_soon(specs, "services", "/api/v1/services")
-        together.start_soon(specs, "poddisruptionbudgets", "/apis/policy/v1/poddisruptionbudgets")
-        together.start_soon(specs, "networkpolicies", "/apis/networking.k8s.io/v1/networkpolicies")
-        together.start_soon(specs, "resourcequotas", "/api/v1/resourcequotas")
-        together.start_soon(specs, "virtualservices", "/apis/networking.istio.io/v1/virtualservices")
-        together.start_soon(specs, "destinationrules", "/apis/networking.istio.io/v1/destinationrules")
-        together.start_soon(specs, "webhooks", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations")
+        for kind, root in SPECS.items():
+            together.start_soon(specs, kind, _in(scope, root, kind))
+        if not scope.alone:
+            together.start_soon(specs, "webhooks", WEBHOOKS)
 
 
-async def _owned(kube: Kube, lines: dict[str, str]) -> None:
+async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
     """Tell of whatever else owns pods, and of pods that nobody owns: nobody would give them back."""
     owners, seen = Owners(kube), set[str]()
-    for pod in await kube.list("/api/v1/pods"):
+    for pod in await _seen(kube, _in(scope, "/api/v1", "pods"), lines):
         metadata, workload = pod["metadata"], await owners.of(pod)
         if metadata["namespace"] in SKIPPED_NAMESPACES or (workload and workload.uid in seen):
             continue
@@ -143,21 +168,28 @@ async def _owned(kube: Kube, lines: dict[str, str]) -> None:
             lines[f"{name}/spec"] = _brief(item.get("spec"))
 
 
-async def _ours(kube: Kube, lines: dict[str, str]) -> None:
-    try:
-        faults = await resource.list_all(kube)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        faults = []
-    for fault in faults:
-        metadata = fault["metadata"]
-        lines[f"{fault['kind'].lower()}/{metadata.get('namespace', '')}/{metadata['name']}"] = "present"
-    held = await lease.current(kube)
-    holder = (held or {}).get("spec", {}).get("holderIdentity", "")
-    expired = (held or {}).get("metadata", {}).get("annotations", {}).get(lease.EXPIRED)
-    lines["lease/holder"] = "" if expired == holder else holder
-    lines["lever"] = "on" if await lever.read(kube) else "off"
+async def _ours(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
+    for path in resource.collections(*scope.inside):
+        for fault in await _seen(kube, path, lines):
+            metadata = fault["metadata"]
+            lines[f"{fault['kind'].lower()}/{metadata.get('namespace', '')}/{metadata['name']}"] = "present"
+
+    async def holder() -> str:
+        held = await lease.current(kube, scope.system) or {}
+        name = held.get("spec", {}).get("holderIdentity", "")
+        expired = (held.get("metadata", {}).get("annotations") or {}).get(lease.EXPIRED)
+        return "" if expired == name else str(name)
+
+    async def pulled() -> str:
+        return "on" if await lever.read(kube, scope.system) else "off"
+
+    for name, look in (("lease/holder", holder), ("lever", pulled)):
+        try:
+            lines[name] = await look()
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            lines[f"unseen/{name}"] = FORBIDDEN
 
 
 async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[str, str]) -> None:

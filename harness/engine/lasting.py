@@ -1,27 +1,34 @@
-"""Refuse, before anything is touched, a fault that would lose a pod for good: nothing could give it back."""
+"""Refuse, before anything is touched, a fault that would lose a pod for good, or that a pod would not feel."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.cluster import kube as paths
 from harness.cluster.kube import Kube
 from harness.errors import UsageError
-from harness.faults import pods
+from harness.faults import REGISTRY, pods
 from harness.model.plan import PlannedFault
 from harness.workloads import Owners
 
 
-async def require(kube: Kube, faults: Iterable[PlannedFault]) -> None:
-    """Return when every pod that a fault loses would be replaced; raises UsageError that names one that would not."""
-    owners = Owners(kube)
+async def require(kube: Kube, owners: Owners, faults: Iterable[PlannedFault]) -> None:
+    """Return when every pod that a fault loses would go and be replaced; raises UsageError for one that would not."""
     reached = [(fault, one) for fault in faults for one in (fault.victim, *fault.takes) if one.kind == "pod"]
     there: dict[str, Mapping[str, Any]] = {}
     for namespace in sorted({one.namespace for _, one in reached}):
         there |= {pod["metadata"]["uid"]: pod for pod in await kube.list(paths.pods(namespace))}
+    lost: Counter[str] = Counter()
     for fault, one in reached:
         # Of a target that went since, the fault itself tells.
         pod = there.get(one.uid)
-        if pod and (why := await pods.lost_for_good(owners, fault, pod)):
-            raise UsageError(pods.LOST, where=f"{fault.kind} on {one}", why=why, hint=pods.HINT)
+        if pod is None:
+            continue
+        loses = REGISTRY[fault.kind].loses(fault, pod)
+        workload = await owners.of(pod) if loses else None
+        key = workload.uid if workload else one.uid
+        if found := await pods.unfit(owners, fault, pod, lost[key]):
+            raise UsageError(found[0], where=f"{fault.kind} on {one}", why=found[1], hint=pods.HINT)
+        lost[key] += loses

@@ -53,7 +53,11 @@ class Leases:
         self._held: list[Lease] = []
 
     async def acquire(self, *, holder_is_dead: bool) -> None:
-        """Wait for all together, then take them one after another; see `Lease.acquire`."""
+        """Wait for all together, then take them one after another.
+
+        `holder_is_dead` says that the keeper vouches for it, which it can where the holder had one; without a keeper a
+        held lease is watched for its whole duration before it is taken. Raises RunInProgress when another run holds it.
+        """
         found: dict[Lease, dict[str, Any] | None] = {}
 
         async def look(lease: Lease) -> None:
@@ -106,23 +110,13 @@ class Leases:
 class Lease:
     """The right to touch what one Lease stands for, for one run."""
 
-    def __init__(
-        self, kube: Kube, run: str, namespace: str = NAMESPACE, *, kept: bool = True, alone: bool = False
-    ) -> None:
+    def __init__(self, kube: Kube, run: str, namespace: str, *, kept: bool, alone: bool) -> None:
         self._kube, self._run, self._namespace = kube, run, namespace
         self._path = LEASES.format(namespace)
         self._where = f"{namespace}/{NAME}"
         self._marks = {KEPT: str(kept).lower(), ALONE: str(alone).lower()}
         self._body: dict[str, Any] = {}
         self._renewed = 0.0
-
-    async def acquire(self, *, holder_is_dead: bool) -> None:
-        """Take the lease.
-
-        `holder_is_dead` says that the keeper vouches for it, which it can where the holder had one; without a keeper a
-        held lease is watched for its whole duration before it is taken. Raises RunInProgress when another run holds it.
-        """
-        await self.take(await self.vacant(holder_is_dead=holder_is_dead))
 
     async def vacant(self, *, holder_is_dead: bool) -> dict[str, Any] | None:
         """Return the lease once nobody holds it, None where there is none; raises RunInProgress."""

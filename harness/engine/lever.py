@@ -6,17 +6,19 @@ whoever pulls the lever of the cluster puts it where runs are that see no furthe
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from harness.cluster.kube import Kube
-from harness.engine import lease
+from harness.engine import contexts, lease
 from harness.engine.contexts import OPT_IN_LABEL
 from harness.engine.scope import SYSTEM as NAMESPACE
-from harness.errors import ApiError
+from harness.errors import ApiError, PreconditionFailed
 
 _CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 NAME = "chaos-lever"
+# Who pulls a lever or releases it needs these; a run needs to see it, and no more.
+VERBS = "get,create,patch,delete"
 
 
 async def read(kube: Kube, namespace: str = NAMESPACE) -> dict[str, str] | None:
@@ -32,33 +34,79 @@ async def read(kube: Kube, namespace: str = NAMESPACE) -> dict[str, str] | None:
 
 
 async def pull(kube: Kube, *, who: str, reason: str, only: str = "") -> list[str]:
-    """Stop every run on this cluster and refuse new ones, or those in one namespace; return where a lever lies now."""
-    if not only:
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-        path = f"/api/v1/namespaces/{NAMESPACE}"
-        await kube.patch(path, namespace, kind="apply", fieldManager="harness", force="true")
+    """Stop every run on this cluster and refuse new ones, or those in one namespace; return where a lever lies now.
+
+    Raises PreconditionFailed that names the namespaces where this user may not; in all others it is on.
+    """
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": NAME},
         "data": {"state": "on", "who": who, "reason": reason},
     }
-    places = [only] if only else [NAMESPACE, *await _nearsighted(kube)]
-    for place in places:
+
+    async def put(place: str) -> None:
         path = f"{_CONFIG_MAPS.format(place)}/{NAME}"
-        await kube.patch(path, body, kind="apply", fieldManager="harness", force="true")
-    return places
+        try:
+            await kube.patch(path, body, kind="apply", fieldManager="harness", force="true")
+        except ApiError as error:
+            if error.status != 404 or place != NAMESPACE:
+                raise
+            await _make_namespace(kube)
+            await kube.patch(path, body, kind="apply", fieldManager="harness", force="true")
+
+    return await _everywhere(kube, [only] if only else [NAMESPACE, *await _nearsighted(kube)], put, "pulled")
 
 
 async def release(kube: Kube, *, only: str = "") -> None:
-    """Let runs start again."""
+    """Let runs start again; raises PreconditionFailed that names the namespaces where this user may not."""
     found = [] if only else await _listed(kube, "/api/v1/configmaps", fields=f"metadata.name={NAME}")
-    for place in {only or NAMESPACE, *(item["metadata"]["namespace"] for item in found)}:
+
+    async def take(place: str) -> None:
         try:
             await kube.delete(f"{_CONFIG_MAPS.format(place)}/{NAME}")
         except ApiError as error:
             if error.status != 404:
                 raise
+
+    await _everywhere(kube, {only or NAMESPACE, *(item["metadata"]["namespace"] for item in found)}, take, "released")
+
+
+async def _make_namespace(kube: Kube) -> None:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    try:
+        await kube.create("/api/v1/namespaces", body)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+
+
+async def _everywhere(kube: Kube, places: Iterable[str], act: Callable[[str], Awaitable[None]], done: str) -> list[str]:
+    """Do something to the lever of each namespace, whatever became of the others; return where it was done."""
+    reached: list[str] = []
+    refused: dict[str, ApiError] = {}
+    for place in places:
+        try:
+            await act(place)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            refused[place] = error
+        else:
+            reached.append(place)
+    if refused:
+        first, *_ = refused
+        elsewhere = f"; it was in {', '.join(reached)}" if reached else ""
+        words = ("--namespace", first, f"--verb={VERBS}", "--resource=configmaps", f"--resource-name={NAME}")
+        raise PreconditionFailed(
+            f"the lever could not be {done} in {', '.join(refused)}{elsewhere}",
+            where=f"context {kube.context}",
+            why=refused[first].message or str(refused[first]),
+            hint="an administrator there: "
+            + contexts.command(kube, "kubectl", "create", "role", NAME, *words)
+            + ", and a rolebinding for whoever pulls it",
+        )
+    return reached
 
 
 async def pulls(kube: Kube, namespace: str = NAMESPACE) -> AsyncIterator[dict[str, str]]:

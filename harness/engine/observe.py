@@ -75,6 +75,7 @@ async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
         name = item["metadata"]["name"]
         if kind == "DELETED":
             known.pop(name, None)
+            sample(name, None)
             return
         known[name] = None
         sample(name, item.get("status", {}) if kinds.current(item) else None)

@@ -20,6 +20,8 @@ from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
 from harness.stack import apply as stack
+from harness.workloads import Owners
+from harness.workloads.once import Once
 
 # Of all that is done to a node, this alone leaves what runs there as it is.
 SPARES_PODS = "node_cordon"
@@ -45,13 +47,14 @@ async def resolve(
     """
     if not alone:
         await _require_namespaces(kube, experiment)
-    chance = random.Random(seed)
+    chance, owners = random.Random(seed), Owners(Once(kube))
     faults: list[PlannedFault] = []
     shares: list[str] = []
     for spec in experiment.faults:
         patience = _patience(experiment) if spec.kind == RESTARTED else None
         victims = await select.resolve(
             kube,
+            owners,
             spec.target,
             chance,
             taken=taken,
@@ -65,7 +68,7 @@ async def resolve(
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, await _taken(kube, spec, victim)))
     if experiment.promising:
         require_caps(experiment, faults)
-    await lasting.require(kube, faults)
+    await lasting.require(kube, owners, faults)
     remembered = {} if alone else await stack.inventory(kube)
     intent = {
         "document": experiment.digest,

@@ -89,6 +89,11 @@ def stays_in(experiment: Experiment) -> str:
     return namespaces.pop() if len(namespaces) == 1 else ""
 
 
+def of_nodes(rules: Iterable[Rule]) -> bool:
+    """Say whether any of these rules is about nodes, which lie in no namespace."""
+    return any("nodes" in rule["resources"] for rule in rules)
+
+
 def rules_for(experiment: Experiment) -> tuple[Rule, ...]:
     """List the rules of the least ClusterRole that a run of this experiment needs."""
     ways = (rule for rules in _ways([experiment]).values() for rule in rules)

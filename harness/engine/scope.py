@@ -5,9 +5,9 @@ A run that may not touch the harness's own namespace keeps its lease, its lever 
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness.cluster.kube import Kube
@@ -74,27 +74,6 @@ async def of(kube: Kube, namespace: str = "") -> Scope:
     return Scope(kube.namespace, alone=True) if await _refused(kube) else Scope()
 
 
-@contextlib.asynccontextmanager
-async def within(kube: Kube, namespace: str = "") -> AsyncIterator[Scope]:
-    """Say how far a command reaches, see `of`, and for as long as the block lasts what mends a refusal.
-
-    Raises PreconditionFailed for what is forbidden there.
-    """
-    found = await of(kube, namespace)
-    try:
-        yield found
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        can = contexts.command(kube, "kubectl", "auth", "can-i", "--list", *found.words)
-        raise PreconditionFailed(
-            "this user may not do that",
-            where=f"context {kube.context}: {error.where}",
-            why=error.message or str(error),
-            hint=f"--namespace names the one where your rights are; `{can}` lists them",
-        ) from error
-
-
 async def _refused(kube: Kube) -> str:
     try:
         await kube.get(f"{LEASES.format(SYSTEM)}/{LEASE}")
@@ -111,6 +90,31 @@ async def _refused(kube: Kube) -> str:
         if error.status != 404:
             raise
     return ""
+
+
+@contextmanager
+def permitted(kube: Kube, scope: Scope, what: str) -> Iterator[None]:
+    """Turn a right that lacks into what mends it, for a command of no experiment; `what` is what it was about to do.
+
+    Raises PreconditionFailed.
+    """
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        narrow = "" if scope.alone else ", or --namespace NAME keeps to one namespace where they suffice"
+        raise PreconditionFailed(
+            f"this user may not {what}",
+            where=place(kube, scope),
+            why=error.message or str(error),
+            hint=f"`{contexts.command(kube, 'harness', 'doctor', *scope.words)}` names the rights that lack{narrow}",
+        ) from error
+
+
+def place(kube: Kube, scope: Scope) -> str:
+    """Name where a command works: a context, and a namespace where it keeps to one."""
+    return f"context {kube.context}" + (f", namespace {scope.system}" if scope.alone else "")
 
 
 def lacking(kube: Kube, experiment: Experiment, error: ApiError) -> PreconditionFailed:

@@ -31,6 +31,7 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 async def resolve(
     kube: Kube,
+    owners: Owners,
     target: Target,
     chance: random.Random,
     *,
@@ -56,7 +57,7 @@ async def resolve(
         rule = f"hosting {target.hosting}" if target.hosting else target.selector
     else:
         pods = await _pods(kube, target)
-        found = await _victims(Owners(kube), pods, target, zones, kind)
+        found = await _victims(owners, pods, target, zones, kind)
         rule = f"{target.namespace}/{target.selector}"
     free = [victim for victim in found if victim.uid not in taken]
     if target.rule:

@@ -16,7 +16,7 @@ import anyio
 
 from harness.cluster import backoff
 from harness.cluster import kube as paths
-from harness.engine import contexts, metrics, plan, steady
+from harness.engine import contexts, metrics, plan, steady, traffic
 from harness.engine.session import Session
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
 from harness.faults import resource
@@ -26,7 +26,8 @@ from harness.workloads import Workload, kinds, pod
 Object = Mapping[str, Any]
 Look = Callable[[], Awaitable[list[str]]]
 LOOK_EVERY = 0.5
-# A pod that is on a node for so long and was never ready is not what an earlier disturbance left; nothing waits for it.
+# A pod that was not ready for so long since it came, or should have been gone for so long, is not what an earlier
+# disturbance left; nothing waits for it.
 STANDING_SECONDS = 60.0
 # A load that has reached every pod for so long and called nobody through an open breaker will not meet it.
 ASKED_SECONDS = 6
@@ -95,7 +96,7 @@ async def look(session: Session) -> list[str]:
                 for plural, lacking in LACKING.items():
                     together.start_soon(ask, partial(_workloads, session, namespace, plural, lacking))
                 together.start_soon(ask, partial(_others, session, namespace))
-            if session.load:
+            if session.load and traffic.meets_gateway(session):
                 together.start_soon(ask, partial(_ejected, session))
     except BaseExceptionGroup as group:
         raise first(group) from group
@@ -148,8 +149,8 @@ async def _others(session: Session, namespace: str) -> list[str]:
             theirs.setdefault(workload, []).append(item)
     found = []
     for workload, live in theirs.items():
-        wanted = await owners.wanted(workload)
         ready = sum(map(pod.is_ready, live))
+        wanted = await owners.wanted(workload, ready)
         standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
         if wanted is None:
             continue
@@ -168,15 +169,30 @@ def _deployment(item: Object, standing: int) -> str:
         return "is not known yet"
     if (available := status.get("availableReplicas", 0)) + standing < wanted:
         return f"has {available} of {wanted} pods available"
+    # Nobody moves one that is paused, wherever it stands.
+    if item["spec"].get("paused"):
+        return ""
     rolling = max(status.get("replicas", 0), wanted) - status.get("updatedReplicas", 0)
     return f"is rolling out, {rolling} to go" if rolling else ""
 
 
 def _stateful_set(item: Object, standing: int) -> str:
-    ready, wanted = item.get("status", {}).get("readyReplicas", 0), item["spec"].get("replicas", 1)
+    """Say what a StatefulSet lacks; below its partition, and where each pod is replaced by hand, it stays as it is."""
+    status, wanted = item.get("status", {}), item["spec"].get("replicas", 1)
+    ready, rolling = status.get("readyReplicas", 0), 0
     if not kinds.current(item):
         return "is not known yet"
-    return f"has {ready} of {wanted} pods ready" if ready + standing < wanted else ""
+    if ready + standing < wanted:
+        return f"has {ready} of {wanted} pods ready"
+    if _rolls(item) and status.get("updateRevision") != status.get("currentRevision"):
+        partition = ((item["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0
+        rolling = max(0, wanted - partition - status.get("updatedReplicas", 0))
+    return f"is rolling out, {rolling} to go" if rolling else ""
+
+
+def _rolls(item: Object) -> bool:
+    """Say whether a change of an object's template reaches its pods by itself."""
+    return bool((item["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate")
 
 
 def _daemon_set(item: Object, standing: int) -> str:
@@ -184,7 +200,10 @@ def _daemon_set(item: Object, standing: int) -> str:
     ready, wanted = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
     if not kinds.current(item):
         return "is not known yet"
-    return f"has {ready} of {wanted} pods ready" if ready + standing < wanted else ""
+    if ready + standing < wanted:
+        return f"has {ready} of {wanted} pods ready"
+    rolling = wanted - status.get("updatedNumberScheduled", 0) if _rolls(item) else 0
+    return f"is rolling out, {rolling} to go" if rolling > 0 else ""
 
 
 LACKING: Mapping[str, Callable[[Object, int], str]] = {
@@ -196,12 +215,14 @@ LISTED = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kind
 
 
 async def _pods(session: Session, namespace: str) -> list[str]:
-    """Name pods that are on their way out, and containers that the kubelet holds back."""
-    found = []
+    """Name pods that are on their way out, and containers that the kubelet holds back; not those that stand so."""
+    found, now = [], datetime.now(UTC)
     for item in await session.kube.list(paths.pods(namespace)):
         name = f"{namespace}/{item['metadata']['name']}"
-        if pod.is_going(item):
+        if pod.is_going(item) and pod.overdue(item, now) < STANDING_SECONDS:
             found.append(f"{name} is terminating")
+        if pod.never_ready(item, now) >= STANDING_SECONDS:
+            continue
         for container in backoff.statuses(item):
             waiting = (container.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") == backoff.CRASHING:

@@ -22,6 +22,8 @@ from harness.probes import settings
 
 GATEWAY = "http://127.0.0.1:18080"
 HOST = "api.claude-ecosystem.com"
+# What the gateway itself counts.
+JUDGED_AT_GATEWAY = frozenset({"burn-rate"})
 # What a run may take besides the phases it states: steps, injections with deadlines, waits for evidence and undo.
 SPARE_SECONDS = 900.0
 READY_SECONDS = 20.0
@@ -48,6 +50,17 @@ def gateway(kube: Kube, cluster: LocalCluster | None) -> str:
             hint="unset HARNESS_GATEWAY, or name --context",
         )
     return named or GATEWAY
+
+
+def meets_gateway(session: Session) -> bool:
+    """Say whether the load passes through the cluster's gateway, by a path or by its address, or is judged by it."""
+    load = session.experiment.load
+    if load is None:
+        return False
+    if load.at_gateway or any(one.checker in JUDGED_AT_GATEWAY for one in session.experiment.objectives):
+        return True
+    named = os.environ.get("HARNESS_GATEWAY") or (GATEWAY if session.cluster else "")
+    return bool(named) and any(origin_of(call.url) == origin_of(named) for call in load.calls)
 
 
 def require(kube: Kube, cluster: LocalCluster | None, load: LoadSpec) -> None:

@@ -27,15 +27,16 @@ async def undo(
     """Heal every fault, or those of one run or namespace, and return how many there were.
 
     Connecting as a run of its own makes the keeper heal what its ledger still names. Raises RunInProgress while a run
-    lives, UndoFailed when something is still broken afterwards, PreconditionFailed for what this user may not do.
+    lives, UndoFailed when something is still broken afterwards.
     """
-    async with scopes.within(kube, namespace) as scope:
+    scope = await scopes.of(kube, namespace)
+    if scope.alone:
+        say(f"only namespace {scope.system} is looked at")
+    with scopes.permitted(kube, scope, "undo what is broken here"):
         return await _undo(kube, cluster, say, run, scope)
 
 
 async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], None], run: str, scope: Scope) -> int:
-    if scope.alone:
-        say(f"only namespace {scope.system} is looked at")
     keeper = await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS) if cluster else None
     failed: list[str] = []
     try:

@@ -17,6 +17,8 @@ from harness.workloads.pod import Pod
 
 CREATED, REFUSED = 201, 429
 BUDGET, SEVERAL = "DisruptionBudget", "SeveralBudgets"
+# What a budget says that has changed, until its numbers have been worked out anew.
+UNDECIDED = "still being processed"
 RETRY_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 
@@ -84,7 +86,8 @@ async def evict(reach: Reach, pod: Pod, *, deadline: float, owner: Workload | No
     Every answer is emitted as an `eviction` event with the budget's arithmetic and the pod's standing as read right
     before, and the pod's workload. Returns
     {status, attempts, message}; 404 and 409 (another pod by that name, or gone) are returned as they are, and 500
-    where more than one budget covers the pod. An API server that is merely busy is asked again, BUSY_SECONDS at least.
+    where more than one budget covers the pod. An API server that is merely busy, and a budget whose numbers are being
+    worked out anew, are asked again, BUSY_SECONDS at least.
     Raises ApiError for any other refusal.
     """
     metadata = pod["metadata"]
@@ -104,12 +107,12 @@ async def evict(reach: Reach, pod: Pod, *, deadline: float, owner: Workload | No
         cause = why(status, answer)
         said = {"pod": f"{namespace}/{name}", "status": status, "cause": cause, "message": message}
         reach.emit("eviction", {**said, **before, **stands, "owner": owner.key if owner else ""})
-        refused = status == REFUSED and cause == BUDGET
-        patience = until if refused else max(until, began + BUSY_SECONDS)
-        retriable = refused or (status in (REFUSED, 500, 503, 504) and cause != SEVERAL)
+        decided = cause == BUDGET and UNDECIDED not in message
+        patience = until if decided else max(until, began + BUSY_SECONDS)
+        retriable = status in (REFUSED, 500, 503, 504) and cause != SEVERAL
         if retriable and anyio.current_time() + RETRY_SECONDS <= patience:
             await anyio.sleep(RETRY_SECONDS)
             continue
-        if status in (200, CREATED, 404, 409) or refused or cause == SEVERAL:
+        if status in (200, CREATED, 404, 409) or cause in (BUDGET, SEVERAL):
             return {"status": status, "attempts": attempts, "message": message, **before}
         raise ApiError(status, str(answer.get("reason") or "Error"), message, where=f"{namespace}/{name}")

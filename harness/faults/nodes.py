@@ -14,14 +14,13 @@ from harness.faults import observe
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach, Undo
 from harness.model.plan import PlannedFault
-from harness.workloads.pod import controller, is_done, is_going
+from harness.workloads.pod import controller, is_done, is_going, is_static
 from harness.workloads.pod import is_ready as pod_is_ready
 
 CORDONED_BY = "chaos.harness.dev/cordoned-by"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 ANSWER_SECONDS = 1.5
 PAUSE_SECONDS = 0.25
-MIRROR = "kubernetes.io/config.mirror"
 
 # $1 node, $2 fault. A node that is gone, or that this fault did not cordon, is as it was found.
 _UNCORDON = r"""
@@ -68,8 +67,8 @@ async def on(kube: Kube, node: str) -> list[dict[str, Any]]:
 
 def movable(pod: Mapping[str, Any]) -> bool:
     """Say whether a pod lives on after its node: no DaemonSet pod, no static pod, none that is going or done."""
-    metadata, reference = pod["metadata"], controller(pod)
-    if MIRROR in (metadata.get("annotations") or {}) or is_going(pod) or is_done(pod):
+    reference = controller(pod)
+    if is_static(pod) or is_going(pod) or is_done(pod):
         return False
     return reference is None or reference["kind"] != "DaemonSet"
 

@@ -15,11 +15,20 @@ from harness.faults import REGISTRY, observe
 from harness.faults.observe import Objects
 from harness.faults.reach import Facts, Reach
 from harness.model.plan import PlannedFault
-from harness.workloads import Owners, Workload
-from harness.workloads.pod import Pod, grace, is_going, is_ready
+from harness.workloads import Owners, Workload, kinds
+from harness.workloads.jobs import Ending
+from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static
 
 REPLACEMENT_SECONDS = 2.0
+# What a workload wants may change while none of its pods does.
+LOOK_AGAIN_SECONDS = 2.0
+# By the eviction API, which marks the pod as disrupted.
+EVICTING = frozenset({"pod_evict", "node_drain"})
+# A container that ends is started again in its pod.
+RESTARTING = frozenset({"container_kill", "node_stop"})
 LOST = "nothing would replace this pod"
+VAIN = "deleting this pod would stop nothing"
+MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
 
@@ -78,19 +87,35 @@ def gone(fault: PlannedFault) -> InjectionFailed:
     )
 
 
-async def lost_for_good(owners: Owners, fault: PlannedFault, pod: Pod) -> str:
-    """Say why a fault would lose this pod for good; empty where it leaves it, or somebody replaces it."""
-    return await owners.unreplaced(pod) if REGISTRY[fault.kind].loses(fault, pod) else ""
+async def lost_for_good(owners: Owners, fault: PlannedFault, pod: Pod, others: int = 0) -> str:
+    """Say why a fault would lose this pod for good; empty where it leaves it, or somebody replaces it.
+
+    `others` are pods of the same workload that other faults lose before it.
+    """
+    if REGISTRY[fault.kind].loses(fault, pod):
+        return await owners.unreplaced(pod, Ending(fault.kind in EVICTING, others))
+    return await owners.worn_out(pod) if fault.kind in RESTARTING else ""
+
+
+async def unfit(owners: Owners, fault: PlannedFault, pod: Pod, others: int = 0) -> tuple[str, str] | None:
+    """Say what speaks against this fault on this pod, and why: it would be lost for good, or not be hit at all.
+
+    `others` are pods of the same workload that other faults lose before it.
+    """
+    if is_static(pod) and REGISTRY[fault.kind].loses(fault, pod):
+        return VAIN, MIRRORED
+    why = await lost_for_good(owners, fault, pod, others)
+    return (LOST, why) if why else None
 
 
 async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
     """Read the pod and note who replaces it and which pods there are, before anything is done to it.
 
-    Raises InjectionFailed when the fault would lose the pod for good.
+    Raises InjectionFailed when the fault would lose the pod for good, or not hit it.
     """
     pod = await read(reach.kube, fault)
-    if why := await lost_for_good(reach.owners, fault, pod):
-        raise InjectionFailed(LOST, where=str(fault.victim), why=why, hint=HINT)
+    if found := await unfit(reach.owners, fault, pod):
+        raise InjectionFailed(found[0], where=str(fault.victim), why=found[1], hint=HINT)
     everyone = await reach.kube.list(api.pods(fault.victim.namespace))
     loss = await loss_of(reach, pod, everyone)
     forced = fault.parameters.get("grace")
@@ -111,9 +136,18 @@ async def loss_of(reach: Reach, pod: Pod, everyone: list[dict[str, Any]]) -> Los
     chain = await reach.owners.chain(pod)
     most = reach.notes.setdefault("ready", {})
     for workload in chain:
-        ready = sum(is_ready(item) for item in await reach.owners.own(everyone, workload))
+        ready = _has(workload, await reach.owners.own(everyone, workload))
         most[workload.uid] = max(ready, most.get(workload.uid, 0))
+        if workload.scalable and workload.what not in kinds.WANTED:
+            # What its scale counts shows only while all of its pods are there.
+            await reach.owners.wanted(workload, most[workload.uid])
     return Loss(chain, tuple(most[workload.uid] for workload in chain))
+
+
+def _has(workload: Workload, own: list[Pod]) -> int:
+    """Count a workload's ready pods, and those that ended well where it does not say that it wants fewer by them."""
+    lasting = workload.what in kinds.WANTED
+    return sum(is_ready(pod) or (ended_well(pod) and not lasting) for pod in own)
 
 
 async def removed(fault: PlannedFault, reach: Reach) -> Facts:
@@ -159,7 +193,10 @@ async def replaced(fault: PlannedFault, reach: Reach) -> Facts:
 
 
 async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
-    """Wait until what keeps a pod has as many ready pods of its own as it had, or as it wants now if that is less."""
+    """Wait until what keeps a pod has as many ready pods of its own as it had, or as it wants now if that is less.
+
+    Raises ObservationFailed where that is none because it has failed since.
+    """
     owners = reach.owners
     seen: frozenset[tuple[str, bool]] | None = None
 
@@ -167,18 +204,28 @@ async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
         nonlocal seen
         facts: Facts = {}
         others = [pod for uid, pod in pods.items() if uid != without]
-        now = frozenset((pod["metadata"]["uid"], is_ready(pod)) for pod in await owners.own(others, loss.chain[-1]))
+        own = await owners.own(others, loss.chain[-1])
+        now = frozenset((pod["metadata"]["uid"], is_ready(pod) or ended_well(pod)) for pod in own)
         if now == seen:
             return None
         for workload, before in zip(loss.chain, loss.before, strict=True):
-            ready = sum(is_ready(pod) for pod in await owners.own(others, workload))
-            wanted = await owners.wanted(workload)
+            ready = _has(workload, await owners.own(others, workload))
+            wanted = await owners.wanted(workload, ready)
             enough = 0 if wanted is None else wanted.again(before)
             if enough is None or ready < enough:
                 seen = now
                 return None
+            if before and not enough and (why := await owners.failed(workload)):
+                raise ObservationFailed("nobody replaces the pod", where=workload.key, why=why)
             told = {"state": "deleted"} if wanted is None else {"ready": ready, "desired": enough}
             facts = {"owner": str(workload), **told}
         return facts
 
-    return await observe.until(reach.kube, api.pods(loss.chain[-1].namespace), judge)
+    patience = LOOK_AGAIN_SECONDS
+    while True:
+        with anyio.move_on_after(patience):
+            return await observe.until(reach.kube, api.pods(loss.chain[-1].namespace), judge)
+        if seen is None:
+            # On a slow machine one look takes longer than that, and must come to its end all the same.
+            patience *= 2
+        seen = None

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import anyio
 
+from harness.cluster import sockets
 from harness.errors import (
     AbortTriggered,
     HarnessError,
@@ -57,7 +58,8 @@ class Keeper:
     @classmethod
     async def _open(cls, socket: Path, run: str) -> Self:
         try:
-            reader, writer = await asyncio.open_unix_connection(str(socket), limit=_LINE_BYTES)
+            with sockets.named(socket) as name:
+                reader, writer = await asyncio.open_unix_connection(name, limit=_LINE_BYTES)
         except OSError as error:
             raise PreconditionFailed(
                 "the keeper is away",

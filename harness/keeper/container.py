@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import debian, docker
+from harness.cluster import debian, docker, sockets
 from harness.cluster.cache import Progress, digest, locked
 from harness.cluster.local import LocalCluster
 from harness.errors import PreconditionFailed
@@ -63,7 +63,8 @@ def _status(path: Path) -> dict[str, Any] | None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(ASK_SECONDS)
         try:
-            connection.connect(str(path))
+            with sockets.named(path) as name:
+                connection.connect(name)
             connection.sendall(b'{"id": 1, "do": "status"}\n')
             answer: dict[str, Any] = json.loads(connection.makefile().readline())
         except (OSError, ValueError):

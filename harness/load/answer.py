@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +20,15 @@ ATTEMPTS_HEADER = b"x-envoy-attempt-count"
 DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER = b"x-dependency", b"x-breaker", b"x-failure"
 OVERLOAD_HEADER = b"x-overload"
 SERVER_HEADER = b"x-served-by"
-LOCATION_HEADER = b"location"
+LOCATION_HEADER, ENCODING_HEADER = b"location", b"content-encoding"
 _READ = frozenset({
-    *(FLAGS_HEADER, HOST_HEADER, ATTEMPTS_HEADER, SERVER_HEADER, LOCATION_HEADER),
+    *(FLAGS_HEADER, HOST_HEADER, ATTEMPTS_HEADER, SERVER_HEADER, LOCATION_HEADER, ENCODING_HEADER),
     *(DEPENDENCY_HEADER, BREAKER_HEADER, FAILURE_HEADER, OVERLOAD_HEADER),
 })  # fmt: skip
 # An answer is looked into up to here; what is longer is no answer to look into.
 LARGEST_BODY = 1_000_000
+# What is unpacked before it is looked into; for the library, 32 and more take the format from the first bytes.
+PACKED, _ANY_FORMAT = frozenset({"gzip", "x-gzip", "deflate"}), 32 + zlib.MAX_WBITS
 # More tries than fit into a record are as good as this many.
 _MOST_ATTEMPTS, _DIGITS = 255, 9
 
@@ -56,6 +59,7 @@ class Answer:
     location: str = ""
     body: bytes | None = None
     amiss: str = ""
+    encoding: str = ""
 
 
 def made(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None) -> Answer:
@@ -74,6 +78,7 @@ def made(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None
         _because(told),
         told.get(LOCATION_HEADER, ""),
         body,
+        encoding=told.get(ENCODING_HEADER, "").strip().lower(),
     )
 
 
@@ -96,14 +101,22 @@ def amiss(answer: Answer, expect: Expect) -> str:
         return "another status than expected"
     if expect.json is None:
         return ""
-    body = answer.body or b""
-    if len(body) > LARGEST_BODY:
-        return "too long to look into"
     try:
+        body = _unpacked(answer)
+        if len(body) > LARGEST_BODY:
+            return "too long to look into"
         found = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, zlib.error):
         return "no JSON"
     return _differs(found, expect.json, "")
+
+
+def _unpacked(answer: Answer) -> bytes:
+    """Give an answer's body as its author wrote it, up to a little more than is looked into."""
+    body = answer.body or b""
+    if answer.encoding not in PACKED or len(body) > LARGEST_BODY:
+        return body
+    return zlib.decompressobj(_ANY_FORMAT).decompress(body, LARGEST_BODY + 1)
 
 
 def _differs(found: Any, wanted: Mapping[str, Any], place: str) -> str:

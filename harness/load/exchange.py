@@ -18,7 +18,7 @@ from harness.load.requests import PLAIN, Origin, Request, origin_of
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # These two ask for the same once more; after the others everybody reads (as browsers do).
 SAME = frozenset({307, 308})
-# Whoever is asked instead must not learn them.
+# Another host must not learn them, nor may anybody on the way where what was asked under TLS is asked without it.
 PRIVATE = frozenset({"authorization", "cookie", "proxy-authorization"})
 OF_BODY = frozenset({"content-type", "content-length"})
 
@@ -85,7 +85,9 @@ def onward(request: Request, answer: Answer, allowed: Collection[str]) -> Reques
         return "redirected nowhere"
     if parts.scheme not in ("http", "https") or origin.host not in allowed:
         return "redirected to a host not named"
-    target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=PLAIN)
+    written = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    # A header's bytes are read as Latin-1, whatever they mean: they are escaped as the bytes they were.
+    target = quote(written.encode("latin-1"), safe=PLAIN)
     headers = [(name, value) for name, value in request.headers if _goes_along(name, request.origin, origin)]
     if origin != request.origin:
         headers = [("host", str(origin)), *headers]
@@ -98,7 +100,8 @@ def onward(request: Request, answer: Answer, allowed: Collection[str]) -> Reques
 def _goes_along(name: str, before: Origin, after: Origin) -> bool:
     if before == after:
         return True
-    return name != "host" and not (before.host != after.host and name in PRIVATE)
+    shown = before.host != after.host or (before.secure and not after.secure)
+    return name != "host" and not (shown and name in PRIVATE)
 
 
 def reason(error: Exception) -> str:

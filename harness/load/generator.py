@@ -8,6 +8,7 @@ one record, whatever the peer does and whatever goes wrong here.
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import sys
 import time
@@ -30,6 +31,8 @@ from harness.model.rate import Profile
 
 LATE_NS = 50_000_000
 SPARE_FILES = 64
+# What this machine has no more of, so that no connection can be made: the system under test is not to be blamed.
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 
 
 @dataclass(slots=True)
@@ -138,6 +141,9 @@ class Generator:
             flags |= Flag.TIMED_OUT
         except OSError as error:
             because = reason(error)
+            if exchange.connection is None and error.errno in EXHAUSTED:
+                flags |= Flag.NOT_SENT
+                self._summary.not_sent += 1
             flags |= Flag.REFUSED if exchange.connection is None or isinstance(error, NotSent) else Flag.CUT
         except Exception as bug:
             # Whatever this is, the system under test is not to be blamed for it.

@@ -150,7 +150,7 @@ class Http2(asyncio.Protocol):
         elif isinstance(event, h2.events.ResponseReceived):
             headers = [(bytes(name), bytes(value)) for name, value in event.headers]
             text = dict(headers).get(b":status", b"")
-            if not (text.isdigit() and len(text) == 3):
+            if not (text.isdigit() and len(text) == 3 and text >= b"200"):
                 raise ValueError("no status")
             stream.status, stream.headers = int(text), headers
         elif isinstance(event, h2.events.StreamEnded):

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from harness.load.http2 import Http2
 
 AnyConnection: TypeAlias = "Connection | Http2"
+# For so long an address may leave a connection unanswered while there is another one to try.
+NEXT_SECONDS = 1.0
+# For so long others wait for a connection that they could share: what hangs must not hold up those that would not.
+SHARED_SECONDS = 1.0
 
 
 class Pools:
@@ -31,7 +35,9 @@ class Pools:
         pool = self._pools.get(origin)
         if pool is None:
             tls = self._tls if origin.secure else None
-            pool = Pool(origin, tls, self._names.get(origin, origin.host), self._http, self._addresses)
+            # The dot that ends a whole name is the resolver's; no certificate has it.
+            name = self._names.get(origin, origin.host).rstrip(".")
+            pool = Pool(origin, tls, name, self._http, self._addresses)
             self._pools[origin] = pool
         return pool
 
@@ -61,9 +67,16 @@ class Pool:
         if self._one_by_one is None:
             return await self._connect()
         # One connection carries many requests: who comes while it is made waits for it.
-        async with self._one_by_one:
+        try:
+            async with asyncio.timeout(SHARED_SECONDS):
+                await self._one_by_one.acquire()
+        except TimeoutError:
+            return await self._connect()
+        try:
             shared = next((one for one in self._shared if one.usable()), None)
             return shared or await self._connect()
+        finally:
+            self._one_by_one.release()
 
     def close(self) -> None:
         """Drop every connection."""
@@ -74,7 +87,8 @@ class Pool:
         *others, last = await self._addresses.find(self._origin.host)
         for address in others:
             try:
-                return await self._connect_to(address)
+                async with asyncio.timeout(NEXT_SECONDS):
+                    return await self._connect_to(address)
             except OSError:
                 continue
         return await self._connect_to(last)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from harness.model import control, foreign, tolerance, units
+from harness.model import control, foreign, stated, tolerance, units
 from harness.model import share as shares
 from harness.model.catalogue import ACTIONS, FAULTS, FaultKind
 from harness.model.closed import Problems, Section, nearest
@@ -16,6 +16,7 @@ from harness.model.provider import pauses, read_provider
 from harness.model.reading import Reading
 from harness.model.share import Share
 from harness.model.source import Place
+from harness.model.tolerance import Asked
 from harness.model.translate import NodeChoice
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
@@ -23,7 +24,9 @@ KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls"
 REFERENCE = ("ref", "background", "tolerance")
 TARGET_KEYS = ("namespace", "selector", "pods", "nodes", "mode", "value", "at-once", "container", "hosting")
 REQUIREMENT = re.compile(
-    r"!?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s+(in|notin)\s+\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)"
+    r"(!\s*)?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s*[<>]\s*\d+"
+    r"|[\w./-]+\s+(in|notin)\s*\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)",
+    re.ASCII,
 )
 HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -66,16 +69,19 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
             "a hypothesis' probe does not run in the background",
             why="Chaos Toolkit asks one after the other, whatever this says",
         )
+    undone(section)
+    provider = read_provider(problems, section)
+    _granted(reading, provider, section)
     if "tolerance" in section:
         tolerance.check(
-            problems, section.data["tolerance"], section.at("tolerance"), lambda one: _compared(reading, one)
+            Asked(problems, reading.variables, str(provider.get("type")), lambda one: _compared(reading, one)),
+            section.data["tolerance"],
+            section.at("tolerance"),
         )
     elif role == "hypothesis":
         problems.add(place, f"the probe '{name}' needs a 'tolerance'", why="a hypothesis must be able to fail")
-    undone(section)
-    provider = read_provider(problems, section)
     for words, where in control.read(problems, section.items("controls")):
-        reading.uncovered.append((words, where, ""))
+        reading.uncovered.append((words, where, ()))
     fault, heals = None, ""
     if provider.get("module") == ACTIONS:
         fault = _fault(reading, provider, section, name)
@@ -95,11 +101,24 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
         before,
         after,
         fault,
-        stated={**section.data, "provider": provider} if provider else {},
+        stated=stated.filled({**section.data, "provider": provider}) if provider else {},
         background=background,
         heals=heals,
         deadline=deadline,
     )
+
+
+def _granted(reading: Reading, provider: Mapping[str, Any], section: Section) -> None:
+    """Refuse a group of secrets that is not there: Chaos Toolkit would hand on an empty one."""
+    groups = reading.variables.secrets
+    for group in provider.get("secrets") or () if groups else ():
+        if not isinstance(group, str) or group not in groups:
+            reading.problems.add(
+                (*section.at("provider"), "secrets"),
+                f"there is no group of secrets {units.shown(group)}",
+                why="the step would go on without",
+                hint=nearest(str(group), groups),
+            )
 
 
 def undone(section: Section) -> None:
@@ -180,7 +199,7 @@ def _foreign(
     if isinstance(found, NodeChoice) and found in reading.cordoned:
         return None, reading.cordoned[found]
     what = {"method": "step", "rollbacks": "rollback"}.get(role, "probe")
-    reading.uncovered.append((f"{what} {name!r}, by {called}", section.place, foreign.namespace(called, arguments)))
+    reading.uncovered.append((f"{what} {name!r}, by {called}", section.place, foreign.namespaces(called, arguments)))
     return None, ""
 
 
@@ -211,6 +230,13 @@ def _compared(reading: Reading, section: Section) -> None:
             section.at("provider"),
             "a probe that is a tolerance needs 'arguments', be it {}",
             why="Chaos Toolkit puts the answer there, as 'value'",
+        )
+    elif provider and provider["type"] != "python":
+        reading.problems.add(
+            section.at("provider"),
+            f"a {provider['type']} provider that is a tolerance would tolerate everything",
+            why="Chaos Toolkit takes whatever it answers, its status included, for a yes",
+            hint="a function that returns true or false",
         )
 
 

@@ -82,6 +82,8 @@ def is_experiment(path: Path) -> bool:
         key = KEY.search(text)
         return bool(key and NAMED.search(text, key.end()))
     listed = data.get("extensions") if isinstance(data, dict) else None
+    if isinstance(listed, dict):
+        return ("method" in data or "steady-state-hypothesis" in data) and stated.claims(data)
     return isinstance(listed, list) and any(isinstance(item, dict) and item.get("name") == "harness" for item in listed)
 
 
@@ -147,12 +149,13 @@ def _experiment(
     hypothesis, probes = _hypothesis(reading, top)
     method = activities(reading, top.items("method"), "method")
     rollbacks = activities(reading, top.items("rollbacks"), "rollbacks")
-    uncovered = [*((words, place, "") for words, place in controls), *reading.uncovered]
+    uncovered = [*((words, place, ()) for words, place in controls), *reading.uncovered]
     strategy, rolls_back = strategies.read(problems, top)
     implied: tuple[Objective, ...] = ()
     if problems.lenient:
+        top.items("extensions")
         ours = extension(Section(problems, {}, (), "the harness extension", KEYS), slo, folder)
-        radius = meaning.named(method, [namespace for _, _, namespace in uncovered])
+        radius = meaning.named(method, [name for _, _, names in uncovered for name in names])
     else:
         ours = _extension(problems, top, slo, folder)
         radius = ours.blast_radius or BlastRadius()
@@ -201,7 +204,7 @@ def _hypothesis(reading: Reading, top: Section) -> tuple[str, tuple[Any, ...]]:
     section = Section(problems, top.data[key], top.at(key), "the hypothesis", KEYS_OF_HYPOTHESIS, loose=True)
     title = section.get("title", units.text, "", required="one line a person can read")
     for words, place in control.read(problems, section.items("controls")):
-        reading.uncovered.append((words, place, ""))
+        reading.uncovered.append((words, place, ()))
     return title, activities(reading, section.items("probes"), "hypothesis")
 
 
@@ -217,7 +220,8 @@ def _extension(problems: Problems, top: Section, slo: Mapping[str, Objective], f
     ours = [(place, value) for place, value in listed if isinstance(value, dict) and value.get("name") == "harness"]
     if not ours:
         hint = "extensions: [{name: harness, blast-radius: {...}}]"
-        problems.add(top.at("extensions"), "the document has no extension named harness", hint=hint)
+        if not isinstance(top.data.get("extensions"), dict):
+            problems.add(top.at("extensions"), "the document has no extension named harness", hint=hint)
         return extension(Section(problems, {}, (), "the harness extension", KEYS), slo, folder)
     if len(ours) > 1:
         problems.add(ours[1][0], "the harness extension is here twice")

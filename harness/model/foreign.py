@@ -45,9 +45,9 @@ def known(provider: Mapping[str, Any]) -> bool:
     return translate.known(function(provider))
 
 
-def namespace(called: str, arguments: Any) -> str:
-    """Name the namespace a foreign step acts in; empty where that is not known."""
-    return translate.namespace(called, arguments) if isinstance(arguments, dict) else ""
+def namespaces(called: str, arguments: Any) -> tuple[str, ...]:
+    """Name the namespaces a foreign step acts in, as far as that is known."""
+    return translate.namespaces(called, arguments) if isinstance(arguments, dict) else ()
 
 
 def chosen(provider: Mapping[str, Any], arguments: Mapping[str, Any]) -> NodeChoice | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.model.catalogue import FAULTS, OBJECTIVES
@@ -10,6 +10,7 @@ from harness.model.experiment import Activity, BlastRadius
 from harness.model.extension import Extension
 from harness.model.fault import FaultSpec
 from harness.model.objective import Objective
+from harness.model.reading import Uncovered
 from harness.model.source import Place
 from harness.model.units import percent, seconds
 
@@ -41,13 +42,16 @@ def check(
         )
 
 
-def covered(extension: Extension, uncovered: list[tuple[str, Place, str]]) -> None:
-    """Note each step that no plan covers, unless the document says that it knows; each with its place and namespace."""
+def covered(extension: Extension, uncovered: Sequence[Uncovered]) -> None:
+    """Note each step that no plan covers, unless the document says that it knows; none may act outside the caps."""
     problems, caps = extension.section.problems, extension.blast_radius
-    for words, place, namespace in uncovered:
-        if caps and namespace and namespace not in caps.namespaces:
+    for words, place, namespaces in uncovered:
+        outside = [name for name in namespaces if caps and name not in caps.namespaces]
+        if caps and outside:
             problems.add(
-                place, f"{words} acts in namespace '{namespace}', outside the blast radius", hint=_list(caps.namespaces)
+                place,
+                f"{words} acts in namespace '{outside[0]}', outside the blast radius",
+                hint=_list(caps.namespaces),
             )
         elif not extension.uncovered:
             problems.add(

@@ -39,10 +39,10 @@ def read_provider(problems: Problems, activity: Section) -> dict[str, Any]:
     section = Section(problems, value, place, f"a {kind} provider", PROVIDERS[kind])
     for key in NEEDED[kind]:
         section.get(key, units.text, "", required="it says what to call")
-    provider = dict(section.data)
+    provider = {key: item for key, item in section.data.items() if item is not None}
     _shapes(section, kind)
     if activity.data.get("timeout") is not None:
-        provider.setdefault("timeout", activity.get("timeout", units.number, 0.0))
+        provider.setdefault("timeout", activity.get("timeout", _seconds, 0.0))
     if kind == "python" and "timeout" in provider:
         # Chaos Toolkit knows no deadline of a function, so that one is ours.
         seconds = provider.pop("timeout")
@@ -72,12 +72,27 @@ def _shapes(section: Section, kind: str) -> None:
     for key, types in accepted.items():
         value = section.data.get(key)
         if value is None or (isinstance(value, types) and (bool in types or not isinstance(value, bool))):
-            # Left out and left empty are the same to it only when the key is not there.
-            if key in section and value is None and key == "arguments" and kind == "python":
-                section.problems.add(section.at(key), "'arguments' is empty", hint="leave it out, or write {}")
+            if key == "timeout" and value is not None and not _timed(value):
+                section.problems.add(section.at(key), f"'timeout': {units.shown(value)} is not a number of seconds")
             continue
         known = " or ".join(dict.fromkeys(words[one] for one in types))
         section.problems.add(section.at(key), f"'{key}' must be {known}, not {units.shown(value)}")
+
+
+def _seconds(value: Any) -> float:
+    found = units.number(value)
+    if found < 0:
+        raise ValueError(f"{units.shown(value)} is not a number of seconds")
+    return found
+
+
+def _timed(value: Any) -> bool:
+    """Say whether a limit is one: seconds, or those to connect and those to be answered."""
+    if isinstance(value, list):
+        return len(value) == 2 and all(one is None or (not isinstance(one, list) and _timed(one)) for one in value)
+    if isinstance(value, str):
+        return bool(VARIABLE.fullmatch(value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def pauses(section: Section, variables: Variables, *, known: bool) -> tuple[float, float]:

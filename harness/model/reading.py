@@ -12,19 +12,21 @@ from harness.model.source import Place
 from harness.model.translate import NodeChoice
 from harness.model.variables import Variables
 
+Uncovered = tuple[str, Place, tuple[str, ...]]
+
 
 @dataclass(slots=True)
 class Reading:
     """Variables, names and what was found so far: `named` are the activities that others may refer to.
 
-    `uncovered` gathers what no plan will cover, with its place and, where that is known, its namespace; `cordoned`
+    `uncovered` gathers what no plan will cover, with its place and, where they are known, its namespaces; `cordoned`
     tells which fault a choice of nodes was cordoned by, `faults` which names of faults are taken.
     """
 
     problems: Problems
     variables: Variables = field(default_factory=Variables)
     named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    uncovered: list[tuple[str, Place, str]] = field(default_factory=list)
+    uncovered: list[Uncovered] = field(default_factory=list)
     cordoned: dict[NodeChoice, str] = field(default_factory=dict)
     faults: set[str] = field(default_factory=set)
 

@@ -21,6 +21,7 @@ __all__ = ["Place", "Source", "read"]
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 MERGE = "tag:yaml.org,2002:merge"
+COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 # Written by some editors; neither language knows it.
 MARK = "\ufeff"
 HALVED = "half of a surrogate pair is no text; write the letter itself"
@@ -117,6 +118,9 @@ class _Reading:
         # Aliases nest what is written side by side.
         if len(self.open) > DEEPEST:
             raise self.refused(node, f"the document is nested more than {DEEPEST} levels deep")
+        if isinstance(node, yaml.CollectionNode) and node.tag not in COLLECTIONS:
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            raise self.refused(node, f"{shown(kind)} values are not read; write a mapping or a list")
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):

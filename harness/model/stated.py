@@ -18,9 +18,15 @@ KUBERNETES = re.compile(r"kube|k8s|istio|helm", re.IGNORECASE)
 
 
 def claims(data: Document) -> bool:
-    """Say whether a document claims to have our extension: by its name, by one so like it, or by our control."""
+    """Say whether a document claims to have our extension: by its name, by one so like it, or by our control.
+
+    One that was written as a mapping instead of a list claims it, too: its caps must not be passed over.
+    """
     listed = data.get("extensions")
-    names = [one.get("name") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    if isinstance(listed, dict):
+        names = [*listed, listed.get("name")]
+    else:
+        names = [one.get("name") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     if any(isinstance(name, str) and difflib.get_close_matches(name, (NAME,), n=1, cutoff=0.8) for name in names):
         return True
     return any(control.ours(one) for one in _listed(data.get("controls")))
@@ -51,12 +57,25 @@ def document(data: Document, probes: Sequence[Activity]) -> dict[str, Any]:
     """Give the document as Chaos Toolkit's own functions take it: without our control, references written out."""
     found = {key: value for key, value in data.items() if value is not None and key not in ("runtime", "dry")}
     for key in ("method", "rollbacks", "controls"):
-        found[key] = _listed(data.get(key))
+        found[key] = [filled(one) for one in _listed(data.get(key))]
     found["controls"] = [one for one in found["controls"] if not control.ours(one)]
     hypothesis = data.get(HYPOTHESIS)
     if isinstance(hypothesis, dict):
         found[HYPOTHESIS] = {**hypothesis, "probes": [dict(probe.stated) for probe in probes]}
-        found[HYPOTHESIS]["controls"] = _listed(hypothesis.get("controls"))
+        found[HYPOTHESIS]["controls"] = [filled(one) for one in _listed(hypothesis.get("controls"))]
+    return found
+
+
+def filled(part: Any) -> Any:
+    """Give an activity or a control without keys that say nothing: Chaos Toolkit takes them for values."""
+    if not isinstance(part, dict):
+        return part
+    found = {key: value for key, value in part.items() if value is not None}
+    provider, controls = found.get("provider"), found.get("controls")
+    if isinstance(provider, dict):
+        found["provider"] = {key: value for key, value in provider.items() if value is not None}
+    if isinstance(controls, list):
+        found["controls"] = [filled(one) for one in controls]
     return found
 
 

@@ -6,28 +6,46 @@ import contextlib
 import io
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from harness.model import units
 from harness.model.closed import Problems, Section, nearest
 from harness.model.source import Place
 from harness.model.units import shown
+from harness.model.variables import Variables
 
-PROBE_KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background")
 KINDS: Mapping[str, tuple[str, ...]] = {
     "range": ("type", "range", "target", "name"),
     "regex": ("type", "pattern", "target", "name"),
     "jsonpath": ("type", "path", "expect", "count", "target", "name"),
-    "probe": PROBE_KEYS,
+    # Chaos Toolkit calls it and looks at nothing else of it.
+    "probe": ("type", "name", "provider"),
 }
 # Of each kind, what it compares with.
 COMPARED = {"range": "range", "regex": "pattern", "jsonpath": "path", "probe": "provider"}
-# What a probe that is a tolerance gets its answer from.
-Provider = Callable[[Section], None]
+# What these providers answer with; a function may give anything.
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "process": ("status", "stdout", "stderr"),
+    "http": ("status", "headers", "body"),
+}
+# A number is no text, and headers are neither.
+UNFIT = frozenset({("regex", "status"), ("regex", "headers"), ("range", "headers")})
 
 
-def check(problems: Problems, value: Any, place: Place, provider: Provider) -> None:
-    """Note what is wrong with a tolerance; `provider` reads that of a probe which is one."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The probe whose answer is compared: what calls it, what `${name}` means, and how a probe as tolerance is read."""
+
+    problems: Problems
+    variables: Variables
+    called: str
+    provider: Callable[[Section], None]
+
+
+def check(asked: Asked, value: Any, place: Place) -> None:
+    """Note what is wrong with a tolerance."""
+    problems = asked.problems
     if isinstance(value, float):
         problems.add(
             place,
@@ -36,7 +54,13 @@ def check(problems: Problems, value: Any, place: Place, provider: Provider) -> N
             hint=f"{{type: range, range: [{value:g}, {value:g}]}}",
         )
         return
-    if isinstance(value, bool | int | str) or (isinstance(value, list) and value):
+    if isinstance(value, str):
+        _variable(asked, value, place)
+        return
+    if isinstance(value, list) and value:
+        _unreplaced(asked, value, place, "a list")
+        return
+    if isinstance(value, bool | int):
         return
     kind = str(value.get("type") or "") if isinstance(value, dict) else ""
     if kind not in KINDS:
@@ -48,7 +72,52 @@ def check(problems: Problems, value: Any, place: Place, provider: Provider) -> N
     if key not in section:
         section.get(key, units.text, "", required="it says what is tolerated")
     else:
-        {"range": _range, "regex": _regex, "jsonpath": _jsonpath, "probe": provider}[kind](section)
+        {"range": _range, "regex": _regex, "jsonpath": _jsonpath, "probe": asked.provider}[kind](section)
+    _target(asked, section, kind)
+
+
+def _variable(asked: Asked, value: str, place: Place) -> None:
+    """Look at what a text stands for, as far as that is known before the run."""
+    try:
+        meant = asked.variables.fill(value)
+    except ValueError:
+        return
+    if not isinstance(meant, str):
+        check(asked, meant, place)
+
+
+def _unreplaced(asked: Asked, value: Any, place: Place, where: str) -> None:
+    """Refuse a variable where Chaos Toolkit replaces none, so that the answer would be compared with its name."""
+    try:
+        meant = asked.variables.fill(value)
+    except ValueError:
+        meant = None
+    if meant != value:
+        asked.problems.add(
+            place,
+            f"no variable is replaced in {where} of a tolerance",
+            why="Chaos Toolkit would compare the answer with the words as they stand",
+            hint="write it out, or have the whole tolerance be one variable",
+        )
+
+
+def _target(asked: Asked, section: Section, kind: str) -> None:
+    """Refuse a part of the answer that is never there, and a whole answer where only a part can be compared."""
+    parts = tuple(part for part in PARTS.get(asked.called, ()) if (kind, part) not in UNFIT)
+    target = section.data.get("target")
+    if isinstance(target, str):
+        _unreplaced(asked, target, section.at("target"), "the target")
+    if not parts or kind == "probe":
+        return
+    answers = f"of what a {asked.called} provider answers it can be compared with {' or '.join(parts)}"
+    if target and target not in parts:
+        section.problems.add(
+            section.at("target"), f"{shown(target)} cannot be compared", why=answers, hint=nearest(str(target), parts)
+        )
+    elif not target and kind in ("range", "regex"):
+        section.problems.add(
+            section.place, f"this {kind} tolerance needs 'target'", why=answers, hint=f"target: {parts[-1]}"
+        )
 
 
 def _range(section: Section) -> None:
@@ -70,9 +139,18 @@ def _regex(section: Section) -> None:
 
 
 def _jsonpath(section: Section) -> None:
-    path, count = section.data["path"], section.data.get("count")
+    path, count, expected = section.data["path"], section.data.get("count"), section.data.get("expect")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
         section.problems.add(section.at("count"), f"{shown(count)} is not a whole number")
+    elif count is not None and "expect" in section and "${" not in str(expected):
+        members = len(expected) if isinstance(expected, list) else 1
+        if count != members:
+            section.problems.add(
+                section.at("count"),
+                f"{count} matches are counted, and {members} expected",
+                why="Chaos Toolkit compares with 'expect' and does not count then",
+                hint="leave one of them out",
+            )
     if not isinstance(path, str) or not path.strip():
         section.problems.add(section.at("path"), f"{shown(path)} is no path, like $.items[*].status")
         return

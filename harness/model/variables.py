@@ -121,6 +121,7 @@ def _secrets(problems: Problems, section: Section, environ: Mapping[str, str]) -
         place = section.at(group)
         if isinstance(value, dict) and value.get("type") == "vault":
             _vault(problems, value, place)
+            found[group] = {}
         elif not isinstance(value, dict) or value.get("type") == "env":
             problems.add(
                 place,

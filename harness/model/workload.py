@@ -127,6 +127,8 @@ def address(value: Any) -> str:
     if UNFIT.search(text) or " " in bare:
         raise ValueError(f"{units.shown(value)} holds a space or a control character; write %20")
     if text.startswith("/") and not text.startswith("//"):
+        if "#" in bare:
+            raise ValueError(f"{units.shown(value)} has a fragment (#...), which is never sent")
         return text
     try:
         parts = urlsplit(bare)

@@ -41,6 +41,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--chaos-runs", metavar="DIR", type=Path, default=Path("runs"), help="where runs are written (default: runs)"
     )
+    group.addoption(
+        "--chaos-var",
+        metavar="NAME[:TYPE]=VALUE",
+        action="append",
+        default=[],
+        help="replace a value of the documents' `configuration`; may be given several times",
+    )
+    group.addoption(
+        "--chaos-var-file",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="replace values of `configuration` and `secrets`; NAME=VALUE lines set the environment",
+    )
     group.addoption("--chaos-dry-run", action="store_true", help="show what would be touched, and touch nothing")
     group.addoption(
         "--chaos-inconclusive",

@@ -29,7 +29,7 @@ class ExperimentFile(pytest.File):
         spread.refuse_worker(self.config)
         state = session.of(self.config)
         try:
-            experiment = document.load(self.path, document.defaults_for(self.path))
+            experiment = document.load(self.path, document.defaults_for(self.path), state.given)
         except UsageError as error:
             state.note(error)
             raise self.CollectError(str(error)) from None

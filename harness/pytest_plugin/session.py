@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.engine import given
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError
 from harness.model.catalogue import SETS
 from harness.model.closed import nearest
+from harness.model.document import Given
 from harness.model.verdict import Verdict, worst
 from harness.pytest_plugin import summary, unread
 from harness.pytest_plugin.summary import Ran
@@ -76,6 +79,12 @@ class Session:
             runs=self.config.invocation_params.dir / option("chaos_runs"),
             dry_run=option("chaos_dry_run"),
         )
+
+    @cached_property
+    def given(self) -> Given:
+        """Say what the command line replaces in documents; raises UsageError for what cannot be read."""
+        option, here = self.config.getoption, self.config.invocation_params.dir
+        return given.read(option("chaos_var"), [here / path for path in option("chaos_var_file")], option="--chaos-var")
 
     @contextmanager
     def following(self, item: pytest.Item) -> Iterator[Options]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from harness.checkers import disruption_budget
 from harness.model.units import seconds
 from harness.model.verdict import Finding, State, Verdict
 from harness.report.values import Fault, View
@@ -127,6 +129,8 @@ def rerun(view: View) -> str:
 def _given(argv: Sequence[str]) -> list[str]:
     """Pick what the command line said of the document itself: without it the same file would mean something else."""
     found: list[str] = []
+    # pytest calls them --chaos-var and --chaos-var-file.
+    argv = [word.replace("--chaos-", "--", 1) if word.startswith("--chaos-") else word for word in argv]
     for number, word in enumerate(argv):
         if word.partition("=")[0] in GIVEN:
             found += [word] if "=" in word else argv[number : number + 2]
@@ -156,3 +160,21 @@ def clock(view: View, time: float = 0.0) -> str:
 def date(view: View) -> str:
     """Give the day and time (UTC) the run began."""
     return datetime.fromtimestamp(view.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def decided(answer: Mapping[str, Any]) -> str:
+    """Say by what an eviction was decided: the budget and its policy, how the pod was, and whether that was guarded."""
+    ready = "ready" if answer.get("ready") is True else "not ready" if answer.get("ready") is False else ""
+    pod = [answer.get("phase"), ready, "terminating" if answer.get("terminating") else ""]
+    observed, generation = _number(answer.get("observed")), _number(answer.get("generation"))
+    late = observed is not None and generation is not None and observed < generation
+    budget = [answer.get("budget"), answer.get("policy")]
+    budget.append(f"not worked out anew: generation {observed} of {generation}" if late else "")
+    known = {"phase": str(answer.get("phase"))} | {key: _number(answer.get(key)) for key in ("healthy", "desired")}
+    granted = answer.get("status") in disruption_budget.GRANTED
+    free = "not guarded by it" if granted and disruption_budget.unguarded({**answer, **known}) else ""
+    return "; ".join(filter(None, (", ".join(str(part) for part in some if part) for some in (budget, pod, [free]))))
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import queue
 import signal
 import threading
@@ -13,6 +14,7 @@ from typing import IO, Any
 
 from chaoslib import PayloadEncoder
 
+import probes
 from harness.steps.document import Document, Interrupted, answer, masked
 
 # How an activity or a control asks Chaos Toolkit's process for the end of the run.
@@ -67,6 +69,8 @@ def main() -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _name_the_cluster()
+    # Probes beside a person's documents are often called `probes` as well: what ours does not have is found there.
+    probes.__path__ = pkgutil.extend_path(probes.__path__, probes.__name__)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines, requests), daemon=True).start()
     wish = Wish()

@@ -23,8 +23,12 @@ from chaoslib.hypothesis import run_steady_state_hypothesis, within_tolerance
 from chaoslib.run import EventHandlerRegistry, initialize_run_journal
 from chaoslib.secret import load_secrets
 
+from harness.cluster.kubeconfig import requests
+
 Answer = dict[str, Any]
 HIDDEN = "[redacted]"
+# Drivers that do whatever they do by the official client, whose requests are counted here.
+DRIVERS = "chaosk8s."
 # What is shorter hides nothing, and would turn up anywhere.
 SHORTEST_SECRET = 4
 
@@ -89,6 +93,7 @@ class Document:
 
     def activity(self, activity: Mapping[str, Any], role: str = "method") -> Answer:
         """Run one activity with its pauses and controls, and say what came of it."""
+        before = requests.made()
         runs = self.journal["rollbacks" if role == "rollbacks" else "run"] if role != "hypothesis" else None
         run = execute_activity(
             self.experiment,
@@ -102,6 +107,8 @@ class Document:
         if _size(self.experiment) != self.size:
             raise ChaosException("a control added or removed steps while the run was under way, which is not followed")
         found: Answer = {"status": run["status"], "output": run["output"], "error": _error(run)}
+        if (asked := requests.since(before)) and str(activity["provider"].get("module")).startswith(DRIVERS):
+            found["changed"] = asked.changes > 0
         if "tolerance" in activity and run["status"] == "succeeded":
             met = within_tolerance(
                 _tolerance(activity["tolerance"], self), run["output"], self.configuration, self.secrets
@@ -221,8 +228,8 @@ def _masked(value: Any, hidden: list[str]) -> Any:
 
 
 def _texts(value: Any) -> list[str]:
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, Mapping | list):
+        return [text for item in (value.values() if isinstance(value, Mapping) else value) for text in _texts(item)]
     return [value] if isinstance(value, str) else []
 
 
@@ -230,7 +237,8 @@ def _same_cluster(secrets: Mapping[str, Any]) -> None:
     """Refuse secrets that would lead a step to another cluster than the one this run holds."""
     context = os.environ.get("HARNESS_CONTEXT", "")
     for group in secrets.values():
-        named = group.get("KUBERNETES_CONTEXT", context) if isinstance(group, Mapping) else context
+        # One that is empty means the current context, which is the run's.
+        named = (group.get("KUBERNETES_CONTEXT") if isinstance(group, Mapping) else None) or context
         if named != context:
             raise ChaosException(f"the secrets name another cluster context than this run's, {context or 'none'}")
         if isinstance(group, Mapping) and "KUBERNETES_HOST" in group:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from harness.workloads import jobs, kinds
 from harness.workloads.owners import Owners
-from harness.workloads.pod import Pod, controller, is_done, is_ready
+from harness.workloads.pod import Pod, controller, ended_well, is_done, is_ready
 from harness.workloads.workload import Wanted, Workload
 
 Object = Mapping[str, Any]
@@ -24,7 +25,8 @@ def _alone(pod: Pod) -> Workload:
 class Census:
     """Every workload that was seen to own a pod: its ready pods, and what it wants as far as that is told.
 
-    A pod that no controller owns counts as its own, as long as it is there and not done.
+    A pod that no controller owns counts as its own, as long as it is there and not done. What has ended well is no
+    loss: a Job wants fewer from that moment on, and of an owner that does not say what it wants it still counts.
 
     `tell` hears of each change, and of everything after a look at all pods; `follow` is asked once for each workload
     that was not known before to have it watched, where there is something to watch.
@@ -37,6 +39,7 @@ class Census:
         # The objects of every collection that is watched: some have no pod yet.
         self._items: dict[str, Object] = {}
         self._pods: dict[str, tuple[str, bool]] = {}
+        self._ended: dict[str, set[str]] = {}
         self._told: dict[str, tuple[int, Wanted]] = {}
         # A workload that was deleted may still have pods on their way out.
         self._over: set[str] = set()
@@ -100,6 +103,8 @@ class Census:
             if item := self._items.get(workload.uid):
                 self._wanted[workload.uid] = await self._owners.want(workload, item)
             self._follow(workload)
+        if ended_well(pod):
+            self._ended.setdefault(workload.uid, set()).add(pod["metadata"]["uid"])
         return workload.uid
 
     def _gone(self, uid: str) -> None:
@@ -115,7 +120,14 @@ class Census:
         if workload is None or not self._in_sight:
             return
         ready = sum(owner == uid and ready for owner, ready in self._pods.values())
-        now = ready, self._wanted.get(uid, UNKNOWN)
+        wanted, ended = self._wanted.get(uid, UNKNOWN), len(self._ended.get(uid, ()))
+        if item := self._items.get(uid):
+            wanted = self._owners.believed(workload, item, wanted, ready)
+        if wanted.sure and workload.what == kinds.JOB:
+            wanted = Wanted(jobs.wanted(self._items[uid], ended))
+        elif not wanted.sure and kinds.ends(workload.what):
+            ready += ended
+        now = ready, wanted
         if self._told.get(uid) != now:
             self._told[uid] = now
             self._tell(workload, *now)

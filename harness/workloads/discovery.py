@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.cluster.kube import Kube
 from harness.errors import ApiError
+from harness.workloads.once import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,18 @@ class Resource:
 class Discovery:
     """What one API server serves; asked once for each version of a group, and again for a kind that was not there."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Reader) -> None:
         self._kube = kube
         self._served: dict[str, Mapping[str, Resource]] = {}
 
     async def resource(self, api: str, kind: str) -> Resource | None:
         """Find a kind by its apiVersion, or by the version its group prefers now; None where it is not served."""
         if kind not in self._served.get(api, {}):
-            self._served[api] = await self._ask(api) or await self._ask(await self._preferred(api))
+            served = await self._ask(api)
+            if kind not in served:
+                # A version may be served still, for other kinds than this one.
+                served = {**await self._ask(await self._preferred(api)), **served}
+            self._served[api] = served
         return self._served[api].get(kind)
 
     async def _ask(self, api: str) -> Mapping[str, Resource]:

@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.cluster.kube import Kube
 from harness.errors import ApiError
-from harness.workloads import kinds
+from harness.workloads import jobs, kinds
 from harness.workloads.discovery import Discovery
+from harness.workloads.jobs import Ending
+from harness.workloads.once import Reader
 from harness.workloads.pod import Pod, controller
 from harness.workloads.workload import Wanted, Workload
 
@@ -29,10 +30,13 @@ def _unsure(item: Mapping[str, Any]) -> Wanted:
 class Owners:
     """Whose pods are whose on one cluster. What owns an object is remembered by its UID, numbers are asked anew."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Reader) -> None:
         self._kube = kube
         self._discovery = Discovery(kube)
         self._chains: dict[str, Chain] = {}
+        # The most that a `scale` has asked for, and those that count something else than pods.
+        self._scaled: dict[str, int] = {}
+        self._doubted: set[str] = set()
 
     async def of(self, pod: Pod) -> Workload | None:
         """Return the pod's workload; None for a pod that no controller owns, or one that is gone."""
@@ -54,21 +58,39 @@ class Owners:
         return [pod for pod in pods if any(one.uid == workload.uid for one in await self.chain(pod))]
 
     async def read(self, workload: Workload) -> Mapping[str, Any] | None:
-        """Read a workload: None where it is gone or another has its name, empty where nobody may look."""
+        """Read a workload: None where it is gone or another has its name, empty where it cannot be looked at.
+
+        That is where nobody may, or where what translates a custom resource between its versions is away (500).
+        """
         if not workload.path:
             return {}
         try:
             item = await self._kube.get(workload.path)
         except ApiError as error:
-            if error.status in (403, 404):
-                return {} if error.status == 403 else None
+            if error.status == 404:
+                return None
+            if error.status == 403 or (error.status == 500 and workload.what not in kinds.WANTED):
+                return {}
             raise
         return item if item["metadata"]["uid"] == workload.uid else None
 
-    async def wanted(self, workload: Workload) -> Wanted | None:
-        """Ask how many ready pods a workload wants now; None where it is gone."""
+    async def wanted(self, workload: Workload, ready: int) -> Wanted | None:
+        """Ask how many ready pods a workload wants now that it has so many; None where it is gone."""
         item = await self.read(workload)
-        return None if item is None else await self.want(workload, item)
+        return None if item is None else self.believed(workload, item, await self.want(workload, item), ready)
+
+    def believed(self, workload: Workload, item: Mapping[str, Any], wanted: Wanted, ready: int) -> Wanted:
+        """Take a `scale` for the pods that are wanted, unless more are ready than it ever asked for.
+
+        Such a one counts something else: shards, or some of the pods only.
+        """
+        uid = workload.uid
+        if not wanted.sure or workload.what in kinds.WANTED:
+            return wanted
+        self._scaled[uid] = max(wanted.number or 0, self._scaled.get(uid, 0))
+        if ready > self._scaled[uid]:
+            self._doubted.add(uid)
+        return _unsure(item) if uid in self._doubted else wanted
 
     async def want(self, workload: Workload, item: Mapping[str, Any]) -> Wanted:
         """Tell from a workload as it was read how many ready pods it wants."""
@@ -78,8 +100,8 @@ class Owners:
         scale = await self._scale(workload) if workload.scalable and item else None
         return _unsure(item) if scale is None else Wanted(scale)
 
-    async def unreplaced(self, pod: Pod) -> str:
-        """Say why nobody would make another pod for this one; empty where somebody would."""
+    async def unreplaced(self, pod: Pod, ending: Ending) -> str:
+        """Say why nobody would make another pod for this one, if it ends so; empty where somebody would."""
         reference, chain = controller(pod), await self.chain(pod)
         if reference is None:
             return "no controller owns it"
@@ -93,9 +115,22 @@ class Owners:
                 return f"its controller {workload} is being deleted"
             if await self.want(workload, item) == Wanted(0):
                 return f"its controller {workload} wants no pod any more"
-            if why := kinds.given_up(workload.what, item, pod):
+            if workload.what == kinds.JOB and (why := jobs.given_up(item, pod, ending)):
                 return f"its controller {workload} would make no other: {why}"
         return ""
+
+    async def worn_out(self, pod: Pod) -> str:
+        """Say why a pod's controller would end it when a container is started once more; empty where it would not."""
+        for workload in await self.chain(pod):
+            item = await self.read(workload) if workload.what == kinds.JOB else None
+            if item and (why := jobs.worn_out(item, pod)):
+                return f"its controller {workload} would end: {why}"
+        return ""
+
+    async def failed(self, workload: Workload) -> str:
+        """Say why a workload has come to a bad end, so that it wants no pod any more; empty where it has not."""
+        item = await self.read(workload) if workload.what == kinds.JOB else None
+        return jobs.failed(item) if item else ""
 
     async def _scale(self, workload: Workload) -> int | None:
         """Ask the `scale` subresource; one that is forbidden, or whose field is empty, is as good as none."""

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 Pod = Mapping[str, Any]
+# What a kubelet writes on the mirror of a pod that it runs from a file.
+MIRROR = "kubernetes.io/config.mirror"
 # What the API server fills in where a pod names no other.
 GRACE_SECONDS = 30.0
 # Times of the API have whole seconds.
@@ -25,9 +27,19 @@ def is_going(pod: Pod) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
+def is_static(pod: Pod) -> bool:
+    """Say whether a kubelet runs this pod from a file, whatever the API server says."""
+    return MIRROR in (pod["metadata"].get("annotations") or {})
+
+
 def is_done(pod: Pod) -> bool:
     """Say whether a pod has run to its end."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def ended_well(pod: Pod) -> bool:
+    """Say whether a pod has done what it was there for; one that was told to go may end with 0, too."""
+    return pod.get("status", {}).get("phase") == "Succeeded" and not is_going(pod)
 
 
 def controller(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -53,13 +65,23 @@ def starts_again(pod: Pod, container: str, *, failed: bool) -> bool:
     return bool(policy == "Always" or (policy == "OnFailure" and failed))
 
 
-def never_ready(pod: Pod, now: datetime) -> float:
-    """Return for how many seconds a pod has been on its node without ever being Ready; 0 where it is, or was.
+def overdue(pod: Pod, now: datetime) -> float:
+    """Return for how many seconds a pod that was told to go should have been gone; the API writes down by when."""
+    told = pod["metadata"].get("deletionTimestamp")
+    return max(0.0, (now - datetime.fromisoformat(told)).total_seconds()) if told else 0.0
 
-    The kubelet writes the condition down when it takes the pod; a later time says that it was Ready in between.
+
+def never_ready(pod: Pod, now: datetime) -> float:
+    """Return for how many seconds a pod has been on its node, or waited for one, without ever being Ready.
+
+    0 where it is, or was. The kubelet writes the condition down when it takes the pod; a later time says that it was
+    Ready in between.
     """
     status = pod.get("status", {})
     conditions = {one["type"]: one for one in status.get("conditions") or []}
+    homeless = conditions.get("PodScheduled", {})
+    if homeless.get("status") == "False" and homeless.get("lastTransitionTime") and not is_going(pod):
+        return (now - datetime.fromisoformat(homeless["lastTransitionTime"])).total_seconds()
     told = conditions.get("Ready", {})
     since, started = told.get("lastTransitionTime"), status.get("startTime")
     if is_done(pod) or is_going(pod) or told.get("status") == "True" or not since or not started:

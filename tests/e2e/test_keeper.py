@@ -35,7 +35,8 @@ import sys, json, anyio
 from pathlib import Path
 from harness.cluster import local
 from harness.cluster.kube import Kube
-from harness.engine.lease import Lease
+from harness.engine.lease import Leases
+from harness.engine.scope import Scope
 from harness.faults import REGISTRY, Reach, resource
 from harness.keeper.client import Keeper
 from harness.model.fault import Phase
@@ -45,7 +46,7 @@ async def main(run, kind, victim, lease_seconds):
     cluster = local.current()
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
         keeper = await Keeper.connect(cluster.keeper_socket, run, lease_seconds)
-        await Lease(kube, run).acquire(holder_is_dead=True)
+        await Leases(kube, run, Scope(), (), kept=True).acquire(holder_is_dead=True)
         reach = Reach(kube, keeper, cluster)
         fault = PlannedFault(f"{run}-1", kind, "a test", REGISTRY[kind].hand, Victim(**victim), {})
         undo = REGISTRY[kind].undo(fault, reach)

@@ -201,9 +201,27 @@ def test_what_is_not_seen_is_said_before_and_the_other_commands_keep_to_the_name
         done = user.harness(*words)
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         assert NAMESPACE in done.stdout + done.stderr
-    doctor = user.harness("doctor")
-    assert "missing: create pods/eviction\n" in doctor.stdout, "the Role is of this experiment; other faults need more"
-    assert "Traceback" not in doctor.stderr
+    for words in (("doctor",), ("doctor", "--namespace", NAMESPACE)):
+        doctor = user.harness(*words)
+        assert f"all granted in namespace {NAMESPACE}" in doctor.stdout
+        lacks = f"pod_evict lacks create pods/eviction in namespace {NAMESPACE}"
+        assert lacks in doctor.stdout, "the Role is of this experiment; other faults need more"
+        assert "Traceback" not in doctor.stderr
+
+
+def test_no_command_ends_as_a_bug_for_want_of_a_right(user: User) -> None:
+    taken = user.harness("fingerprint")
+    assert taken.returncode == 0, taken.stderr
+    assert "unseen/services  forbidden" in taken.stdout
+    assert f"deployments/{NAMESPACE}/web/spec" in taken.stdout
+    for words in (("lever", "on"), ("lever", "off")):
+        done = user.harness(*words, "--namespace", NAMESPACE)
+        assert done.returncode == 4
+        assert f"create role chaos-lever --namespace {NAMESPACE}" in done.stderr
+    for words in (("undo",), ("faults",), ("lever", "show"), ("lever", "on"), ("fingerprint",), ("doctor",)):
+        done = user.harness(*words, "--namespace", "default")
+        assert done.returncode == (0 if words == ("fingerprint",) else 4), f"{words}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
 
 
 def test_a_plan_that_leaves_the_namespace_is_refused_with_the_way_to_more_rights(user: User) -> None:

@@ -96,19 +96,9 @@ def test_keywords_select_by_tag_and_the_marker_by_m(pytester, door):
     assert [name for name, _ in calls] == ["cart/kill"]
 
 
-SPREAD = """
-import pytest
-
-def pytest_addoption(parser):
-    parser.addoption("--dist", default="no")
-    parser.addoption("--tx", action="append", default=[])
-"""
-
-
 def test_several_workers_are_refused_before_anything_is_collected(pytester, door):
     calls = door()
     write(pytester, "kill")
-    pytester.makeconftest(SPREAD)
     result = pytester.runpytest("--dist=load", "--tx=popen", "--tx=popen", "experiments")
     assert result.ret == 4
     assert calls == []
@@ -116,7 +106,6 @@ def test_several_workers_are_refused_before_anything_is_collected(pytester, door
 
 
 def test_several_workers_are_fine_where_no_experiment_is(pytester):
-    pytester.makeconftest(SPREAD)
     pytester.makepyfile("def test_fine(): pass")
     assert pytester.runpytest("--dist=load", "--tx=popen", "--tx=popen").ret == 0
 
@@ -125,24 +114,17 @@ def test_several_workers_are_fine_where_no_experiment_is(pytester):
 def test_one_worker_is_refused_too_because_its_verdict_would_be_lost(pytester, door, tx):
     calls = door(kill=Verdict.PASS)
     write(pytester, "kill")
-    pytester.makeconftest(SPREAD)
     assert pytester.runpytest("--dist=load", f"--tx={tx}", "experiments").ret == 4
     assert calls == []
-
-
-WORKER = (
-    SPREAD
-    + """
-def pytest_sessionstart(session):
-    session.config.workerinput = {"workercount": 1}
-"""
-)
 
 
 def test_a_worker_that_meets_an_experiment_ends_the_session_with_a_usage_error(pytester, door):
     calls = door()
     late = write(pytester, "kill").rename(pytester.path / "kill.txt")
-    pytester.makeconftest(f"{WORKER}    __import__('pathlib').Path({str(late)!r}).rename('kill.yaml')\n")
+    pytester.makeconftest(
+        "def pytest_sessionstart(session):\n    if hasattr(session.config, 'workerinput'):\n"
+        f"        __import__('pathlib').Path({str(late)!r}).rename({str(late.with_suffix('.yaml'))!r})\n"
+    )
     result = pytester.runpytest("--dist=load", "--tx=popen", "--continue-on-collection-errors")
     assert (result.ret, calls) == (4, [])
     result.stdout.fnmatch_lines(["experiments run one at a time, in pytest's own process"])
@@ -151,7 +133,6 @@ def test_a_worker_that_meets_an_experiment_ends_the_session_with_a_usage_error(p
 
 
 def test_a_worker_gives_no_test_its_chaos(pytester):
-    pytester.makeconftest(WORKER)
     pytester.makepyfile("def test_it(chaos): pass")
     result = pytester.runpytest("--dist=load", "--tx=popen")
     result.assert_outcomes(errors=1)

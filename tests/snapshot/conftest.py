@@ -124,7 +124,11 @@ def deviated(dir: Path) -> Path:
     story.write(13.0, "k8s.event", kind="Pod", name=POD, namespace=NAMESPACE, reason="Unhealthy",
                 message="Readiness probe failed: " + HOSTILE)  # fmt: skip
     story.ready(14.2, "claude-orchestrator", 5, 5)
-    story.write(15.0, "eviction", pod=f"{NAMESPACE}/{POD}", status=429, allowed=0, healthy=4, desired=4)
+    budget = {"budget": "claude-orchestrator-pdb", "policy": "AlwaysAllow", "generation": 2, "observed": 2}
+    counts = {"allowed": 0, "healthy": 4, "desired": 4}
+    for t, status, ready in ((15.0, 429, True), (15.1, 201, False)):
+        story.write(t, "eviction", pod=f"{NAMESPACE}/{POD}", status=status, phase="Running", ready=ready,
+                    **budget, **counts)  # fmt: skip
     story.enter(18.4, "heal")
     for number, ops in ((1, [{"op": "unpause", "container": "chaos-local-worker2"}]), (2, [])):
         story.write(18.5, "fault.heal_requested", id=f"{run}-{number}")

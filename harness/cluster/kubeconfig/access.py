@@ -153,7 +153,9 @@ def _server(cluster: Entry) -> tuple[bool, str]:
         if parts.scheme not in ("http", "https") or not sound(url) or (bare and parts.path not in ("", "/")):
             raise ValueError("it must be http(s)://HOST:PORT/PATH or HOST:PORT")
     except ValueError as error:
-        raise _wrong(cluster, f"the server of cluster {cluster.name!r} is no address: {given!r}", str(error)) from None
+        raise _wrong(
+            cluster, f"the server of cluster {cluster.name!r} is no address: {discreet(given)!r}", str(error)
+        ) from None
     if len(parts.path) > 1:
         url = parts._replace(query="", fragment="").geturl()
     return parts.scheme == "https", url.rstrip("/")
@@ -166,6 +168,11 @@ def sound(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
     except ValueError:
         return False
+
+
+def discreet(url: str) -> str:
+    """Show a URL without whom it names, who may have a password there."""
+    return re.sub(r"(^|//)[^/@]*@", r"\1...@", url)
 
 
 def _trust(cluster: Entry) -> dict[str, Any]:
@@ -191,7 +198,8 @@ def _proxy(cluster: Entry) -> str:
         return ""
     if not sound(given) or urlsplit(given).scheme not in PROXIES:
         raise _wrong(
-            cluster, f"the proxy-url of cluster {cluster.name!r} is not http, https or socks5://HOST:PORT: {given!r}"
+            cluster,
+            f"the proxy-url of cluster {cluster.name!r} is not http, https or socks5://HOST:PORT: {discreet(given)!r}",
         )
     return given
 

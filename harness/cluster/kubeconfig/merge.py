@@ -21,8 +21,15 @@ def files() -> tuple[Path, ...]:
     """List the files that the environment names, those of KUBECONFIG or else the one in the home directory."""
     named = os.environ.get(VARIABLE, "")
     if not named:
-        return (Path(os.environ.get("HOME") or Path.home()) / ".kube" / "config",)
+        return (_home() / ".kube" / "config",)
     return tuple(dict.fromkeys(Path(word) for word in named.split(os.pathsep) if word))
+
+
+def _home() -> Path:
+    try:
+        return Path(os.environ.get("HOME") or Path.home())
+    except RuntimeError:  # a container's user that the system does not know: as kubectl, from where it was started
+        return Path()
 
 
 def merged(kubeconfig: Path | None) -> Document:

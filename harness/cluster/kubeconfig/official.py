@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.cluster.kubeconfig import load, proxies, tls
+from harness.cluster.kubeconfig import load, proxies, requests, tls
 from harness.cluster.kubeconfig.access import Access
 from harness.cluster.kubeconfig.credentials import Credentials, Signature
 from harness.errors import HarnessError, PreconditionFailed
@@ -56,7 +56,8 @@ class _Held:
 
             self._pool = SOCKSProxyManager(self.proxy.replace("socks5://", "socks5h://", 1), **options)
         elif self.proxy:
-            self._pool = ProxyManager(self.proxy, proxy_ssl_context=self._tls, **options)
+            headers = proxies.headers(self.proxy)
+            self._pool = ProxyManager(self.proxy, proxy_ssl_context=self._tls, proxy_headers=headers, **options)
         else:
             self._pool = PoolManager(**options)
         return self._pool
@@ -115,6 +116,7 @@ def configure(configuration: Any, access: Access) -> None:
     configuration.tls_server_name = access.server_name or None
     configuration.ssl_ca_cert = held.ca_file
     configuration.proxy = held.proxy if held.proxy.startswith("http") else None
+    configuration.proxy_headers = proxies.headers(held.proxy) if configuration.proxy else None
     configuration.no_proxy = None
 
     def refresh(fresh: Any) -> None:
@@ -228,6 +230,7 @@ def _rest(module: Any) -> None:
                 self.pool_manager = held.pool(options)
 
         def request(self, method: str, url: str, query_params: Any = None, headers: Any = None, **rest: Any) -> Any:
+            requests.note(method)
             if self._held is None:
                 return super().request(method, url, query_params, headers, **rest)
             try:
@@ -247,6 +250,7 @@ def _websocket(module: Any) -> None:
 
     def guarded(real: Any) -> Any:
         def call(configuration: Any, *arguments: Any, **named: Any) -> Any:
+            requests.note("CONNECT")
             held: _Held | None = getattr(configuration, "harness", None)
             if held is not None and (held.access.impersonation or held.proxy.startswith("socks")):
                 refusal = module.ApiException(

@@ -10,11 +10,11 @@ import atexit
 import base64
 import json
 import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import IO, Any
 
+from harness.cluster.kubeconfig import memory
 from harness.cluster.kubeconfig.access import CONFIG_EXTENSION, Access, Command
 
 _files: dict[bytes, IO[bytes]] = {}
@@ -62,12 +62,10 @@ def hand_on(access: Access) -> Path:
     content = json.dumps(document(access)).encode()
     with _one_at_a_time:
         if content not in _files:
-            _files[content] = _file()
+            _files[content] = memory.made(".kubeconfig")
             _files[content].write(content)
             _files[content].flush()
-    file = _files[content]
-    in_memory = isinstance(file.name, int)
-    return Path(f"/proc/{os.getpid()}/fd/{file.fileno()}" if in_memory else file.name)
+    return Path(memory.path(_files[content], str(os.getpid())))
 
 
 def forget() -> None:
@@ -79,13 +77,6 @@ def forget() -> None:
 
 
 atexit.register(forget)
-
-
-def _file() -> IO[bytes]:
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("kubeconfig"), "wb")
-    # Only its owner may read it, and it goes with this process.
-    return tempfile.NamedTemporaryFile(suffix=".kubeconfig")
 
 
 def _exec(command: Command) -> dict[str, Any]:

@@ -6,12 +6,13 @@ CIDRs and ports, nothing through a proxy to this machine itself.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from harness.cluster.kubeconfig.access import sound
+from harness.cluster.kubeconfig.access import discreet, sound
 from harness.errors import PreconditionFailed
 
 PORTS = {"http": 80, "https": 443}
@@ -34,9 +35,20 @@ def choose(server: str, named: str, environment: Mapping[str, str] | None = None
     url = proxy if urlsplit(proxy).scheme and urlsplit(proxy).netloc else f"http://{proxy}"
     if not sound(url) or urlsplit(url).scheme not in SCHEMES:
         raise PreconditionFailed(
-            f"{variable} names no proxy: {proxy!r}", where=server, hint=f"known are {', '.join(SCHEMES)}://HOST:PORT"
+            f"{variable} names no proxy: {discreet(proxy)!r}",
+            where=server,
+            hint=f"known are {', '.join(SCHEMES)}://HOST:PORT",
         )
     return url
+
+
+def headers(proxy: str) -> dict[str, str] | None:
+    """Return what an HTTP proxy is told of who asks; None where its URL names nobody."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return None
+    who = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"proxy-authorization": f"Basic {base64.b64encode(who.encode()).decode()}"}
 
 
 def _variable(environment: Mapping[str, str], name: str) -> str:

@@ -12,6 +12,11 @@ CONTEXT = "in-cluster"
 FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+def found() -> bool:
+    """Say whether this is a pod that an API server was named to."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
 def access(folder: Path = FOLDER) -> Access:
     """Return the access that every pod with a service account has; raises PreconditionFailed outside of a pod."""
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")

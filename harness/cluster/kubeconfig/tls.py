@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-import tempfile
 
+from harness.cluster.kubeconfig import memory
 from harness.cluster.kubeconfig.access import Access
 from harness.errors import PreconditionFailed
 
@@ -67,12 +67,12 @@ def context(access: Access) -> Context:
 def show(made: ssl.SSLContext, access: Access, certificate: bytes, key: bytes) -> None:
     """Be known by a client certificate from the next connection on; raises PreconditionFailed."""
     # OpenSSL takes certificate and key from a file only; it is gone before this function returns.
-    with tempfile.NamedTemporaryFile(suffix=".pem") as pem:
+    with memory.made(".pem") as pem:
         pem.write(certificate.rstrip(b"\n") + b"\n" + key)
         pem.flush()
         try:
             # A key with a passphrase is refused, as kubectl does: nobody is asked for one in the middle of a run.
-            made.load_cert_chain(pem.name, password=lambda: b"")
+            made.load_cert_chain(memory.path(pem), password=lambda: b"")
         except (ssl.SSLError, ValueError, TypeError) as error:
             raise _wrong(access, "the client certificate and its key cannot be used", error) from None
 

@@ -13,7 +13,7 @@ from harness.model.fault import FaultSpec
 from harness.model.translate import chaosk8s
 from harness.model.translate.selection import NodeChoice, Untranslatable
 
-__all__ = ["NodeChoice", "Untranslatable", "known", "namespace", "step"]
+__all__ = ["NodeChoice", "Untranslatable", "known", "namespaces", "step"]
 
 Arguments = Mapping[str, Any]
 Reader = Callable[[str, Arguments], FaultSpec | NodeChoice]
@@ -41,10 +41,8 @@ def step(function: str, name: str, arguments: Arguments) -> FaultSpec | NodeChoi
     return READERS[function](name, arguments)
 
 
-def namespace(function: str, arguments: Arguments) -> str:
-    """Name the namespace that a foreign step acts in, as far as its driver is known; empty when not."""
-    if not function.startswith("chaosk8s.") or function.startswith("chaosk8s.node."):
-        return ""
-    found = arguments.get("ns", "default")
+def namespaces(function: str, arguments: Arguments) -> tuple[str, ...]:
+    """Name the namespaces that a foreign step acts in, as far as its driver is known; none when not."""
+    found = chaosk8s.namespaces(function, arguments) if function.startswith("chaosk8s.") else ()
     # What is known only when it runs names nothing yet.
-    return found if isinstance(found, str) and "${" not in found else ""
+    return tuple(dict.fromkeys(name for name in found if isinstance(name, str) and name and "${" not in name))

@@ -6,8 +6,10 @@ that are not ready or about to go, and control-plane nodes: a fault of ours neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from harness.model.fault import FaultSpec, Rule, Target
 from harness.model.translate import selection
@@ -19,6 +21,8 @@ DRAINING = (
     "name", "label_selector", "delete_pods_with_local_storage", "timeout", "count", "pod_label_selector",
     "pod_namespace",
 )  # fmt: skip
+# Arguments of Chaos Mesh's faults: what they select lies where these say, wherever their own resource is.
+SELECTING = ("namespaces_selectors", "target_namespaces_selectors")
 
 
 def terminate_pods(name: str, arguments: Arguments) -> FaultSpec:
@@ -41,8 +45,11 @@ def terminate_pods(name: str, arguments: Arguments) -> FaultSpec:
         every=every,
         shuffled=selection.flag(arguments, "rand"),
     )
+    namespace = selection.text(arguments, "ns", "default")
+    if not namespace:
+        raise Untranslatable("'ns' is empty, which means every namespace to some and none to others")
     target = Target(
-        namespace=selection.text(arguments, "ns", "default"),
+        namespace=namespace,
         selector=selection.text(arguments, "label_selector"),
         pods=0 if every or share else quantity,
         at_once=AT_ONCE,
@@ -79,6 +86,32 @@ def drain_nodes(name: str, arguments: Arguments) -> FaultSpec:
     local = selection.flag(arguments, "delete_pods_with_local_storage")
     target = _nodes(arguments, count=selection.whole(arguments, "count", None))
     return FaultSpec("node_drain", name, target, {"deadline": float(deadline), "local": local})
+
+
+def namespaces(function: str, arguments: Arguments) -> Sequence[Any]:
+    """Name the namespaces that a step without a counterpart here acts in, as its arguments tell."""
+    module, _, called = function.rpartition(".")
+    if module.startswith("chaosk8s.node.") or "cluster_custom_object" in called:
+        return ()
+    if module.startswith("chaosk8s.namespace."):
+        return (arguments.get("name"),)
+    if called in ("apply_from_json", "apply_from_yaml"):
+        return (_namespace_of(arguments.get("resource")),)
+    selected = [name for key in SELECTING for name in _listed(arguments.get(key))]
+    return selected or (arguments.get("ns", "default"),)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value.split(",") if isinstance(value, str) else list(value) if isinstance(value, list) else []
+
+
+def _namespace_of(resource: Any) -> Any:
+    """Give the namespace of a resource that is written out as text; None where that cannot be read."""
+    try:
+        metadata = yaml.safe_load(resource)["metadata"]
+        return metadata.get("namespace", "default")
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return None
 
 
 def choice(arguments: Arguments) -> NodeChoice:

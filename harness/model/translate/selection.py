@@ -32,11 +32,17 @@ def only(function: str, arguments: Mapping[str, Any], known: Collection[str]) ->
             raise Untranslatable(f"{function} has no argument '{key}'; it takes {', '.join(known)}")
 
 
+def _given(arguments: Mapping[str, Any], key: str, default: Any) -> Any:
+    """Give an argument or its default; one that says nothing is refused where the driver would stumble over it."""
+    value = arguments.get(key, default)
+    if value is None and default:
+        raise Untranslatable(f"'{key}' is there and says nothing; leave it out for {shown(default)}")
+    return default if value is None else value
+
+
 def text(arguments: Mapping[str, Any], key: str, default: str = "") -> str:
-    """Read a text; nothing at all is the default."""
-    value = arguments.get(key)
-    if value is None:
-        return default
+    """Read a text; what is left out is the default."""
+    value = _given(arguments, key, default)
     if not isinstance(value, str):
         raise Untranslatable(f"'{key}' must be a text, not {shown(value)}")
     return value
@@ -52,10 +58,8 @@ def flag(arguments: Mapping[str, Any], key: str) -> bool:
 
 def whole(arguments: Mapping[str, Any], key: str, default: int | None) -> int | None:
     """Read a whole number."""
-    value = arguments.get(key)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int):
+    value = _given(arguments, key, default)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise Untranslatable(f"'{key}' must be a whole number, not {shown(value)}")
     return value
 

@@ -275,3 +275,19 @@ def test_ready_pods_of_an_owner_that_nobody_saw_are_unknown(evicted):
         evicted(answer(201, 2, owner=""), ready=[(0, 5), (11, 4)]), {**PROMISE, "min-available": 3}
     )
     assert (found.state, found.summary) == (State.UNKNOWN, "ready pods were not seen")
+
+
+def test_a_server_in_trouble_is_not_two_budgets(evicted):
+    trouble = answer(500, 2, cause="", message="etcdserver: request timed out")
+    granted = answer(201, 2, time=10.5)
+    assert disruption_budget.check(evicted(trouble, granted), PROMISE).summary == "1 granted, 0 refused"
+    twice = answer(500, 2, cause="SeveralBudgets")
+    assert "more than one budget" in disruption_budget.check(evicted(twice, granted), PROMISE).summary
+
+
+@pytest.mark.case(9, "a budget that is changed while it is asked", "its numbers are known again at once")
+def test_a_budget_that_was_worked_out_anew_at_once_was_never_out_of_sight(evicted):
+    changed = evicted(answer(201, 2), healthy=[(0, 5), (10.1, 4), (11, None), (11.2, 4)])
+    assert disruption_budget.check(changed, PROMISE).state is State.HELD
+    deleted = evicted(answer(201, 2), healthy=[(0, 5), (10.1, 4), (11, None)])
+    assert disruption_budget.check(deleted, PROMISE).state is State.UNKNOWN

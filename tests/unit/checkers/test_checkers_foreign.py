@@ -21,6 +21,7 @@ def step(**data: Any) -> dict[str, Any]:
         ({"output": []}, "matched nothing"),
         ({"output": {}}, "matched nothing"),
         ({"output": ""}, "matched nothing"),
+        ({"output": None, "changed": False}, "asked the cluster and changed nothing"),
         ({"status": "failed", "error": "no such pod"}, "failed: no such pod"),
         ({"status": "timed out"}, "timed out"),
         ({"by": "process kubectl", "output": {"status": 1, "stdout": "", "stderr": "x"}}, "ended with status 1"),
@@ -39,6 +40,8 @@ def test_a_step_without_an_effect_is_no_evidence(data: dict[str, Any], words: st
     [
         {},
         {"output": None},
+        {"output": None, "changed": True},
+        {"acts": False, "changed": False},
         {"output": 0},
         {"output": False},
         {"acts": False, "output": []},

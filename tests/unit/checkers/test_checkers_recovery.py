@@ -223,3 +223,11 @@ def test_a_workload_of_which_something_else_was_asked_owes_nobody_knows_what(run
     assert (found.state, found.summary) == (State.UNKNOWN, "readiness was out of sight up to 12 s after the fault")
     back = [*asked, *sampled(key, [(20, 3)], spec="b")]
     assert recovery.check(run(samples=back), PROMISE).state is State.HELD
+
+
+@pytest.mark.case(10, "fewer pods wanted than before the fault", "no loss, whichever of two watches tells first")
+def test_a_pod_that_is_seen_to_go_before_it_is_known_that_fewer_are_wanted_is_no_loss(run, sampled):
+    late = scaled(sampled, (0, 4, 4), (28, 3, 4), (28.3, 3, 3))
+    assert recovery.check(run(samples=late), PROMISE).state is State.HELD
+    much_later = scaled(sampled, (0, 4, 4), (27, 3, 4), (29, 3, 3))
+    assert recovery.check(run(samples=much_later), PROMISE).state is State.BROKEN

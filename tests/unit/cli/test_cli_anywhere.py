@@ -79,3 +79,53 @@ def test_surroundings_of_other_people_change_nothing(runs: Path, env: dict[str, 
     done = harness(*words, env=env, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout
+
+
+DOCUMENT = """\
+title: Nothing is touched
+description: x
+steady-state-hypothesis:
+  title: x
+  probes: [{type: probe, name: all is well, tolerance: 0, provider: {type: process, path: "true"}}]
+method: [{type: action, name: a, provider: {type: process, path: "true"}}]
+rollbacks: []
+"""
+# All at once: a container's user without a home, on a terminal that can do nothing.
+BARE = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "20", "TMPDIR": "/nonexistent", "HOME": "/nonexistent"}
+UNSET = ("LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME", "HARNESS_CACHE", "XDG_CACHE_HOME", "KUBECONFIG")
+
+
+def bare(tmp_path: Path, program: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a shell's line where next to nothing is set, with the interpreter as its first argument."""
+    (tmp_path / "nothing.yaml").write_text(DOCUMENT)
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    words = ["sh", "-c", program, sys.executable]
+    more = {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:cov -p no:anyio"}
+    return subprocess.run(
+        words, cwd=tmp_path, env={**kept, **BARE, **more}, capture_output=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ('"$0" -m harness.cli plan nothing.yaml', 0),
+        ('"$0" -m harness.cli run nothing.yaml <&-', 0),
+        ('"$0" -m harness.cli run nothing.yaml 2>&-', 0),
+        ('"$0" -m pytest nothing.yaml <&-', 0),
+        ('"$0" -m harness.cli faults', 4),
+        ('"$0" -m harness.cli lever on', 4),
+        ('"$0" -m harness.cli fingerprint', 4),
+        ('"$0" -m harness.cli undo --context in-cluster', 4),
+    ],
+)
+def test_a_bare_environment_is_enough(tmp_path: Path, program: str, code: int) -> None:
+    done = bare(tmp_path, program)
+    assert (done.returncode, b"Traceback" in done.stderr + done.stdout) == (code, False), done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("words", ["plan nothing.yaml", "run nothing.yaml", "explain", "list nothing.yaml"])
+def test_a_reader_who_leaves_after_the_first_line_costs_nothing(tmp_path: Path, words: str) -> None:
+    done = bare(tmp_path, f'{{ "$0" -m harness.cli {words}; echo $? >&3; }} 3>code | head -1')
+    assert (tmp_path / "code").read_text() == "0\n", done.stderr
+    assert b"Traceback" not in done.stderr

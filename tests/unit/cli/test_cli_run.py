@@ -72,7 +72,9 @@ def go(*words: str) -> Result:
         (InjectionFailed("only after about 80 s"), 2),
         (ObservationFailed("no data"), 2),
         (AbortTriggered("the lease was lost"), 3),
-        (ApiError(403, "Forbidden", "no right"), 7),
+        (ApiError(401, "Unauthorized", "who are you"), 4),
+        (ApiError(403, "Forbidden", "no right"), 4),
+        (ApiError(500, "InternalError", "no answer"), 7),
     ],
 )
 def test_an_error_of_one_experiment_is_said_and_counted_and_the_next_one_runs(

@@ -131,6 +131,24 @@ def test_an_unknown_field_of_a_user_is_told_with_the_one_that_was_meant(tmp_path
     assert caught.value.hint == "did you mean 'as-groups'?"
 
 
+def test_a_proxy_that_is_none_is_refused_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionFailed, match="proxy-url") as caught:
+        kubeconfig.load(cluster(tmp_path, **{"proxy-url": "ftp://me:sesame@proxy"}))
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_user_without_a_home_has_no_kubeconfig_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(_: Any) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(nowhere))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PreconditionFailed, match="the kubeconfig is empty"):
+        kubeconfig.load(None)
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

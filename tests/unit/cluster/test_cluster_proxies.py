@@ -66,6 +66,18 @@ def test_a_kubeconfig_s_own_proxy_holds_for_every_address() -> None:
     assert proxies.choose("https://127.0.0.1:6443", "socks5://p:1", {"NO_PROXY": "*"}) == "socks5://p:1"
 
 
+@pytest.mark.parametrize("proxy", ["ftp://me:open@proxy", "me:open@proxy:port"])
+def test_a_proxy_is_refused_without_its_password(proxy: str) -> None:
+    with pytest.raises(PreconditionFailed, match="names no proxy") as caught:
+        proxies.choose("https://api", "", {"HTTPS_PROXY": proxy})
+    assert "open" not in str(caught.value)
+
+
+def test_a_proxy_that_knows_its_users_is_told_who_asks() -> None:
+    assert proxies.headers("http://proxy:3128") is None
+    assert proxies.headers("http://me@proxy:3128") == {"proxy-authorization": "Basic bWU6"}
+
+
 def test_what_is_no_proxy_is_refused() -> None:
     with pytest.raises(PreconditionFailed, match="HTTPS_PROXY"):
         proxies.choose("https://api", "", {"HTTPS_PROXY": "ftp://proxy"})

@@ -10,6 +10,7 @@ import pytest
 
 from harness.engine import abort, lease
 from harness.engine.abort import Abort, lowest
+from harness.engine.scope import Scope
 from harness.errors import AbortTriggered, ApiError
 from harness.model.history import Operation
 
@@ -118,7 +119,7 @@ class LeaseServer:
 @pytest.mark.anyio
 async def test_a_renewal_whose_answer_was_lost_does_not_end_the_run() -> None:
     server = LeaseServer()
-    held = lease.Lease(server, "run-1")  # type: ignore[arg-type]
+    held = lease.Leases(server, "run-1", Scope(), (), kept=True)  # type: ignore[arg-type]
     await held.acquire(holder_is_dead=True)
     server.lease["metadata"]["resourceVersion"] = "7"
     await held.renew()
@@ -129,7 +130,7 @@ async def test_a_renewal_whose_answer_was_lost_does_not_end_the_run() -> None:
 @pytest.mark.parametrize("taken", [{"holderIdentity": "run-2"}, {"holderIdentity": ""}])
 async def test_a_lease_that_another_run_took_ends_the_run(taken: dict[str, str]) -> None:
     server = LeaseServer()
-    held = lease.Lease(server, "run-1")  # type: ignore[arg-type]
+    held = lease.Leases(server, "run-1", Scope(), (), kept=True)  # type: ignore[arg-type]
     await held.acquire(holder_is_dead=True)
     server.lease["metadata"]["resourceVersion"] = "7"
     server.lease["spec"] |= taken
@@ -140,7 +141,7 @@ async def test_a_lease_that_another_run_took_ends_the_run(taken: dict[str, str])
 @pytest.mark.anyio
 async def test_a_lease_that_a_healer_marked_ends_the_run() -> None:
     server = LeaseServer()
-    held = lease.Lease(server, "run-1")  # type: ignore[arg-type]
+    held = lease.Leases(server, "run-1", Scope(), (), kept=True)  # type: ignore[arg-type]
     await held.acquire(holder_is_dead=True)
     server.lease["metadata"] |= {"resourceVersion": "7", "annotations": {lease.EXPIRED: "run-1"}}
     with pytest.raises(AbortTriggered, match="lost"):

@@ -41,6 +41,15 @@ async def test_rollbacks_run_once_and_one_that_fails_leaves_the_run_dirty(sessio
     assert len(session.unclean) == 2
 
 
+@pytest.mark.case(14, "a rollback that looks whether all is back, and misses", "what it says counts: DIRTY")
+async def test_a_rollback_outside_its_tolerance_leaves_the_run_dirty(session) -> None:
+    session.experiment = replace(session.experiment, rollbacks=(Activity("probe", "is it back", {}, tolerance=3),))
+    session.method_begun = True
+    session.worker.answer = {"status": "succeeded", "output": 2, "tolerance_met": False}
+    await activities.roll_back(session)
+    assert session.unclean == ["rollback 'is it back' is outside its tolerance: 2"]
+
+
 async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(session) -> None:
     back = (Activity("action", "scale back", {}), Activity("action", "and this", {}))
     session.experiment = replace(session.experiment, rollbacks=back)

@@ -33,6 +33,17 @@ def test_without_a_cluster_and_a_context_nothing_is_guessed() -> None:
         contexts.connect(None, None)
 
 
+@pytest.mark.case(18, "an empty word as context", "refused: it would mean whichever is the current one")
+@pytest.mark.parametrize("named", [True, False])
+def test_an_empty_word_names_no_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setenv("HARNESS_CONTEXTS", "production")
+    with pytest.raises(UsageError, match="--context names nothing"):
+        contexts.connect(path if named else None, "")
+
+
 def test_a_context_is_refused_until_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "config"
     path.write_text(KUBECONFIG)

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from harness.engine.fingerprint import _owned, difference, digest
+from harness.engine.scope import Scope
 
 
 def test_equal_fingerprints_have_no_difference_and_one_digest() -> None:
@@ -48,7 +49,8 @@ def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> Non
         f"{path}/scale": {"spec": {"replicas": 3}},
     }
     lines: dict[str, str] = {}
-    anyio.run(_owned, Cluster([owned("x-1", reference), owned("x-2", reference), owned("lone")], objects), lines)
+    pods = [owned("x-1", reference), owned("x-2", reference), owned("lone")]
+    anyio.run(_owned, Cluster(pods, objects), lines, Scope())
     assert lines["goose/shop/x/replicas"] == "3"
     assert lines["pods/shop/lone/uid"] == "uid-lone"
     assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "pods/shop/lone/uid"}

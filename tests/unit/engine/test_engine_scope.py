@@ -309,12 +309,3 @@ def test_a_load_to_anywhere_else_needs_no_right_and_one_to_another_namespace_a_r
     roles = {role["metadata"]["namespace"]: role["rules"] for role in rights.roles_for([front])}
     assert [rule["resources"] for rule in roles["front"]] == [["services/proxy"]]
     assert not [rule for rule in roles["shop"] if "services/proxy" in rule["resources"]]
-
-
-@pytest.mark.anyio
-async def test_what_is_forbidden_to_a_command_is_told_with_the_option_that_names_another_namespace() -> None:
-    with pytest.raises(PreconditionFailed) as caught:
-        await undo.undo(Server({}, "mail"), None, lambda _: None)  # type: ignore[arg-type]
-    assert "--namespace names" in caught.value.hint
-    assert "--namespace shop" in caught.value.hint, "what was looked at is named"
-    assert caught.value.exit == 4

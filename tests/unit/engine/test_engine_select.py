@@ -19,6 +19,7 @@ from harness.faults import containers
 from harness.model.fault import Target
 from harness.model.plan import Victim
 from harness.model.share import Share
+from harness.workloads import Owners
 
 
 def pods(count: int, prefix: str = "pod") -> list[Victim]:
@@ -129,7 +130,8 @@ def there(count: int, *names: str, annotated: str = "", sidecar: str = "") -> Cl
 async def resolved(cluster: Cluster, target: Target, seed: int = 1, **more: Any) -> tuple[list[Victim], list[str]]:
     told: list[str] = []
     more = {"taken": frozenset(), "kind": "container_kill", "tell": told.append, **more}
-    found = await select.resolve(cluster, target, random.Random(seed), **more)  # type: ignore[arg-type]
+    owners = Owners(cluster)  # type: ignore[arg-type]
+    found = await select.resolve(cluster, owners, target, random.Random(seed), **more)  # type: ignore[arg-type]
     return list(found), told
 
 

@@ -13,6 +13,8 @@ from harness.errors import ApiError, ClusterUnreachable, NeverBegun
 from harness.faults import Reach
 from harness.journal import reader
 from harness.model.experiment import BlastRadius, Phases
+from harness.model.load import Call, LoadSpec
+from harness.model.objective import Objective
 
 pytestmark = pytest.mark.anyio
 INVENTORY = {"data": {"paths": '["/apis/apps/v1/namespaces/mesh/deployments/gateway"]'}}
@@ -26,6 +28,18 @@ def deployment(name: str, available: int = 2, **more: Any) -> dict[str, Any]:
 def ready_set(name: str, **status: int) -> dict[str, Any]:
     found = {"metadata": {"name": name, "generation": 1}, "spec": {"replicas": 3}}
     return found | {"status": {"observedGeneration": 1, **status}}
+
+
+def rolling(name: str, kind: str = "RollingUpdate", partition: int = 0, **status: int) -> dict[str, Any]:
+    """Make a workload of three pods, all ready, of which some are of an older release."""
+    found = ready_set(name, readyReplicas=3, desiredNumberScheduled=3, numberReady=3, **status)
+    found["status"] |= {"updateRevision": "b", "currentRevision": "a"}
+    found["spec"] = {"replicas": 3, "updateStrategy": {"type": kind, "rollingUpdate": {"partition": partition}}}
+    return found
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
 
 def pod(name: str, *, waiting: str = "", **metadata: str) -> dict[str, Any]:
@@ -90,17 +104,30 @@ async def nothing(*_: Any) -> list[Any]:
             {"shop_daemonsets": [ready_set("log", desiredNumberScheduled=4, numberReady=3)]},
             ["shop/log has 3 of 4 pods ready"],
         ),
-        ({"shop_pods": [pod("cart-1", deletionTimestamp="now")]}, ["shop/cart-1 is terminating"]),
+        # It stays where it stands: nobody moves it.
+        ({"shop_deployments": [deployment("cart", updatedReplicas=1) | {"spec": {"replicas": 2, "paused": True}}]}, []),
+        ({"shop_statefulsets": [rolling("db", updatedReplicas=1)]}, ["shop/db is rolling out, 2 to go"]),
+        ({"shop_statefulsets": [rolling("db", updatedReplicas=1, partition=2)]}, []),
+        ({"shop_statefulsets": [rolling("db", kind="OnDelete", updatedReplicas=0)]}, []),
+        ({"shop_daemonsets": [rolling("log", updatedNumberScheduled=1)]}, ["shop/log is rolling out, 2 to go"]),
+        ({"shop_daemonsets": [rolling("log", kind="OnDelete")]}, []),
+        ({"shop_pods": [pod("cart-1", deletionTimestamp=ago(-86_400))]}, ["shop/cart-1 is terminating"]),
+        # Something that nobody takes away holds it, and has for long.
+        ({"shop_pods": [pod("cart-1", deletionTimestamp=ago(90))]}, []),
         (
             {"shop_pods": [pod("cart-1", waiting="CrashLoopBackOff")]},
             ["shop/cart-1 waits for the kubelet's back-off (web)"],
         ),
-        ({"mesh_pods": [pod("gateway-1", deletionTimestamp="now")]}, []),
+        ({"mesh_pods": [pod("gateway-1", deletionTimestamp=ago(0))]}, []),
         ({"shop_deployments": ClusterUnreachable("nobody answers")}, ["nobody answers"]),
     ],
 )
 async def test_what_keeps_the_system_from_its_steady_state_is_named(told, lists: dict[str, Any], said: list[str]):
     assert await told(Cluster(**lists)) == said
+
+
+async def test_a_pod_that_is_a_little_late_to_go_is_still_on_its_way(told):
+    assert await told(Cluster(shop_pods=[pod("cart-1", deletionTimestamp=ago(20))])) == ["shop/cart-1 is terminating"]
 
 
 async def test_what_an_earlier_run_left_is_waited_for(told, monkeypatch):
@@ -182,6 +209,17 @@ async def test_a_pod_that_was_never_ready_for_a_minute_keeps_no_run_from_beginni
     assert await told(session.kube) == said
 
 
+@pytest.mark.case(9, "a container that never came up", "the system's own state: a run begins beside its back-off")
+@pytest.mark.parametrize(("since", "waits"), [(90, False), (20, True)])
+async def test_a_back_off_of_a_pod_that_was_never_ready_keeps_no_run_from_beginning(told, session, since, waits):
+    crashing = owned("x-1", "Deployment", "apps/v1", ready=False, since=since)
+    crashing["status"]["containerStatuses"] = pod("x-1", waiting="CrashLoopBackOff")["status"]["containerStatuses"]
+    session.kube = Owned({"x": {"metadata": {"uid": "uid-x"}, "spec": {"replicas": 1}}}, shop_pods=[crashing])
+    session.reach = Reach(session.kube)
+    said = await told(session.kube)
+    assert any("back-off" in one for one in said) is waits
+
+
 @pytest.fixture
 def series(session, monkeypatch):
     """Answer the queries of a run that has a load with what a test says."""
@@ -192,6 +230,7 @@ def series(session, monkeypatch):
 
     monkeypatch.setattr(metrics, "vector", vector)
     session.load = object()
+    session.experiment = replace(session.experiment, load=LoadSpec("here", 1.0, calls=(Call("read", "/carts"),)))
     session.load_from = session.journal.now()
     return answers
 
@@ -205,6 +244,29 @@ async def test_a_breaker_that_is_open_and_a_host_that_is_ejected_are_waited_for(
         "1 of the callers' breakers towards router not closed",
         "the gateway ejects 2 hosts",
     ]
+
+
+@pytest.mark.parametrize(
+    ("urls", "objectives", "waits"),
+    [
+        (["http://shop.example/carts"], [], False),
+        (["http://shop.example/carts", "/carts"], [], True),
+        (["http://127.0.0.1:18090/carts"], [], True),
+        (["http://127.0.0.1:18090/carts/${n}"], [], True),
+        (["http://127.0.0.1:18091/carts"], [], False),
+        (["http://shop.example/carts"], ["availability"], False),
+        (["http://shop.example/carts"], ["burn-rate"], True),
+    ],
+)
+async def test_a_host_that_is_ejected_is_waited_for_where_the_load_could_meet_it(
+    told, series, session, monkeypatch, urls: list[str], objectives: list[str], waits: bool
+):
+    monkeypatch.setenv("HARNESS_GATEWAY", "http://127.0.0.1:18090")
+    load = LoadSpec("here", 1.0, calls=tuple(Call(url, url) for url in urls))
+    promised = tuple(Objective(name, {}) for name in objectives)
+    session.experiment = replace(session.experiment, load=load, objectives=promised)
+    series[settle.EJECTED] = [{"metric": {}, "value": [0, "1"]}]
+    assert await told(Cluster()) == (["the gateway ejects 1 host"] if waits else [])
 
 
 @pytest.mark.parametrize(("asked", "waits"), [(OPEN, 1), ([], 0)])

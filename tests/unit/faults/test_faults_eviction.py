@@ -117,10 +117,23 @@ async def test_an_api_server_that_stays_busy_is_an_error_and_not_a_refusal(monke
         await eviction.evict(reach(kube), pod(), deadline=0)
 
 
-async def test_what_an_answer_says_includes_its_causes():
-    cause = {"reason": "DisruptionBudget", "message": "The disruption budget web is still being processed"}
+CHANGED = {"reason": "DisruptionBudget", "message": "The disruption budget web is still being processed"}
+UNDECIDED = (429, {"message": "Cannot evict pod", "details": {"causes": [CHANGED]}})
+
+
+@pytest.mark.case(9, "a budget that has just been changed", "asked again: it has decided nothing yet")
+async def test_a_budget_that_has_decided_nothing_yet_is_asked_again(monkeypatch):
+    monkeypatch.setattr(eviction, "RETRY_SECONDS", 0)
     kube = FakeKube()
-    kube.answers = [(429, {"message": "Cannot evict pod", "details": {"causes": [cause]}})]
+    kube.answers = [UNDECIDED, NO]
+    facts = await eviction.evict(reach(kube), pod(), deadline=0)
+    assert (facts["status"], facts["attempts"], facts["message"]) == (429, 2, "no")
+
+
+async def test_what_an_answer_says_includes_its_causes(monkeypatch):
+    monkeypatch.setattr(eviction, "BUSY_SECONDS", 0)
+    kube = FakeKube()
+    kube.answers = [UNDECIDED]
     facts = await eviction.evict(reach(kube), pod(), deadline=0)
     assert facts["message"] == "Cannot evict pod; The disruption budget web is still being processed"
 

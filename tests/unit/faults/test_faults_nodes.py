@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import InjectionFailed
 from harness.faults import REGISTRY, nodes
+from harness.workloads.pod import MIRROR
 from tests.unit.faults.fakes import POD, PODS, FakeKube, node, planned, pod, reach, web
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ def test_a_drain_leaves_daemons_static_going_and_finished_pods():
     assert not nodes.movable(pod(owner="DaemonSet"))
     assert not nodes.movable(pod(going=True))
     static, done = pod(), pod()
-    static["metadata"]["annotations"] = {nodes.MIRROR: "x"}
+    static["metadata"]["annotations"] = {MIRROR: "x"}
     done["status"]["phase"] = "Succeeded"
     assert not nodes.movable(static)
     assert not nodes.movable(done)

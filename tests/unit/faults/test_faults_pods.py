@@ -11,7 +11,8 @@ from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, Observ
 from harness.faults import REGISTRY, Reach, observe, pods
 from harness.faults.container_kill import choose
 from harness.faults.pod_freeze import address
-from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, web
+from harness.workloads.pod import MIRROR
+from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, reference, web
 
 pytestmark = pytest.mark.anyio
 
@@ -269,3 +270,107 @@ async def test_a_pod_that_somebody_else_deleted_was_not_felt_frozen(there_is):
     there.note(planned("pod_freeze"))["ready"] = True
     with pytest.raises(ObservationFailed, match="went away"), anyio.fail_after(5):
         await REGISTRY["pod_freeze"].felt(planned("pod_freeze"), there)
+
+
+def batch(**status: Any) -> dict[str, Any]:
+    """Make a Job that has two pods, and what serves it."""
+    spec = {"parallelism": 2, "completions": 2, "backoffLimit": 1}
+    return {
+        "/apis/batch/v1": {"resources": [{"name": "jobs", "kind": "Job", "namespaced": True}]},
+        "/apis/batch/v1/namespaces/shop/jobs/x": {"metadata": {"uid": "uid-x"}, "spec": spec, "status": status},
+    }
+
+
+def of_job(uid: str) -> dict[str, Any]:
+    item = pod(uid)
+    item["metadata"]["ownerReferences"] = reference("Job", "x", "batch/v1")
+    return item
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("Failed", "nobody replaces the pod"), ("FailureTarget", "nobody replaces the pod")]
+)
+async def test_a_pod_whose_job_failed_for_it_is_never_healed(kind: str, message: str) -> None:
+    kube = FakeKube({f"{PODS}/web-1": of_job("uid-1"), PODS: [of_job("uid-1"), of_job("uid-2")], **batch()})
+    there = reach(kube)
+    await pods.prepare(planned("pod_kill"), there)
+    kube.objects |= {PODS: [], **batch(conditions=[{"type": kind, "status": "True", "reason": "BackoffLimitExceeded"}])}
+    with anyio.fail_after(5), pytest.raises(ObservationFailed, match=message) as caught:
+        await pods.replaced(planned("pod_kill"), there)
+    assert "BackoffLimitExceeded" in caught.value.why
+
+
+async def test_a_job_that_is_done_needs_no_other_pod() -> None:
+    kube = FakeKube({f"{PODS}/web-1": of_job("uid-1"), PODS: [of_job("uid-1"), of_job("uid-2")], **batch()})
+    there = reach(kube)
+    await pods.prepare(planned("pod_kill"), there)
+    kube.objects |= {PODS: [], **batch(conditions=[{"type": "Complete", "status": "True"}])}
+    with anyio.fail_after(5):
+        assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 0
+
+
+@pytest.mark.parametrize(("starts", "lost"), [(0, True), (None, False)])
+async def test_a_container_of_a_job_that_may_start_no_more_is_not_killed(starts: int | None, lost: bool) -> None:
+    item = of_job("uid-1")
+    item["spec"]["restartPolicy"] = "Always" if starts is None else "OnFailure"
+    item["status"]["containerStatuses"] = [{"name": "web", "restartCount": starts or 0}]
+    kube = FakeKube({**batch()})
+    why = await pods.lost_for_good(reach(kube).owners, planned("container_kill"), item)
+    assert bool(why) is lost
+
+
+@pytest.mark.case(10, "fewer pods wanted than before, and none has to go for it", "whole again with what there is")
+async def test_a_workload_that_wants_less_while_no_pod_changes_is_whole_again(monkeypatch):
+    monkeypatch.setattr(pods, "LOOK_AGAIN_SECONDS", 0.05)
+    kube = cluster(found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube)
+
+    async def scale() -> None:
+        await anyio.wait_all_tasks_blocked()
+        kube.objects |= web(1)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(scale)
+            assert (await pods.replaced(planned("pod_kill"), there))["desired"] == 1
+
+
+async def test_a_look_that_takes_longer_than_the_next_one_is_due_comes_to_its_end(monkeypatch):
+    monkeypatch.setattr(pods, "LOOK_AGAIN_SECONDS", 0.01)
+    kube = cluster(found=[pod("uid-1"), pod("uid-2")])
+    there = await taken(kube)
+    answer = kube.get
+
+    async def slowly(path: str) -> dict[str, Any]:
+        await anyio.sleep(0.05)
+        return await answer(path)
+
+    monkeypatch.setattr(kube, "get", slowly)
+    kube.objects[PODS] = [pod("uid-2"), pod("uid-3")]
+    with anyio.fail_after(5):
+        assert (await pods.replaced(planned("pod_kill"), there))["ready"] == 2
+
+
+async def test_a_pod_that_ended_well_is_not_missed_by_an_owner_that_does_not_say_what_it_wants():
+    item = {"metadata": {"uid": "uid-x"}, "spec": {}}
+    found = [pod(f"uid-{n}", owner="Cow", name="x") for n in (1, 2)]
+    for one in found:
+        one["metadata"]["ownerReferences"][0]["apiVersion"] = "farm.example/v1"
+    served = {"resources": [{"name": "kine", "kind": "Cow", "namespaced": True}]}
+    farm = {"/apis/farm.example/v1": served, "/apis/farm.example/v1/namespaces/shop/kine/x": item}
+    kube = FakeKube({**farm, f"{PODS}/web-1": found[0], PODS: found})
+    there = await taken(kube)
+    again = {**found[0], "metadata": {**found[0]["metadata"], "uid": "uid-3"}}
+    ended = {**found[1], "status": {"phase": "Succeeded"}}
+    kube.objects[PODS] = [again, ended]
+    with anyio.fail_after(5):
+        assert await pods.replaced(planned("pod_kill"), there) == {"owner": "Cow/x", "ready": 2, "desired": 2}
+
+
+@pytest.mark.case(12, "a static pod, which its node owns", "not deleted: its kubelet would run on what was to be hit")
+@pytest.mark.parametrize(("kind", "vain"), [("pod_kill", True), ("pod_evict", True), ("container_kill", False)])
+async def test_the_mirror_of_a_static_pod_is_not_deleted(kind, vain):
+    mirror = pod(owner="Node", name="worker")
+    mirror["metadata"]["annotations"] = {MIRROR: "x"}
+    found = await pods.unfit(reach(FakeKube()).owners, planned(kind), mirror)
+    assert found == ((pods.VAIN, pods.MIRRORED) if vain else None)

@@ -17,7 +17,7 @@ from harness.errors import (
     RunInProgress,
     UndoFailed,
 )
-from harness.keeper import client
+from harness.keeper import client, container
 from harness.keeper.client import Keeper
 
 PAUSE = [{"op": "pause", "container": "node-a"}]
@@ -351,3 +351,15 @@ async def test_garbage_ends_only_its_own_connection(keeper):
             await stranger.receive()
     await run.beat()
     await run.end()
+
+
+async def test_a_keeper_is_reached_however_deep_the_folder_of_its_socket_lies(keeper, tmp_path):
+    deep = tmp_path / ("a" * 100) / ("ü" * 100)
+    deep.mkdir(parents=True)
+    # Nobody can listen there; the keeper does so in its container, where the folder has a short name.
+    (deep / "keeper.sock").symlink_to(keeper.socket)
+    assert (await client.status(deep / "keeper.sock"))["version"] == "v1"
+    assert container._status(deep / "keeper.sock")["version"] == "v1"
+    with pytest.raises(PreconditionFailed, match="the keeper is away"):
+        await client.status(deep / "nowhere" / "keeper.sock")
+    assert container._status(deep / "nowhere" / "keeper.sock") is None

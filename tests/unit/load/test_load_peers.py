@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import struct
 from collections import Counter
@@ -10,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from harness.load import pool
 from harness.load.answer import NotSent
 from harness.load.exchange import Exchange
-from harness.load.pool import Pools
+from harness.load.names import Names
+from harness.load.pool import Pool, Pools
 from harness.load.requests import Origin, Request
 from harness.model.history import Operation
 from harness.model.load import Expect
@@ -314,3 +318,57 @@ def test_a_connection_that_has_just_ended_is_neither_handed_out_nor_sent_on(peer
         pool.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EADDRNOTAVAIL])
+def test_what_this_machine_has_no_more_of_is_not_blamed_on_the_system(
+    drive: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    async def exhausted(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Pool, "_connect_to", exhausted)
+    summary, found = drive({"url": "http://127.0.0.1:1/"}, seconds=0.1)
+    assert summary.not_sent == len(found) == 4
+    assert all(one.unsent and not one.punctual for one in found)
+
+
+@pytest.mark.anyio
+async def test_an_address_that_does_not_answer_leaves_the_next_one_to_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "NEXT_SECONDS", 0.01)
+    tried = []
+
+    async def connect(_: Pool, address: str) -> str:
+        tried.append(address)
+        await asyncio.sleep(0 if address == "192.0.2.2" else 60)
+        return address
+
+    monkeypatch.setattr(Pool, "_connect_to", connect)
+    monkeypatch.setattr(Names, "find", _two)
+    taken = Pools(None, {}, "1.1").of(Origin(False, "shop.example", 80)).take()
+    assert await asyncio.wait_for(taken, 5) == "192.0.2.2"
+    assert tried == ["192.0.2.1", "192.0.2.2"]
+
+
+async def _two(*_: Any) -> list[str]:
+    return ["192.0.2.1", "192.0.2.2"]
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_hangs_holds_up_none_of_those_who_could_have_shared_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "SHARED_SECONDS", 0.01)
+    made = []
+
+    async def connect(*_: Any) -> str:
+        made.append("one")
+        await asyncio.sleep(60 if len(made) == 1 else 0)
+        return "another"
+
+    monkeypatch.setattr(Pool, "_connect", connect)
+    shared = Pools(None, {}, "2").of(Origin(False, "shop.example", 80))
+    hanging = asyncio.ensure_future(shared.take())
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(shared.take(), 5) == "another"
+    hanging.cancel()

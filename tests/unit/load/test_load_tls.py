@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -178,15 +179,15 @@ def test_a_server_without_http_2_is_no_http_2(peers: Any, drive: Any, pki: Any) 
 
 
 def test_a_server_that_leaves_in_good_order_costs_no_operation(peers: Any, drive: Any) -> None:
-    left = set()
+    left: set[Any] = set()
 
     def leave(two: Two, number: int, http: Any) -> bool:
         if number < 9:
             return False
-        if id(http) in left:
+        if http in left:
             two.seen.pop()
             return True
-        left.add(id(http))
+        left.add(http)
         # It still answers what it has, and nothing after that.
         two.writer.write(http.data_to_send())
         frame = (8).to_bytes(3, "big") + b"\x07\x00" + bytes(4) + number.to_bytes(4, "big") + bytes(4)
@@ -241,3 +242,30 @@ def test_a_server_with_little_room_gets_what_it_takes(peers: Any, drive: Any) ->
     _, found = drive(load, seconds=0.3)
     assert ends(found) == {(200, "")}
     assert {len(body) for _, _, body in two.seen} == {8_000}
+
+
+def test_a_name_that_ends_with_a_dot_is_proven_without_it(
+    peers: Any, drive: Any, pki: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = peers.start(plain, pki.server())
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda name, *_, **__: here if name == "localhost." else [])
+    load = {"url": f"https://localhost.:{port}/", "tls": {"ca": pki.path("ca.pem")}}
+    _, found = drive(load, seconds=0.1, allow=["localhost."])
+    assert ends(found) == {(200, "")}
+
+
+@pytest.mark.parametrize("status", [b"000", b"099", b"20", b"abc"])
+def test_a_status_of_http_2_that_is_none_is_no_http_2(peers: Any, drive: Any, status: bytes) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await reader.read(65_536)
+        # Settings, the end of the client's, and headers: an indexed name (:status), a literal value.
+        block = b"\x08" + bytes([len(status)]) + status
+        head = len(block).to_bytes(3, "big") + b"\x01\x05\x00\x00\x00\x01" + block
+        writer.write(bytes.fromhex("000000040000000000000000040100000000") + head)
+        await writer.drain()
+        await reader.read()
+
+    load = {"url": f"http://127.0.0.1:{peers.start(serve)}/", "http": 2, "timeout": "1s", "rate": "10/s"}
+    _, found = drive(load, seconds=0.05)
+    assert ends(found) == {(0, "no HTTP/2")}

@@ -8,36 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.errors import UsageError
 from harness.model import document
 from harness.model.document import Given
-from harness.model.experiment import BlastRadius, Experiment
-from harness.model.fault import FaultSpec, Rule
-
-PROBE = {"type": "http", "url": "http://127.0.0.1:1/"}
-
-
-def plain(method: Any = None, **top: Any) -> Experiment:
-    data = {"title": "x", "description": "x", "method": method or [], **top}
-    return document.loads(json.dumps(data), Path("shop/x.json"), given=Given())
-
-
-def refused(method: Any = None, **top: Any) -> str:
-    with pytest.raises(UsageError) as caught:
-        plain(method, **top)
-    return str(caught.value)
-
-
-def step(module: str = "shop.steps", func: str = "act", kind: str = "action", **more: Any) -> dict[str, Any]:
-    arguments = more.pop("arguments", {})
-    provider = {"type": "python", "module": module, "func": func, "arguments": arguments}
-    return {"type": kind, "name": more.pop("name", func), "provider": provider, **more}
-
-
-def pods(**arguments: Any) -> dict[str, Any]:
-    return step(
-        "chaosk8s.pod.actions", "terminate_pods", arguments={"ns": "shop", "label_selector": "app=cart", **arguments}
-    )
+from harness.model.experiment import BlastRadius
+from tests.unit.model.plain import PROBE, plain, pods, refused, step
 
 
 @pytest.mark.case(24, "a public document, without our extension", "taken, and run as Chaos Toolkit runs it")
@@ -78,6 +52,7 @@ def test_a_document_without_our_extension_is_taken() -> None:
         ({"controls": [{"name": "a", "provider": {"type": "process", "path": "x"}}]}, "is of type python"),
         ({"controls": [{"name": "a", "scope": "both", "provider": {"type": "python", "module": "m"}}]}, "is no scope"),
         ({"controls": [{"name": "a", "ref": "b"}]}, "a control needs 'provider'"),
+        ({"extensions": {"other": {}}}, "'extensions' must be a list"),
     ],
 )
 def test_what_would_be_passed_over_is_refused(top: dict[str, Any], words: str) -> None:
@@ -102,6 +77,10 @@ def test_what_would_be_passed_over_is_refused(top: dict[str, Any], words: str) -
             {"type": "probe", "name": "a", "provider": {"type": "process", "path": "x", "arguments": 5}},
             "must be a mapping or",
         ),
+        ({"type": "probe", "name": "a", "provider": PROBE | {"timeout": "10"}}, "'10' is not a number of seconds"),
+        ({"type": "probe", "name": "a", "provider": PROBE | {"timeout": [3]}}, "[3] is not a number of seconds"),
+        ({"type": "probe", "name": "a", "provider": PROBE | {"timeout": [3, "x"]}}, "is not a number of seconds"),
+        (step(timeout=-1), "-1 is not a number of seconds"),
     ],
 )
 def test_a_step_that_could_not_be_run_as_written_is_refused(activity: Any, words: str) -> None:
@@ -125,17 +104,99 @@ def test_a_step_that_could_not_be_run_as_written_is_refused(activity: Any, words
             "needs 'arguments'",
         ),
         ({"type": "probe", "name": "a", "provider": {"type": "python", "module": "m.actions", "func": "f"}}, "acts"),
+        # What an HTTP server or a process answers is a mapping: a part of it has to be named.
+        ({"type": "regex", "pattern": "x"}, "needs 'target'"),
+        ({"type": "range", "range": [200, 299]}, "needs 'target'"),
+        ({"type": "regex", "pattern": "x", "target": "boddy"}, "did you mean 'body'?"),
+        ({"type": "regex", "pattern": "x", "target": "status"}, "'status' cannot be compared"),
+        ({"type": "jsonpath", "path": "$.a", "target": "stdout"}, "'stdout' cannot be compared"),
+        # What would tolerate everything, or is not looked at.
+        ({"type": "probe", "name": "a", "provider": PROBE | {"arguments": {}}}, "would tolerate everything"),
+        (
+            {"type": "probe", "name": "a", "tolerance": 3}
+            | {"provider": {"type": "python", "module": "m", "func": "f", "arguments": {}}},
+            "unknown key 'tolerance' in a probe tolerance",
+        ),
+        ({"type": "jsonpath", "path": "$.a", "count": 2, "expect": "x"}, "2 matches are counted, and 1 expected"),
+        # Where Chaos Toolkit replaces no variable.
+        (["${low}", 5], "no variable is replaced in a list"),
+        ([1, [2, "at ${low}"], 3], "no variable is replaced in a list"),
+        (["${late}"], "no variable is replaced in a list"),
+        ({"type": "regex", "pattern": "x", "target": "${part}"}, "no variable is replaced in the target"),
+        # What a variable stands for is held to the same.
+        ("${share}", "0.5 is not a tolerance"),
+        ("${none}", "[] is not a tolerance"),
+        ("${shape}", "did you mean 'range'?"),
     ],
 )
 def test_a_tolerance_that_cannot_be_compared_is_refused(tolerance: Any, words: str) -> None:
     probe = {"type": "probe", "name": "a", "tolerance": tolerance, "provider": PROBE}
-    assert words in refused(**{"steady-state-hypothesis": {"title": "x", "probes": [probe]}})
+    late = {"type": "probe", "name": "b", "provider": {"type": "process", "path": "true"}}
+    known = {"low": 1, "part": "body", "share": 0.5, "none": [], "shape": {"type": "rang"}, "late": late}
+    assert words in refused(configuration=known, **{"steady-state-hypothesis": {"title": "x", "probes": [probe]}})
 
 
-@pytest.mark.parametrize("tolerance", [True, 0, "x", [1, 2], {"type": "jsonpath", "path": "$.a[*]", "count": 2}])
+@pytest.mark.parametrize(
+    "tolerance",
+    [
+        True,
+        0,
+        "x",
+        [1, 2],
+        ["${unknown}", "b", "c"],
+        "${code}",
+        "${late}",
+        {"type": "jsonpath", "path": "$.a[*]", "count": 2},
+        {"type": "jsonpath", "path": "$.a[*]", "count": 2, "expect": [1, 2]},
+        {"type": "jsonpath", "path": "$.a", "count": 2, "expect": "${several}"},
+        {"type": "regex", "pattern": "^${code}$", "target": "body"},
+        {"type": "range", "range": [200, 299], "target": "status"},
+    ],
+)
 def test_a_tolerance_that_can_be_compared_is_taken(tolerance: Any) -> None:
     probe = {"type": "probe", "name": "a", "tolerance": tolerance, "provider": PROBE}
+    late = {"type": "probe", "name": "b", "provider": {"type": "process", "path": "true"}}
+    found = plain(
+        configuration={"code": 200, "several": [1, 2], "late": late},
+        **{"steady-state-hypothesis": {"title": "x", "probes": [probe]}},
+    )
+    assert found.probes[0].tolerance == tolerance
+
+
+def test_the_answer_of_a_function_may_have_any_part() -> None:
+    tolerance = {"type": "range", "range": [0, 1], "target": "ratio"}
+    probe = step(kind="probe", tolerance=tolerance)
     assert plain(**{"steady-state-hypothesis": {"title": "x", "probes": [probe]}}).probes[0].tolerance == tolerance
+
+
+def test_a_key_that_says_nothing_is_as_one_that_is_left_out() -> None:
+    control = {"name": "c", "scope": None, "provider": {"type": "python", "module": "m", "arguments": None}}
+    empty = step(pauses=None, controls=None, timeout=None) | {"name": "a"}
+    empty["provider"] |= {"arguments": None, "secrets": None}
+    process = {"type": "action", "name": "b", "provider": {"type": "process", "path": "true", "arguments": None}}
+    inside = step(name="c", arguments={"value": None}, controls=[control])
+    found = plain([empty, process, inside])
+    bare = {"type": "python", "module": "shop.steps", "func": "act"}
+    assert found.method[0].stated == found.stated["method"][0] == {"type": "action", "name": "a", "provider": bare}
+    assert "arguments" not in found.stated["method"][1]["provider"]
+    assert found.method[2].provider["arguments"] == {"value": None}
+    assert found.stated["method"][2]["controls"] == [
+        {"name": "c", "provider": {"type": "python", "module": "m"}},
+    ]
+
+
+@pytest.mark.parametrize("vault", [False, True])
+def test_a_group_of_secrets_that_is_not_there_is_refused(vault: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    asked = step()
+    asked["provider"]["secrets"] = ["k8s"]
+    groups: dict[str, Any] = {"other": {"a": "b"}} | ({"k8s": {"type": "vault", "path": "p"}} if vault else {})
+    if vault:
+        assert plain([asked], secrets=groups).method
+    else:
+        assert "no group of secrets 'k8s'" in refused([asked], secrets=groups)
+    # Without any secrets the function looks for its own.
+    assert plain([asked]).method
 
 
 @pytest.mark.parametrize(
@@ -182,160 +243,19 @@ def test_variables_of_the_command_line_replace_the_stated_ones() -> None:
     assert found.stated["configuration"] == {"n": 2}
 
 
-# -- what no plan covers --------------------------------------------------------------------------------------------
-
-OURS: dict[str, Any] = {"name": "harness", "blast-radius": {"namespaces": ["shop"], "pods": 2}}
-PROMISE = {"objectives": {"recovery": {"within": "30s"}}}
-
-
-def ours(*method: Any, extension: Any = None, **top: Any) -> dict[str, Any]:
-    return {"method": list(method), "extensions": [OURS | PROMISE | (extension or {})], **top}
-
-
-@pytest.mark.case(
-    1, "a foreign step beside a blast radius", "refused, or planned, capped and proved like a fault of ours"
-)
-@pytest.mark.parametrize(
-    ("method", "rest", "words"),
-    [
-        ([step()], {}, "step 'act', by shop.steps.act is not covered"),
-        ([step("shop.actions", kind="probe")], {}, "is not covered"),
-        (
-            [{"type": "action", "name": "a", "provider": {"type": "process", "path": "kubectl"}}],
-            {},
-            "by process kubectl",
-        ),
-        (
-            [{"type": "action", "name": "a", "provider": PROBE | {"method": "POST"}}],
-            {},
-            "by http POST http://127.0.0.1:1/",
-        ),
-        ([], {"rollbacks": [step()]}, "rollback 'act', by shop.steps.act is not covered"),
-        ([], {"controls": [{"name": "c", "provider": {"type": "python", "module": "m"}}]}, "control 'c', by module m"),
-        ([step("chaosk8s.deployment.actions", "scale_deployment", arguments={"ns": "shop"})], {}, "is not covered"),
-    ],
-)
-def test_a_step_that_no_plan_covers_needs_a_word(method: list[Any], rest: dict[str, Any], words: str) -> None:
-    told = refused(**ours(*method, **rest))
-    assert words in told
-    assert "uncovered: true" in told
-    found = plain(**ours(*method, extension={"uncovered": True}, **rest))
-    assert len(found.uncovered) == 1
-
-
-def test_a_known_step_outside_the_blast_radius_is_refused_whatever_the_document_says() -> None:
-    scale = step(
-        "chaosk8s.deployment.actions", "scale_deployment", arguments={"ns": "mail", "name": "x", "replicas": 0}
-    )
-    assert "outside the blast radius" in refused(**ours(scale, extension={"uncovered": True}))
-    assert "'mail' is outside the blast radius" in refused(**ours(pods(ns="mail"), extension={"uncovered": True}))
-    assert "namespace 'default' is outside" in refused(**ours(step("chaosk8s.pod.actions", "terminate_pods")))
-
-
-def test_a_hypothesis_that_acts_is_refused() -> None:
-    probe = step("chaosk8s.pod.actions", "terminate_pods", kind="probe", tolerance=True)
-    found = ours(**{"steady-state-hypothesis": {"title": "x", "probes": [probe]}})
-    assert "this probe acts: chaosk8s.pod.actions.terminate_pods" in refused(**found)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "pods_asked", "rule"),
-    [
-        ({}, 1, Rule("pod")),
-        ({"qty": 2}, 2, Rule("pod")),
-        ({"qty": 2, "rand": True}, 2, Rule("pod", shuffled=True)),
-        ({"all": True}, 0, Rule("pod", every=True)),
-        ({"mode": "percentage", "qty": 50}, 0, Rule("pod", share=50)),
-        ({"name_pattern": "^cart-[0-9]$", "order": "oldest"}, 1, Rule("pod", pattern="^cart-[0-9]$", order="oldest")),
-    ],
-)
-def test_terminate_pods_is_a_pod_kill(arguments: dict[str, Any], pods_asked: int, rule: Rule) -> None:
-    [fault] = plain(**ours(pods(**arguments, grace_period=3))).faults
-    target = fault.target
-    assert (fault.kind, target.namespace, target.selector) == ("pod_kill", "shop", "app=cart")
-    assert (target.pods, target.rule, fault.parameters) == (pods_asked, rule, {"grace": 3})
-
-
-def test_a_translated_step_is_held_to_the_caps() -> None:
-    assert "the faults ask for 3 pods, the blast radius allows 2" in refused(**ours(pods(qty=3)))
-    assert "needs 'blast-radius'" in refused([pods()], extensions=[{"name": "harness"} | PROMISE])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"qty": 0}, "nothing would be touched"),
-        ({"qty": -1}, "nothing would be touched"),
-        ({"qty": "2"}, "must be a whole number"),
-        ({"mode": "share"}, "not fixed or percentage"),
-        ({"mode": "percentage", "qty": 101}, "101 per cent"),
-        ({"order": "newest"}, "not alphabetic or oldest"),
-        ({"name_pattern": "("}, "is no regular expression"),
-        ({"label_selector": "app=*"}, "is not a label selector"),
-        ({"ns": "Shop!"}, "is not the name of a namespace"),
-        ({"all": "yes"}, "must be true or false"),
-        ({"quantity": 2}, "has no argument 'quantity'"),
-        ({"label_selector": "app=${late}"}, "is known only when the run has asked its probe"),
-    ],
-)
-def test_a_translated_step_whose_arguments_cannot_be_meant_is_refused(arguments: dict[str, Any], words: str) -> None:
-    late = {"late": {"type": "probe", "name": "a", "provider": {"type": "process", "path": "true"}}}
-    assert words in refused([pods(**arguments)], configuration=late)
-
-
-@pytest.mark.parametrize(
-    ("func", "arguments", "kind", "asked", "parameters"),
-    [
-        ("cordon_node", {"name": "n1"}, "node_cordon", 1, {}),
-        ("cordon_node", {"label_selector": "zone=a"}, "node_cordon", 0, {}),
-        ("drain_nodes", {"name": "n1"}, "node_drain", 1, {"deadline": 120.0, "local": False}),
-        (
-            "drain_nodes",
-            {
-                "count": 2,
-                "delete_pods_with_local_storage": True,
-                "timeout": 30,
-                "pod_label_selector": "a=b",
-                "pod_namespace": "shop",
-            },
-            "node_drain",
-            2,
-            {"deadline": 30.0, "local": True},
-        ),
-    ],
-)
-def test_node_steps_are_node_faults(func: str, arguments: Any, kind: str, asked: int, parameters: Any) -> None:
-    [fault] = plain([step("chaosk8s.node.actions", func, arguments=arguments)]).faults
-    assert (fault.kind, fault.target.nodes, fault.parameters) == (kind, asked, parameters)
-    assert fault.target.kind == "node"
-
-
-@pytest.mark.parametrize("role", ["method", "rollbacks"])
-def test_an_uncordon_ends_the_cordon_it_belongs_to(role: str) -> None:
-    cordon = step("chaosk8s.node.actions", "cordon_node", arguments={"name": "n1"})
-    back = step("chaosk8s.node.actions", "uncordon_node", arguments={"name": "n1"})
-    other = step("chaosk8s.node.actions", "uncordon_node", name="another", arguments={"name": "n2"})
-    found = plain(**{"method": [cordon], role: [*([cordon] if role == "method" else []), back, other]})
-    assert [one.heals for one in getattr(found, role)[-2:]] == ["cordon_node", ""]
-    assert found.uncovered == (
-        f"{'step' if role == 'method' else 'rollback'} 'another', by chaosk8s.node.actions.uncordon_node",
-    )
-
-
-def test_a_step_that_is_repeated_is_another_fault() -> None:
-    assert [fault.activity for fault in plain([pods(), pods()]).faults] == ["terminate_pods", "terminate_pods (2)"]
-
-
-def test_a_document_without_caps_reaches_what_it_names() -> None:
-    found = plain([pods(qty=2), step("chaosk8s.deployment.actions", "scale_deployment", arguments={"ns": "mail"})])
-    assert found.blast_radius == BlastRadius(("mail", "shop"), pods=2)
-    assert found.clustered
-    assert isinstance(found.faults[0], FaultSpec)
-
-
 @pytest.mark.parametrize("extension", ["harnes", "Harness"], ids=["misspelt", "in capitals"])
 def test_an_extension_that_is_meant_to_be_ours_is_not_passed_over(extension: str) -> None:
     assert "no extension named harness" in refused(extensions=[{"name": extension}])
+
+
+@pytest.mark.parametrize("extensions", [{"name": "harness"}, {"harness": {"blast-radius": {}}}])
+def test_an_extension_written_as_a_mapping_is_not_passed_over(tmp_path: Path, extensions: Any) -> None:
+    assert "'extensions' must be a list" in refused(extensions=extensions)
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"title": "x", "method": [], "extensions": extensions}))
+    assert document.is_experiment(path)
+    path.write_text(json.dumps({"extensions": extensions}))
+    assert not document.is_experiment(path)
 
 
 def test_documents_are_told_by_what_they_say(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ REFUSED = {
     "host that is none": ("{url: 'http://a..b/', rate: 1/s}", "is no URL"),
     "space": ("{url: 'http://a/b c', rate: 1/s}", "holds a space"),
     "credentials": ("{url: 'http://me:pw@a/', rate: 1/s}", "a URL holds no credentials here"),
+    "fragment of a path": ("{url: '/a#b', rate: 1/s}", "has a fragment"),
     "fragment": ("{url: 'http://a/#b', rate: 1/s}", "has a fragment"),
     "drawn host": ("{url: 'http://${a}/', rate: 1/s, values: {a: [b]}}", "draws its host"),
     "drawn from nothing": ("{url: '/${a}', rate: 1/s, values: {b: [c]}}", "'${a}' is not among the values"),

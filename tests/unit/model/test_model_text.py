@@ -72,3 +72,13 @@ def test_aliases_do_not_nest_without_bound(link: str) -> None:
     lines = ["a0: &a0 {x: 1}", *(link.format(n=n, m=n - 1) for n in range(1, 2000))]
     with pytest.raises(UsageError, match=r"nested more than|holds more than"):
         source.read("\n".join(lines), Path("x.yaml"))
+
+
+@pytest.mark.parametrize("tag", ["!mine", "!!set", "!!omap", "!!python/dict", "!!python/object/apply:os.system"])
+@pytest.mark.parametrize("value", ["{a: 1}", "[a]"])
+def test_a_tag_that_would_make_something_else_of_a_mapping_or_a_list_is_refused(tag: str, value: str) -> None:
+    with pytest.raises(UsageError, match="are not read; write a mapping or a list") as caught:
+        source.read(f"title: x\nmethod: {tag} {value}\n", Path("x.yaml"))
+    assert caught.value.where == "x.yaml:2"
+    plain = f"method: !!{'map' if value[0] == '{' else 'seq'} {value}"
+    assert source.read(plain, Path("x.yaml")).data == yaml.safe_load(plain)

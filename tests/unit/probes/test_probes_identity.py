@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -86,6 +87,20 @@ def test_a_probe_asks_as_whom_the_kubeconfig_names(
     monkeypatch.setenv("HARNESS_CONTEXT", "run")
     assert probes.nodes() == []
     assert server.who() == WHO
+
+
+def test_a_proxy_of_the_kubeconfig_is_told_who_asks(
+    server: Server, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = yaml.safe_load(config.read_text())
+    proxy = f"http://some%40body:p%3Aw@127.0.0.1:{server.http.server_address[1]}"
+    content["clusters"][0]["cluster"] = {"server": "http://api.test", "proxy-url": proxy}
+    config.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("HARNESS_KUBECONFIG", str(config))
+    monkeypatch.setenv("HARNESS_CONTEXT", "run")
+    assert probes.nodes() == []
+    assert ("proxy-authorization", f"Basic {base64.b64encode(b'some@body:p:w').decode()}") in server.asked[-1]
+    assert ("host", "api.test") in server.asked[-1]
 
 
 FOREIGN = """

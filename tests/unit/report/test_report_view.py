@@ -298,7 +298,39 @@ def test_what_is_printed_to_be_pasted_names_its_cluster():
     assert words.heal(view) == f"{before} harness undo --namespace shop {options}"
     assert words.rerun(view) == f"{before} HARNESS_GATEWAY=http://here harness run 'x y.yaml' --seed 7 {options}"
     assert words.heal(view) in terminal.draw(view)
+    given = dataclasses.replace(view, argv=("pytest", "x y.yaml", "--chaos-var", "a=1", "--chaos-var-file=b.yaml"))
+    assert words.rerun(given).endswith(f"{options} --var a=1 --var-file=b.yaml")
     test = dataclasses.replace(view, path="test_cart.py::test_one")
     assert words.rerun(test).endswith(
         "pytest test_cart.py::test_one --chaos-seed 7 --chaos-context staging --chaos-kubeconfig '/a b'"
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"status": 201}, ""),
+        ({"status": 429, "budget": "cart", "phase": "Running", "ready": True}, "cart; Running, ready"),
+        ({"status": 201, "budget": "cart", "phase": "Pending"}, "cart; Pending; not guarded by it"),
+        (
+            {"status": 201, "budget": "cart", "policy": "AlwaysAllow", "phase": "Running", "ready": False},
+            "cart, AlwaysAllow; Running, not ready; not guarded by it",
+        ),
+        (
+            {"status": 201, "budget": "cart", "phase": "Running", "ready": False, "healthy": 1, "desired": 2},
+            "cart; Running, not ready",
+        ),
+        (
+            {"status": 201, "budget": "cart", "phase": "Running", "ready": False, "healthy": 2, "desired": 2},
+            "cart; Running, not ready; not guarded by it",
+        ),
+        ({"status": 404, "budget": "cart", "terminating": "2026-01-01T00:00:00Z"}, "cart; terminating"),
+        (
+            {"status": 429, "budget": "cart", "generation": 4, "observed": 3},
+            "cart, not worked out anew: generation 3 of 4",
+        ),
+        ({"status": [1], "phase": {}, "ready": "yes", "healthy": "many", "desired": True, "observed": "x"}, ""),
+    ],
+)
+def test_what_decided_an_eviction_is_told(answer, said):
+    assert words.decided(answer) == said

@@ -131,11 +131,10 @@ def test_what_would_not_be_done_is_refused_before_anything_is(folder: Path, docu
     assert words in found["error"]
 
 
-def test_secrets_of_the_runs_own_cluster_are_fine(folder: Path) -> None:
-    assert (
-        begun(folder, of(secrets={"k8s": {"KUBERNETES_CONTEXT": "this"}}), HARNESS_CONTEXT="this")["status"]
-        == "succeeded"
-    )
+@pytest.mark.parametrize("context", ["this", "", None])
+def test_secrets_of_the_runs_own_cluster_are_fine(folder: Path, context: str | None) -> None:
+    secrets = {"k8s": {"KUBERNETES_CONTEXT": context}}
+    assert begun(folder, of(secrets=secrets), HARNESS_CONTEXT="this")["status"] == "succeeded"
 
 
 def test_a_secret_reaches_its_step_and_not_the_answer(folder: Path) -> None:

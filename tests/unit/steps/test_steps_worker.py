@@ -266,8 +266,28 @@ def test_files_of_the_working_directory_that_are_called_like_ours_change_nothing
     assert (result["status"], result["output"]) == ("succeeded", 2)
 
 
-def test_the_load_starts_wherever_that_is(tmp_path: Path) -> None:
-    (tmp_path / "random.py").write_text("raise RuntimeError('not this one')\n")
-    done = subprocess.run(command.module("harness.load"), cwd=tmp_path, input=b"", capture_output=True, check=False)
+ROOT = Path(command.__file__).parents[2]
+THEIRS = "raise RuntimeError('not this one')\n"
+# Without this checkout in it, as wherever the harness is installed: the installed one is found after the folder.
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+@pytest.mark.parametrize("file", ["random.py", "harness.py", "harness/__init__.py", "harness/load.py", "probes.py"])
+def test_the_load_starts_wherever_that_is(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(THEIRS)
+    argv = command.module("harness.load")
+    done = subprocess.run(argv, cwd=tmp_path, env=INSTALLED, input=b"", capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (4, b"")
     assert b"standard input ended before its first line" in done.stdout
+
+
+def test_probes_of_the_working_directory_are_found_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    (tmp_path / "probes").mkdir()
+    for name in ("harness.py", "probes/__init__.py", "probes/slo.py"):
+        (tmp_path / name).write_text(THEIRS)
+    (tmp_path / "probes" / "mine.py").write_text("def who():\n    from probes import slo\n    return slo.__file__\n")
+    provider = {"type": "python", "module": "probes.mine", "func": "who"}
+    result = anyio.run(lambda: run({"type": "action", "name": "x", "provider": provider}, deadline=60, cwd=tmp_path))
+    assert (result["status"], result["output"]) == ("succeeded", str(ROOT / "probes" / "slo.py"))

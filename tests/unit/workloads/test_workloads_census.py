@@ -107,3 +107,58 @@ async def test_a_pod_that_nobody_owns_counts_for_itself_until_it_is_done_or_gone
     await heard.census.pod("DELETED", pod("lone"))
     await heard.census.listed([done])
     assert heard.news() == [("shop/Pod/lone", 0, NOTHING), ("shop/Pod/old", 0, NOTHING)]
+
+
+def done(made: Object, *, going: bool = False) -> Object:
+    made["status"] = {"phase": "Succeeded", "conditions": [{"type": "Ready", "status": "False"}]}
+    if going:
+        made["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return made
+
+
+ENDED = pytest.mark.case(10, "a pod that ends well beside the fault", "it did what it was there for: no loss")
+
+
+@ENDED
+async def test_a_job_wants_one_less_from_the_moment_at_which_its_pod_ends_well():
+    once = item("Job", "once", spec={"parallelism": 2, "completions": 3})
+    heard, of_once = Heard(once), reference("Job", "once")
+    await heard.census.listed([pod("a", of_once), pod("b", of_once)])
+    await heard.census.owner("ADDED", once)
+    heard.news()
+    # Of three one is done, so two are wanted still; of two that are done, one.
+    await heard.census.pod("MODIFIED", done(pod("a", of_once)))
+    await heard.census.pod("MODIFIED", pod("c", of_once))
+    await heard.census.pod("MODIFIED", done(pod("b", of_once)))
+    await heard.census.pod("MODIFIED", done(pod("c", of_once)))
+    assert [(ready, wanted.number) for _, ready, wanted in heard.news()] == [(1, 2), (2, 2), (1, 1), (0, 0)]
+
+
+@ENDED
+async def test_a_pod_that_ends_well_still_counts_for_an_owner_that_does_not_say_what_it_wants():
+    heard = Heard(ELSIE)
+    await heard.census.listed([pod("a", OF_ELSIE), pod("b", OF_ELSIE)])
+    heard.news()
+    await heard.census.pod("MODIFIED", done(pod("a", OF_ELSIE)))
+    await heard.census.pod("DELETED", done(pod("a", OF_ELSIE)))
+    assert heard.news() == []
+    # One that was told to go did not end by itself, whatever it ended with.
+    await heard.census.pod("MODIFIED", done(pod("b", OF_ELSIE), going=True))
+    assert [ready for _, ready, _ in heard.news()] == [1]
+
+
+async def test_a_scale_below_what_is_ready_is_not_told_as_what_is_wanted():
+    gans, of_gans = item("Goose", "gans"), reference("Goose", "gans")
+    heard = Heard(gans)
+    server = heard.census._owners._kube
+    server.objects["/apis/farm.example/v1/namespaces/shop/geese/gans/scale"] = {"spec": {"replicas": 1}}  # type: ignore[attr-defined]
+    await heard.census.listed([pod("a", of_gans), pod("b", of_gans, ready=False)])
+    await heard.census.owner("ADDED", gans)
+    await heard.census.pod("MODIFIED", pod("b", of_gans))
+    await heard.census.pod("MODIFIED", pod("b", of_gans, ready=False))
+    assert [(ready, wanted.sure) for _, ready, wanted in heard.news()] == [
+        (1, False),
+        (1, True),
+        (2, False),
+        (1, False),
+    ]

@@ -8,7 +8,9 @@ import pytest
 
 from harness.errors import ApiError
 from harness.workloads import Owners, Wanted
-from tests.unit.workloads.objects import SERVED, Object, Server, item, pod, reference
+from harness.workloads.jobs import Ending
+from harness.workloads.once import Once
+from tests.unit.workloads.objects import SERVED, Object, Server, item, pod, reference, served
 
 pytestmark = pytest.mark.anyio
 
@@ -87,8 +89,8 @@ async def test_an_owner_that_nobody_may_read_owns_its_pods_all_the_same(hidden: 
     workload = await known.of(mine)
     assert str(workload) == "Cow/elsie"
     assert workload is not None
-    assert await known.wanted(workload) == Wanted(None, sure=False)
-    assert await known.unreplaced(mine) == ""
+    assert await known.wanted(workload, 0) == Wanted(None, sure=False)
+    assert await known.unreplaced(mine, Ending()) == ""
 
 
 async def test_a_deployment_that_nobody_may_read_leaves_its_set_to_count():
@@ -123,6 +125,16 @@ async def test_what_owns_a_pod_is_asked_once():
     await known.of(pod("a", reference("ReplicaSet", "web-abc")))
     asked = len(server.asked)
     await known.of(pod("b", reference("ReplicaSet", "web-abc")))
+    assert len(server.asked) == asked
+
+
+async def test_what_is_read_once_stays_as_it_was_read_and_a_refusal_too():
+    server = Server(SET, WEB, hidden=("/apis/apps/v1/namespaces/shop/deployments/web",))
+    known, mine = Owners(Once(server)), pod("a", reference("ReplicaSet", "web-abc"))
+    first = [str(await known.of(mine)), await known.unreplaced(mine, Ending())]
+    asked = len(server.asked)
+    server.objects.clear()
+    assert [str(await known.of(mine)), await known.unreplaced(mine, Ending())] == first == ["ReplicaSet/web-abc", ""]
     assert len(server.asked) == asked
 
 
@@ -179,7 +191,7 @@ async def test_what_a_workload_wants_is_read_from_what_its_kind_says(kind: str, 
     known = Owners(server)  # type: ignore[arg-type]
     workload = await known.of(pod("p", reference(kind, "x")))
     assert workload is not None
-    found = await known.wanted(workload)
+    found = await known.wanted(workload, 0)
     assert found is not None
     assert (found.number, found.sure) == (wanted.number, wanted.sure)
 
@@ -188,7 +200,7 @@ async def test_a_scale_that_cannot_be_read_is_as_good_as_none():
     known = owners(item("Goose", "x", pods=2))
     workload = await known.of(pod("p", reference("Goose", "x")))
     assert workload is not None
-    found = await known.wanted(workload)
+    found = await known.wanted(workload, 0)
     assert found is not None
     assert (found.number, found.sure) == (2, False)
 
@@ -211,7 +223,7 @@ async def test_a_workload_that_is_gone_wants_nothing_at_all():
     workload = await known.of(pod("p", reference("ReplicaSet", "web-abc")))
     server.objects.clear()
     assert workload is not None
-    assert await known.wanted(workload) is None
+    assert await known.wanted(workload, 0) is None
 
 
 @pytest.mark.parametrize(
@@ -259,14 +271,64 @@ def going(made: Object) -> Object:
     ],
 )
 async def test_who_would_not_replace_a_pod_is_named(pod_of: Object | None, objects: list[Object], why: str):
-    said = await owners(*objects).unreplaced(pod("p", *([pod_of] if pod_of else [])))
+    said = await owners(*objects).unreplaced(pod("p", *([pod_of] if pod_of else [])), Ending())
     assert (why in said) if why else not said
 
 
 async def test_a_set_that_goes_on_below_a_deployment_that_is_being_deleted_replaces_nothing():
     known = owners(SET, going(item("Deployment", "web", spec=THREE)))
-    assert "Deployment/web is being deleted" in await known.unreplaced(pod("p", reference("ReplicaSet", "web-abc")))
+    mine = pod("p", reference("ReplicaSet", "web-abc"))
+    assert "Deployment/web is being deleted" in await known.unreplaced(mine, Ending())
 
 
 def test_the_double_serves_an_irregular_plural():
     assert "kine" in {one["name"] for one in SERVED["/apis/farm.example/v1"]["resources"]}
+
+
+@pytest.mark.case(3, "a custom resource whose scale counts something else than its pods", "its pods before count")
+async def test_a_scale_below_what_is_ready_counts_something_else():
+    server = Server(item("Goose", "x"))
+    where = "/apis/farm.example/v1/namespaces/shop/geese/x/scale"
+    server.objects[where] = {"spec": {"replicas": 3}}
+    known = Owners(server)  # type: ignore[arg-type]
+    workload = await known.of(pod("p", reference("Goose", "x")))
+    assert workload is not None
+
+    async def enough(ready: int, before: int) -> int | None:
+        found = await known.wanted(workload, ready)
+        return found.again(before) if found else None
+
+    assert await enough(2, 3) == 3
+    assert await enough(4, 4) == 4
+    assert await enough(3, 4) == 4, "once it was seen to count something else it is not believed again"
+    # One that has asked for more before is being scaled down.
+    known = Owners(server)  # type: ignore[arg-type]
+    server.objects[where] = {"spec": {"replicas": 5}}
+    assert await enough(5, 5) == 5
+    server.objects[where] = {"spec": {"replicas": 3}}
+    assert await enough(5, 5) == 3
+
+
+@pytest.mark.case(12, "an owner whose kind has left the version that its pods name", "owned")
+async def test_an_owner_is_found_though_its_old_version_is_served_for_others(monkeypatch):
+    monkeypatch.setitem(SERVED, "/apis/farm.example/v1beta1", served(("hens", "Hen")))
+    old = reference("Cow", "elsie", api="farm.example/v1beta1")
+    found = await owners(item("Cow", "elsie")).of(pod("p", old))
+    assert found is not None
+    assert found.path == "/apis/farm.example/v1/namespaces/shop/kine/elsie"
+
+
+async def test_a_custom_owner_that_nobody_can_translate_just_now_owns_its_pods_all_the_same():
+    class Webhook(Server):
+        async def get(self, where: str, **more: Any) -> Object:
+            if where.endswith(("/elsie", "/web-abc")):
+                raise ApiError(500, "InternalError", "conversion webhook for farm.example failed", where=where)
+            return await super().get(where, **more)
+
+    known = Owners(Webhook())  # type: ignore[arg-type]
+    workload = await known.of(pod("p", reference("Cow", "elsie")))
+    assert str(workload) == "Cow/elsie"
+    assert workload is not None
+    assert await known.wanted(workload, 1) == Wanted(None, sure=False)
+    with pytest.raises(ApiError):
+        await known.of(pod("p", reference("ReplicaSet", "web-abc")))

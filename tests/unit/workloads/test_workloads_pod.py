@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.workloads.pod import grace, is_ready, never_ready, starts_again
+from harness.workloads.pod import grace, is_ready, never_ready, overdue, starts_again
 from tests.unit.workloads.objects import pod
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -55,3 +55,22 @@ def test_a_pod_that_was_never_ready_is_told_from_one_that_is_so_no_more() -> Non
     assert never_ready(waiting(90, going=True), NOW) == 0.0
     assert never_ready(pod("p"), NOW) == 0.0
     assert never_ready(pod("p", ready=False), NOW) == 0.0
+
+
+@pytest.mark.case(9, "a pod for which there is no node", "it is how the system is, once it has waited for a minute")
+def test_a_pod_that_waits_for_a_node_was_never_ready() -> None:
+    homeless = pod("p")
+    since = (NOW - timedelta(seconds=70)).isoformat()
+    homeless["status"] = {"conditions": [{"type": "PodScheduled", "status": "False", "lastTransitionTime": since}]}
+    assert never_ready(homeless, NOW) == 70.0
+    homeless["status"]["conditions"][0]["status"] = "True"
+    assert never_ready(homeless, NOW) == 0.0
+
+
+def test_a_pod_is_overdue_from_the_time_by_which_it_should_have_been_gone() -> None:
+    told = pod("p")
+    assert overdue(told, NOW) == 0.0
+    told["metadata"]["deletionTimestamp"] = (NOW - timedelta(seconds=70)).isoformat()
+    assert overdue(told, NOW) == 70.0
+    told["metadata"]["deletionTimestamp"] = (NOW + timedelta(seconds=30)).isoformat()
+    assert overdue(told, NOW) == 0.0

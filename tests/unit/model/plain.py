@@ -1,0 +1,39 @@
+"""Documents that were not written for us, made of parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.model import document
+from harness.model.document import Given
+from harness.model.experiment import Experiment
+
+PROBE = {"type": "http", "url": "http://127.0.0.1:1/"}
+
+
+def plain(method: Any = None, **top: Any) -> Experiment:
+    data = {"title": "x", "description": "x", "method": method or [], **top}
+    return document.loads(json.dumps(data), Path("shop/x.json"), given=Given())
+
+
+def refused(method: Any = None, **top: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        plain(method, **top)
+    return str(caught.value)
+
+
+def step(module: str = "shop.steps", func: str = "act", kind: str = "action", **more: Any) -> dict[str, Any]:
+    arguments = more.pop("arguments", {})
+    provider = {"type": "python", "module": module, "func": func, "arguments": arguments}
+    return {"type": kind, "name": more.pop("name", func), "provider": provider, **more}
+
+
+def pods(**arguments: Any) -> dict[str, Any]:
+    return step(
+        "chaosk8s.pod.actions", "terminate_pods", arguments={"ns": "shop", "label_selector": "app=cart", **arguments}
+    )
