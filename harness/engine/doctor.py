@@ -16,7 +16,7 @@ from harness.cluster import daemon, docker, machine
 from harness.cluster.cache import cache_dir
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import contexts, lease, lever, metrics, rights, traffic
+from harness.engine import contexts, granted, lease, lever, metrics, rights, traffic
 from harness.engine import scope as scopes
 from harness.engine.scope import Scope
 from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
@@ -180,8 +180,10 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     where = f" in namespace {scope.system}" if scope.alone else ""
     kinds = {kind: rules for kind, rules in rights.RULES.items() if not (scope.alone and rights.of_nodes(rules))}
     try:
-        missing = await _missing(kube, rights.INSIDE if scope.alone else rights.READS, scope)
-        lacks = {kind: lack for kind, rules in kinds.items() if (lack := await _missing(kube, rules, scope))}
+        missing = await granted.missing(kube, rights.INSIDE if scope.alone else rights.READS, *scope.inside)
+        lacks = {
+            kind: lack for kind, rules in kinds.items() if (lack := await granted.missing(kube, rules, *scope.inside))
+        }
     except HarnessError as error:
         return [Check("cluster", "permissions", False, f"they cannot be asked for: {error.what}", error.hint or PERMIT)]
     said = f"missing{where}: " + ", ".join(missing) if missing else f"all granted{where}"
@@ -197,28 +199,6 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
             warning=bool(unable),
         ),
     ]
-
-
-async def _missing(kube: Kube, rules: Iterable[rights.Rule], scope: Scope) -> list[str]:
-    return list(dict.fromkeys([lack for rule in rules for lack in await _lacking(kube, rule, *scope.inside)]))
-
-
-async def _lacking(kube: Kube, rule: rights.Rule, namespace: str = "") -> list[str]:
-    lacking = []
-    for name in rule["resources"]:
-        resource_name, _, sub = name.partition("/")
-        for verb in rule["verbs"]:
-            attributes = {"group": rule["apiGroups"][0], "resource": resource_name, "subresource": sub, "verb": verb}
-            attributes |= {"namespace": namespace, "name": rule.get("resourceNames", [""])[0]}
-            review = {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": attributes},
-            }
-            answer = await kube.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-            if not answer["status"].get("allowed"):
-                lacking.append(f"{verb} {name}")
-    return lacking
 
 
 async def _keeper(cluster: LocalCluster) -> Check:

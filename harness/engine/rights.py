@@ -79,6 +79,13 @@ INSIDE: tuple[Rule, ...] = (
     {"apiGroups": ["chaos.harness.dev"], "resources": ["faults/status"], "verbs": ["patch"]},
 )
 
+# What a run would miss in its midst, in each namespace that it touches; lease and lever it asks for first.
+MIDST: tuple[Rule, ...] = (
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list"]},
+    {"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["list", "create", "delete"]},
+)
+
 
 def stays_in(experiment: Experiment) -> str:
     """Return the one namespace that an experiment touches; nothing where it touches several, or a node."""
@@ -112,6 +119,17 @@ def roles_for(experiments: Sequence[Experiment]) -> list[Mapping[str, Any]]:
     for namespace, ways in _ways(experiments).items():
         needed.setdefault(namespace, []).extend(ways)
     return [_role("Role", {"name": NAME, "namespace": name}, _distinct(needed[name])) for name in sorted(needed)]
+
+
+def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
+    """List what a run of this experiment cannot do without, by namespace; what is about nodes is in none."""
+    found: dict[str, list[Rule]] = {name: [*MIDST] for name in experiment.blast_radius.namespaces}
+    for spec in experiment.faults:
+        inside = [spec.target.namespace] if spec.target.namespace else experiment.blast_radius.namespaces
+        for rule in RULES.get(spec.kind, ()):
+            for name in [""] if of_nodes([rule]) else inside:
+                found.setdefault(name, []).append(rule)
+    return {name: _distinct(rules) for name, rules in found.items()}
 
 
 def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
