@@ -129,6 +129,8 @@ def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
         for rule in RULES.get(spec.kind, ()):
             for name in [""] if of_nodes([rule]) else inside:
                 found.setdefault(name, []).append(rule)
+    for namespace, ways in _ways([experiment]).items():
+        found.setdefault(namespace, []).extend(ways)
     return {name: _distinct(rules) for name, rules in found.items()}
 
 

@@ -36,8 +36,12 @@ class Reviewing(Server):
         return {**body, "status": {"allowed": what not in self.denied}}
 
 
+PROXY = "'http://127.0.0.1:8001/api/v1/namespaces/shop/services/web:80/proxy/'"
+
+
 async def begin(server: Server, kind: str = "pod_kill") -> None:
-    async with permission.hold(server, None, experiment(kind), "run-1"):  # type: ignore[arg-type]
+    one = experiment(kind, load=f"{{url: {PROXY}, rate: 9/s}}")
+    async with permission.hold(server, None, one, "run-1"):  # type: ignore[arg-type]
         pass
 
 
@@ -50,6 +54,7 @@ async def begin(server: Server, kind: str = "pod_kill") -> None:
         ("pod_kill", "list pods"),
         ("pod_kill", "list statefulsets"),
         ("pod_kill", "create faults"),
+        ("pod_kill", "get services/proxy"),
     ],
 )
 async def test_a_right_that_lacks_ends_a_run_before_it_begins(kind: str, denied: str) -> None:
@@ -78,7 +83,7 @@ def test_what_is_about_nodes_is_asked_for_in_no_namespace() -> None:
 
 @pytest.mark.parametrize("kind", ["pod_kill", "pod_evict"])
 def test_a_run_is_asked_for_no_more_than_its_role_grants(kind: str) -> None:
-    one = experiment(kind)
+    one = experiment(kind, load=f"{{url: {PROXY}, rate: 9/s}}")
     (role,) = rights.roles_for([one])
     granted = {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
     wanted = {
