@@ -17,7 +17,7 @@ from harness.cluster.local import LocalCluster
 from harness.faults import Reach, crds
 from harness.keeper import container
 from harness.keeper.client import Keeper
-from tests.e2e.live import harness
+from tests.e2e.live import docker, harness, unchanged
 from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, until
 
 
@@ -31,7 +31,6 @@ def cluster() -> LocalCluster:
 
 
 LEASE_SECONDS = 15.0
-SETTLED_SECONDS = 10
 # The tests run these themselves; as experiments of their own they would only hold their faults for a minute.
 collect_ignore_glob = ["documents/*"]
 
@@ -39,20 +38,21 @@ collect_ignore_glob = ["documents/*"]
 @pytest.fixture
 def as_found(cluster: LocalCluster, tmp_path: Path) -> Iterator[None]:
     """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled."""
-    before = tmp_path / "before.json"
-    harness("undo")
-    harness("fingerprint", "--save", str(before))
-    yield
-    deadline = time.monotonic() + SETTLED_SECONDS
-    after = harness("fingerprint", "--compare", str(before), check=False)
-    while after.returncode and time.monotonic() < deadline:
-        after = harness("fingerprint", "--compare", str(before), check=False)
-    assert after.returncode == 0, after.stdout
+    with unchanged(tmp_path):
+        yield
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubectl of the cluster's own version, here."""
+    path = tmp_path_factory.mktemp("bin") / "kubectl"
+    docker(cluster, "cp", "-L", f"{cluster.control_plane}:/usr/bin/kubectl", str(path))
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from harness.cluster.local import LocalCluster
 
 ROOT = Path(__file__).parents[2]
 HARNESS = [sys.executable, "-m", "harness.cli"]
+SETTLED_SECONDS = 10
 
 
 def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -23,6 +26,20 @@ def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess
         f"harness {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     )
     return done
+
+
+@contextlib.contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    """Hold the whole cluster's fingerprint after the block against the one before, once the healer has settled."""
+    before = folder / "before.json"
+    harness("undo")
+    harness("fingerprint", "--save", str(before))
+    yield
+    deadline = time.monotonic() + SETTLED_SECONDS
+    after = harness("fingerprint", "--compare", str(before), check=False)
+    while after.returncode and time.monotonic() < deadline:
+        after = harness("fingerprint", "--compare", str(before), check=False)
+    assert after.returncode == 0, after.stdout
 
 
 def kubectl(cluster: LocalCluster, *words: str, check: bool = True, given: str = "") -> str:
