@@ -23,7 +23,7 @@ from harness.cluster.kube import Items, Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import lease, lever
 from harness.engine.scope import Scope
-from harness.errors import ApiError, first
+from harness.errors import ApiError, PreconditionFailed, first
 from harness.faults import resource
 from harness.workloads import Owners, kinds
 from harness.workloads.pod import controller, is_done
@@ -193,23 +193,30 @@ async def _ours(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
 
 
 async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[str, str]) -> None:
-    described = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, container)
-    state = described[0]["State"]["Status"] if described else "absent"
+    try:
+        described = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, container)
+        state = described[0]["State"]["Status"] if described else "absent"
+        residue = ""
+        if state == "running":
+            residue = await anyio.to_thread.run_sync(
+                lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", NODE_SCRIPT)
+            )
+    except PreconditionFailed as error:  # stopped or frozen since, or no Docker that answers
+        lines[f"unseen/container/{node}"] = error.what
+        return
     lines[f"container/{node}/state"] = state
     if described:
         lines[f"container/{node}/networks"] = ",".join(sorted(described[0]["NetworkSettings"]["Networks"]))
-    residue = ""
-    if state == "running":
-        residue = await anyio.to_thread.run_sync(
-            lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", NODE_SCRIPT)
-        )
     lines[f"container/{node}/residue"] = "; ".join(sorted(residue.splitlines()))
 
 
 async def _keeper(cluster: LocalCluster, lines: dict[str, str]) -> None:
     from harness.keeper.client import owed
 
-    lines["keeper/owes"] = ", ".join(await owed(cluster.keeper_socket))
+    try:
+        lines["keeper/owes"] = ", ".join(await owed(cluster.keeper_socket))
+    except PreconditionFailed:
+        lines["unseen/keeper"] = "away"
     lines["processes"] = ", ".join(_processes())
 
 

@@ -31,6 +31,7 @@ from harness.model.plan import PlannedFault
 
 FELT_SECONDS = 75.0
 HEAL_SECONDS = 30.0
+FORGET_SECONDS = 5.0
 # A request that was cut on this side may still be answered on the other: an undo before that would undo nothing.
 IN_FLIGHT_SECONDS = 5.0
 DELETE_TRIES = 3
@@ -233,8 +234,6 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
             if fault.id in session.unanswered and fault.hand is Hand.API:
                 await anyio.sleep(IN_FLIGHT_SECONDS)
                 await kind.heal(fault, reach)
-            if session.keeper and operations:
-                await session.keeper.forget(fault.id)
     except TimeoutError:
         why = f"not undone within {HEAL_SECONDS:g} s"
     except HarnessError as error:
@@ -248,8 +247,25 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     session.owed.pop(fault.id, None)
     session.dirty.pop(fault.id, None)
     session.say(f"HEAL       {fault.victim}: {how} after {seconds:.2f} s")
+    if operations:
+        await _forget(session, fault)
     await _strike(session, fault)
     return True
+
+
+async def _forget(session: Session, fault: PlannedFault) -> None:
+    """Strike an undone fault off the keeper's ledger.
+
+    A keeper that is not there to be told undoes it once more when the run ends, which changes nothing.
+    """
+    if session.keeper is None or session.keeper.lost.is_set():
+        return
+    try:
+        with anyio.fail_after(FORGET_SECONDS):
+            await session.keeper.forget(fault.id)
+    except (HarnessError, TimeoutError) as error:
+        why = str(error) or f"no answer within {FORGET_SECONDS:g} s"
+        session.write("error", what=f"the keeper was not told that {fault.id} is undone", where="", why=why, hint="")
 
 
 async def _strike(session: Session, fault: PlannedFault) -> None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lease
 from harness.engine import scope as scopes
 from harness.engine.scope import Scope
-from harness.errors import HarnessError, UndoFailed
+from harness.errors import HarnessError, PreconditionFailed, RunInProgress, UndoFailed
 from harness.faults import REGISTRY, resource
 from harness.faults.reach import Reach
+from harness.keeper import container
 from harness.keeper.client import Keeper
+from harness.model.fault import Hand
+from harness.model.plan import PlannedFault
 
 HEAL_SECONDS = 60.0
+FORGET_SECONDS = 5.0
 
 
 async def undo(
@@ -26,8 +31,9 @@ async def undo(
 ) -> int:
     """Heal every fault, or those of one run or namespace, and return how many there were.
 
-    Connecting as a run of its own makes the keeper heal what its ledger still names. Raises RunInProgress while a run
-    lives, UndoFailed when something is still broken afterwards.
+    Connecting as a run of its own makes the keeper heal what its ledger still names; one that is away is started.
+    Without any, what needs none is healed all the same. Raises RunInProgress while a run lives, UndoFailed when
+    something is still broken afterwards, or nobody can say.
     """
     scope = await scopes.of(kube, namespace)
     if scope.alone:
@@ -37,8 +43,8 @@ async def undo(
 
 
 async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], None], run: str, scope: Scope) -> int:
-    keeper = await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS) if cluster else None
     failed: list[str] = []
+    keeper = await _keeper(cluster, say, failed) if cluster else None
     try:
         own = await lease.current(kube, scope.system)
         leases = ([own] if own else []) if scope.alone else await lease.everywhere(kube)
@@ -70,6 +76,23 @@ async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], N
     return len(found)
 
 
+async def _keeper(cluster: LocalCluster, say: Callable[[str], None], failed: list[str]) -> Keeper | None:
+    """Connect to the keeper, and start one that is away; what only its ledger knows of has failed where none is had."""
+    try:
+        try:
+            return await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS)
+        except RunInProgress:
+            raise
+        except PreconditionFailed:
+            await anyio.to_thread.run_sync(container.ensure, cluster, say)
+            return await Keeper.connect(cluster.keeper_socket, "undo", lease.SECONDS)
+    except RunInProgress:
+        raise
+    except PreconditionFailed as error:
+        failed.append(f"whatever only the keeper knows of: {error}")
+        return None
+
+
 async def _beat(keeper: Keeper) -> None:
     """Keep the keeper from taking a long undo for a dead one."""
     with contextlib.suppress(HarnessError):  # a keeper that is lost is told of by whatever it was asked to heal
@@ -79,21 +102,33 @@ async def _beat(keeper: Keeper) -> None:
 
 
 async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], failed: list[str]) -> None:
-    fault = resource.planned(item)
+    fault, operations = resource.planned(item), item["spec"].get("undo") or []
     kind = REGISTRY.get(fault.kind)
-    if kind is None:
-        failed.append(f"{fault.kind} on {fault.victim}: this version does not know the fault")
-        return
     try:
-        operations = kind.undo(fault, reach)
-        if reach.keeper and operations:
-            await reach.keeper.register(fault.id, operations)
         with anyio.fail_after(HEAL_SECONDS):
-            await kind.heal(fault, reach)
+            if kind is None or fault.hand is Hand.HOST:
+                await _by_ledger(fault, operations, reach, known=kind is not None)
+            else:
+                await kind.heal(fault, reach)
             if reach.keeper and operations:
-                await reach.keeper.forget(fault.id)
+                await _forget(reach.keeper, fault)
         await resource.delete(reach.kube, fault)
     except (HarnessError, TimeoutError) as error:
         failed.append(f"{fault.kind} on {fault.victim}: {str(error) or 'no end'}")
         return
     say(f"healed {fault.kind} on {fault.victim}")
+
+
+async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], reach: Reach, *, known: bool) -> None:
+    """Have the keeper do the undo that was written down, which needs no knowledge of the fault."""
+    if not known and not operations:
+        raise UndoFailed("this version does not know the fault", hint="heal it with the version that made it")
+    await reach.need_keeper().register(fault.id, list(operations))
+    await reach.need_keeper().heal(fault.id)
+
+
+async def _forget(keeper: Keeper, fault: PlannedFault) -> None:
+    """Strike a healed fault off the ledger; a keeper that does not answer heals it once more, which changes nothing."""
+    with contextlib.suppress(HarnessError, TimeoutError):
+        with anyio.fail_after(FORGET_SECONDS):
+            await keeper.forget(fault.id)

@@ -47,7 +47,8 @@ def find(root: Path, prefix: str) -> Run:
     if prefix == "latest":
         return latest(root)
     named = Path(prefix)
-    if (named / FILE).is_file():
+    # Path.is_file() raises for a name that is too long.
+    if os.path.isfile(named / FILE):  # noqa: PTH113
         return _describe(named)
     runs = every(root) or [latest(root)]
     found = [run for run in runs if run.run.startswith(prefix)]

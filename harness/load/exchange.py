@@ -18,7 +18,7 @@ from harness.load.requests import PLAIN, Origin, Request, origin_of
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # These two ask for the same once more; after the others everybody reads (as browsers do).
 SAME = frozenset({307, 308})
-# Another host must not learn them, nor may anybody on the way where what was asked under TLS is asked without it.
+# Another origin must not learn them: another port is another program, and without TLS everybody on the way reads.
 PRIVATE = frozenset({"authorization", "cookie", "proxy-authorization"})
 OF_BODY = frozenset({"content-type", "content-length"})
 
@@ -100,8 +100,9 @@ def onward(request: Request, answer: Answer, allowed: Collection[str]) -> Reques
 def _goes_along(name: str, before: Origin, after: Origin) -> bool:
     if before == after:
         return True
-    shown = before.host != after.host or (before.secure and not after.secure)
-    return name != "host" and not (shown and name in PRIVATE)
+    # A site that sends everybody on to its TLS side stays itself (httpx and curl see it so, too).
+    upgraded = before.host == after.host and (before.port, after.port, after.secure) == (80, 443, True)
+    return name != "host" and (upgraded or name not in PRIVATE)
 
 
 def reason(error: Exception) -> str:

@@ -110,8 +110,13 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
 
 def _granted(reading: Reading, provider: Mapping[str, Any], section: Section) -> None:
     """Refuse a group of secrets that is not there: Chaos Toolkit would hand on an empty one."""
-    groups = reading.variables.secrets
-    for group in provider.get("secrets") or () if groups else ():
+    groups, asked = reading.variables.secrets, provider.get("secrets")
+    if asked is not None and not isinstance(asked, list):
+        reading.problems.add(
+            (*section.at("provider"), "secrets"), f"'secrets' must list names of groups, not {units.shown(asked)}"
+        )
+        return
+    for group in asked or () if groups else ():
         if not isinstance(group, str) or group not in groups:
             reading.problems.add(
                 (*section.at("provider"), "secrets"),

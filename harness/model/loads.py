@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -133,9 +134,14 @@ def _named(section: Section, name: str, folder: Path) -> tuple[tuple[Call, ...],
 
 def _path(name: str, folder: Path) -> Path | None:
     if _is_path(name):
-        return folder / name if (folder / name).is_file() else None
+        return folder / name if _is_file(folder / name) else None
     own = [folder / OWN_FOLDER / f"{name}{suffix}" for suffix in sorted(SUFFIXES)]
-    return next((path for path in (*own, SHIPPED / f"{name}.yaml") if path.is_file()), None)
+    return next((path for path in (*own, SHIPPED / f"{name}.yaml") if _is_file(path)), None)
+
+
+def _is_file(path: Path) -> bool:
+    # Path.is_file() raises for a name that is too long, and below a folder that this user may not search.
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _is_path(name: str) -> bool:
@@ -229,7 +235,7 @@ def _files(section: Section, spec: LoadSpec, folder: Path) -> None:
         value.name
         for call in spec.calls
         for value in call.headers.values()
-        if isinstance(value, Reference) and value.kind == "file" and not (folder / value.name).is_file()
+        if isinstance(value, Reference) and value.kind == "file" and not _is_file(folder / value.name)
     }
     for name in sorted(missing):
         section.problems.add(

@@ -36,9 +36,9 @@ collect_ignore_glob = ["documents/*"]
 
 
 @pytest.fixture
-def as_found(cluster: LocalCluster, tmp_path: Path) -> Iterator[None]:
+def as_found(cluster: LocalCluster) -> Iterator[None]:
     """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled."""
-    with unchanged(tmp_path):
+    with unchanged(cluster):
         yield
 
 

@@ -12,7 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
+
+from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.engine import fingerprint, scope, undo
 
 ROOT = Path(__file__).parents[2]
 HARNESS = [sys.executable, "-m", "harness.cli"]
@@ -28,18 +32,36 @@ def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess
     return done
 
 
+def taken(cluster: LocalCluster) -> dict[str, str]:
+    """Take the fingerprint as `harness fingerprint` does, without a process of its own."""
+
+    async def take() -> dict[str, str]:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            return await fingerprint.take(kube, cluster, await scope.of(kube, ""))
+
+    return anyio.run(take)
+
+
+def undone(cluster: LocalCluster) -> None:
+    """Heal what an earlier test left as `harness undo` does, without a process of its own."""
+
+    async def act() -> None:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            await undo.undo(kube, cluster, print)
+
+    anyio.run(act)
+
+
 @contextlib.contextmanager
-def unchanged(folder: Path) -> Iterator[None]:
-    """Hold the whole cluster's fingerprint after the block against the one before, once the healer has settled."""
-    before = folder / "before.json"
-    harness("undo")
-    harness("fingerprint", "--save", str(before))
+def unchanged(cluster: LocalCluster) -> Iterator[None]:
+    """Hold the fingerprint after the block against the one before, once the healer has settled."""
+    undone(cluster)
+    before = taken(cluster)
     yield
     deadline = time.monotonic() + SETTLED_SECONDS
-    after = harness("fingerprint", "--compare", str(before), check=False)
-    while after.returncode and time.monotonic() < deadline:
-        after = harness("fingerprint", "--compare", str(before), check=False)
-    assert after.returncode == 0, after.stdout
+    while (left := fingerprint.difference(before, taken(cluster))) and time.monotonic() < deadline:
+        pass
+    assert left == []
 
 
 def kubectl(cluster: LocalCluster, *words: str, check: bool = True, given: str = "") -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.local import LocalCluster
+from harness.keeper import container
 from tests.e2e.live import HARNESS, ROOT, docker, harness, kubectl
 
 pytestmark = pytest.mark.e2e
@@ -85,6 +86,11 @@ def broken_now(cluster: LocalCluster, hand: str) -> bool:
     )
     states = [docker(cluster, "exec", node, "sh", "-c", look).split() for node in cluster.nodes.values()]
     return any(word in ("FROZEN", "FREEZING", "1") for words in states for word in words)
+
+
+def keeper_runs(cluster: LocalCluster) -> bool:
+    """Look for the keeper's container itself."""
+    return docker(cluster, "inspect", "-f", "{{.State.Running}}", container.NAME) == "true\n"
 
 
 def seconds_until(healed: Callable[[], bool], limit: float) -> float:
@@ -172,6 +178,54 @@ def test_a_killed_keeper_comes_back_and_leaves_nothing(
         seconds_until(lambda: not broken_now(cluster, hand), limit=LEASE_SECONDS + 2),
     )
     assert run.end() == 3
+
+
+@pytest.fixture
+def stopped_keeper(cluster: LocalCluster) -> Iterator[Callable[[], None]]:
+    """Stop the keeper so that Docker does not start it again; afterwards there is one, whatever became of it."""
+    yield lambda: print(docker(cluster, "kill", container.NAME))
+    container.ensure(cluster, print)
+
+
+@pytest.mark.parametrize("broken", HANDS, indirect=True)
+def test_a_stopped_keeper_holds_nothing_up_that_needs_it_not_and_is_started_for_the_rest(
+    cluster: LocalCluster,
+    broken: tuple[str, Run],
+    stopped_keeper: Callable[[], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hand, run = broken
+    stopped_keeper()
+    limit = HEAL_SECONDS if hand == "cordon" else LEASE_SECONDS + 2
+    seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=limit)
+    tell(capsys, f"the keeper was stopped, {hand}", seconds)
+    assert run.end() == 3
+    assert kubectl(cluster, "get", "faults,nodefaults", "--all-namespaces", "--output=name") == ""
+    assert keeper_runs(cluster)
+
+
+@pytest.mark.parametrize("broken", HANDS, indirect=True)
+def test_undo_starts_a_keeper_that_is_away_and_heals_what_a_dead_run_left(
+    cluster: LocalCluster, broken: tuple[str, Run], stopped_keeper: Callable[[], None]
+) -> None:
+    hand, run = broken
+    run.signal(signal.SIGSTOP)  # so that it neither heals nor starts a keeper itself
+    stopped_keeper()
+    run.signal(signal.SIGKILL)
+    run.end()
+    assert broken_now(cluster, hand)
+    harness("undo")
+    assert not broken_now(cluster, hand)
+    assert keeper_runs(cluster)
+
+
+def test_what_only_looks_answers_without_a_keeper(
+    cluster: LocalCluster, as_found: None, stopped_keeper: Callable[[], None]
+) -> None:
+    stopped_keeper()
+    assert "unseen/keeper  away" in harness("fingerprint").stdout
+    assert harness("faults").stdout == "nothing is broken on purpose\n"
+    assert "the keeper is away" in harness("doctor", check=False).stdout
 
 
 @pytest.mark.parametrize("broken", HANDS, indirect=True)

@@ -129,7 +129,7 @@ def walk(cluster: LocalCluster, image: str, kubectl: Path, tmp_path_factory: pyt
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             await without(kube, NAMESPACE)
 
-    with unchanged(folder):
+    with unchanged(cluster):
         try:
             follow(walked, cluster, image)
             yield walked

@@ -6,6 +6,7 @@ import base64
 import binascii
 import codecs
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,10 +85,19 @@ def parse(content: bytes, path: Path) -> Document:
         why = f"it holds {_kind(value)}, not a map"
         raise PreconditionFailed("the kubeconfig is not one", where=where, why=why)
     try:
+        _finite(value)
         found = _document(value, path)
     except (_Wrong, RecursionError) as error:
         raise PreconditionFailed("the kubeconfig is not one", where=where, why=_brief(error)) from None
     return replace(found, remarks=(*found.remarks, *_rest(documents, where)))
+
+
+def _finite(value: Any) -> None:
+    """Refuse a number that is none wherever it stands: kubectl reads through JSON, which has none of those."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _Wrong(f"{value} is not a number that JSON has")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(item)
 
 
 def decoded(content: bytes) -> str:

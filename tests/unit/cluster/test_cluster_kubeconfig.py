@@ -191,6 +191,8 @@ def test_only_the_first_of_several_yaml_documents_is_used_and_that_is_told(
         (b"\0", "not YAML"),
         (b"[" * 5000, "not YAML"),
         (b"- a", "a list, not a map"),
+        (b"preferences: {colors: [.inf]}", "not a number that JSON has"),
+        (b"extensions: [{name: a, extension: .nan}]", "not a number that JSON has"),
     ],
 )
 def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: bytes, said: str) -> None:

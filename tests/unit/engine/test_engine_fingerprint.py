@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
-from harness.engine.fingerprint import _owned, difference, digest
+from harness.cluster.local import LocalCluster
+from harness.engine import fingerprint
+from harness.engine.fingerprint import _keeper, _node, _owned, difference, digest
 from harness.engine.scope import Scope
+from harness.errors import PreconditionFailed
 
 
 def test_equal_fingerprints_have_no_difference_and_one_digest() -> None:
@@ -54,3 +59,20 @@ def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> Non
     assert lines["goose/shop/x/replicas"] == "3"
     assert lines["pods/shop/lone/uid"] == "uid-lone"
     assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "pods/shop/lone/uid"}
+
+
+HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "control-plane", Path("none"))
+
+
+def test_a_node_and_a_keeper_that_do_not_answer_are_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: Any) -> str:
+        raise PreconditionFailed("no answer within 60 s")
+
+    monkeypatch.setattr(
+        fingerprint.docker, "inspect", lambda *_: [{"State": {"Status": "running"}, "NetworkSettings": {}}]
+    )
+    monkeypatch.setattr(fingerprint.docker, "docker", silent)
+    lines: dict[str, str] = {}
+    anyio.run(_node, HERE, "worker", "c-worker", lines)
+    anyio.run(_keeper, HERE, lines)
+    assert lines == {"unseen/container/worker": "no answer within 60 s", "unseen/keeper": "away", "processes": ""}

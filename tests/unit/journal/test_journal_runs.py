@@ -51,6 +51,8 @@ def test_an_ambiguous_or_unknown_name_is_a_usage_error_that_lists_what_there_is(
     with pytest.raises(UsageError, match="no run begins") as none:
         runs.find(tmp_path, "two")
     assert "one-b" in none.value.why
+    with pytest.raises(UsageError, match="no run begins"):
+        runs.find(tmp_path, "a" * 5000)
 
 
 def test_no_run_at_all_is_a_usage_error(tmp_path: Path) -> None:

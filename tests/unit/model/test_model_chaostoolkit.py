@@ -199,6 +199,14 @@ def test_a_group_of_secrets_that_is_not_there_is_refused(vault: bool, monkeypatc
     assert plain([asked]).method
 
 
+@pytest.mark.parametrize("groups", [{}, {"k8s": {"token": "x"}}])
+@pytest.mark.parametrize("asked", [1.5, "k8s", True, {"k8s": "token"}])
+def test_groups_of_secrets_are_a_list_of_names(asked: Any, groups: dict[str, Any]) -> None:
+    wrong = step()
+    wrong["provider"]["secrets"] = asked
+    assert "must list names of groups" in refused([wrong], secrets=groups)
+
+
 @pytest.mark.parametrize(
     ("provider", "words"),
     [

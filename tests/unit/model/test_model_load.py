@@ -174,6 +174,11 @@ REFUSED = {
         "'${usr}' is not among the values",
     ),
     "workload unknown": ("{workload: mixd, rate: 1/s}", "did you mean 'mixed'?"),
+    "workload of a name beyond any file's": ("{workload: " + "a" * 5000 + ", rate: 1/s}", "is not known"),
+    "header file of a name beyond any file's": (
+        "{url: /a, rate: 1/s, headers: {a: {file: " + "a" * 5000 + "}}}",
+        "there is no file here/aaaa",
+    ),
     "workload file": ("{workload: gone.yaml, rate: 1/s}", "there is no file here/gone.yaml"),
     "redirects": ("{url: /a, rate: 1/s, redirects: -1}", "-1 is not between 0 and 20"),
     "redirects in words": ("{url: /a, rate: 1/s, redirects: true}", "true is not a whole number"),

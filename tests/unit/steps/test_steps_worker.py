@@ -263,7 +263,7 @@ def test_files_of_the_working_directory_that_are_called_like_ours_change_nothing
     (tmp_path / "mine.py").write_text("def two():\n    return 2\n")
     provider = {"type": "python", "module": "mine", "func": "two"}
     result = anyio.run(lambda: run({"type": "action", "name": "x", "provider": provider}, deadline=60, cwd=tmp_path))
-    assert (result["status"], result["output"]) == ("succeeded", 2)
+    assert (result["status"], result["output"], result["error"]) == ("succeeded", 2, None)
 
 
 ROOT = Path(command.__file__).parents[2]
