@@ -7,7 +7,7 @@ BIN      = $(VENV)/bin
 STAMP    = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep cases conformance fuzz lock
+.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep cases conformance fuzz lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,6 +20,8 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/pip check --disable-pip-version-check
 	@touch $@
+
+install: $(STAMP) ## The virtual environment and nothing else, for a cluster that is there
 
 chaos-local: $(STAMP) ## Cluster, stack, the local set of experiments, a verdict and a report
 	@$(BIN)/harness up

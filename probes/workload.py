@@ -1,4 +1,4 @@
-"""How many pods of a Deployment serve."""
+"""How many pods of a workload serve."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from harness.probes.settings import Settings
 def ready_replicas(namespace: str, deployment: str, secrets: Settings = None) -> int:
     """Return how many pods of the Deployment are Ready."""
     return int(kubernetes.deployment(namespace, deployment, secrets).status.ready_replicas or 0)
+
+
+def ready_pods(namespace: str, selector: str, secrets: Settings = None) -> int:
+    """Return how many pods that a label selector picks are Ready and stay, whoever owns them."""
+    return sum(
+        any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ())
+        for pod in kubernetes.pods(namespace, selector, secrets)
+        if pod.metadata.deletion_timestamp is None
+    )
 
 
 def available(namespace: str, deployment: str, secrets: Settings = None) -> bool:

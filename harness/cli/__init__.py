@@ -18,7 +18,7 @@ COMMANDS = {
     "up": "Bring up the local cluster and the reference stack; repair what is broken.",
     "down": "Remove the local cluster and everything it started.",
     "clean": "Remove the local cluster, the private Docker daemon and what was built here.",
-    "plan": "What would be touched? Name every target, touch nothing.",
+    "plan": "What would be touched? Name every target, touch nothing; or print the rights that are needed.",
     "run": "Run experiments and judge them.",
     "nightly": "Run a set, tell flips from regressions, compare with earlier nights.",
     "undo": "Make it clean again: heal everything that is still broken on purpose.",
@@ -36,7 +36,14 @@ COMMANDS = {
 # What a disk, a folder or a limit of the system refuses is no bug of ours.
 REFUSED = ("EACCES", "EDQUOT", "EISDIR", "EMFILE", "ENAMETOOLONG", "ENOSPC", "ENOTDIR", "EPERM", "EROFS")
 
-EXIT_CODES = """\b
+EPILOG = """\b
+First steps:
+  harness up                                         a cluster on this machine
+  harness plan experiments/orchestrator              what would be touched?
+  harness run experiments/orchestrator/pod_kill.yaml
+  harness doctor --context NAME                      another cluster; HARNESS_CONTEXTS must list NAME
+
+\b
 Exit codes:
   0 PASS        1 DEVIATED      2 INCONCLUSIVE   3 ABORTED, undone
   4 usage       5 nothing ran   6 DIRTY          7 internal
@@ -135,7 +142,7 @@ def _open_closed() -> None:
 
 
 @click.group(
-    cls=Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(package_name="kube-chaos-harness", prog_name="harness")
 def group() -> None:

@@ -15,7 +15,10 @@ USUAL = Path("experiments")
 @click.argument("files", nargs=-1, type=options.EXISTING)
 @options.one_set
 def command(files: tuple[Path, ...], only: str | None) -> None:
-    """List the experiments with their sets, faults and the verdict each declares."""
+    """List the experiments with their sets, faults and the verdict each declares.
+
+    FILES are experiments, or folders of them; `experiments` by default.
+    """
     from harness.cli import documents
 
     if not files and not USUAL.is_dir():

@@ -34,14 +34,14 @@ class Kubeconfig(click.Path):
 
 def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --context and --kubeconfig: which cluster, ours when neither is given."""
-    function = click.option("--context", help="Kubernetes context; must be allowed (HARNESS_CONTEXTS).")(function)
+    function = click.option("--context", help="Another cluster, by its context; HARNESS_CONTEXTS allows it.")(function)
     kubeconfig = Kubeconfig(exists=True, path_type=Path)
-    return click.option("--kubeconfig", type=kubeconfig, help="Kubeconfig that has the context.")(function)
+    return click.option("--kubeconfig", type=kubeconfig, help="File that has it; else as kubectl finds one.")(function)
 
 
 def namespace(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --namespace: keep to one namespace, as whoever has rights in no other must."""
-    text = "Keep to this namespace; where your rights end at one it is that of the context by default."
+    text = "Keep to this namespace. By default it is the whole cluster, or the context's where your rights end there."
     return click.option("--namespace", "-n", default="", help=text)(function)
 
 
@@ -52,10 +52,10 @@ def runs(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(file_okay=False, path_type=Path),
         default=RUNS,
         show_default=True,
-        help="Where runs are kept.",
+        help="Folder that gets one folder for each run.",
     )(function)
 
 
 def one_set(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --set: only the experiments of one set."""
-    return click.option("--set", "only", type=click.Choice(SETS), help="Only the experiments of this set.")(function)
+    return click.option("--set", "only", type=click.Choice(SETS), help="Only experiments that name this set.")(function)

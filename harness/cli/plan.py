@@ -12,13 +12,17 @@ from harness.cli import options
 
 @click.command("plan")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
-@click.option("--seed", type=int, help="Seed that picks the targets.")
-@click.option("--role", is_flag=True, help="Print the least Role, or ClusterRole, that these need; asks no cluster.")
+@click.option("--seed", type=int, help="Number that picks among the pods that match; the same one picks the same.")
+@click.option("--role", is_flag=True, help="Print the rights that these need, for `kubectl apply`; asks no cluster.")
 @options.cluster
 def command(
     files: tuple[Path, ...], seed: int | None, role: bool, context: str | None, kubeconfig: Path | None
 ) -> None:
-    """Name every target by name and UID, check every cap, touch nothing."""
+    """Name every target by name and UID, check every cap, touch nothing.
+
+    FILES are experiments, or folders of them. With --role it is a Role for each namespace that they stay in, or one
+    ClusterRole where any does not stay in one; an administrator applies it, and binds it to whoever runs.
+    """
     from harness.cli import documents
     from harness.engine import run
     from harness.engine.options import Options

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
 @options.one_set
-@click.option("--seed", type=int, help="Seed for targets and load; printed when not given.")
+@click.option("--seed", type=int, help="Number that picks targets and load; printed when not given.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and touch nothing.")
 @click.option(
     "--repeat",
@@ -66,8 +66,8 @@ def command(
 ) -> None:
     """Run experiments one after another; the exit code is that of the worst.
 
-    Each gets its own chance: what an experiment could not do is said and counted, and the next one begins. Only one
-    that left something broken, or an interruption, ends the set.
+    FILES are experiments, or folders of them. One that fails does not keep the next from beginning; only one that
+    left something broken does, or Ctrl-C. `harness plan` says before what would be touched.
     """
     from harness.cli import documents
     from harness.documents import strategies

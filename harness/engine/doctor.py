@@ -15,12 +15,11 @@ from harness.cluster import daemon, docker, machine
 from harness.cluster.cache import cache_dir
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import contexts, lease, lever, metrics, rights, traffic
+from harness.engine import contexts, granted, lease, lever, metrics, rights, traffic
 from harness.engine import scope as scopes
 from harness.engine.scope import Scope
 from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
 from harness.faults import FAULTS
-from harness.faults.kind import Rule
 from harness.hands.kind import Place
 from harness.hands.known import HANDS
 from harness.keeper import container
@@ -75,12 +74,8 @@ async def examine(kubeconfig: Path | None, context: str | None, namespace: str =
 
 
 def _machine() -> Iterable[Check]:
-    free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
     python = (3, 11) <= sys.version_info < (3, 14)
     yield Check("machine", "Python", python, sys.version.split()[0], "install Python 3.11 to 3.13")
-    yield Check(
-        "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
-    )
 
 
 async def _load() -> Check:
@@ -98,6 +93,10 @@ def _local() -> Iterable[Check]:
     """Look at what only a local cluster needs, before there is one too."""
     hint = "run the harness inside a Linux machine, or name another cluster with --context"
     yield Check("machine", "platform", sys.platform == "linux", sys.platform, hint)
+    free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
+    yield Check(
+        "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
+    )
     host = daemon.find()
     said = f"answers at {host}" if host else "none answers: `harness up` starts one"
     try:
@@ -171,8 +170,10 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     asking = {name: kind.rights for name, kind in FAULTS.items() if kind.rights}
     kinds = {name: rules for name, rules in asking.items() if not (scope.alone and rights.of_nodes(rules))}
     try:
-        missing = await _missing(kube, rights.INSIDE if scope.alone else rights.READS, scope)
-        lacks = {kind: lack for kind, rules in kinds.items() if (lack := await _missing(kube, rules, scope))}
+        missing = await granted.missing(kube, rights.INSIDE if scope.alone else rights.READS, *scope.inside)
+        lacks = {
+            kind: lack for kind, rules in kinds.items() if (lack := await granted.missing(kube, rules, *scope.inside))
+        }
     except HarnessError as error:
         return [Check("cluster", "permissions", False, f"they cannot be asked for: {error.what}", error.hint or PERMIT)]
     said = f"missing{where}: " + ", ".join(missing) if missing else f"all granted{where}"
@@ -188,28 +189,6 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
             warning=bool(unable),
         ),
     ]
-
-
-async def _missing(kube: Kube, rules: Iterable[Rule], scope: Scope) -> list[str]:
-    return list(dict.fromkeys([lack for rule in rules for lack in await _lacking(kube, rule, *scope.inside)]))
-
-
-async def _lacking(kube: Kube, rule: Rule, namespace: str = "") -> list[str]:
-    lacking = []
-    for name in rule["resources"]:
-        resource_name, _, sub = name.partition("/")
-        for verb in rule["verbs"]:
-            attributes = {"group": rule["apiGroups"][0], "resource": resource_name, "subresource": sub, "verb": verb}
-            attributes |= {"namespace": namespace, "name": rule.get("resourceNames", [""])[0]}
-            review = {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": attributes},
-            }
-            answer = await kube.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-            if not answer["status"].get("allowed"):
-                lacking.append(f"{verb} {name}")
-    return lacking
 
 
 async def _ways_in() -> list[Check]:

@@ -9,7 +9,7 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import contexts, lever, traffic
+from harness.engine import contexts, granted, lever, rights, traffic
 from harness.engine import scope as scopes
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Leases
@@ -69,7 +69,26 @@ async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Exper
         )
     for hand in {FAULTS[spec.kind].hand for spec in experiment.faults}:
         await HANDS[hand].ready(Place(kube, cluster), experiment.faults)
+    if cluster is None:
+        await _require_granted(kube, experiment)
     await healers.ready(cluster)
+
+
+async def _require_granted(kube: Kube, experiment: Experiment) -> None:
+    """Refuse a run that would be refused in its midst; where nobody may ask, it finds out there."""
+    lacks = []
+    try:
+        for namespace, rules in rights.needed(experiment).items():
+            if missing := await granted.missing(kube, rules, namespace):
+                lacks.append(", ".join(missing) + (f" in namespace {namespace}" if namespace else ""))
+    except ApiError:
+        return
+    if lacks:
+        raise PreconditionFailed(
+            f"this user may not {'; '.join(lacks)}",
+            where=f"context {kube.context}",
+            hint=scopes.grant(experiment),
+        )
 
 
 async def admit(kube: Kube, cluster: LocalCluster | None, scope: Scope, namespaces: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ NAME = "chaos-harness"
 OURS = ("harness.", "probes.")
 # The names of the lease and the lever; what is created has no name yet when it is asked for.
 LEASE, LEVER = "chaos-run", "chaos-lever"
+# A load that goes through the API server, as `kubectl proxy` hands it on, and the verb that a method is there.
+PROXIED = re.compile(r"/api/v1/namespaces/([^/$?]+)/services/([^/$?]+)/proxy(?=[/?]|$)")
+VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 OWNERS: Rule = {
     "apiGroups": ["apps"],
@@ -67,6 +71,13 @@ INSIDE: tuple[Rule, ...] = (
     {"apiGroups": ["chaos.harness.dev"], "resources": ["faults/status"], "verbs": ["patch"]},
 )
 
+# What a run would miss in its midst, in each namespace that it touches; lease and lever it asks for first.
+MIDST: tuple[Rule, ...] = (
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list"]},
+    {"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["list", "create", "delete"]},
+)
+
 
 def stays_in(experiment: Experiment) -> str:
     """Return the one namespace that an experiment touches; nothing where it touches several, or a node."""
@@ -84,20 +95,35 @@ def of_nodes(rules: Iterable[Rule]) -> bool:
 
 def rules_for(experiment: Experiment) -> tuple[Rule, ...]:
     """List the rules of the least ClusterRole that a run of this experiment needs."""
-    return _distinct((*READS, *_effects([experiment])))
+    ways = (rule for rules in _ways([experiment]).values() for rule in rules)
+    return _distinct((*READS, *_effects([experiment]), *ways))
 
 
 def roles_for(experiments: Sequence[Experiment]) -> list[Mapping[str, Any]]:
     """Return the least Role for each namespace that experiments stay in, or one ClusterRole where any does not."""
     if not all(stays_in(experiment) for experiment in experiments):
-        rules = _distinct((*READS, *_effects(experiments)))
+        rules = _distinct(rule for experiment in experiments for rule in rules_for(experiment))
         return [_role("ClusterRole", {"name": NAME}, rules)]
-    namespaces = sorted({stays_in(experiment) for experiment in experiments})
-    inside = {name: [one for one in experiments if stays_in(one) == name] for name in namespaces}
-    return [
-        _role("Role", {"name": NAME, "namespace": name}, _distinct((*INSIDE, *_effects(some))))
-        for name, some in inside.items()
-    ]
+    needed = {stays_in(experiment): [*INSIDE] for experiment in experiments}
+    for experiment in experiments:
+        needed[stays_in(experiment)] += _effects([experiment])
+    # A load may go to another namespace than its faults.
+    for namespace, ways in _ways(experiments).items():
+        needed.setdefault(namespace, []).extend(ways)
+    return [_role("Role", {"name": NAME, "namespace": name}, _distinct(needed[name])) for name in sorted(needed)]
+
+
+def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
+    """List what a run of this experiment cannot do without, by namespace; what is about nodes is in none."""
+    found: dict[str, list[Rule]] = {name: [*MIDST] for name in experiment.blast_radius.namespaces}
+    for spec in experiment.faults:
+        inside = [spec.target.namespace] if spec.target.namespace else experiment.blast_radius.namespaces
+        for rule in FAULTS[spec.kind].rights:
+            for name in [""] if of_nodes([rule]) else inside:
+                found.setdefault(name, []).append(rule)
+    for namespace, ways in _ways([experiment]).items():
+        found.setdefault(namespace, []).extend(ways)
+    return {name: _distinct(rules) for name, rules in found.items()}
 
 
 def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
@@ -109,6 +135,18 @@ def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
 
 def _effects(experiments: Iterable[Experiment]) -> list[Rule]:
     return [rule for one in experiments for spec in one.faults for rule in FAULTS[spec.kind].rights]
+
+
+def _ways(experiments: Iterable[Experiment]) -> dict[str, list[Rule]]:
+    """List, by namespace, what loads need that reach a service through the API server."""
+    found: dict[str, list[Rule]] = {}
+    for call in (call for one in experiments if one.load for call in one.load.calls):
+        if way := PROXIED.search(call.url):
+            namespace, service = way.groups()
+            verb = VERBS.get(call.method, call.method.lower())
+            rule = {"apiGroups": [""], "resources": ["services/proxy"], "resourceNames": [service], "verbs": [verb]}
+            found.setdefault(namespace, []).append(rule)
+    return found
 
 
 def _distinct(rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -60,7 +60,7 @@ async def find(kube: Kube, experiment: Experiment) -> Scope:
         "this user may not act in the whole cluster, and the experiment does not stay in one namespace",
         where=f"context {kube.context}",
         why=refused,
-        hint=f"an administrator grants what `harness plan --role {shlex.quote(str(experiment.path))}` prints",
+        hint=grant(experiment),
     )
 
 
@@ -117,12 +117,16 @@ def place(kube: Kube, scope: Scope) -> str:
     return f"context {kube.context}" + (f", namespace {scope.system}" if scope.alone else "")
 
 
+def grant(experiment: Experiment) -> str:
+    """Say where the rights that an experiment needs come from."""
+    return f"an administrator grants what `harness plan --role {shlex.quote(str(experiment.path))}` prints"
+
+
 def lacking(kube: Kube, experiment: Experiment, error: ApiError) -> PreconditionFailed:
     """Turn a refusal before anything was touched into what mends it."""
     return PreconditionFailed(
         "this user may not do what the experiment needs",
         where=f"context {kube.context}: {error.where}",
         why=error.message or str(error),
-        hint=f"an administrator grants what `harness plan --role {shlex.quote(str(experiment.path))}` prints;"
-        f" `{contexts.command(kube, 'harness', 'doctor')}` says what is missing",
+        hint=f"{grant(experiment)}; `{contexts.command(kube, 'harness', 'doctor')}` says what is missing",
     )

@@ -29,6 +29,13 @@ def budget(namespace: str, name: str, secrets: settings.Settings = None) -> Any:
     return _ask(PolicyV1Api(client(secrets)).read_namespaced_pod_disruption_budget, name, namespace)
 
 
+def pods(namespace: str, selector: str, secrets: settings.Settings = None) -> list[Any]:
+    """Return the pods of a namespace that a label selector picks."""
+    from kubernetes.client import CoreV1Api
+
+    return list(_ask(CoreV1Api(client(secrets)).list_namespaced_pod, namespace, label_selector=selector).items)
+
+
 def nodes(selector: str = "", secrets: settings.Settings = None) -> list[Any]:
     """Return the nodes a label selector picks."""
     from kubernetes.client import CoreV1Api

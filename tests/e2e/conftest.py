@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,12 +13,11 @@ import pytest
 from harness.cluster import local, paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import fingerprint
 from harness.keeper import container
 from harness.keeper.client import Keeper
 from harness.resources import crds
 from harness.targets.reach import Reach
-from tests.e2e.live import harness, taken, undone
+from tests.e2e.live import docker, harness, unchanged
 from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, until
 
 
@@ -31,7 +31,6 @@ def cluster() -> LocalCluster:
 
 
 LEASE_SECONDS = 15.0
-SETTLED_SECONDS = 10
 # The tests run these themselves; as experiments of their own they would only hold their faults for a minute.
 collect_ignore_glob = ["documents/*"]
 
@@ -39,18 +38,21 @@ collect_ignore_glob = ["documents/*"]
 @pytest.fixture
 def as_found(cluster: LocalCluster) -> Iterator[None]:
     """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled."""
-    undone(cluster)
-    before = taken(cluster)
-    yield
-    deadline = time.monotonic() + SETTLED_SECONDS
-    while (left := fingerprint.difference(before, taken(cluster))) and time.monotonic() < deadline:
-        pass
-    assert left == []
+    with unchanged(cluster):
+        yield
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubectl of the cluster's own version, here."""
+    path = tmp_path_factory.mktemp("bin") / "kubectl"
+    docker(cluster, "cp", "-L", f"{cluster.control_plane}:/usr/bin/kubectl", str(path))
+    return path
 
 
 @pytest.fixture(scope="module")

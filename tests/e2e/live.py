@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from harness.engine import fingerprint, scope, undo
 
 ROOT = Path(__file__).parents[2]
 HARNESS = [sys.executable, "-m", "harness.cli"]
+SETTLED_SECONDS = 10
 
 
 def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -47,6 +50,18 @@ def undone(cluster: LocalCluster) -> None:
             await undo.undo(kube, cluster, print)
 
     anyio.run(act)
+
+
+@contextlib.contextmanager
+def unchanged(cluster: LocalCluster) -> Iterator[None]:
+    """Hold the fingerprint after the block against the one before, once the healer has settled."""
+    undone(cluster)
+    before = taken(cluster)
+    yield
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while (left := fingerprint.difference(before, taken(cluster))) and time.monotonic() < deadline:
+        pass
+    assert left == []
 
 
 def kubectl(cluster: LocalCluster, *words: str, check: bool = True, given: str = "") -> str:

@@ -20,7 +20,6 @@ from harness.cluster.local import LocalCluster
 from harness.errors import HarnessError
 from harness.probes import kubernetes as probes
 from tests.e2e.kubeconfigs import People, Shape, beside, shapes
-from tests.e2e.live import docker
 from tests.e2e.tunnels import Tunnel, tunnel
 from tests.e2e.victims import until, without
 
@@ -33,14 +32,6 @@ REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 SIGNING = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 REFUSED = "refused"
 Who = str | Mapping[str, Any]
-
-
-@pytest.fixture(scope="module")
-def kubectl(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kubectl of the cluster's own version, here."""
-    path = tmp_path_factory.mktemp("bin") / "kubectl"
-    docker(cluster, "cp", "-L", f"{cluster.control_plane}:/usr/bin/kubectl", str(path))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -22,11 +22,14 @@ FAULT = """
 """
 
 
-def experiment(kind: str = "pod_kill", target: str = "", radius: str = "namespaces: [shop], pods: 1") -> Experiment:
+def experiment(
+    kind: str = "pod_kill", target: str = "", radius: str = "namespaces: [shop], pods: 1", load: str = ""
+) -> Experiment:
     method = FAULT.format(kind=kind, target=target or "{namespace: shop, selector: app=cart, pods: 1}")
     text = (
         f"title: x\ndescription: x\nmethod: {method}extensions:\n"
-        f"  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{{radius}}}}}\n"
+        f"  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{{radius}}}"
+        f"{f', load: {load}' if load else ''}}}\n"
     )
     return document.loads(text, Path("x.yaml"))
 
@@ -276,3 +279,33 @@ async def test_undo_waits_for_a_run_that_no_keeper_knows(held: Callable[..., Lea
     await held(server, "run-1", Scope(), "shop").acquire(holder_is_dead=False)
     with pytest.raises(RunInProgress):
         await undo.undo(server, None, lambda _: None)  # type: ignore[arg-type]
+
+
+PROXY = "http://127.0.0.1:8001/api/v1/namespaces/{}/services/{}/proxy/carts"
+
+
+@pytest.mark.parametrize(
+    ("url", "method", "service", "verb"),
+    [
+        (PROXY.format("shop", "web:80"), "GET", "web:80", "get"),
+        (PROXY.format("shop", "https:web:").removesuffix("/carts"), "HEAD", "https:web:", "get"),
+        ("https://rancher/k8s/clusters/c-1" + PROXY.format("shop", "web")[21:] + "?x=1", "POST", "web", "create"),
+    ],
+)
+def test_a_load_through_the_api_server_needs_the_right_to_its_service(
+    url: str, method: str, service: str, verb: str
+) -> None:
+    loaded = experiment(load=f"{{url: '{url}', method: {method}, rate: 9/s}}")
+    rule = {"apiGroups": [""], "resources": ["services/proxy"], "resourceNames": [service], "verbs": [verb]}
+    (role,) = rights.roles_for([loaded])
+    assert rule in role["rules"]
+    assert rule in rights.rules_for(loaded)
+
+
+def test_a_load_to_anywhere_else_needs_no_right_and_one_to_another_namespace_a_role_there() -> None:
+    (role,) = rights.roles_for([experiment(load="{url: 'https://shop.example/api/v1/services/web', rate: 9/s}")])
+    assert not [rule for rule in role["rules"] if "services/proxy" in rule["resources"]]
+    front = experiment(load=f"{{url: '{PROXY.format('front', 'web:80')}', rate: 9/s}}")
+    roles = {role["metadata"]["namespace"]: role["rules"] for role in rights.roles_for([front])}
+    assert [rule["resources"] for rule in roles["front"]] == [["services/proxy"]]
+    assert not [rule for rule in roles["shop"] if "services/proxy" in rule["resources"]]

@@ -11,6 +11,7 @@ from harness.steps import run
 
 PROBES = [
     ("probes.workload", "ready_replicas", {"namespace": "prod", "deployment": "api"}),
+    ("probes.workload", "ready_pods", {"namespace": "prod", "selector": "app=db"}),
     ("probes.workload", "available", {"namespace": "prod", "deployment": "api"}),
     ("probes.nodes", "ready_nodes", {}),
     ("probes.nodes", "schedulable_nodes", {"selector": "zone=a"}),

@@ -30,6 +30,16 @@ def test_no_ready_replica_is_0(api: Any) -> None:
     assert workload.ready_replicas("prod", "api") == 0
 
 
+def test_ready_pods_are_those_a_selector_picks_that_are_ready_and_stay(api: Any) -> None:
+    ready, late = {"conditions": [{"type": "Ready", "status": "True"}]}, {"conditions": None}
+    going = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    pods = [({}, ready), ({}, late), (going, ready), ({}, {})]
+    items = [{"metadata": {"name": "x", **meta}, "spec": None, "status": status} for meta, status in pods]
+    api.answers["/api/v1/namespaces/prod/pods"] = (200, {"items": items})
+    assert workload.ready_pods("prod", "app=db") == 1
+    assert api.asked[-1] == ("/api/v1/namespaces/prod/pods", {"labelSelector": "app=db"})
+
+
 @pytest.mark.parametrize(
     ("change", "available"),
     [
