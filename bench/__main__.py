@@ -88,7 +88,7 @@ def tree(root: int) -> list[int]:
 
 
 def resident(process: int) -> float:
-    """Give a process's resident size in MB."""
+    """Return a process's resident size in MB."""
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     except (OSError, IndexError):

@@ -48,12 +48,12 @@ class Ran:
 
     @property
     def ordered(self) -> tuple[str, ...]:
-        """Give the lines whose order is compared."""
+        """Return the lines whose order is compared."""
         return tuple(line for line in self.log if not line.startswith(FREE))
 
     @property
     def free(self) -> frozenset[str]:
-        """Give the lines that may come at any time."""
+        """Return the lines that may come at any time."""
         return frozenset(line for line in self.log if line.startswith(FREE))
 
 

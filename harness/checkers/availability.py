@@ -77,7 +77,7 @@ def before(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> st
 
 
 def worst_second(operations: Sequence[Operation], start: float) -> tuple[float, float]:
-    """Give the lowest share of good operations of any second, and when that second began, counted from `start`."""
+    """Return the lowest share of good operations of any second, and when that second began, counted from `start`."""
     slots: dict[int, list[int]] = {}
     for operation in operations:
         slot = slots.setdefault(int((operation.intended - start) // 1), [0, 0])

@@ -60,7 +60,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
 
 
 def speed(error_ratio: float, objective: float) -> float:
-    """Give how many times faster than allowed the budget is spent; infinite when nothing may fail and something did."""
+    """Return how many times too fast the budget is spent; infinite when nothing may fail and something did."""
     allowed = 1 - objective
     if allowed <= 0:
         return math.inf if error_ratio > 0 else 0.0

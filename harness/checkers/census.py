@@ -54,12 +54,12 @@ class Census:
 
     @property
     def expected(self) -> int:
-        """Give how many operations the window should hold at the intended rate; what was seen when no rate is known."""
+        """Return how many operations the window should hold at its rate; what was seen when no rate is known."""
         return max(len(self.inside) + self.held_up, math.floor(self.due))
 
     @property
     def unseen(self) -> int:
-        """Give how many operations the window should hold and nobody knows of."""
+        """Return how many operations the window should hold and nobody knows of."""
         return self.expected - self.held_up - len(self.inside)
 
 
@@ -112,7 +112,7 @@ def unserved(before: Sequence[Operation]) -> str:
 
 
 def slot(rate: float | None) -> float | None:
-    """Give the seconds in which a load of this rate must have been seen at least once; None without a rate."""
+    """Return the seconds in which a load of this rate must have been seen at least once; None without a rate."""
     return max(1.0, GAP_OPERATIONS / rate) if rate else None
 
 
@@ -138,11 +138,11 @@ def share(operations: Sequence[Operation]) -> float | None:
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
-    """Give the nearest-rank quantile of sorted values: the smallest that at least the share `q` does not exceed."""
+    """Return the nearest-rank quantile of sorted values: the smallest that at least the share `q` does not exceed."""
     return ordered[rank(len(ordered), q) - 1]
 
 
 def rank(count: int, q: float) -> int:
-    """Give the rank, from 1, of the `q` quantile among `count` values."""
+    """Return the rank, from 1, of the `q` quantile among `count` values."""
     # 0.95 * 100 is 95.00000000000001 in binary; a whole rank must not become the next one.
     return min(count, max(1, math.ceil(q * count - 1e-9)))

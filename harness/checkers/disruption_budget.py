@@ -110,7 +110,7 @@ def _by_rule(answers: Answers) -> str:
 
 
 def _allowed(answer: Mapping[str, Any]) -> int | None:
-    """Give what the budget allowed when it was read; None where it was not read, or had not been worked out anew."""
+    """Return what the budget allowed when it was read; None where it was not read, or had not been worked out anew."""
     observed, generation = answer.get("observed"), answer.get("generation")
     if observed is not None and generation is not None and observed < generation:
         return None
@@ -193,7 +193,7 @@ def _fell(history: History, granted: Answers, numbers: Mapping[str, series.Point
 
 
 def _ready(history: History, granted: Answers) -> list[float]:
-    """Give the ready pods of the evicted pods' workloads, added up, from the first grant to the end of the window."""
+    """Return the ready pods of the evicted pods' workloads, added up, from the first grant to the end of the window."""
     owners = sorted({str(answer["owner"]) for answer in granted if answer.get("owner")})
     if not owners:
         return []

@@ -52,7 +52,7 @@ class Reading:
 
     @property
     def taken(self) -> float | None:
-        """Give what others and the host took; None when the others were not told apart."""
+        """Return what others and the host took; None when the others were not told apart."""
         return None if self.others is None else self.others + (self.steal or 0.0)
 
     @property
@@ -62,7 +62,7 @@ class Reading:
 
 
 def readings(history: History) -> list[Reading]:
-    """Give the machine's readings in the order of time, each from the one before to its own moment."""
+    """Return the machine's readings in the order of time, each from the one before to its own moment."""
     moments: dict[float, dict[str, Sample]] = {}
     for sample in history.samples:
         if sample.series.startswith(PREFIX) and sample.series != f"{PREFIX}clock-jump":
@@ -85,7 +85,7 @@ def _names(sample: Sample | None) -> dict[str, float]:
 
 
 def starved(history: History) -> list[Span]:
-    """Give the stretches in which the machine was taken away from the cluster, adjacent readings merged."""
+    """Return the stretches in which the machine was taken away from the cluster, adjacent readings merged."""
     spans: list[Span] = []
     for reading in readings(history):
         if not reading.starved:
@@ -201,7 +201,7 @@ def _overlap(reading: Reading, span: Span) -> float:
 
 
 def _mean(found: Sequence[Reading], name: str) -> float | None:
-    """Give a share's mean over time."""
+    """Return a share's mean over time."""
     known = [(one.end - one.start, value) for one in found if (value := getattr(one, name)) is not None]
     whole = sum(length for length, _ in known)
     return sum(length * value for length, value in known) / whole if whole else None

@@ -86,7 +86,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
 
 
 def _begin(faults: Iterable[FaultRecord]) -> float | None:
-    """Give the time the clock starts: the last moment at which a fault still held something down."""
+    """Return the time the clock starts: the last moment at which a fault still held something down."""
     times = [_released(fault) for fault in faults]
     return max((time for time in times if time is not None), default=None)
 

@@ -124,7 +124,7 @@ def _target(parameters: Mapping[str, Any]) -> str:
 
 
 def _attempts(operations: Sequence[Operation]) -> float:
-    """Give the attempts per operation, over those whose attempts were counted."""
+    """Return the attempts per operation, over those whose attempts were counted."""
     counted = [operation.attempts for operation in operations if operation.status and operation.attempts]
     return sum(counted) / len(counted) if counted else 0.0
 

@@ -14,7 +14,7 @@ LONGEST_SILENCE = 15.0
 
 
 def by_pod(samples: Iterable[Sample], series: str, *, outcomes: Collection[str] | None = None) -> dict[str, Points]:
-    """Give a series' points in the order of time for each pod, only those with one of these `outcome` labels if given.
+    """Return a series' points in the order of time for each pod, only those of these `outcome` labels if given.
 
     Values of several label sets of one pod are added.
     """
@@ -41,7 +41,7 @@ def _added(parts: list[list[tuple[float, float]]]) -> Points:
 
 
 def at(points: Points, time: float, *, within: float = math.inf) -> float | None:
-    """Give the last value at or before a time; None before the first, and when the last is older than `within`."""
+    """Return the last value at or before a time; None before the first, and when the last is older than `within`."""
     value = None
     for when, found in points:
         if when > time:
@@ -51,13 +51,13 @@ def at(points: Points, time: float, *, within: float = math.inf) -> float | None
 
 
 def silence(times: Iterable[float], start: float, end: float) -> float:
-    """Give the longest time between two samples of a stretch, its ends included."""
+    """Return the longest time between two samples of a stretch, its ends included."""
     marks = [start, *sorted(time for time in times if start <= time <= end), end]
     return max(later - earlier for earlier, later in pairwise(marks))
 
 
 def increase(points: Points, start: float, end: float) -> float:
-    """Give how much a counter grew between two times; a fall is a restart from zero, as Prometheus reads it."""
+    """Return how much a counter grew between two times; a fall is a restart from zero, as Prometheus reads it."""
     grown, previous = 0.0, at(points, start)
     for when, value in points:
         if start < when <= end:

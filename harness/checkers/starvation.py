@@ -44,7 +44,7 @@ def late(operation: Operation) -> bool:
 
 
 def seconds_taken(history: History, span: Span) -> float:
-    """Give for how many seconds of a span the machine was starved."""
+    """Return for how many seconds of a span the machine was starved."""
     start, end = span
     return sum(max(0.0, min(until, end) - max(since, start)) for since, until in machine.starved(history))
 

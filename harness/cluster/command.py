@@ -26,7 +26,7 @@ _LAST = (
 
 
 def module(name: str) -> list[str]:
-    """Give the command that runs a module of ours in a process of its own, wherever that is started."""
+    """Return the command that runs a module of ours in a process of its own, wherever that is started."""
     return [sys.executable, "-c", _LAST, str(project_root()), name]
 
 

@@ -81,6 +81,6 @@ def _part(after: float, before: float | None, whole: float) -> float | None:
 
 
 def drift(before: Counters, after: Counters) -> dict[str, float]:
-    """Give the seconds by which clocks went apart: the machine slept, or somebody set the time of day."""
+    """Return the seconds by which clocks went apart: the machine slept, or somebody set the time of day."""
     slept = (after.awake - before.awake) - (after.at - before.at)
     return {"suspended": slept, "set": (after.wall - before.wall) - (after.awake - before.awake)}

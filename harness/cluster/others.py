@@ -62,7 +62,7 @@ def serving(table: Table, daemon: int | None) -> set[int]:
 
 
 def used(before: Table, after: Table) -> dict[int, float]:
-    """Give the CPU seconds of each process between two looks, those of children that came and went included.
+    """Return the CPU seconds of each process between two looks, those of children that came and went included.
 
     What a child had used before the first look was told then: it is taken off from whoever waited for it.
     """

@@ -37,7 +37,7 @@ class Process:
 
     @property
     def total(self) -> float:
-        """Give what it and its ended children used: never less than before, whatever ends below it."""
+        """Return what it and its ended children used: never less than before, whatever ends below it."""
         return self.seconds + self.reaped
 
 
@@ -103,7 +103,7 @@ def seconds(usage: str) -> float | None:
 
 
 def _groups(cgroup: str) -> dict[str, str]:
-    """Give the path in each hierarchy by controller; the new hierarchy has none."""
+    """Return the path in each hierarchy by controller; the new hierarchy has none."""
     lines = [line.split(":", 2) for line in cgroup.splitlines() if line.count(":") >= 2]
     return {controller: path for _, controllers, path in lines for controller in controllers.split(",")}
 

@@ -13,7 +13,7 @@ LONGEST = 107
 
 @contextmanager
 def named(path: Path) -> Iterator[str]:
-    """Give a name to connect to a socket by: its path, or a short one through its folder, which is held open.
+    """Return a name to connect to a socket by: its path, or a short one through its folder, which is held open.
 
     Raises OSError where there is no such folder.
     """

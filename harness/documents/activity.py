@@ -141,7 +141,7 @@ def configured(reading: Reading, top: Section) -> None:
 
 
 def _referred(reading: Reading, value: Mapping[str, Any], place: Place) -> dict[str, Any] | None:
-    """Give the activity that is referred to, with what the reference says itself."""
+    """Return the activity that is referred to, with what the reference says itself."""
     problems, ref = reading.problems, value["ref"]
     Section(problems, value, place, "a reference", REFERENCE)
     target = reading.named.get(ref) if isinstance(ref, str) else None

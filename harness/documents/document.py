@@ -195,7 +195,7 @@ def _experiment(
 
 
 def _elsewhere(ours: Extension) -> list[Any]:
-    """Give what the document means and does not say itself: the workload that it names."""
+    """Return what the document means and does not say itself: the workload that it names."""
     return [ours.load.calls, ours.load.values] if ours.load and "workload" in ours.load.written else []
 
 

@@ -64,7 +64,7 @@ def covered(extension: Extension, uncovered: Sequence[Uncovered]) -> None:
 
 
 def named(method: tuple[Activity, ...], namespaces: list[str]) -> BlastRadius:
-    """Give what a document without caps names as its blast radius: its faults' targets, and where its steps act."""
+    """Return what a document without caps names as its blast radius: its faults' targets, and where its steps act."""
     faults = [activity.fault for activity in method if activity.fault]
     every = {name for name in [*namespaces, *fault_namespaces(faults)] if name}
     return BlastRadius(

@@ -31,7 +31,7 @@ class Reading:
     faults: set[str] = field(default_factory=set)
 
     def own(self, fault: FaultSpec) -> FaultSpec:
-        """Give a fault a name of its own: a step that is repeated is another fault."""
+        """Name a fault so that no other has the name: a step that is repeated is another fault."""
         number, name = 1, fault.activity
         while name in self.faults:
             number += 1

@@ -45,7 +45,7 @@ AMOUNT: Schema = {"anyOf": [COUNT, {"type": "string", "pattern": r"^\d+(\.\d+)?\
 
 
 def build() -> Schema:
-    """Give the schema of an experiment; what needs two places of the document to judge is left to the loader."""
+    """Return the schema of an experiment; what needs two places of the document to judge is left to the loader."""
     top: Mapping[str, Schema] = {
         "title": TEXT,
         "description": TEXT,

@@ -44,7 +44,7 @@ def named(data: Document) -> dict[str, Document]:
 
 
 def replaced(data: Document, configuration: Document, secrets: Document) -> dict[str, Any]:
-    """Give the document with values of the command line in place of those that it states under the same name."""
+    """Return the document with values of the command line in place of those that it states under the same name."""
     found = dict(data)
     for key, values in (("configuration", configuration), ("secrets", secrets)):
         section = data.get(key)
@@ -54,7 +54,7 @@ def replaced(data: Document, configuration: Document, secrets: Document) -> dict
 
 
 def document(data: Document, probes: Sequence[Activity]) -> dict[str, Any]:
-    """Give the document as Chaos Toolkit's own functions take it: without our control, references written out."""
+    """Return the document as Chaos Toolkit's own functions take it: without our control, references written out."""
     found = {key: value for key, value in data.items() if value is not None and key not in ("runtime", "dry")}
     for key in ("method", "rollbacks", "controls"):
         found[key] = [filled(one) for one in _listed(data.get(key))]
@@ -67,7 +67,7 @@ def document(data: Document, probes: Sequence[Activity]) -> dict[str, Any]:
 
 
 def filled(part: Any) -> Any:
-    """Give an activity or a control without keys that say nothing: Chaos Toolkit takes them for values."""
+    """Return an activity or a control without keys that say nothing: Chaos Toolkit takes them for values."""
     if not isinstance(part, dict):
         return part
     found = {key: value for key, value in part.items() if value is not None}

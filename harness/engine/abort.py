@@ -156,7 +156,7 @@ async def on_breach(
 
 
 def lowest(seen: Iterable[Operation], now: float, span: float, steady_from: float, rate: float) -> float | None:
-    """Give the lower of two availabilities over `span` seconds; None while there are too few operations to say.
+    """Return the lower of two availabilities over `span` seconds; None while there are too few operations to say.
 
     One is of the operations that ended in the last `span` seconds. The other is of those that were due in the span
     that ended PATIENCE_SECONDS ago, where an operation without an answer counts as failed: a hang ends nothing.

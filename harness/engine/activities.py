@@ -188,7 +188,7 @@ def limit(experiment: Experiment, activity: Activity) -> float:
 
 
 def document(activity: Activity) -> dict[str, object]:
-    """Give an activity back as Chaos Toolkit writes it."""
+    """Return an activity as Chaos Toolkit writes it."""
     if activity.stated:
         return dict(activity.stated)
     found: dict[str, object] = {"type": activity.kind, "name": activity.name, "provider": dict(activity.provider)}

@@ -77,7 +77,7 @@ def targets(session: Session) -> None:
 
 
 def plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str], None]:
-    """Give each line the seconds since the run began; without a listener, or with a dead one, lines go nowhere."""
+    """Put the run's seconds before each line; without a listener, or with a dead one, lines go nowhere."""
 
     def tell(line: str) -> None:
         if say:

@@ -98,7 +98,7 @@ def way(kube: Kube) -> Way:
 
 
 def _absolute(name: str) -> str:
-    """Give a variable's value as it means the same in any folder."""
+    """Return a variable's value as it means the same in any folder."""
     value = os.environ[name]
     if name == ALLOWED:
         return value

@@ -114,7 +114,7 @@ def _waited(session: Session) -> float:
 
 
 def _exit(session: Session, verdict: Verdict) -> int:
-    """Give the exit code: a run that ends as declared passes, one that passes although it should not deviates."""
+    """Return the exit code: a run that ends as declared passes, one that passes although it should not deviates."""
     if session.abort.trigger.startswith("SIG") and verdict is not Verdict.DIRTY:
         return int(Exit.INTERRUPTED)
     if verdict is session.experiment.expect.verdict:

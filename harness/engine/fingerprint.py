@@ -110,7 +110,7 @@ async def _seen(kube: Kube, path: str, lines: dict[str, str]) -> Items:
 
 
 def _in(scope: Scope, root: str, plural: str) -> str:
-    """Give the path of a collection, in the scope's namespace or in all."""
+    """Return the path of a collection, in the scope's namespace or in all."""
     return f"{root}/namespaces/{scope.system}/{plural}" if scope.alone else f"{root}/{plural}"
 
 

@@ -77,7 +77,7 @@ async def vector(query: str, session: Session) -> list[dict[str, Any]] | None:
 
 
 def _address(session: Session) -> str | None:
-    """Give the address of the run's own Prometheus: the local one knows nothing of another cluster, nor it of ours."""
+    """Return the address of the run's own Prometheus: the local one knows nothing of another cluster."""
     named = os.environ.get("HARNESS_PROMETHEUS")
     if session.cluster is None:
         return named

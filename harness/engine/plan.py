@@ -169,7 +169,7 @@ def _hash(value: Any) -> str:
 
 
 def record(fault: PlannedFault) -> dict[str, Any]:
-    """Give one planned fault as the journal keeps it."""
+    """Return one planned fault as the journal keeps it."""
     return dataclasses.asdict(fault)
 
 

@@ -29,12 +29,12 @@ class Scope:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Give the options with which another command keeps to this scope."""
+        """Return the options with which another command keeps to this scope."""
         return ("--namespace", self.system) if self.alone else ()
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """Give the one namespace that may be looked at; nothing where all may be."""
+        """Return the one namespace that may be looked at; nothing where all may be."""
         return (self.system,) if self.alone else ()
 
     @property

@@ -118,7 +118,7 @@ class Session:
 
     @property
     def owed(self) -> dict[str, PlannedFault]:
-        """Give the faults that are on the ledger and not yet undone, by id."""
+        """Return the faults that are on the ledger and not yet undone, by id."""
         return {identity: one.fault for identity, one in self.courses.items() if one.owed}
 
     async def guard(self) -> None:

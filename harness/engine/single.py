@@ -59,6 +59,6 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
 
 
 def _cap(target: Mapping[str, Any], counted: str) -> Any:
-    """Give the cap that an action's own target amounts to; one that takes a share has said that it may be anybody."""
+    """Return the cap that an action's own target amounts to; one that takes a share has said that it may be anybody."""
     given = target.get(counted, 0)
     return EVERYBODY if isinstance(given, str) or "mode" in target else given

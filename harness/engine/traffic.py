@@ -134,7 +134,7 @@ async def begin(session: Session) -> None:
 
 
 def due(session: Session, start: float, end: float) -> float:
-    """Give how many operations the load should begin between two times of the run."""
+    """Return how many operations the load should begin between two times of the run."""
     load = session.experiment.load
     profile = session.load_profile or (rate.steady(load.rate) if load else None)
     return profile.due(start, end) if profile else 0.0

@@ -81,5 +81,5 @@ class FaultKind:
 
     @property
     def about(self) -> str:
-        """Give the text that its file begins with."""
+        """Return the text that its file begins with."""
         return inspect.getdoc(sys.modules[self.inject.__module__]) or ""

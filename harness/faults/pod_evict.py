@@ -36,7 +36,7 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
-    """Give the budget's refusal, or wait until the pod is gone or being replaced."""
+    """Return the budget's refusal, or wait until the pod is gone or being replaced."""
     note = reach.note(fault)
     if note.get("status") == eviction.REFUSED:
         return {"status": note["status"], "message": note.get("message", ""), "refused": True}

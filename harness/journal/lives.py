@@ -40,7 +40,7 @@ class Life:
 
 
 def read(events: Iterable[Event]) -> list[Life]:
-    """Give the life of every fault, planned ones first in the order of their plans."""
+    """Return the life of every fault, planned ones first in the order of their plans."""
     found: dict[str, Life] = {}
     for event in events:
         if event.type == "plan":

@@ -9,7 +9,7 @@ from harness.model.history import Sample
 
 
 def read(events: Iterable[Event]) -> Iterator[Sample]:
-    """Give every sample in the order it was written, in seconds since the run began."""
+    """Return every sample in the order it was written, in seconds since the run began."""
     for event in events:
         data = event.data
         if event.type == "sample":

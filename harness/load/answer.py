@@ -83,7 +83,7 @@ def made(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None
 
 
 def unanswered(finished_ns: int, because: str = "") -> Answer:
-    """Give what stands in the place of an answer that never came."""
+    """Return what stands in the place of an answer that never came."""
     return Answer(0, finished_ns, because=because)
 
 
@@ -112,7 +112,7 @@ def amiss(answer: Answer, expect: Expect) -> str:
 
 
 def _unpacked(answer: Answer) -> bytes:
-    """Give an answer's body as its author wrote it, up to a little more than is looked into."""
+    """Return an answer's body as its author wrote it, up to a little more than is looked into."""
     body = answer.body or b""
     if answer.encoding not in PACKED or len(body) > LARGEST_BODY:
         return body

@@ -61,7 +61,7 @@ class Request:
         return self.words
 
     def outline(self) -> h11.Request:
-        """Give what of it decides how its answer ends and whether its connection is kept."""
+        """Return what of it decides how its answer ends and whether its connection is kept."""
         return _outline(self.method, ("connection", "close") in self.headers)
 
 
@@ -91,7 +91,7 @@ class Requests:
         self._shares = list(accumulate(call.weight for call in load.calls))
 
     def draw(self, random: Random) -> Request:
-        """Give the next request."""
+        """Return the next request."""
         if len(self._makers) == 1:
             return self._makers[0].make(random, self._values)
         chosen = bisect(self._shares, random.random() * self._shares[-1])
@@ -157,7 +157,7 @@ def _inside_json(text: str) -> str:
 
 
 def referred(value: str | Reference, folder: str) -> str:
-    """Give a header's value from where it stands; raises UsageError when nothing does."""
+    """Return a header's value from where it stands; raises UsageError when nothing does."""
     if isinstance(value, str):
         return value
     where = "load.headers"

@@ -46,7 +46,7 @@ class Spec:
 
     @property
     def server_names(self) -> Mapping[Origin, str]:
-        """Give the names that servers must prove in TLS where it is not their URL's."""
+        """Return the names that servers must prove in TLS where it is not their URL's."""
         named = dict.fromkeys(self.origins, self.load.tls.server_name) if self.load.tls.server_name else {}
         gateway = {origin_of(self.url): self.host} if self.url and self.host else {}
         return {**gateway, **named}

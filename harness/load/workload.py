@@ -220,7 +220,7 @@ def _header(section: Section, place: Place, value: Any) -> str | Reference:
 
 
 def _body(section: Section) -> tuple[str, bool]:
-    """Give the body as text, and whether it is JSON: a mapping or a list is written as such."""
+    """Return the body as text, and whether it is JSON: a mapping or a list is written as such."""
     value = section.data.get("body")
     if value is None:
         return "", False

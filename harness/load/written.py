@@ -172,7 +172,7 @@ def _gather(section: Section, inner: Problems) -> None:
 
 
 def _stages(section: Section) -> tuple[Stage, ...]:
-    """Give the stages of a load; a plain rate is one that lasts until the run ends."""
+    """Return the stages of a load; a plain rate is one that lasts until the run ends."""
     if "stages" not in section:
         rate = section.get("rate", _rate, 1.0, required="operations per second, like 50/s; or 'stages'")
         return (Stage(rate),)

@@ -73,7 +73,7 @@ class Target:
 
     @property
     def least(self) -> int:
-        """Give how many this rule takes at the least: a share takes one or more."""
+        """Return how many this rule takes at the least: a share takes one or more."""
         return self.pods or self.nodes or int(self.share is not None)
 
 

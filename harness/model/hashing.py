@@ -12,7 +12,7 @@ from typing import Any
 
 
 def digest(value: Any) -> str:
-    """Give the SHA-256 of a value's canonical JSON, in hexadecimal; the order of keys does not matter."""
+    """Return the SHA-256 of a value's canonical JSON, in hexadecimal; the order of keys does not matter."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 

@@ -51,7 +51,7 @@ class Operation:
 
     @property
     def latency(self) -> float:
-        """Give seconds from the intended send to the end."""
+        """Return seconds from the intended send to the end."""
         return self.finished - self.intended
 
 
@@ -115,7 +115,7 @@ class History:
     load_profile: Profile | None = None
 
     def due(self, start: float, end: float) -> float:
-        """Give how many operations the load should have begun between two times; 0 when no rate is known."""
+        """Return how many operations the load should have begun between two times; 0 when no rate is known."""
         if self.load_profile:
             return self.load_profile.due(start, end)
         return (self.load_rate or 0.0) * (end - start)
@@ -135,13 +135,13 @@ class Times(Protocol):
 
 
 def fault_window(faults: Iterable[Times], end: float) -> tuple[float, float] | None:
-    """Give the window from the first injection to the last healing; None when nothing was injected."""
+    """Return the window from the first injection to the last healing; None when nothing was injected."""
     spans = [(fault.injected, over(fault, end)) for fault in faults if fault.injected is not None]
     return (min(start for start, _ in spans), max(over for _, over in spans)) if spans else None
 
 
 def over(fault: Times, end: float) -> float:
-    """Give when a fault was seen over, `end` when it never was.
+    """Return when a fault was seen over, `end` when it never was.
 
     One that was cut while being injected is over with its undo: nobody waits for its healing.
     """

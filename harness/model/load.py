@@ -129,7 +129,7 @@ def expectation(expect: Expect) -> str:
 
 
 def record(load: LoadSpec) -> dict[str, Any]:
-    """Give what the journal keeps of a load's operations: of headers the names, any of their values may be a secret."""
+    """Return what the journal keeps of a load's operations: of headers the names, for a value may be a secret."""
     return {
         "operations": [
             {

@@ -19,7 +19,7 @@ class Profile:
     points: tuple[Point, ...]
 
     def due(self, start: float, end: float) -> float:
-        """Give how many operations are due between two times."""
+        """Return how many operations are due between two times."""
         return sum((until - since) * (first + last) / 2 for (since, first), (until, last) in self._pieces(start, end))
 
     def times(self) -> Iterator[float]:
@@ -54,18 +54,18 @@ class Profile:
 
 
 def _after(count: float, rate: float, slope: float) -> float:
-    """Give after how many seconds so many operations are due, at a rate that changes evenly."""
+    """Return after how many seconds so many operations are due, at a rate that changes evenly."""
     root = rate + math.sqrt(max(0.0, rate * rate + 2 * slope * count))
     return 2 * count / root if root else 0.0
 
 
 def steady(rate: float, ramp: float = 0.0) -> Profile:
-    """Give one rate, after a ramp from nothing."""
+    """Return one rate, after a ramp from nothing."""
     return Profile(((0.0, 0.0), (ramp, rate)) if ramp else ((0.0, rate),))
 
 
 def staged(stages: Sequence[Stage], ramp: float, start: float = 0.0) -> Profile:
-    """Give stages from `start` on: the first is reached already, each later one takes its ramp out of its own time."""
+    """Return stages from `start` on: the first is reached already, each later one takes its ramp from its own time."""
     points: list[Point] = [(start, stages[0].rate)]
     at = start
     for before, stage in pairwise(stages):

@@ -30,11 +30,11 @@ class Share:
     drawn: bool = False
 
     def most(self, matching: int) -> int:
-        """Give the share of so many, rounded down."""
+        """Return the share of so many, rounded down."""
         return math.floor(self._exact(matching))
 
     def count(self, matching: int, draw: Callable[[int, int], int]) -> tuple[int, str]:
-        """Give how many are taken of those that match, and a sentence that shows the rounding.
+        """Return how many are taken of those that match, and a sentence that shows the rounding.
 
         `draw` gives a whole number from its first argument to its second. Raises ValueError when there would be none.
         """
@@ -60,7 +60,7 @@ def least(matching: int) -> str:
 
 
 def amount(of: str) -> Callable[[Any], int | Share]:
-    """Give the reader of `pods` and `nodes`: 3, 30% or all."""
+    """Return the reader of `pods` and `nodes`: 3, 30% or all."""
 
     def read(value: Any) -> int | Share:
         if value == ALL:

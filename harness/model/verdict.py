@@ -21,7 +21,7 @@ class Verdict(enum.StrEnum):
 
     @property
     def exit(self) -> Exit:
-        """Give the exit code of a run with this verdict."""
+        """Return the exit code of a run with this verdict."""
         return Exit[self.name]
 
 

@@ -46,7 +46,7 @@ class Compared:
 
     @property
     def change(self) -> Interval:
-        """Give the interval of the change in the share that is as declared."""
+        """Return the interval of the change in the share that is as declared."""
         return interval.difference(self.right, self.runs, self.right_before, self.runs_before)
 
     @property

@@ -41,12 +41,12 @@ class Tried:
 
     @property
     def first(self) -> Record:
-        """Give the first run."""
+        """Return the first run."""
         return self.runs[0]
 
     @property
     def last(self) -> Record:
-        """Give the run that counts: the last."""
+        """Return the run that counts: the last."""
         return self.runs[-1]
 
     @property
@@ -70,7 +70,7 @@ class Night:
 
     @property
     def started(self) -> float:
-        """Give the start of the first run in epoch seconds."""
+        """Return the start of the first run in epoch seconds."""
         return min(one.first.started for one in self.tried.values())
 
     @property
@@ -80,7 +80,7 @@ class Night:
 
     @property
     def code(self) -> Code:
-        """Give the code that was judged last."""
+        """Return the code that was judged last."""
         return max((one.last for one in self.tried.values()), key=lambda run: run.started).code
 
     @property

@@ -40,7 +40,7 @@ class Cell:
 
     @property
     def sign(self) -> str:
-        """Give the sign."""
+        """Return the sign."""
         return SIGNS[self.state] if self.state else ""
 
 
@@ -123,7 +123,7 @@ def _stamp(sheet: Sheet) -> str:
 
 
 def _facts(sheet: Sheet) -> Iterable[tuple[str, str, str]]:
-    """Give the tiles below the banner: a name, a value, a note."""
+    """Return the tiles below the banner: a name, a value, a note."""
     night, green = sheet.night, sheet.green
     total, flips = sum(row.nights for row in sheet.rows), sum(row.flipped for row in sheet.rows)
     yield "as declared", f"{night.right} of {len(night.tried)}", f"{sheet.counts.get(State.RIGHT, 0)} at once"

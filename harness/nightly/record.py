@@ -54,7 +54,7 @@ class Record:
         return self.right or self.verdict in JUDGED
 
     def plain(self) -> dict[str, Any]:
-        """Give the record as JSON can hold it."""
+        """Return the record as JSON can hold it."""
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
 

@@ -25,7 +25,7 @@ class Tally:
 
     @property
     def runs(self) -> int:
-        """Give the number of runs."""
+        """Return the number of runs."""
         return sum(self.verdicts.values())
 
     @property
@@ -35,7 +35,7 @@ class Tally:
 
     @property
     def interval(self) -> Interval:
-        """Give the interval of the flip rate."""
+        """Return the interval of the flip rate."""
         return wilson(self.flips, self.runs)
 
 
@@ -50,7 +50,7 @@ def count(runs: Iterable[tuple[str, str, bool]]) -> list[Tally]:
 
 
 def rows(tallies: Sequence[Tally]) -> list[tuple[str, ...]]:
-    """Give each tally, and the whole set, as cells under HEADER."""
+    """Return each tally, and the whole set, as cells under HEADER."""
     found = [
         _row(one.experiment, one.runs, spelled(one.verdicts), one.right, one.flips, one.interval) for one in tallies
     ]

@@ -24,7 +24,7 @@ class Result:
 
     @property
     def code(self) -> int:
-        """Give the exit code."""
+        """Return the exit code."""
         if self.outcome:
             return self.outcome.exit
         return int(self.error.exit if self.error else Exit.NOTHING_RAN)
@@ -36,7 +36,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Give the verdict, or the words for none."""
+        """Return the verdict, or the words for none."""
         return str(self.outcome.verdict) if self.outcome else repeats.NONE
 
     @property

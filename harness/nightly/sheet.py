@@ -38,12 +38,12 @@ class Row:
 
     @property
     def interval(self) -> Interval:
-        """Give the interval of the flip rate."""
+        """Return the interval of the flip rate."""
         return wilson(self.flipped, self.nights)
 
     @property
     def shown(self) -> str:
-        """Give tonight's verdicts in order."""
+        """Return tonight's verdicts in order."""
         return ", then ".join(run.verdict or repeats.NONE for run in self.tried.runs) if self.tried else "not run"
 
 
@@ -64,7 +64,7 @@ class Sheet:
 
     @property
     def night(self) -> Night:
-        """Give the night that this is about."""
+        """Return the night that this is about."""
         return self.nights[-1]
 
     @property
@@ -91,7 +91,7 @@ class Sheet:
 
     @property
     def green(self) -> Night | None:
-        """Give the last night before this in which every experiment ended as declared."""
+        """Return the last night before this in which every experiment ended as declared."""
         return next((night for night in reversed(self.nights[:-1]) if night.right == len(night.tried)), None)
 
 

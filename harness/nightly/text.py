@@ -56,7 +56,7 @@ def compared(sheet: Sheet) -> list[str]:
 
 
 def sentences(found: comparison.Compared) -> Iterable[str]:
-    """Give the sentences of what differs."""
+    """Return the sentences of what differs."""
     if found.worse or found.better:
         yield comparison.verdicts(found)
     if found.moved:

@@ -35,7 +35,7 @@ MARKED = '@pytest.mark.chaos(namespaces=["shop"], pods=1)'
 
 
 def serve(request: pytest.FixtureRequest) -> Iterator[Chaos]:
-    """Give one test its `chaos`, and end its run whatever the test does."""
+    """Hand one test its `chaos`, and end its run whatever the test does."""
     spread.refuse_worker(request.config)
     if request.config.getoption("chaos_dry_run"):
         pytest.skip("dry run: nothing was touched")

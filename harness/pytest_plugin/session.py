@@ -33,7 +33,7 @@ FOUND_WRONG: Mapping[int, int] = {
 
 
 def of(config: pytest.Config) -> Session:
-    """Give the session's state; the first call registers the hooks that need it."""
+    """Return the session's state; the first call registers the hooks that need it."""
     found = config.pluginmanager.get_plugin(NAME)
     if found is None:
         found = Session(config)
@@ -187,7 +187,7 @@ class Session:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give a report what its run has said since the last one, and a failed test the code of what failed it."""
+        """Add to a report what its run has said since the last one, and a failed test the code of what failed it."""
         if lines := self.lines.pop(item.nodeid, []):
             item.add_report_section(call.when, "chaos log", "\n".join(lines))
         report = yield

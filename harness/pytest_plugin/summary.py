@@ -33,7 +33,7 @@ class Ran:
 
     @property
     def code(self) -> int:
-        """Give the exit code; a weakness that was declared and did not show is a deviation too."""
+        """Return the exit code; a weakness that was declared and did not show is a deviation too."""
         return self.outcome.exit or int(Exit.PASS if self.outcome.right else Exit.DEVIATED)
 
 

@@ -20,7 +20,7 @@ WORDS: tuple[tuple[str, str], ...] = (
 
 
 def in_python(error: UsageError, where: Path) -> UsageError:
-    """Give a refusal without the lines of a document that nobody wrote, and with Python's words for its parts."""
+    """Return a refusal without the lines of a document that nobody wrote, and with Python's words for its parts."""
     what, why, hint = (_translated(text, where) for text in (error.what, error.why, error.hint))
     return UsageError(what, where=str(where), why=why, hint=hint)
 

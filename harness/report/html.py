@@ -67,7 +67,7 @@ def describe(view: View) -> str:
 
 
 def _facts(view: View) -> Iterable[tuple[str, str, str]]:
-    """Give the tiles below the banner: a name, a value, a note."""
+    """Return the tiles below the banner: a name, a value, a note."""
     judged = words.score(view)
     yield "objectives", judged, "baseline, fault window and recovery" if view.findings else ""
     yield (

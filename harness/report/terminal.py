@@ -71,7 +71,7 @@ def _table(view: View, paint: Paint, width: int) -> list[str]:
 
 
 def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Give each column what its longest cell needs; the widest give way when there is too little room."""
+    """Allot each column what its longest cell needs; the widest give way when there is too little room."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     while sum(widths) + 2 * len(widths) > room and max(widths) > CELL_LEAST:
         widths[widths.index(max(widths))] -= 1

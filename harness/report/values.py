@@ -59,7 +59,7 @@ class Fault:
 
     @property
     def touched(self) -> str:
-        """Give the UID that the effect named, or the node or container when it has none."""
+        """Return the UID that the effect named, or the node or container when it has none."""
         return next((str(self.facts[key]) for key in ("uid", "node", "container") if self.facts.get(key)), "")
 
     @property
@@ -164,7 +164,7 @@ class View:
 
     @property
     def objectives(self) -> tuple[Finding, ...]:
-        """Give the findings on promises; evidence, the run's own errors and what is only noted stand apart."""
+        """Return the findings on promises; evidence, the run's own errors and what is only noted stand apart."""
         promises = (finding for finding in self.findings if finding.checker not in ("evidence", "run"))
         return tuple(finding for finding in promises if finding.state is not State.NOTED)
 

@@ -24,17 +24,17 @@ STATE_SIGNS = {state: SIGNS[letter] for state, letter in GLYPHS.items()}
 
 
 def verdict(view: View) -> str:
-    """Give the verdict as one word in capitals."""
+    """Return the verdict as one word in capitals."""
     return view.verdict.upper()
 
 
 def glyph(view: View) -> str:
-    """Give the verdict's sign."""
+    """Return the verdict's sign."""
     return VERDICT_GLYPHS.get(view.verdict, "?")  # type: ignore[call-overload, no-any-return]
 
 
 def sign(view: View) -> str:
-    """Give the verdict's sign as a page can show it."""
+    """Return the verdict's sign as a page can show it."""
     return SIGNS[glyph(view)]
 
 
@@ -107,12 +107,12 @@ def fault_state(fault: Fault) -> str:
 
 
 def name(finding: Finding) -> str:
-    """Give an objective's name as people say it."""
+    """Return an objective's name as people say it."""
     return finding.checker.replace("-", " ").replace("_", " ")
 
 
 def rerun(view: View) -> str:
-    """Give the command that runs the same again, on the same cluster."""
+    """Return the command that runs the same again, on the same cluster."""
     if not view.path:
         return ""
     # Else a path that begins like an option would be taken for one.
@@ -138,13 +138,13 @@ def _given(argv: Sequence[str]) -> list[str]:
 
 
 def heal(view: View) -> str:
-    """Give the command that heals what a run left broken, on its cluster."""
+    """Return the command that heals what a run left broken, on its cluster."""
     words = ["harness", "undo", *_way(view, "scope"), *_way(view, "options")]
     return " ".join([*_way(view, "variables"), shlex.join(words)])
 
 
 def about(view: View, verb: str, *options: str) -> str:
-    """Give the command that shows this run or draws it again."""
+    """Return the command that shows this run or draws it again."""
     return shlex.join(["harness", verb, view.run, *options, *_way(view, "runs")])
 
 
@@ -153,12 +153,12 @@ def _way(view: View, part: str) -> list[str]:
 
 
 def clock(view: View, time: float = 0.0) -> str:
-    """Give the wall time (UTC) of a moment of the run."""
+    """Return the wall time (UTC) of a moment of the run."""
     return datetime.fromtimestamp(view.started + time, UTC).strftime("%H:%M:%S")
 
 
 def date(view: View) -> str:
-    """Give the day and time (UTC) the run began."""
+    """Return the day and time (UTC) the run began."""
     return datetime.fromtimestamp(view.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -71,7 +71,7 @@ class Section:
         return key in self.data
 
     def at(self, key: str) -> Place:
-        """Give the place of one of this mapping's keys."""
+        """Return the place of one of this mapping's keys."""
         return (*self.place, key)
 
     def get(self, key: str, reader: Callable[[Any], T], default: T, *, required: str = "") -> T:
@@ -88,7 +88,7 @@ class Section:
             return default
 
     def items(self, key: str) -> list[tuple[Place, Any]]:
-        """Give the members of a list with their places; a missing list is empty."""
+        """Return the members of a list with their places; a missing list is empty."""
         value = self.data.get(key)
         if value is None:
             return []

@@ -36,7 +36,7 @@ class Source:
     lines: Mapping[Place, int]
 
     def line(self, place: Place) -> int:
-        """Give the line of a place, or of the nearest thing around it."""
+        """Return the line of a place, or of the nearest thing around it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)

@@ -213,7 +213,7 @@ def _size(experiment: Mapping[str, Any]) -> list[int]:
 
 
 def masked(value: Any, secrets: Any) -> Any:
-    """Give a value without the document's secrets, wherever in it they stand, and without what is no whole text."""
+    """Return a value without the document's secrets, wherever in it they stand, and without what is no whole text."""
     return _masked(value, [text for text in _texts(secrets) if len(text) >= SHORTEST_SECRET])
 
 
@@ -258,7 +258,7 @@ def _tolerance(tolerance: Any, document: Document) -> Any:
 
 
 def _error(run: Mapping[str, Any]) -> str | None:
-    """Give the last line of what an activity raised, without the words that only its class adds."""
+    """Return the last line of what an activity raised, without the words that only its class adds."""
     told = [line for line in run.get("exception") or [] if line.strip()]
     if not told:
         return None

@@ -64,7 +64,7 @@ class Worker:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def begin(self, document: Mapping[str, Any], *, deadline: float) -> dict[str, Any]:
-        """Give the child the document that its activities belong to; the answer says why it was refused, if it was."""
+        """Hand the child the document that its activities belong to; the answer says why it was refused, if it was."""
         self._document = None
         found = await self.ask("begin", deadline=deadline, document=document, validated=False)
         self._document = document if found["status"] == "succeeded" else None

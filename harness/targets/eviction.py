@@ -76,7 +76,7 @@ def why(status: int, answer: Mapping[str, Any]) -> str:
 
 
 def words(answer: Mapping[str, Any]) -> str:
-    """Give what an answer says, with its causes: that a budget is still being processed stands only there."""
+    """Return what an answer says, with its causes: that a budget is still being processed stands only there."""
     causes = (answer.get("details") or {}).get("causes") or []
     found = [answer.get("message"), *(cause.get("message") for cause in causes)]
     return "; ".join(dict.fromkeys(str(one) for one in found if one))

@@ -53,7 +53,7 @@ def ends(what: What) -> bool:
 
 
 def counted(item: Object) -> int | None:
-    """Give the highest count of pods in the status of a kind that nobody knows; None where there is none."""
+    """Return the highest count of pods in the status of a kind that nobody knows; None where there is none."""
     status = item.get("status")
     values = [status.get(name) for name in COUNTS] if isinstance(status, Mapping) else []
     return max((value for value in values if isinstance(value, int) and not isinstance(value, bool)), default=None)

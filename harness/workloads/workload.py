@@ -31,12 +31,12 @@ class Workload:
 
     @property
     def what(self) -> tuple[str, str]:
-        """Give the group and the kind, without the version."""
+        """Return the group and the kind, without the version."""
         return self.api.rpartition("/")[0], self.kind
 
     @property
     def collection(self) -> str:
-        """Give the path that lists its like; empty where there is none."""
+        """Return the path that lists its like; empty where there is none."""
         return self.path.rpartition("/")[0]
 
 
@@ -52,7 +52,7 @@ class Wanted:
     spec: str = ""
 
     def again(self, before: int) -> int | None:
-        """Give the number that makes it whole again, if it had `before` ready pods; None: it is not known yet.
+        """Return the number that makes it whole again, if it had `before` ready pods; None: it is not known yet.
 
         What is wanted less than before is no loss, and what is wanted more was never there.
         """

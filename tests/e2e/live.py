@@ -87,7 +87,7 @@ def events(directory: Path) -> list[dict[str, object]]:
 
 
 def verdict_of(directory: Path) -> dict[str, Any]:
-    """Give what a run wrote down as its verdict."""
+    """Return what a run wrote down as its verdict."""
     (found,) = [event["data"] for event in events(directory) if event["type"] == "verdict"]
     assert isinstance(found, dict)
     return found

@@ -25,7 +25,7 @@ SET_SECONDS = 600
 
 
 def seen(runs: Path) -> dict[str, dict[str, Any]]:
-    """Give each experiment's events so far, the last of each type."""
+    """Return each experiment's events so far, the last of each type."""
     found: dict[str, dict[str, Any]] = {}
     for directory in sorted(path.parent for path in runs.glob("*/journal.jsonl")):
         last = {str(event["type"]): event for event in events(directory)}

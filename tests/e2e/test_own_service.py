@@ -166,7 +166,7 @@ def follow(walked: Walk, cluster: LocalCluster, image: str) -> None:
 
 
 def introduce(walked: Walk, cluster: LocalCluster) -> None:
-    """Give whoever runs a kubeconfig: a service account, to which the README bound the Role."""
+    """Hand whoever runs it a kubeconfig: a service account, to which the README bound the Role."""
     access = kubeconfig.load(cluster.kubeconfig, cluster.context)
     walked.asked(f"create serviceaccount {ACCOUNT}")
     token = walked.asked(f"create token {ACCOUNT} --duration=1h")

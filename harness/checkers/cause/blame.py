@@ -30,17 +30,17 @@ class Group:
 
     @property
     def count(self) -> int:
-        """Give how many operations it explains."""
+        """Return how many operations it explains."""
         return len(self.operations)
 
     @property
     def first(self) -> float:
-        """Give when the first of them had ended."""
+        """Return when the first of them had ended."""
         return min(operation.finished for operation in self.operations)
 
     @property
     def flags(self) -> str:
-        """Give the gateway's flags of most of them."""
+        """Return the gateway's flags of most of them."""
         found = Counter(operation.response_flags for operation in self.operations)
         return max(sorted(found), key=lambda flags: found[flags])
 

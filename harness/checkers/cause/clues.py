@@ -57,7 +57,7 @@ class Pace:
 
     @property
     def excess(self) -> float:
-        """Give how much longer a call took than before."""
+        """Return how much longer a call took than before."""
         return self.inside - (self.before or 0.0)
 
     @property
@@ -85,7 +85,7 @@ class Clues:
         return self.addresses.get(host, host)
 
     def points(self, name: str, outcomes: tuple[str, ...] | None = None) -> Mapping[str, Points]:
-        """Give a series' points for each pod."""
+        """Return a series' points for each pod."""
         return series.by_pod(self.series.get(name, ()), name, outcomes=outcomes)
 
     def pods_of(self, service: str) -> set[str]:
@@ -94,7 +94,7 @@ class Clues:
         return named.union(*(pods for name, pods in self.servers.items() if _is(name, service)))
 
     def pace(self, service: str) -> Pace | None:
-        """Give the pace of a service, by the name it has itself or the one its callers have for it."""
+        """Return the pace of a service, by the name it has itself or the one its callers have for it."""
         return next((pace for name, pace in sorted(self.paces.items()) if _is(name, service)), None)
 
 
@@ -104,7 +104,7 @@ def _is(name: str, service: str) -> bool:
 
 
 def workload(pod: str) -> str:
-    """Give the name of what a pod belongs to: its own without the endings that Kubernetes made up."""
+    """Return the name of what a pod belongs to: its own without the endings that Kubernetes made up."""
     match = _POD.fullmatch(pod)
     return match[1] if match else pod
 
@@ -212,7 +212,7 @@ def _throttled(
 
 
 def _reading(points: Points, time: float) -> float:
-    """Give when a counter was last read before a time, else first after it.
+    """Return when a counter was last read before a time, else first after it.
 
     What it had grown by at the first reading of a run may have been long before the run.
     """
@@ -222,7 +222,7 @@ def _reading(points: Points, time: float) -> float:
 
 
 def _grown(points: Points, start: float) -> float:
-    """Give the first time at which a counter was above what it was before `start`."""
+    """Return the first time at which a counter was above what it was before `start`."""
     before = series.at(points, start)
     return next((time for time, value in points if time > start and (before is None or value > before)), start)
 

@@ -103,7 +103,7 @@ def _time(text: str) -> datetime:
 
 
 def _plain(cluster: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give what is told of a cluster as JSON has it."""
+    """Return what is told of a cluster as JSON has it."""
     ca = cluster.get("certificate-authority-data")
     return {**cluster, **({"certificate-authority-data": base64.b64encode(ca).decode()} if ca else {})}
 

@@ -95,7 +95,7 @@ class _Held:
                 self._pool.clear()
 
     def _file(self, content: bytes) -> str | None:
-        """Give content a name, for the parts of the official client that take nothing else."""
+        """Put content into a file and return its name, for the parts of the official client that take nothing else."""
         if not content or not hasattr(os, "memfd_create"):
             return None
         descriptor = os.memfd_create("kubeconfig")

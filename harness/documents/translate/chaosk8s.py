@@ -106,7 +106,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _namespace_of(resource: Any) -> Any:
-    """Give the namespace of a resource that is written out as text; None where that cannot be read."""
+    """Return the namespace of a resource that is written out as text; None where that cannot be read."""
     try:
         metadata = yaml.safe_load(resource)["metadata"]
         return metadata.get("namespace", "default")

@@ -33,7 +33,7 @@ def only(function: str, arguments: Mapping[str, Any], known: Collection[str]) ->
 
 
 def _given(arguments: Mapping[str, Any], key: str, default: Any) -> Any:
-    """Give an argument or its default; one that says nothing is refused where the driver would stumble over it."""
+    """Return an argument or its default; one that says nothing is refused where the driver would stumble over it."""
     value = arguments.get(key, default)
     if value is None and default:
         raise Untranslatable(f"'{key}' is there and says nothing; leave it out for {shown(default)}")

@@ -21,12 +21,12 @@ def take(healer: Healer) -> Acting:
 
 
 async def residue(place: Place) -> Mapping[str, str]:
-    """Give nothing: what is written down in the cluster is seen there."""
+    """Return nothing: what is written down in the cluster is seen there."""
     return {}
 
 
 async def checks(place: Place) -> list[Check]:
-    """Give nothing: rights are asked for fault by fault."""
+    """Return nothing: rights are asked for fault by fault."""
     return []
 
 

@@ -30,7 +30,7 @@ def take(of_run: Healer) -> Acting:
 
 
 async def residue(place: Place) -> Mapping[str, str]:
-    """Give what is on the keeper's ledger."""
+    """Return what is on the keeper's ledger."""
     if place.cluster is None:
         return {}
     try:

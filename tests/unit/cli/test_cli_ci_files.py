@@ -37,7 +37,7 @@ def container() -> dict[str, Any]:
 
 
 def commands() -> Iterator[list[str]]:
-    """Give every command of the three files, as words; those that a comment tells to type are commands, too."""
+    """Return every command of the three files, as words; those that a comment tells to type are commands, too."""
     gitlab = yaml.safe_load(TEXT[GITLAB])["nightly"]
     lines = [line for step in job()["steps"] if "run" in step for line in step["run"].splitlines()]
     lines += [*gitlab["script"], *gitlab["after_script"]]

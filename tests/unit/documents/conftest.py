@@ -69,7 +69,7 @@ def loaded() -> Callable[..., object]:
 
 @pytest.fixture
 def refused() -> Callable[..., list[str]]:
-    """Give the lines of the error that the experiment is refused with."""
+    """Return the lines of the error that the experiment is refused with."""
 
     def refuse(*changes: tuple[str, str], defaults: object = None) -> list[str]:
         with pytest.raises(UsageError) as caught:

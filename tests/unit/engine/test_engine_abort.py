@@ -24,7 +24,7 @@ def served(start: float, end: float, *, latency: float = 0.01, status: int = 200
 
 
 def at(now: float, operations: list[Operation]) -> float | None:
-    """Give the availability over ten seconds as seen at one moment of a run whose load is steady from the start."""
+    """Return the availability over ten seconds as seen at one moment of a run whose load is steady from the start."""
     return lowest([one for one in operations if now - 13 < one.finished <= now], now, 10.0, 0.0, RATE)
 
 

@@ -19,7 +19,7 @@ SECONDS, RATE = 5.0, 40
 
 
 def operation(number: int, *, ok: bool = True, took: float = 0.02, **more: Any) -> Operation:
-    """Give the nth operation of a load that runs at RATE."""
+    """Return the nth operation of a load that runs at RATE."""
     due = 100.0 + number / RATE
     return Operation(due, due, due + took, 200 if ok else 503, **more)
 

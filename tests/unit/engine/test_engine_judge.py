@@ -131,7 +131,7 @@ STRUCK = (
 
 
 def judged(events: list[Event], **more: Any) -> dict[str, tuple[State, str]]:
-    """Give state and summary of each finding."""
+    """Return state and summary of each finding."""
     found = judge.findings(experiment(**more), judge.history(events, []), events)
     return {finding.checker: (finding.state, finding.summary) for finding in found}
 

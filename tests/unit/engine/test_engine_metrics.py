@@ -99,7 +99,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> float:
 
 
 def collected(asked: Asked, *answers: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give what was written of these answers, by series."""
+    """Return what was written of these answers, by series."""
     asked.answers = list(answers)
     local = session(cluster=object(), load=object())
     anyio.run(metrics.collect, local)

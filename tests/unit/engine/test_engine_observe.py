@@ -79,7 +79,7 @@ class Server:
 
 
 def watched(server: Server, readiness: Readiness, watch: Any = observe.workloads) -> list[tuple[Any, ...]]:
-    """Give (series, value) of what was emitted until the server has nothing more to tell."""
+    """Return (series, value) of what was emitted until the server has nothing more to tell."""
     emitted: list[tuple[Any, ...]] = []
 
     def emit(kind: str, **data: Any) -> None:

@@ -23,7 +23,7 @@ BROKEN = Fault("f", kind="node_cordon", victim="worker", injected=1.0)
 
 
 def pasted(line: str) -> list[str]:
-    """Give what a shell that the line is pasted into would start: variables, program and arguments."""
+    """Return what a shell that the line is pasted into would start: variables, program and arguments."""
     shell = (
         'harness() { printf "%s\\0" "$KUBECONFIG" harness "$@"; }\n'
         'pytest() { printf "%s\\0" "$KUBECONFIG" pytest "$@"; }\n'

@@ -39,7 +39,7 @@ def pods(count: int, prefix: str = "pod") -> list[Victim]:
 
 
 def places(victims: Sequence[Victim]) -> list[tuple[str, str]]:
-    """Give the zone and the number of each victim."""
+    """Return the zone and the number of each victim."""
     return [(victim.zone, victim.name.rpartition("-")[2]) for victim in victims]
 
 
