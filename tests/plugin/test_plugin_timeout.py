@@ -19,7 +19,7 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
 METHODS = ["signal", "thread"]
-LATER = ["--timeout", "600", "--timeout-method"]
+LATER = ["-p", "pytest_timeout", "--timeout", "600", "--timeout-method"]
 
 
 def strike() -> None:
@@ -112,8 +112,7 @@ STRIKES = {"signal": "signal.raise_signal(signal.SIGALRM)", "thread": "strike()"
 
 
 @pytest.fixture
-def hanging(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], pytest.RunResult]:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+def hanging(_light: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], pytest.RunResult]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest(DRIVEN)
 
