@@ -112,7 +112,9 @@ STRIKES = {"signal": "signal.raise_signal(signal.SIGALRM)", "thread": "strike()"
 
 
 @pytest.fixture
-def hanging(_light: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], pytest.RunResult]:
+def hanging(
+    _light: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], pytest.RunResult]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest(DRIVEN)
 

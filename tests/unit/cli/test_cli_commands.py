@@ -46,15 +46,11 @@ def write(path: Path) -> None:
 def harness(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line here, as the installed script does; it takes longer to start than to answer."""
     out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.chdir(cwd or Path.cwd()),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as end,
-    ):
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(cwd or Path.cwd()), streams[0], streams[1]:
         patch.setattr(sys, "argv", ["harness", *words])
-        cli.main()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
     assert isinstance(end.value.code, int)
     return subprocess.CompletedProcess(words, end.value.code, out.getvalue(), err.getvalue())
 
