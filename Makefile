@@ -53,8 +53,9 @@ imports: $(STAMP)
 	@$(BIN)/lint-imports
 
 # worksteal: a worker that is done takes what another has not begun, so a slow test file holds nobody up.
+# Bytecode is kept whatever the surroundings say: else each of the tests' processes would compile the harness anew.
 unit: $(STAMP)
-	@$(BIN)/pytest -q -n auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n auto --dist worksteal
 
 test: check e2e ## Everything: check, then end to end on a real cluster
 
