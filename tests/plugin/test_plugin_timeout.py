@@ -132,14 +132,13 @@ def test_the_run_of_a_test_that_hangs_is_aborted_first(hanging: Callable[[str], 
     assert result.ret == 3
 
 
-def test_a_test_without_a_run_is_left_to_pytest_timeout(
-    pytester: pytest.Pytester, hanging: Callable[[str], pytest.RunResult]
-) -> None:
+@pytest.mark.usefixtures("_light")
+def test_a_test_without_a_run_is_left_to_pytest_timeout(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import pytest, signal\n@pytest.mark.chaos(namespaces=['shop'], pods=1)\n"
         "def test_it(chaos):\n    signal.raise_signal(signal.SIGALRM)\n"
     )
-    result = pytester.runpytest_subprocess(*LATER, "signal")
+    result = pytester.runpytest_inprocess(*LATER, "signal")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*Timeout*from pytest-timeout*"])
     assert result.ret == 1
