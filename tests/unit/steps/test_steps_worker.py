@@ -53,6 +53,9 @@ def environment(name):
 
 def configured(configuration=None):
     return configuration
+
+def heavy():
+    return sorted({"anyio", "httpx", "kubernetes"} & set(sys.modules))
 """
 
 
@@ -114,6 +117,10 @@ def test_tolerances_are_chaos_toolkits_own(folder: Path) -> None:
     unmet = [4, {"type": "range", "range": [4, 20]}]
     results = _run(folder, *(_python("add", tolerance, a=1, b=2) for tolerance in [*met, *unmet]))
     assert [result["tolerance_met"] for result in results] == [True] * 3 + [False] * 2
+
+
+def test_a_child_waits_for_nothing_that_only_the_engine_needs(folder: Path) -> None:
+    assert _run(folder, _python("heavy"))[0]["output"] == []
 
 
 def test_a_worker_stays_warm_between_activities(folder: Path) -> None:
