@@ -46,7 +46,7 @@ from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
-from harness.steps import Worker
+from harness.steps.worker import Worker
 
 Walk = Callable[[Session], Awaitable[None]]
 

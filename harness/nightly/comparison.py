@@ -16,8 +16,9 @@ from harness.model.closed import nearest
 from harness.model.units import seconds
 from harness.nightly import interval, shift
 from harness.nightly.interval import Interval
-from harness.nightly.nights import WINDOW, Night, State
+from harness.nightly.nights import WINDOW, Night
 from harness.nightly.record import Record
+from harness.nightly.state import State
 
 SAME, GREEN, CODE = "same", "green", "code"
 # What tonight is compared with when nothing is named.

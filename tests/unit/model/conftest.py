@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from harness.errors import UsageError
-from harness.model import document
+from harness.model import document, schema
 
 TEXT = """\
 title: Evictions stop at the budget
@@ -50,6 +51,12 @@ SLO = {"availability": {"ratio": "99.5%"}, "latency": {"p95": "1s", "p99": "2s"}
 @pytest.fixture
 def text() -> str:
     return TEXT
+
+
+@pytest.fixture(scope="session")
+def editor() -> jsonschema.Draft202012Validator:
+    """What an editor does with the schema; `jsonschema.validate` would look at the schema itself each time."""
+    return jsonschema.Draft202012Validator(schema.build())
 
 
 @pytest.fixture
