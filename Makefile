@@ -54,9 +54,11 @@ types: $(STAMP)
 imports: $(STAMP)
 	@$(BIN)/lint-imports
 
-# worksteal: a worker that is done takes what another has not begun, so a slow test file holds nobody up.
+# One worker more than there are cores: some test always waits for a server, a child or a disk. worksteal: a worker
+# that is done takes what another has not begun, so a slow test file holds nobody up.
+# Bytecode is kept whatever the surroundings say: else each of the tests' processes would compile the harness anew.
 unit: $(STAMP)
-	@$(BIN)/pytest -q -n auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)) --dist worksteal
 
 test: check e2e ## Everything: check, then end to end on a real cluster
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import click
 
@@ -66,42 +67,39 @@ HOW_MANY = (
 @click.argument("word", nargs=-1)
 def command(word: tuple[str, ...]) -> None:
     """Explain a fault, an objective, a row, a verdict, a night's word, an error or a code; with no word list them."""
-    texts = _texts()
     if not word:
         click.echo(_overview())
         return
-    asked = word[-1]
+    asked, texts = word[-1], _texts()
     found = asked if asked in texts else next((name for name in texts if name.lower() == asked.lower()), None)
     if found is None:
         near = difflib.get_close_matches(asked, texts, n=3)
         raise UsageError(f"nothing is called {asked!r}", hint=f"did you mean {', '.join(near)}?" if near else LISTED)
-    click.echo(texts[found])
+    click.echo(texts[found]())
 
 
-def _texts() -> dict[str, str]:
+def _texts() -> dict[str, Callable[[], str]]:
+    """Return how each word is explained: what a fault says of itself is imported when it is asked for."""
     from harness.checkers import OBJECTIVES
     from harness.faults import FAULTS
-    from harness.load import written
-    from harness.nightly.nights import MEANS
+    from harness.nightly.state import State
 
-    texts = {name: _fault(name) for name in FAULTS}
-    texts |= {name: _objective(name) for name in OBJECTIVES}
-    texts |= {name: f"{name}  (a row of every report)\n  {text}" for name, text in ROWS.items()}
-    texts["load"] = "\n".join([texts["load"], "  In a document, `load` says what is sent:", *_table(written.ABOUT, ())])
-    texts |= {str(verdict): _verdict(verdict) for verdict in VERDICTS}
-    texts |= {str(state): f"{state}  (of an experiment in a night)\n  {text}" for state, text in MEANS.items()}
-    texts |= {str(int(code)): _code(code) for code in Exit}
-    texts |= {
-        name: f"{name}  exit code {int(found.exit)}\n  {inspect.getdoc(found)}\n  fix   {FIXES[found.exit]}"
-        for name, found in _errors().items()
-    }
-    return texts
+    each: list[tuple[Callable[[str], str], Iterable[str]]] = [
+        (_fault, FAULTS),
+        (_objective, OBJECTIVES),
+        (_row, ROWS),
+        (_verdict, map(str, VERDICTS)),
+        (_state, map(str, State)),
+        (_code, [str(int(code)) for code in Exit]),
+        (_error, _errors()),
+    ]
+    return {name: partial(explained, name) for explained, names in each for name in names}
 
 
 def _overview() -> str:
     from harness.checkers import OBJECTIVES
     from harness.faults import FAULTS
-    from harness.nightly.nights import State
+    from harness.nightly.state import State
 
     groups: dict[str, Iterable[object]] = {
         "faults": FAULTS,
@@ -123,13 +121,35 @@ def _errors() -> dict[str, type[errors.HarnessError]]:
     }
 
 
-def _verdict(verdict: Verdict) -> str:
-    return f"{verdict}  exit code {int(verdict.exit)}\n  {VERDICTS[verdict]}\n  fix   {FIXES[verdict.exit]}"
+def _row(name: str) -> str:
+    from harness.load import written
+
+    text = f"{name}  (a row of every report)\n  {ROWS[name]}"
+    if name != "load":
+        return text
+    return "\n".join([text, "  In a document, `load` says what is sent:", *_table(written.ABOUT, ())])
 
 
-def _code(code: Exit) -> str:
+def _verdict(name: str) -> str:
+    verdict = Verdict(name)
+    return f"{name}  exit code {int(verdict.exit)}\n  {VERDICTS[verdict]}\n  fix   {FIXES[verdict.exit]}"
+
+
+def _state(name: str) -> str:
+    from harness.nightly.state import MEANS, State
+
+    return f"{name}  (of an experiment in a night)\n  {MEANS[State(name)]}"
+
+
+def _code(name: str) -> str:
+    code = Exit(int(name))
     means = OTHER_CODES.get(code) or VERDICTS[Verdict(code.name)]
-    return f"exit code {int(code)}: {code.name.replace('_', ' ')}\n  {means}\n  fix   {FIXES[code]}"
+    return f"exit code {name}: {code.name.replace('_', ' ')}\n  {means}\n  fix   {FIXES[code]}"
+
+
+def _error(name: str) -> str:
+    found = _errors()[name]
+    return f"{name}  exit code {int(found.exit)}\n  {inspect.getdoc(found)}\n  fix   {FIXES[found.exit]}"
 
 
 def _fault(name: str) -> str:

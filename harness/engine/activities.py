@@ -15,7 +15,7 @@ from harness.documents.provider import LONGEST_PAUSE
 from harness.engine.session import Session
 from harness.errors import HarnessError, InjectionFailed, UsageError
 from harness.model.experiment import Activity, Experiment
-from harness.steps import Worker
+from harness.steps.worker import Worker
 
 STEP_SECONDS = 120.0
 # A document that was not written for this engine states no deadline, and a load test may be one of its steps.

@@ -47,7 +47,7 @@ from harness.model.experiment import Experiment
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
 from harness.resources import resource
-from harness.steps import Worker
+from harness.steps.worker import Worker
 
 Walk = Callable[[Session], Awaitable[None]]
 

@@ -22,7 +22,7 @@ from harness.load.process import LoadProcess
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan, PlannedFault
 from harness.model.rate import Profile
-from harness.steps import Worker
+from harness.steps.worker import Worker
 from harness.targets.reach import Reach
 
 

@@ -15,8 +15,9 @@ from harness.errors import UsageError
 from harness.model.units import seconds
 from harness.nightly import interval, shift
 from harness.nightly.interval import Interval
-from harness.nightly.nights import WINDOW, Night, State
+from harness.nightly.nights import WINDOW, Night
 from harness.nightly.record import Record
+from harness.nightly.state import State
 from harness.source.closed import nearest
 
 SAME, GREEN, CODE = "same", "green", "code"

@@ -10,9 +10,10 @@ from harness.errors import Exit
 from harness.model.experiment import Experiment
 from harness.model.verdict import worst
 from harness.nightly import comparison, history, nights, record, sets
-from harness.nightly.nights import Night, State
+from harness.nightly.nights import Night
 from harness.nightly.record import Record, Setting
 from harness.nightly.sets import Result
+from harness.nightly.state import State
 
 Tell = Callable[[Result, Record, int, int], None]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.nightly import repeats
-from harness.nightly.nights import State, Tried
+from harness.nightly.nights import Tried
 from harness.nightly.sheet import Row, Sheet
+from harness.nightly.state import State
 from harness.report.junit import ERRORS
 from harness.report.suite import ERROR, FAILURE, Case, write
 

@@ -1,8 +1,7 @@
-"""Fold records into nights, and say what each experiment of a night came to."""
+"""Fold records into nights, the runs of each experiment together."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,25 +11,6 @@ from harness.nightly.record import Record
 
 # So many nights back flips and comparisons look: what was long ago says little about the system of today.
 WINDOW = 60
-
-
-class State(enum.StrEnum):
-    """What an experiment came to in one night; MEANS tells each."""
-
-    RIGHT = "right"
-    FLIP = "flip"
-    REGRESSION = "regression"
-    WRONG = "wrong"
-    UNPROVEN = "unproven"
-
-
-MEANS = {
-    State.RIGHT: "as declared at once",
-    State.FLIP: "as declared in the second run only",
-    State.REGRESSION: "wrong twice where earlier nights were right, beyond chance",
-    State.WRONG: "wrong, and that it is new cannot be told",
-    State.UNPROVEN: "nothing could be said about the system",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from harness.faults import FAULTS
 from harness.model.units import seconds
 from harness.nightly import comparison, repeats, text
 from harness.nightly.interval import ALLOWED
-from harness.nightly.nights import MEANS, Night, State
+from harness.nightly.nights import Night
 from harness.nightly.sheet import Row, Sheet
+from harness.nightly.state import MEANS, State
 from harness.report.axis import Scale
 from harness.report.html import TEMPLATES as SHARED
 

@@ -15,8 +15,9 @@ from harness.nightly import comparison, conduct, nights, repeats
 from harness.nightly.comparison import Compared
 from harness.nightly.history import History
 from harness.nightly.interval import ALLOWED, Interval, wilson
-from harness.nightly.nights import Night, State, Tried
+from harness.nightly.nights import Night, Tried
 from harness.nightly.record import Record
+from harness.nightly.state import State
 from harness.report.inert import inert
 
 WORST_FIRST = (State.REGRESSION, State.WRONG, State.UNPROVEN, State.FLIP, State.RIGHT)

@@ -7,8 +7,9 @@ from statistics import median
 
 from harness.model.units import seconds
 from harness.nightly import repeats, text
-from harness.nightly.nights import Night, State
+from harness.nightly.nights import Night
 from harness.nightly.sheet import Row, Sheet
+from harness.nightly.state import State
 from harness.report.markdown import MOST_BYTES, plain
 
 SIGNS = {State.RIGHT: "✅", State.FLIP: "🔁", State.REGRESSION: "❌", State.WRONG: "✖️", State.UNPROVEN: "❔", None: "·"}

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from textwrap import shorten
 
 from harness.nightly import comparison
-from harness.nightly.nights import State
 from harness.nightly.sheet import Sheet
+from harness.nightly.state import State
 
 MARKS = {State.RIGHT: "v", State.FLIP: "~", State.REGRESSION: "x", State.WRONG: "x", State.UNPROVEN: "?"}
 WIDEST = 400

@@ -1,5 +1,4 @@
-"""Run Chaos Toolkit activities in a child process that can be killed at any moment."""
+"""Run Chaos Toolkit activities in a child process that can be killed at any moment.
 
-from harness.steps.worker import Worker, run
-
-__all__ = ["Worker", "run"]
+`worker` is the engine's side, the rest runs in the child, which does without the engine's libraries: it starts sooner.
+"""

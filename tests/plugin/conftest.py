@@ -24,8 +24,9 @@ from tests.plugin.driven import DOCUMENT, Engine
 
 @pytest.fixture
 def _light(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Other plugins are not under test, and one of them takes half a second to import in every inner session.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+    # To find and register the plugins of others takes longer than most inner sessions; a test names those it needs.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p harness.pytest_plugin")
     # Half a second for each inner session, and another answer on a busy machine.
     monkeypatch.setattr(machine, "warning", lambda: "")
 
@@ -92,9 +93,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Engin
 
 
 @pytest.fixture
-def driven(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
-
+def driven(_light: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     def use(verdict: Verdict = Verdict.PASS, refuse: Exception | None = None) -> list[str]:
         did: list[str] = []
         monkeypatch.setattr(

@@ -16,6 +16,7 @@ from tests.plugin.documents import write
 pytest_plugins = ["pytester"]
 
 Door = Callable[..., list[object]]
+AGAIN = ["-p", "pytest_rerunfailures", "--reruns"]
 WRONG, RIGHT = Verdict.DEVIATED, Verdict.PASS
 
 
@@ -34,7 +35,7 @@ def test_of_an_experiment_that_is_run_again_the_last_time_counts(
 ) -> None:
     calls = door(kill=list(turns))
     write(pytester, "kill")
-    result = pytester.runpytest_inprocess("--reruns", "2", "experiments")
+    result = pytester.runpytest_inprocess(*AGAIN, "2", "experiments")
     assert (result.ret, len(calls)) == (code, runs)
     for verdict in turns[:runs]:
         assert str(verdict) in result.stdout.str()
@@ -44,7 +45,7 @@ def test_of_an_experiment_that_is_run_again_the_last_time_counts(
 def test_one_that_could_not_begin_and_then_passes_has_passed(pytester: pytest.Pytester, door: Door) -> None:
     door(kill=[UsageError("the lever is on"), RIGHT])
     write(pytester, "kill")
-    assert pytester.runpytest_inprocess("--reruns", "1", "experiments").ret == 0
+    assert pytester.runpytest_inprocess(*AGAIN, "1", "experiments").ret == 0
 
 
 @pytest.mark.parametrize("option", ["-x", "--maxfail=1", "--exitfirst"])
@@ -97,15 +98,17 @@ def test_a_reader_who_leaves_ends_neither_the_writer_nor_its_process() -> None:
 
 
 STAND_IN = """
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from harness.cluster import machine
-from harness.engine import run as engine
 from harness.engine.options import Outcome
 from harness.model.verdict import Verdict
 
 machine.warning = lambda: ""
 ENDING = Outcome(Verdict.INCONCLUSIVE, 2, False, "r", Path("r"), "VERDICT\\n  籠 of r", 1.0, 0.1, "籠")
-engine.run = lambda experiment, options: ENDING
+# The engine itself takes longer to import than the session takes.
+sys.modules["harness.engine.run"] = SimpleNamespace(run=lambda experiment, options: ENDING)
 """
 
 
@@ -137,7 +140,7 @@ def test_a_session_whose_reader_leaves_at_once_ends_with_its_verdict(
     assert running.wait(60) == 2
 
 
-@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+@pytest.mark.parametrize("streams", ["<&- 2>&-", ">&-", "<&- >&- 2>&-", ">/dev/full"])
 def test_a_session_that_can_tell_nobody_ends_with_its_verdict(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, streams: str
 ) -> None:

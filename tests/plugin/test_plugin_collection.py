@@ -16,6 +16,7 @@ from tests.plugin.documents import write
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.usefixtures("_light")
+SPREAD = ("-p", "xdist", "--dist=load")
 SLO = "availability: {ratio: 99%}\nlatency: {p99: 1s}\n"
 
 
@@ -99,7 +100,7 @@ def test_keywords_select_by_tag_and_the_marker_by_m(pytester, door):
 def test_several_workers_are_refused_before_anything_is_collected(pytester, door):
     calls = door()
     write(pytester, "kill")
-    result = pytester.runpytest("--dist=load", "--tx=popen", "--tx=popen", "experiments")
+    result = pytester.runpytest(*SPREAD, "--tx=popen", "--tx=popen", "experiments")
     assert result.ret == 4
     assert calls == []
     result.stderr.fnmatch_lines(["*kill.yaml: experiments run one at a time*"])
@@ -107,14 +108,14 @@ def test_several_workers_are_refused_before_anything_is_collected(pytester, door
 
 def test_several_workers_are_fine_where_no_experiment_is(pytester):
     pytester.makepyfile("def test_fine(): pass")
-    assert pytester.runpytest("--dist=load", "--tx=popen", "--tx=popen").ret == 0
+    assert pytester.runpytest(*SPREAD, "--tx=popen", "--tx=popen").ret == 0
 
 
 @pytest.mark.parametrize("tx", ["popen", "2*popen"])
 def test_one_worker_is_refused_too_because_its_verdict_would_be_lost(pytester, door, tx):
     calls = door(kill=Verdict.PASS)
     write(pytester, "kill")
-    assert pytester.runpytest("--dist=load", f"--tx={tx}", "experiments").ret == 4
+    assert pytester.runpytest(*SPREAD, f"--tx={tx}", "experiments").ret == 4
     assert calls == []
 
 
@@ -125,7 +126,7 @@ def test_a_worker_that_meets_an_experiment_ends_the_session_with_a_usage_error(p
         "def pytest_sessionstart(session):\n    if hasattr(session.config, 'workerinput'):\n"
         f"        __import__('pathlib').Path({str(late)!r}).rename({str(late.with_suffix('.yaml'))!r})\n"
     )
-    result = pytester.runpytest("--dist=load", "--tx=popen", "--continue-on-collection-errors")
+    result = pytester.runpytest(*SPREAD, "--tx=popen", "--continue-on-collection-errors")
     assert (result.ret, calls) == (4, [])
     result.stdout.fnmatch_lines(["experiments run one at a time, in pytest's own process"])
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -134,7 +135,7 @@ def test_a_worker_that_meets_an_experiment_ends_the_session_with_a_usage_error(p
 
 def test_a_worker_gives_no_test_its_chaos(pytester):
     pytester.makepyfile("def test_it(chaos): pass")
-    result = pytester.runpytest("--dist=load", "--tx=popen")
+    result = pytester.runpytest(*SPREAD, "--tx=popen")
     result.assert_outcomes(errors=1)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["experiments run one at a time, in pytest's own process"])
@@ -164,7 +165,7 @@ def test_a_session_without_experiments_imports_nothing_of_the_cluster(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "HEAVY [] OURS ['harness', 'harness.model', 'harness.pytest_plugin']" in done.stdout
+    assert "HEAVY [] OURS ['harness', 'harness.pytest_plugin', 'harness.source']" in done.stdout
 
 
 PLAIN = "title: One step\ndescription: x\nmethod: [{type: action, name: a, provider: {type: process, path: 'true'}}]\n"

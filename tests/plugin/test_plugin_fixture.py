@@ -50,7 +50,7 @@ def test_a_test_that_passes_when_it_is_run_again_has_passed(pytester, driven):
     did = driven()
     then = "assert chaos.verdict() == 'PASS'; assert next(TURNS)"
     pytester.makepyfile(BROKEN.format(then=then) + "\nTURNS = iter([False, True])\n")
-    result = pytester.runpytest("--reruns", "1", "--junit-xml", "junit.xml")
+    result = pytester.runpytest("-p", "pytest_rerunfailures", "--reruns", "1", "--junit-xml", "junit.xml")
     assert (result.ret, did.count("start")) == (0, 2)
     junit = (pytester.path / "junit.xml").read_text()
     assert junit.count("<testcase") == junit.count("chaos_verdict")

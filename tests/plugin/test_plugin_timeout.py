@@ -19,7 +19,7 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
 METHODS = ["signal", "thread"]
-LATER = ["--timeout", "600", "--timeout-method"]
+LATER = ["-p", "pytest_timeout", "--timeout", "600", "--timeout-method"]
 
 
 def strike() -> None:
@@ -112,8 +112,9 @@ STRIKES = {"signal": "signal.raise_signal(signal.SIGALRM)", "thread": "strike()"
 
 
 @pytest.fixture
-def hanging(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], pytest.RunResult]:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:cov -p no:anyio")
+def hanging(
+    _light: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], pytest.RunResult]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest(DRIVEN)
 
@@ -131,14 +132,13 @@ def test_the_run_of_a_test_that_hangs_is_aborted_first(hanging: Callable[[str], 
     assert result.ret == 3
 
 
-def test_a_test_without_a_run_is_left_to_pytest_timeout(
-    pytester: pytest.Pytester, hanging: Callable[[str], pytest.RunResult]
-) -> None:
+@pytest.mark.usefixtures("_light")
+def test_a_test_without_a_run_is_left_to_pytest_timeout(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import pytest, signal\n@pytest.mark.chaos(namespaces=['shop'], pods=1)\n"
         "def test_it(chaos):\n    signal.raise_signal(signal.SIGALRM)\n"
     )
-    result = pytester.runpytest_subprocess(*LATER, "signal")
+    result = pytester.runpytest_inprocess(*LATER, "signal")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*Timeout*from pytest-timeout*"])
     assert result.ret == 1

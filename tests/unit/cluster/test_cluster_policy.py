@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import runpy
 from collections.abc import Iterator
@@ -287,6 +288,7 @@ def test_no_rule_looks_like_a_fault_s_residue_and_every_name_fits() -> None:
 # -- the stack's own policies ----------------------------------------------------------------------------------------
 
 
+@functools.cache
 def deployed() -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, dict[str, str]]]:
     """Return the base's policies, one pod of each workload by its label, and the namespaces."""
     base = overlays.manifests() / "base"

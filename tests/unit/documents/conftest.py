@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from harness.documents import document
+from harness.documents import document, schema
 from harness.errors import UsageError
 
 TEXT = """\
@@ -50,6 +51,12 @@ SLO = {"availability": {"ratio": "99.5%"}, "latency": {"p95": "1s", "p99": "2s"}
 @pytest.fixture
 def text() -> str:
     return TEXT
+
+
+@pytest.fixture(scope="session")
+def editor() -> jsonschema.Draft202012Validator:
+    """What an editor does with the schema; `jsonschema.validate` would look at the schema itself each time."""
+    return jsonschema.Draft202012Validator(schema.build())
 
 
 @pytest.fixture

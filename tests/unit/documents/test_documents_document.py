@@ -69,11 +69,11 @@ def test_a_burn_rate_spends_the_stacks_budget(loaded, slo):
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_experiment_of_the_project_loads_and_passes_the_editors_schema(path):
+def test_every_experiment_of_the_project_loads_and_passes_the_editors_schema(editor, path):
     assert document.is_experiment(path)
     found = document.load(path, document.defaults(ROOT / "stack" / "slo.yaml"))
     assert found.objectives or not found.faults
-    jsonschema.validate(yaml.safe_load(path.read_text()), schema.build())
+    editor.validate(yaml.safe_load(path.read_text()))
 
 
 def test_the_editors_schema_is_the_catalogues():
@@ -94,11 +94,11 @@ def test_the_editors_schema_is_the_catalogues():
         ("name: harness\n", "name: harnes\n"),
     ],
 )
-def test_the_editors_schema_refuses_what_the_loader_refuses(text, loaded, old, new):
+def test_the_editors_schema_refuses_what_the_loader_refuses(editor, text, loaded, old, new):
     with pytest.raises(UsageError):
         loaded((old, new))
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(text.replace(old, new)), schema.build())
+        editor.validate(yaml.safe_load(text.replace(old, new)))
 
 
 def test_the_digest_follows_the_meaning_and_not_the_layout(loaded, slo):

@@ -73,10 +73,10 @@ def known() -> dict[str, Any]:
         "hand": str(Reach(cluster).by(lulled)),
         "checks": str([anyio.run(hand.checks, Place(cluster)) for hand in HANDS.values()]),
         "finding": f"{finding.checker} {finding.state}: {finding.summary}",
-        "objective": explain._texts()["calm"],
+        "objective": explain._texts()["calm"](),
         "schema": json.dumps(schema.build()),
         "action": str(inspect.signature(actions.pod_doze)),
-        "explain": explain._texts()["pod_doze"],
+        "explain": explain._texts()["pod_doze"](),
         "role": json.dumps(rights.roles_for([experiment])),
         "plan": anyio.run(planned),
     }

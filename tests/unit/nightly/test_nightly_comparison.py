@@ -10,7 +10,8 @@ from harness.errors import UsageError
 from harness.model.verdict import Verdict
 from harness.nightly import comparison, conduct, nights, record
 from harness.nightly.comparison import CODE, GREEN, SAME
-from harness.nightly.nights import Night, State
+from harness.nightly.nights import Night
+from harness.nightly.state import State
 from tests.unit.nightly import stories
 
 KILL = "cart/kill"

@@ -46,21 +46,28 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert read(tmp_path / "nowhere") == history.History()
 
 
+EVERY = stories.history(kill="P P D", freeze="P DP P")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("whole")
+    for one in EVERY:
+        append(folder, one)
+    return (folder / FILE).read_bytes()
+
+
 @given(data=st.data())
 def test_whatever_is_cut_off_at_the_end_costs_the_last_record_only(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    data: st.DataObject, whole: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("history")
-    every = stories.history(kill="P P D", freeze="P DP P")
-    for one in every:
-        append(folder, one)
-    whole = (folder / FILE).read_bytes()
     cut = data.draw(st.integers(0, len(whole)))
     (folder / FILE).write_bytes(whole[:cut])
     lines = whole[:cut].count(b"\n")
     found = read(folder)
     # A line that lacks nothing but its end is whole.
-    assert found.records in (tuple(every[:lines]), tuple(every[: lines + 1]))
+    assert found.records in (tuple(EVERY[:lines]), tuple(EVERY[: lines + 1]))
     assert len(found.records) + found.unread == lines + (cut > 0 and not whole[:cut].endswith(b"\n"))
 
 
@@ -78,7 +85,7 @@ import sys
 from pathlib import Path
 from harness.nightly import history
 from tests.unit.nightly import stories
-for number in range(150):
+for number in range(40):
     history.append(Path(sys.argv[1]), stories.run(number, f"cart/{sys.argv[2]}", 1, "PASS", reason="x" * 20_000))
 """
 
@@ -91,8 +98,8 @@ def test_two_writers_lose_none_of_each_others_lines(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert found.unread == 0
     assert {name: sum(one.experiment == f"cart/{name}" for one in found.records) for name in ("kill", "freeze")} == {
-        "kill": 150,
-        "freeze": 150,
+        "kill": 40,
+        "freeze": 40,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.steps import run
+from harness.steps.worker import run
 
 LISTED = {"kind": "DeploymentList", "apiVersion": "apps/v1", "metadata": {}}
 FOUND = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {}, "template": {}}}

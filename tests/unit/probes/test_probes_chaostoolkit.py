@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.steps import run
+from harness.steps.worker import run
 
 PROBES = [
     ("probes.workload", "ready_replicas", {"namespace": "prod", "deployment": "api"}),

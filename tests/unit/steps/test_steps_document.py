@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.steps import Worker
+from harness.steps.worker import Worker
 
 MODULE = """
 import os, time
@@ -92,49 +92,48 @@ def during(folder: Path, act: Callable[[Worker], Awaitable[Any]], **env: str) ->
     return anyio.run(main)
 
 
-def begun(folder: Path, document: dict[str, Any], **env: str) -> dict[str, Any]:
-    found: dict[str, Any] = during(folder, lambda worker: worker.begin(document, deadline=30), **env)
-    return found
-
-
 def log(folder: Path) -> list[str]:
     path = folder / "log"
     return path.read_text().splitlines() if path.exists() else []
 
 
-@pytest.mark.parametrize(
-    ("document", "words"),
-    [
-        (
-            of({"type": "action", "name": "a", "provider": {"type": "python", "module": "nowhere", "func": "f"}}),
-            "nowhere",
-        ),
-        (of(step("missing")), "missing"),
-        (of(step("mark", arguments={"name": "a", "valu": 1})), "valu"),
-        (of({"type": "action", "name": "a", "provider": {"type": "process", "path": "/no/such"}}), "/no/such"),
-        (of(controls=[{"name": "c", "provider": {"type": "python", "module": "nowhere"}}]), "cannot be imported"),
-        (
-            of(controls=[{"name": "c", "provider": CONTROL["provider"] | {"arguments": {"broken": True}}}]),  # type: ignore[operator]
-            "cannot be set up: ValueError: no such thing",
-        ),
-        (
-            of(configuration={"a": step("unfit", kind="probe") | {"provider": {"type": "process", "path": "false"}}}),
-            "gave no value",
-        ),
-        (of(secrets={"k8s": {"KUBERNETES_CONTEXT": "elsewhere"}}), "name another cluster context than"),
-        (of(secrets={"k8s": {"KUBERNETES_HOST": "https://x"}}), "by its host"),
-    ],
-)
-def test_what_would_not_be_done_is_refused_before_anything_is(folder: Path, document: Any, words: str) -> None:
-    found = begun(folder, document, HARNESS_CONTEXT="this")
-    assert found["status"] == "failed"
-    assert words in found["error"]
+NOWHERE = {"type": "python", "module": "nowhere"}
+BROKEN = {"name": "c", "provider": {"type": "python", "module": "own_steps", "arguments": {"broken": True}}}
+FAILING = {"type": "probe", "name": "a", "provider": {"type": "process", "path": "false"}}
+REFUSED = [
+    (of({"type": "action", "name": "a", "provider": NOWHERE | {"func": "f"}}), "nowhere"),
+    (of(step("missing")), "missing"),
+    (of(step("mark", arguments={"name": "a", "valu": 1})), "valu"),
+    (of({"type": "action", "name": "a", "provider": {"type": "process", "path": "/no/such"}}), "/no/such"),
+    (of(controls=[{"name": "c", "provider": NOWHERE}]), "cannot be imported"),
+    (of(controls=[BROKEN]), "cannot be set up: ValueError: no such thing"),
+    (of(configuration={"a": FAILING}), "gave no value"),
+    (of(secrets={"k8s": {"KUBERNETES_CONTEXT": "elsewhere"}}), "name another cluster context than"),
+    (of(secrets={"k8s": {"KUBERNETES_HOST": "https://x"}}), "by its host"),
+]
 
 
-@pytest.mark.parametrize("context", ["this", "", None])
-def test_secrets_of_the_runs_own_cluster_are_fine(folder: Path, context: str | None) -> None:
-    secrets = {"k8s": {"KUBERNETES_CONTEXT": context}}
-    assert begun(folder, of(secrets=secrets), HARNESS_CONTEXT="this")["status"] == "succeeded"
+def begun(folder: Path, *documents: dict[str, Any]) -> list[dict[str, Any]]:
+    """Begin one document after the other in a run on the context `this`."""
+
+    async def act(worker: Worker) -> Any:
+        return [await worker.begin(document, deadline=30) for document in documents]
+
+    found: list[dict[str, Any]] = during(folder, act, HARNESS_CONTEXT="this")
+    return found
+
+
+def test_what_would_not_be_done_is_refused_before_anything_is(folder: Path) -> None:
+    answers = begun(folder, *(document for document, _ in REFUSED))
+    for (_, words), found in zip(REFUSED, answers, strict=True):
+        assert (found["status"], words in found["error"]) == ("failed", True), found
+    assert log(folder) == []
+
+
+def test_secrets_of_the_runs_own_cluster_are_fine(folder: Path) -> None:
+    secrets = [{"k8s": {"KUBERNETES_CONTEXT": context}} for context in ("this", "", None)]
+    answers = begun(folder, *(of(secrets=each) for each in secrets))
+    assert [found["status"] for found in answers] == ["succeeded"] * 3
 
 
 def test_a_secret_reaches_its_step_and_not_the_answer(folder: Path) -> None:
@@ -251,16 +250,12 @@ def test_a_child_that_was_cut_is_followed_by_one_that_knows_the_document(folder:
     assert log(folder)[-2:] == ["back", "after back succeeded"]
 
 
-def test_an_answer_that_contains_itself_is_told_as_text(folder: Path) -> None:
-    found = during(folder, lambda worker: worker.call(step("ring"), deadline=30))
-    assert (found["status"], found["output"]) == ("succeeded", "[[...]]")
-
-
-def test_half_a_letter_in_an_answer_is_replaced(folder: Path) -> None:
-    odd = step("mark", arguments={"name": "odd", "value": "half \ud800 of it"})
-    assert during(folder, lambda worker: worker.call(odd, deadline=30))["output"] == "half ? of it"
-
-
 def test_an_answer_that_json_cannot_hold_is_told_as_text(folder: Path) -> None:
-    found = during(folder, lambda worker: worker.call(step("unfit"), deadline=30))
-    assert (found["status"], found["output"]) == ("succeeded", "{('a', 'b'): 1}")
+    half = step("mark", arguments={"name": "half", "value": "half \ud800 of it"})
+
+    async def act(worker: Worker) -> Any:
+        return [await worker.call(asked, deadline=30) for asked in (step("ring"), half, step("unfit"))]
+
+    found = during(folder, act)
+    assert [answer["status"] for answer in found] == ["succeeded"] * 3
+    assert [answer["output"] for answer in found] == ["[[...]]", "half ? of it", "{('a', 'b'): 1}"]
