@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.checkers import census, machine, starvation
 from harness.checkers.census import MINIMUM
-from harness.checkers.kind import ObjectiveKind
+from harness.checkers.kind import ObjectiveKind, Standard
 from harness.model.disturbance import Disturbance
 from harness.model.history import History, Operation
 from harness.model.parameter import Parameter, Type
@@ -106,4 +107,5 @@ OBJECTIVE = ObjectiveKind(
     exercised_by=frozenset({Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA}),
     check=check,
     before=before,
+    standard=Standard(weaker=operator.lt, shown=percent),
 )

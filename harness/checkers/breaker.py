@@ -6,14 +6,15 @@ late only when even the earliest of these moments is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.checkers import series, starvation
-from harness.checkers.kind import ObjectiveKind
+from harness.checkers.kind import Missed, ObjectiveKind
 from harness.checkers.series import LONGEST_SILENCE, Points
 from harness.model.disturbance import Disturbance
+from harness.model.fault import FaultSpec
 from harness.model.history import History
 from harness.model.parameter import Parameter, Type
 from harness.model.units import seconds
@@ -203,6 +204,25 @@ def _detail(caller: Caller, start: float) -> Mapping[str, Any]:
     }
 
 
+def missed(parameters: Mapping[str, Any], faults: Sequence[tuple[FaultSpec, bool]]) -> Missed | None:
+    """Say that no fault touches the dependency.
+
+    Nodes picked by label may carry anything; whether they carry the dependency shows as evidence in the run.
+    """
+    dependency = str(parameters.get("dependency", ""))
+    for fault, abrupt in faults:
+        target = fault.target
+        anywhere = target.kind == "node" and not target.hosting
+        if abrupt and (anywhere or dependency in f"{target.selector},{target.hosting}"):
+            return None
+    return Missed(
+        "dependency",
+        f"no fault touches the dependency '{dependency}'",
+        "its callers' breaker has no reason to open",
+        "aim {faults} at it",
+    )
+
+
 OBJECTIVE = ObjectiveKind(
     name="breaker",
     place=60,
@@ -224,5 +244,6 @@ OBJECTIVE = ObjectiveKind(
     ),
     exercised_by=frozenset({Disturbance.ABRUPT, Disturbance.NETWORK}),
     check=check,
+    missed=missed,
     steady_when_none="breaker_state > 0",
 )

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from harness.checkers import series
-from harness.checkers.kind import ObjectiveKind
+from harness.checkers.kind import Missed, ObjectiveKind
 from harness.model.disturbance import Disturbance
+from harness.model.fault import FaultSpec
 from harness.model.history import History
 from harness.model.parameter import Parameter, Type
 from harness.model.verdict import Finding, State
@@ -237,6 +238,14 @@ def _column(numbers: Mapping[str, series.Points], time: float) -> str:
     return "no data" if healthy is None or desired is None else f"{healthy:g} healthy, {desired:g} wanted"
 
 
+def missed(parameters: Mapping[str, Any], faults: Sequence[tuple[FaultSpec, bool]]) -> Missed | None:
+    """Say that no fault stays in the budget's namespace; a node target may reach any."""
+    wanted, stated = parameters.get("namespace"), {fault.target.stays_in for fault, _ in faults}
+    return (
+        None if not wanted or stated & {wanted, ""} else Missed("namespace", "no fault evicts pods of this namespace")
+    )
+
+
 OBJECTIVE = ObjectiveKind(
     name="disruption-budget",
     place=40,
@@ -256,4 +265,5 @@ OBJECTIVE = ObjectiveKind(
     needs_load=False,
     exercised_by=frozenset({Disturbance.EVICTION}),
     check=check,
+    missed=missed,
 )

@@ -7,19 +7,45 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.model.disturbance import Disturbance
+from harness.model.fault import FaultSpec
 from harness.model.history import History, Operation
 from harness.model.parameter import Parameter
 from harness.model.verdict import Finding
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """Why no fault of a document can break an objective although its kind could: which parameter says so, and why.
+
+    In the hint `{faults}` stands for the kinds that could.
+    """
+
+    key: str
+    what: str
+    why: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """A promise that every experiment with load makes, by the stack's own numbers where it states none.
+
+    `weaker` says whether a value promises less than a limit does; `shown` writes one as a person would.
+    """
+
+    weaker: Callable[[float, float], bool]
+    shown: Callable[[float], str]
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectiveKind:
     """One kind of objective: what it promises, its numbers, and when it is broken or unknown.
 
-    It would hold whatever the system does where no fault disturbs it in one of the ways of `exercised_by`. `before`
-    says what was amiss before any fault, for a promise that a system without one can break. `asks` are the PromQL
-    queries whose answers it is judged by, over the run's own stretch of time; what `steady_when_none` finds keeps the
-    system from its steady state. By `place` it stands among the others in a report.
+    It would hold whatever the system does where no fault disturbs it in one of the ways of `exercised_by`; `missed`
+    looks closer, at the faults of a document, each with whether it disturbs so. `before` says what was amiss before any
+    fault, for a promise that a system without one can break. `asks` are the PromQL queries whose answers it is judged
+    by, over the run's own stretch of time; what `steady_when_none` finds keeps the system from its steady state. By
+    `place` it stands among the others in a report.
     """
 
     name: str
@@ -30,7 +56,9 @@ class ObjectiveKind:
     exercised_by: frozenset[Disturbance]
     check: Callable[[History, Mapping[str, Any]], Finding]
     parameters: tuple[Parameter, ...]
+    missed: Callable[[Mapping[str, Any], Sequence[tuple[FaultSpec, bool]]], Missed | None] | None = None
     before: Callable[[Sequence[Operation], Mapping[str, Any]], str] | None = None
+    standard: Standard | None = None
     needs_load: bool = True
     one_of: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ KEY = re.compile(r"""^(?:[{\s]*["'])?extensions["']?\s*:""", re.MULTILINE)
 NAMED = re.compile(r"""name["']?\s*:\s*["']?harness\b""")
 SLO_FILE = "stack/slo.yaml"
 # Every experiment with load makes these promises, stated or not.
-IMPLIED = ("availability", "latency")
+IMPLIED = tuple(name for name, kind in OBJECTIVES.items() if kind.standard)
 # As the catalogue lists them, so that the same promises stand in the same order in every report.
 ORDER = tuple(OBJECTIVES)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from harness.checkers import OBJECTIVES
+from harness.checkers import OBJECTIVES, census
 from harness.documents.extension import Extension
 from harness.documents.reading import Uncovered
 from harness.faults import FAULTS, FaultKind
 from harness.model.experiment import Activity, BlastRadius
 from harness.model.fault import FaultSpec
 from harness.model.objective import Objective
-from harness.model.units import percent, seconds
+from harness.model.units import seconds
 from harness.source.lines import Place
 
 Named = tuple[FaultSpec, Place]  # a fault and where its target stands
@@ -66,7 +65,7 @@ def covered(extension: Extension, uncovered: Sequence[Uncovered]) -> None:
 def named(method: tuple[Activity, ...], namespaces: list[str]) -> BlastRadius:
     """Return what a document without caps names as its blast radius: its faults' targets, and where its steps act."""
     faults = [activity.fault for activity in method if activity.fault]
-    every = {name for name in [*namespaces, *fault_namespaces(faults)] if name}
+    every = {name for name in [*namespaces, *(fault.target.stays_in for fault in faults)] if name}
     return BlastRadius(
         tuple(sorted(every)), sum(fault.target.pods for fault in faults), sum(fault.target.nodes for fault in faults)
     )
@@ -140,15 +139,10 @@ def _exercised(extension: Extension, written: Mapping[str, Objective], faults: l
                 why="it would hold whatever the system does",
                 hint=f"faults that exercise it: {', '.join(able)}",
             )
-        elif name == "breaker" and not any(_touches(fault, objective) for fault in faults):
-            problems.add(
-                (*place, "dependency"),
-                f"no fault touches the dependency '{objective.parameters.get('dependency', '')}'",
-                why="its callers' breaker has no reason to open",
-                hint=f"aim {_either([kind.name for kind in FAULTS.values() if name in exercises(kind)])} at it",
-            )
-        elif name == "disruption-budget" and not _budgeted(fault_namespaces(faults), objective):
-            problems.add((*place, "namespace"), "no fault evicts pods of this namespace")
+        elif (ask := OBJECTIVES[name].missed) and (missed := ask(objective.parameters, _disturbing(name, faults))):
+            could = [kind.name for kind in FAULTS.values() if name in exercises(kind)]
+            hint = missed.hint.format(faults=_either(could))
+            problems.add((*place, missed.key), missed.what, why=missed.why, hint=hint)
 
 
 def exercises(kind: FaultKind) -> frozenset[str]:
@@ -161,23 +155,8 @@ def _either(names: Sequence[str]) -> str:
     return f"{', '.join(some)} or {last}" if some else last
 
 
-def _touches(fault: FaultSpec, objective: Objective) -> bool:
-    if "breaker" not in exercises(FAULTS[fault.kind]):
-        return False
-    target, dependency = fault.target, str(objective.parameters.get("dependency", ""))
-    # Nodes picked by label may carry anything; whether they carry the dependency shows as evidence in the run.
-    named = f"{target.selector},{target.hosting}"
-    return (target.kind == "node" and not target.hosting) or dependency in named
-
-
-def fault_namespaces(faults: list[FaultSpec]) -> set[str]:
-    """Name the namespaces that these faults' targets state; a node target without one states none."""
-    return {fault.target.namespace or fault.target.hosting.partition("/")[0] for fault in faults}
-
-
-def _budgeted(namespaces: set[str], objective: Objective) -> bool:
-    wanted: Any = objective.parameters.get("namespace")
-    return not wanted or wanted in namespaces or "" in namespaces
+def _disturbing(name: str, faults: Sequence[FaultSpec]) -> list[tuple[FaultSpec, bool]]:
+    return [(fault, name in exercises(FAULTS[fault.kind])) for fault in faults]
 
 
 def _time(extension: Extension, written: Mapping[str, Objective]) -> None:
@@ -219,21 +198,19 @@ def _stages(extension: Extension) -> None:
 
 def _relaxed(extension: Extension, written: Mapping[str, Objective], slo: Mapping[str, Objective]) -> None:
     for name, objective in written.items():
-        promised = slo.get(name)
-        if promised is None or objective.why:
+        promised, standard = slo.get(name), OBJECTIVES[name].standard
+        if promised is None or standard is None or objective.why:
             continue
-        place = (*extension.section.at("objectives"), name)
-        show = percent if name == "availability" else seconds
+        place, show = (*extension.section.at("objectives"), name), standard.shown
         for key, limit in promised.parameters.items():
-            if key == "minimum-operations" or name not in ("availability", "latency"):
-                continue
             value = objective.parameters.get(key)
+            if key == census.LEAST.name:
+                continue
             if value is None:
                 _weaker(extension, place, f"'{name}' leaves out the stack's {key} of {show(limit)}")
-            elif value < limit if name == "availability" else value > limit:
-                _weaker(
-                    extension, (*place, key), f"'{name}' {key} {show(value)} is weaker than the stack's {show(limit)}"
-                )
+            elif standard.weaker(value, limit):
+                what = f"'{name}' {key} {show(value)} is weaker than the stack's {show(limit)}"
+                _weaker(extension, (*place, key), what)
 
 
 def _weaker(extension: Extension, place: Place, what: str) -> None:

@@ -9,6 +9,7 @@ from harness.checkers import OBJECTIVES, census, evidence, foreign, hypothesis, 
 from harness.journal import lives, samples
 from harness.journal.event import Event
 from harness.journal.lives import Life
+from harness.model.disturbance import Disturbance
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, fault_window
 from harness.model.objective import Objective
@@ -69,7 +70,7 @@ def findings(experiment: Experiment, seen: History, events: Sequence[Event]) -> 
     if experiment.load:
         asked.append(load(events, seen))
     if experiment.faults or seen.faults:
-        budget = any(objective.checker == "disruption-budget" for objective in experiment.objectives)
+        budget = any(Disturbance.EVICTION in OBJECTIVES[one.checker].exercised_by for one in experiment.objectives)
         asked.append(evidence.check(seen, budget_asked=budget))
     proven = any(finding.state is State.HELD for finding in asked if finding.checker != "load")
     covering = foreign.check(

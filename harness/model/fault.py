@@ -72,6 +72,11 @@ class Target:
         return "node" if self.nodes else "pod"
 
     @property
+    def stays_in(self) -> str:
+        """Name the namespace that this rule states; one that picks nodes may state none."""
+        return self.namespace or self.hosting.partition("/")[0]
+
+    @property
     def least(self) -> int:
         """Return how many this rule takes at the least: a share takes one or more."""
         return self.pods or self.nodes or int(self.share is not None)
