@@ -223,6 +223,11 @@ def missed(parameters: Mapping[str, Any], faults: Sequence[tuple[FaultSpec, bool
     )
 
 
+def open_at_all(parameters: Mapping[str, Any]) -> str:
+    """Return the query for the worst state of any caller's breaker, empty where it need not be closed again."""
+    return f'max(breaker_state{{dependency="{parameters["dependency"]}"}})' if parameters.get("closes", True) else ""
+
+
 OBJECTIVE = ObjectiveKind(
     name="breaker",
     place=60,
@@ -246,4 +251,5 @@ OBJECTIVE = ObjectiveKind(
     check=check,
     missed=missed,
     steady_when_none="breaker_state > 0",
+    steady_when_zero=open_at_all,
 )

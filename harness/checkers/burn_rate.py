@@ -88,4 +88,5 @@ OBJECTIVE = ObjectiveKind(
     exercised_by=frozenset({Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA}),
     check=check,
     asks=(ERROR_RATIO,),
+    at_gateway=True,
 )

@@ -44,8 +44,9 @@ class ObjectiveKind:
     It would hold whatever the system does where no fault disturbs it in one of the ways of `exercised_by`; `missed`
     looks closer, at the faults of a document, each with whether it disturbs so. `before` says what was amiss before any
     fault, for a promise that a system without one can break. `asks` are the PromQL queries whose answers it is judged
-    by, over the run's own stretch of time; what `steady_when_none` finds keeps the system from its steady state. By
-    `place` it stands among the others in a report.
+    by, over the run's own stretch of time; it is judged `at_gateway` where these count what passes there. The system is
+    steady when nothing answers `steady_when_none` and what answers `steady_when_zero`, a query made from the
+    parameters, is 0. By `place` it stands among the others in a report.
     """
 
     name: str
@@ -62,4 +63,6 @@ class ObjectiveKind:
     needs_load: bool = True
     one_of: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
+    at_gateway: bool = False
     steady_when_none: str = ""
+    steady_when_zero: Callable[[Mapping[str, Any]], str] | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 
+from harness.checkers import OBJECTIVES
 from harness.engine import activities, metrics, traffic
 from harness.engine.session import Session
 
@@ -73,13 +74,11 @@ def _served(session: Session, since: float) -> bool:
 
 
 async def _closed(session: Session) -> bool:
-    """Say whether the breaker that an objective speaks of is closed everywhere; silence is not a yes."""
+    """Say whether what each objective has to be closed again is, everywhere; silence is not a yes."""
     for objective in session.experiment.objectives:
-        if objective.checker == "breaker" and objective.parameters.get("closes", True):
-            worst = await metrics.value(
-                f'max(breaker_state{{dependency="{objective.parameters["dependency"]}"}})', session
-            )
-            if worst != 0:
-                await anyio.sleep(SCRAPE_SECONDS / 4)
-                return False
+        ask = OBJECTIVES[objective.checker].steady_when_zero
+        query = ask(objective.parameters) if ask else ""
+        if query and await metrics.value(query, session) != 0:
+            await anyio.sleep(SCRAPE_SECONDS / 4)
+            return False
     return True

@@ -7,6 +7,7 @@ import os
 
 import anyio
 
+from harness.checkers import OBJECTIVES
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine.session import Session
@@ -22,8 +23,6 @@ from harness.probes import settings
 
 GATEWAY = "http://127.0.0.1:18080"
 HOST = "api.claude-ecosystem.com"
-# What the gateway itself counts.
-JUDGED_AT_GATEWAY = frozenset({"burn-rate"})
 # What a run may take besides the phases it states: steps, injections with deadlines, waits for evidence and undo.
 SPARE_SECONDS = 900.0
 READY_SECONDS = 20.0
@@ -57,7 +56,7 @@ def meets_gateway(session: Session) -> bool:
     load = session.experiment.load
     if load is None:
         return False
-    if load.at_gateway or any(one.checker in JUDGED_AT_GATEWAY for one in session.experiment.objectives):
+    if load.at_gateway or any(OBJECTIVES[one.checker].at_gateway for one in session.experiment.objectives):
         return True
     named = os.environ.get("HARNESS_GATEWAY") or (GATEWAY if session.cluster else "")
     return bool(named) and any(origin_of(call.url) == origin_of(named) for call in load.calls)
