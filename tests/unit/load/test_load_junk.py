@@ -186,7 +186,7 @@ def test_a_garbled_answer_is_an_operation_like_any_other(peers: Any, drive: Any,
         "url": f"http://127.0.0.1:{peers.start(serve)}/",
         "http": http,
         "rate": "400/s",
-        "timeout": "100ms",
+        "timeout": "1s",
         "redirects": 2,
         "expect": {"json": {"a": 1}},
     }
