@@ -64,7 +64,7 @@ async def _forget(session: Session, fault: PlannedFault) -> None:
         return
     try:
         with anyio.fail_after(FORGET_SECONDS):
-            await session.healer.forget(fault.id)
+            await session.reach.by(fault).forget(fault.id)
     except (HarnessError, TimeoutError) as error:
         why = str(error) or f"no answer within {FORGET_SECONDS:g} s"
         session.write("error", what=f"the keeper was not told that {fault.id} is undone", where="", why=why, hint="")

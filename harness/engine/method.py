@@ -124,7 +124,7 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
     undo = kind.undo(fault, reach)
     try:
         if undo:
-            await session.healer.register(fault.id, undo)
+            await reach.by(fault).register(fault.id, undo)
         course.owed = True
         await session.guard()
         await resource.create(session.kube, fault, session.plan.run, undo)

@@ -103,7 +103,7 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
             else:
                 await kind.heal(fault, reach)
             if operations:
-                await _forget(reach.healer, fault)
+                await _forget(reach, fault)
         await resource.delete(reach.kube, fault)
     except (HarnessError, TimeoutError) as error:
         failed.append(f"{fault.kind} on {fault.victim}: {str(error) or 'no end'}")
@@ -115,12 +115,13 @@ async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], 
     """Have the healer do the undo that was written down, which needs no knowledge of the fault."""
     if not known and not operations:
         raise UndoFailed("this version does not know the fault", hint="heal it with the version that made it")
-    await reach.healer.register(fault.id, list(operations))
-    await reach.healer.heal(fault.id)
+    hand = reach.by(fault)
+    await hand.register(fault.id, list(operations))
+    await hand.heal(fault.id)
 
 
-async def _forget(healer: Healer, fault: PlannedFault) -> None:
+async def _forget(reach: Reach, fault: PlannedFault) -> None:
     """Strike a healed fault off the ledger; a healer that does not answer heals it once more, which changes nothing."""
     with contextlib.suppress(HarnessError, TimeoutError):
         with anyio.fail_after(FORGET_SECONDS):
-            await healer.forget(fault.id)
+            await reach.by(fault).forget(fault.id)

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from harness.hands.healer import Healer
 
 
-class Acting(Protocol):
-    """A hand as a fault uses it."""
+class Taken(Protocol):
+    """A hand that a run has taken."""
+
+    async def register(self, fault_id: str, undo_ops: Undo) -> None:
+        """Have it remembered, outside of this process, how a fault is undone."""
+        ...
 
     async def apply(self, fault_id: str, ops: Undo) -> dict[str, Any]:
         """Make an effect whose undo is remembered: {"results": [...]}, one for each operation.
@@ -34,7 +38,11 @@ class Acting(Protocol):
         ...
 
     async def heal(self, fault_id: str) -> Any:
-        """Undo a fault and see it undone; raises UndoFailed."""
+        """Undo a fault as it was registered, and see it undone; raises UndoFailed."""
+        ...
+
+    async def forget(self, fault_id: str) -> None:
+        """Strike a fault off: there is nothing to undo any more."""
         ...
 
 
@@ -51,13 +59,13 @@ class HandKind:
     """One hand.
 
     `ready` raises PreconditionFailed where faults of a document cannot be made in a place, `take` gives the hand to a
-    run. What it did is undone `by_healer`, or by whoever reaches the API server. `residue` tells what it has not yet
-    undone, as lines of the fingerprint, and `checks` how it is, as lines of the doctor.
+    run, with the run's healer. What it did is undone `by_healer` alone, or by whoever reaches the API server.
+    `residue` tells what it has not yet undone, as lines of the fingerprint, and `checks` how it is, as the doctor's.
     """
 
     hand: Hand
     by_healer: bool
     ready: Callable[[Place, Sequence[FaultSpec]], Awaitable[None]]
-    take: Callable[[Healer], Acting]
+    take: Callable[[Place, Healer], Taken]
     residue: Callable[[Place], Awaitable[Mapping[str, str]]]
     checks: Callable[[Place], Awaitable[list[Check]]]

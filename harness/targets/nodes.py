@@ -136,7 +136,7 @@ async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
             return
         if not reach.healer.heals:
             raise
-        await reach.healer.heal(fault.id)
+        await reach.by(fault).heal(fault.id)
 
 
 async def cordoned(fault: PlannedFault, reach: Reach, *, want: bool) -> Facts:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.cluster.kube import Kube
     from harness.cluster.local import LocalCluster
     from harness.hands.healer import Healer
-    from harness.hands.kind import Acting
+    from harness.hands.kind import Taken
 
 Facts = dict[str, Any]
 
@@ -57,11 +57,12 @@ class Reach:
         """Return what was noted for this fault, to be read and added to."""
         return self.notes.setdefault(fault.id, {})
 
-    def by(self, fault: PlannedFault) -> Acting:
+    def by(self, fault: PlannedFault) -> Taken:
         """Return the hand that does a fault; raises PreconditionFailed where there is none."""
+        from harness.hands.kind import Place
         from harness.hands.known import HANDS
 
-        return HANDS[fault.hand].take(self.healer)
+        return HANDS[fault.hand].take(Place(self.kube, self.cluster), self.healer)
 
     def container(self, node: str) -> str:
         """Return the name of a node's container."""

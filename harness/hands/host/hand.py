@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from harness.errors import HarnessError, PreconditionFailed
 from harness.hands import healer
 from harness.hands.healer import Healer
-from harness.hands.kind import Acting, HandKind, Place
+from harness.hands.kind import HandKind, Place, Taken
 from harness.keeper import client
 from harness.keeper.client import Keeper
 from harness.model.check import Check
@@ -22,11 +23,12 @@ async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
         )
 
 
-def take(of_run: Healer) -> Acting:
+def take(place: Place, of_run: Healer) -> Taken:
     """Return the keeper; raises PreconditionFailed where there is none."""
-    if not isinstance(of_run, Keeper):
+    if not of_run.heals:
         raise healer.needed()
-    return of_run
+    # The one healer there is acts, too.
+    return cast(Keeper, of_run)
 
 
 async def residue(place: Place) -> Mapping[str, str]:

@@ -157,6 +157,7 @@ async def test_a_keeper_that_cannot_be_told_of_an_undo_does_not_make_the_run_dir
 ) -> None:
     monkeypatch.setattr(healing, "FORGET_SECONDS", 0.01)
     session.healer = Keeper(hangs=True)  # type: ignore[assignment]
+    session.reach = replace(session.reach, healer=session.healer)
     session.course(fault("a")).owed = True
     assert await healing.undo(session, fault("a"))
     assert session.unclean == []

@@ -85,9 +85,11 @@ async def checks(place):
     return [Check("cluster", "lullaby", True, "sings")]
 
 
-HAND = HandKind(
-    hand=Hand.NODE, by_healer=True, ready=ready, take=lambda healer: "the singing hand", residue=residue, checks=checks
-)
+def take(place, healer):
+    return "the singing hand"
+
+
+HAND = HandKind(hand=Hand.NODE, by_healer=True, ready=ready, take=take, residue=residue, checks=checks)
 '''
 
 
