@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from chaoslib.discovery import discover_actions
 from chaoslib.experiment import run_experiment
 
 from harness.chaostoolkit import actions, controls, live
@@ -32,6 +33,16 @@ def test_every_fault_is_an_action_with_the_parameters_of_the_catalogue(kind):
 
 def test_actions_and_catalogue_name_the_same_faults():
     assert set(actions.__all__) == set(FAULTS)
+
+
+def test_chaos_toolkit_discovers_every_action_with_its_words_and_types():
+    found = {one["name"]: one for one in discover_actions(actions.__name__)}
+    assert set(found) == set(FAULTS)
+    drain = found["node_drain"]
+    types = {one["name"]: one["type"] for one in drain["arguments"]}
+    assert types == {"target": "mapping", "deadline": "string", "local": "boolean", "configuration": "mapping"}
+    assert drain["doc"].startswith(FAULTS["node_drain"].summary)
+    assert "emptyDir" in drain["doc"]
 
 
 def test_an_action_without_the_control_is_a_run_of_its_own(monkeypatch):
