@@ -67,7 +67,7 @@ async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Exper
             why="a fault is written down there before it is injected",
             hint="once, as an administrator: harness crds | " + contexts.command(kube, "kubectl", "apply", "-f", "-"),
         )
-    for hand in {FAULTS[spec.kind].hand for spec in experiment.faults}:
+    for hand in sorted({FAULTS[spec.kind].hand for spec in experiment.faults}):
         await HANDS[hand].ready(Place(kube, cluster), experiment.faults)
     if cluster is None:
         await _require_granted(kube, experiment)

@@ -113,7 +113,7 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
 
 async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], reach: Reach, *, known: bool) -> None:
     """Have the healer do the undo that was written down, which needs no knowledge of the fault."""
-    if not known and not operations:
+    if fault.hand not in HANDS or not (known or operations):
         raise UndoFailed("this version does not know the fault", hint="heal it with the version that made it")
     hand = reach.by(fault)
     await hand.register(fault.id, list(operations))

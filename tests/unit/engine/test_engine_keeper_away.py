@@ -270,6 +270,13 @@ async def test_undo_heals_by_what_is_written_down_a_fault_of_another_version(ask
     assert [words for words in keeper.asked if words != "beat"][:2] == ["register f0", "heal f0"]
 
 
+async def test_undo_says_that_it_lacks_the_hand_of_a_fault_of_another_version(asked: Callable[..., Any]) -> None:
+    server = Server(("pod_soak", Hand.NODE))
+    with pytest.raises(UndoFailed, match="this version does not know the fault"):
+        await asked(server, [Keeper()])
+    assert list(server.left) == ["f0"]
+
+
 async def test_undo_says_what_a_fault_of_another_version_needs_where_nothing_is_written_down(
     asked: Callable[..., Any],
 ) -> None:

@@ -11,6 +11,7 @@ from harness import faults
 from harness.errors import PreconditionFailed
 from harness.faults import FAULTS
 from harness.hands.host import inside
+from harness.hands.known import HANDS
 from harness.keeper.resident.docker import check
 from harness.model.fault import Hand
 from tests.unit.faults.fakes import FakeKube, planned, reach
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.anyio
 def test_a_file_in_the_folder_is_a_fault_by_its_name_and_short_enough_to_be_read(path):
     assert FAULTS[path.stem].name == path.stem
     assert FAULTS[path.stem].target == path.stem.partition("_")[0].replace("container", "pod")
+    assert FAULTS[path.stem].hand in HANDS
     assert len(path.read_text().splitlines()) < 150
 
 
