@@ -14,7 +14,7 @@ from harness.hands.host import inside
 from harness.hands.known import HANDS
 from harness.keeper.resident.docker import check
 from harness.model.fault import Hand
-from tests.unit.faults.fakes import FakeKube, planned, reach
+from tests.unit.targets.fakes import FakeKube, planned, reach
 
 pytestmark = pytest.mark.anyio
 

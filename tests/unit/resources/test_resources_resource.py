@@ -9,7 +9,7 @@ import pytest
 from harness.errors import ApiError
 from harness.faults import FAULTS
 from harness.resources import crds, resource
-from tests.unit.faults.fakes import FakeKube, planned, reach
+from tests.unit.targets.fakes import FakeKube, planned, reach
 
 pytestmark = pytest.mark.anyio
 

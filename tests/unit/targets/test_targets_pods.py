@@ -14,7 +14,7 @@ from harness.faults.pod_freeze import address
 from harness.targets import containers, pods
 from harness.targets.reach import Reach
 from harness.workloads.pod import MIRROR
-from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach, reference, web
+from tests.unit.targets.fakes import PODS, FakeKube, planned, pod, reach, reference, web
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from harness.errors import InjectionFailed
 from harness.faults import FAULTS
 from harness.targets import nodes
 from harness.workloads.pod import MIRROR
-from tests.unit.faults.fakes import POD, PODS, FakeKube, node, planned, pod, reach, web
+from tests.unit.targets.fakes import POD, PODS, FakeKube, node, planned, pod, reach, web
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from harness.errors import ApiError, ObservationFailed, PreconditionFailed
 from harness.faults import FAULTS
 from harness.targets import eviction
 from harness.workloads import Workload
-from tests.unit.faults.fakes import PODS, FakeKube, planned, pod, reach
+from tests.unit.targets.fakes import PODS, FakeKube, planned, pod, reach
 
 pytestmark = pytest.mark.anyio
 
