@@ -122,9 +122,9 @@ def mutated(random: Random) -> Any:
 def test_junk_is_refused_with_a_reason_or_can_be_sent(tmp_path: Path) -> None:
     random, sent = Random(5), 0
     for _ in range(ROUNDS):
-        written = mutated(random)
-        problems = Problems(Source(Path("x.yaml"), written, {}))
-        found = written.read(Section(problems, written, (), "'load'", written.KEYS), tmp_path)
+        junk = mutated(random)
+        problems = Problems(Source(Path("x.yaml"), junk, {}))
+        found = written.read(Section(problems, junk, (), "'load'", written.KEYS), tmp_path)
         values.lines(found)
         values.record(found)
         if problems.found:
