@@ -67,7 +67,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
             "operations": len(ordered),
             "expected": counted.expected,
             "slowest": ordered[-1],
-            "over": {name: limits[name] for name in over},
+            "over": {name: limit for name, limit in limits.items() if found[name] > limit},
             **found,
         },
     )

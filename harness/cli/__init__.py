@@ -6,6 +6,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 from typing import Any
 
@@ -155,6 +156,9 @@ def main() -> None:
     out = _patient("stdout")
     _patient("stderr")
     code = _run()
+    if code == Exit.INTERRUPTED:
+        # Whoever presses Ctrl-C again and again has had his wish: from here on it would only spoil the exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if out:
         sys.stdout.flush()
         if out.lost:

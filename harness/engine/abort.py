@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import anyio
 
@@ -76,6 +77,25 @@ async def on_signal(abort: Abort, healer: Callable[[], Healer], say: Callable[[s
                 os._exit(Exit.INTERRUPTED)
             elif not alive:
                 say("the undo is under way and nobody else would do it: please wait")
+
+
+@contextlib.contextmanager
+def undisturbed(abort: Abort) -> Iterator[None]:
+    """Let no further signal cut short what an interrupted run has left to do after its undo: verdict, Lease, page."""
+    if not abort.trigger.startswith("SIG") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _almost) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _almost(*_: object) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"\nthe undo is over; the verdict is being written\n")
 
 
 async def on_lost_lease(abort: Abort, lease: Leases, say: Callable[[str], None]) -> None:

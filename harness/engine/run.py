@@ -92,44 +92,46 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
     kubeconfig = None if nobody else passing.hand_on(kube.access)
     environment = {"HARNESS_CONTEXT": kube.context, "HARNESS_KUBECONFIG": str(kubeconfig)}
     environment |= {"HARNESS_LOCAL": "1"} if cluster else {}
-    async with contextlib.AsyncExitStack() as held:
-        await held.enter_async_context(kube)
-        worker = await held.enter_async_context(Worker(env=nowhere.ENVIRONMENT if nobody else environment))
-        # Before the lease: what Chaos Toolkit refuses holds nobody up.
-        await activities.begin(worker, experiment)
-        right = nowhere.hold() if nobody else permission.hold(kube, cluster, experiment, identity)
-        lease, healer = await held.enter_async_context(right)
-        directory = options.runs / identity
-        with Journal(directory, identity) as journal:
-            session = Session(
-                experiment=experiment,
-                plan=Plan.nothing(identity, _seed(options), kube.context),
-                kube=kube,
-                cluster=cluster,
-                healer=healer,
-                lease=lease,
-                journal=journal,
-                worker=worker,
-                readiness=Readiness(experiment.blast_radius.namespaces),
-                directory=directory,
-                say=announce.plain(options.say, journal),
-                kubeconfig=kubeconfig,
-                scope=lease.scope,
-            )
-            announce.head(session, options)
-            phases = partial(plain.phases, pick=_plan) if not experiment.promising else partial(_phases, walk=walk)
-            try:
-                failure = await _live(session, phases, options.stop)
-                session.enter("judge")
-                verdict, reason = await ending.judged(session, failure)
-            except Exception as bug:
-                # What is still broken is worse news than a bug, and must not be lost behind it.
-                if not session.unclean:
-                    raise
-                verdict, reason = Verdict.DIRTY, "; ".join([*session.unclean, f"{type(bug).__name__}: {bug}"])
-            ending.close(session, verdict, reason, began)
-    # Drawn when the lease is free and the worker gone: the next run need not wait, and memory peaks lower.
-    return ending.draw(session, verdict, reason, began)
+    with contextlib.ExitStack() as undisturbed:
+        async with contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(kube)
+            worker = await held.enter_async_context(Worker(env=nowhere.ENVIRONMENT if nobody else environment))
+            # Before the lease: what Chaos Toolkit refuses holds nobody up.
+            await activities.begin(worker, experiment)
+            right = nowhere.hold() if nobody else permission.hold(kube, cluster, experiment, identity)
+            lease, healer = await held.enter_async_context(right)
+            directory = options.runs / identity
+            with Journal(directory, identity) as journal:
+                session = Session(
+                    experiment=experiment,
+                    plan=Plan.nothing(identity, _seed(options), kube.context),
+                    kube=kube,
+                    cluster=cluster,
+                    healer=healer,
+                    lease=lease,
+                    journal=journal,
+                    worker=worker,
+                    readiness=Readiness(experiment.blast_radius.namespaces),
+                    directory=directory,
+                    say=announce.plain(options.say, journal),
+                    kubeconfig=kubeconfig,
+                    scope=lease.scope,
+                )
+                announce.head(session, options)
+                phases = partial(plain.phases, pick=_plan) if not experiment.promising else partial(_phases, walk=walk)
+                try:
+                    failure = await _live(session, phases, options.stop)
+                    undisturbed.enter_context(abort.undisturbed(session.abort))
+                    session.enter("judge")
+                    verdict, reason = await ending.judged(session, failure)
+                except Exception as bug:
+                    # What is still broken is worse news than a bug, and must not be lost behind it.
+                    if not session.unclean:
+                        raise
+                    verdict, reason = Verdict.DIRTY, "; ".join([*session.unclean, f"{type(bug).__name__}: {bug}"])
+                ending.close(session, verdict, reason, began)
+        # Drawn when the lease is free and the worker gone: the next run need not wait, and memory peaks lower.
+        return ending.draw(session, verdict, reason, began)
 
 
 async def _live(session: Session, phases: Walk, stop: Stop | None) -> HarnessError | None:

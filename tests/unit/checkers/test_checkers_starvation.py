@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.checkers import availability, breaker, burn_rate, hypothesis, latency, recovery, retries
+from harness.checkers import availability, breaker, burn_rate, cause, hypothesis, latency, recovery, retries
 from harness.model.history import History, Sample
 from harness.model.verdict import State
 
@@ -41,6 +41,13 @@ def test_calls_that_met_a_time_limit_on_a_starved_machine_are_unknown_and_the_ma
     found = availability.check(run(operations=ops(failing(11, 18, **how)), samples=machine(10, 20)), RATIO)
     assert found.state is State.UNKNOWN
     assert "others took 50 % of the machine's CPU" in found.summary
+
+
+def test_calls_that_were_slow_on_a_starved_machine_are_explained_all_the_same(run: Run, ops):
+    history = run(operations=ops(failing(11, 18, took=0.7)), samples=machine(10, 20))
+    found = latency.check(history, {"p95": 0.5})
+    assert found.state is State.UNKNOWN
+    assert "operations took longer than 500 ms" in cause.why(history, [found])
 
 
 @pytest.mark.parametrize("how", [TIMED_OUT, OPEN, REFUSED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -146,3 +147,24 @@ async def test_a_lease_that_a_healer_marked_ends_the_run() -> None:
     server.lease["metadata"] |= {"resourceVersion": "7", "annotations": {lease.EXPIRED: "run-1"}}
     with pytest.raises(AbortTriggered, match="lost"):
         await held.renew()
+
+
+@pytest.mark.anyio
+async def test_a_further_ctrl_c_does_not_cost_an_interrupted_run_its_verdict(capfd: pytest.CaptureFixture[str]) -> None:
+    interrupted, before = Abort(), signal.getsignal(signal.SIGINT)
+    interrupted.pull("SIGINT", "SIGINT was received")
+    with abort.undisturbed(interrupted):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert capfd.readouterr().err.count("the verdict is being written") == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("trigger", ["", "lever"])
+async def test_a_run_that_nobody_interrupted_is_still_cut_by_ctrl_c(trigger: str) -> None:
+    other, before = Abort(), signal.getsignal(signal.SIGINT)
+    if trigger:
+        other.pull(trigger, "it was pulled")
+    with abort.undisturbed(other):
+        assert signal.getsignal(signal.SIGINT) is before
