@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -81,6 +82,18 @@ def signal(value: Any) -> str:
     if not SIGNAL.fullmatch(name):
         raise ValueError(f"{shown(value)} is not the name of a signal, like KILL or TERM")
     return name
+
+
+def bounded(read: Callable[[Any], float], most: float, least: float = 0.0) -> Callable[[Any], float]:
+    """Return a reader that refuses what lies outside of two bounds, which it may be itself."""
+
+    def within(value: Any) -> float:
+        found = read(value)
+        if not least <= found <= most:
+            raise ValueError(f"{shown(value)} is not between {least:g} and {most:g}")
+        return found
+
+    return within
 
 
 def shown(value: Any) -> str:
