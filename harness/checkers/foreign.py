@@ -47,9 +47,19 @@ def no_evidence(step: Step) -> str:
         return "matched nothing"
     if step.get("changed") is False:
         return "asked the cluster and changed nothing"
+    if failed := _commands(output):
+        return f"ended {', '.join(failed)}"
     code = output.get("status") if isinstance(output, dict) else None
     if not isinstance(code, int):
         return ""
     if by.startswith("process ") and code:
         return f"ended with status {code}"
     return f"was answered {code}" if by.startswith("http ") and code >= SERVED else ""
+
+
+def _commands(output: Any) -> list[str]:
+    """Name the commands that a step ran and that did not end well, where it tells of each by an exit code."""
+    told = [one for one in (output if isinstance(output, list) else [output]) if isinstance(one, dict)]
+    codes = [(str(one.get("exit_code")), one.get("pod_name")) for one in told]
+    failed = [(code, pod) for code, pod in codes if code.lstrip("-").isdecimal() and int(code)]
+    return [f"with status {code}{f' in {pod}' if pod else ''}" for code, pod in failed]
