@@ -19,6 +19,8 @@ from harness.source.closed import Section, nearest
 from harness.source.lines import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
+# All that Chaos Toolkit looks at of a probe that gives a value of the configuration.
+ASKED_BEFORE = ("type", "name", "provider")
 # A reference takes everything else from what it refers to.
 REFERENCE = ("ref", "background", "tolerance")
 
@@ -61,7 +63,7 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
             why="Chaos Toolkit asks one after the other, whatever this says",
         )
     undone(section)
-    provider = read_provider(problems, section)
+    provider = read_provider(problems, section, reading.variables)
     _granted(reading, provider, section)
     if "tolerance" in section:
         tolerance.check(
@@ -129,8 +131,14 @@ def configured(reading: Reading, top: Section) -> None:
     """Refuse a probe of the configuration that is none: it is asked before anything else, plan and lease included."""
     for name in sorted(reading.variables.late):
         place = (*top.at("configuration"), name)
-        section = Section(reading.problems, top.data["configuration"][name], place, f"'{name}'", KEYS, loose=True)
-        provider = read_provider(reading.problems, section)
+        section = Section(reading.problems, top.data["configuration"][name], place, f"'{name}'", ASKED_BEFORE)
+        provider = read_provider(reading.problems, section, reading.variables)
+        if provider.get("deadline"):
+            reading.problems.add(
+                (*section.at("provider"), "timeout"),
+                "a function that is asked for the configuration has no deadline",
+                why="Chaos Toolkit knows none, and the run has not begun",
+            )
         if provider and (provider.get("module") == ACTIONS or foreign.acts("probe", provider)):
             reading.problems.add(
                 section.at("provider"),
@@ -201,7 +209,7 @@ def _foreign(
 
 def _compared(reading: Reading, section: Section) -> None:
     """Read the provider of a probe that is a tolerance."""
-    provider = read_provider(reading.problems, section)
+    provider = read_provider(reading.problems, section, reading.variables)
     if provider.get("module") == ACTIONS:
         reading.problems.add(section.at("provider"), "a fault is no tolerance", hint="faults stand in the method")
     elif provider and foreign.acts("probe", provider):

@@ -36,6 +36,23 @@ OF_CHAOS_TOOLKIT = re.compile(r"""^(?:[{\s]*["'])?(?:method|steady-state-hypothe
 # What cannot be read is ours only when it says so with a key at the start of a line: many files mention both words.
 KEY = re.compile(r"""^(?:[{\s]*["'])?extensions["']?\s*:""", re.MULTILINE)
 NAMED = re.compile(r"""name["']?\s*:\s*["']?harness\b""")
+# Words that ask for something; where they do not belong nobody would do it.
+HOMES = {
+    "configuration": "the top",
+    "secrets": "the top, or to a provider",
+    "runtime": "the top",
+    "steady-state-hypothesis": "the top",
+    "method": "the top, or to an http provider",
+    "rollbacks": "the top",
+    "strategy": "runtime: {hypothesis: ...}, or {rollbacks: ...}",
+    "probes": "the hypothesis",
+    "provider": "an activity or a control",
+    "tolerance": "a probe",
+    "pauses": "an activity",
+    "background": "an activity",
+    "timeout": "an activity, or to its provider",
+    "arguments": "a provider",
+}
 SLO_FILE = "stack/slo.yaml"
 # Every experiment with load makes these promises, stated or not.
 IMPLIED = tuple(name for name, kind in OBJECTIVES.items() if kind.standard)
@@ -64,7 +81,10 @@ def is_document(path: Path) -> bool:
         data = lines.read(text, path).data
     except (UsageError, ValueError, RecursionError):
         return bool(OF_CHAOS_TOOLKIT.search(text))
-    return isinstance(data, dict) and "title" in data and ("method" in data or "steady-state-hypothesis" in data)
+    if not isinstance(data, dict):
+        return False
+    # Any file may have a method; one without its title is to be told so.
+    return stated.HYPOTHESIS in data or ("method" in data and any(key in data for key in ("title", "description")))
 
 
 def is_experiment(path: Path) -> bool:
@@ -119,7 +139,7 @@ def loads(
     if not isinstance(document.data, dict):
         raise UsageError("an experiment is a mapping", where=f"{path}:1", hint="it begins with 'title: ...'")
     replaced = Source(path, stated.replaced(document.data, given.configuration, given.secrets), document.lines)
-    problems = Problems(replaced, lenient=not stated.claims(replaced.data))
+    problems = Problems(replaced, lenient=not stated.claims(replaced.data), homes=HOMES)
     top = Section(problems, replaced.data, (), "the experiment", TOP, loose=True)
     slo = _slo(Source(Path(SLO_FILE), dict(defaults or {}), {}))
     found = _experiment(problems, replaced, top, slo, given, (folder or path.parent).absolute())
@@ -155,7 +175,7 @@ def _experiment(
     strategy, rolls_back = strategies.read(problems, top)
     implied: tuple[Objective, ...] = ()
     if problems.lenient:
-        top.items("extensions")
+        _named(problems, top.items("extensions"))
         ours = extension(Section(problems, {}, (), "the harness extension", KEYS), slo, folder)
         radius = meaning.named(method, [name for _, _, names in uncovered for name in names])
     else:
@@ -210,9 +230,18 @@ def _hypothesis(reading: Reading, top: Section) -> tuple[str, tuple[Any, ...]]:
     return title, activities(reading, section.items("probes"), "hypothesis")
 
 
+def _named(problems: Problems, extensions: list[tuple[Place, Any]]) -> None:
+    """Refuse an extension that is nobody's, as Chaos Toolkit does before a run."""
+    for place, value in extensions:
+        if not isinstance(value, dict):
+            problems.add(place, f"an extension is a mapping, not {units.shown(value)}", hint="{name: ...}")
+        elif not isinstance(value.get("name"), str) or not value["name"].strip():
+            problems.add(place, "an extension needs 'name'", why="it says whose it is")
+
+
 def _texts(problems: Problems, listed: list[tuple[Place, Any]]) -> list[str]:
     for place, value in listed:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not value:
             problems.add(place, f"{units.shown(value)} is not a text")
     return [value for _, value in listed if isinstance(value, str)]
 

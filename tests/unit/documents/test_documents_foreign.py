@@ -172,7 +172,7 @@ def test_a_translated_step_is_held_to_the_caps() -> None:
         ({"qty": 2.5, "mode": "percentage"}, "must be a whole number"),
         ({"all": "yes"}, "must be true or false"),
         ({"quantity": 2}, "has no argument 'quantity'"),
-        ({"label_selector": "app=${late}"}, "is known only when the run has asked its probe"),
+        ({"label_selector": "app=${late}"}, "is known only when the run has asked for it"),
     ],
 )
 def test_a_translated_step_whose_arguments_cannot_be_meant_is_refused(arguments: dict[str, Any], words: str) -> None:
