@@ -17,12 +17,12 @@ from harness.checkers import OBJECTIVES
 from harness.documents import control, meaning, stated, strategies, variables
 from harness.documents.activity import activities, configured, undone
 from harness.documents.extension import KEYS, Extension, extension, objective_parameters
-from harness.documents.reading import Reading
+from harness.documents.reading import HOMES, Reading
 from harness.errors import UsageError
 from harness.model import hashing, units
 from harness.model.experiment import BlastRadius, Experiment
 from harness.model.objective import Objective
-from harness.source import LARGEST_BYTES, lines
+from harness.source import LARGEST_BYTES, encoding, lines
 from harness.source.closed import Problems, Section
 from harness.source.lines import Place, Source
 
@@ -36,23 +36,6 @@ OF_CHAOS_TOOLKIT = re.compile(r"""^(?:[{\s]*["'])?(?:method|steady-state-hypothe
 # What cannot be read is ours only when it says so with a key at the start of a line: many files mention both words.
 KEY = re.compile(r"""^(?:[{\s]*["'])?extensions["']?\s*:""", re.MULTILINE)
 NAMED = re.compile(r"""name["']?\s*:\s*["']?harness\b""")
-# Words that ask for something; where they do not belong nobody would do it.
-HOMES = {
-    "configuration": "the top",
-    "secrets": "the top, or to a provider",
-    "runtime": "the top",
-    "steady-state-hypothesis": "the top",
-    "method": "the top, or to an http provider",
-    "rollbacks": "the top",
-    "strategy": "runtime: {hypothesis: ...}, or {rollbacks: ...}",
-    "probes": "the hypothesis",
-    "provider": "an activity or a control",
-    "tolerance": "a probe",
-    "pauses": "an activity",
-    "background": "an activity",
-    "timeout": "an activity, or to its provider",
-    "arguments": "a provider",
-}
 SLO_FILE = "stack/slo.yaml"
 # Every experiment with load makes these promises, stated or not.
 IMPLIED = tuple(name for name, kind in OBJECTIVES.items() if kind.standard)
@@ -74,7 +57,7 @@ def is_document(path: Path) -> bool:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             return False
-        text = path.read_bytes().decode(errors="replace")
+        text = encoding.decode(path.read_bytes(), "replace")
     except OSError:
         return False
     try:
@@ -95,11 +78,11 @@ def is_experiment(path: Path) -> bool:
         content = path.read_bytes()
     except OSError:
         return False
-    text = content.decode(errors="replace")
+    text = encoding.decode(content, "replace")
     if "harness" not in text.partition("extensions")[2]:
         return False
     try:
-        data = lines.read(content.decode(), path).data
+        data = lines.read(encoding.decode(content), path).data
     except (UsageError, ValueError, RecursionError):
         key = KEY.search(text)
         return bool(key and NAMED.search(text, key.end()))
@@ -114,11 +97,7 @@ def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None, gi
 
     Raises UsageError naming every problem with its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("cannot read the experiment", where=str(path), why=str(error)) from error
-    return loads(text, path, defaults, given, promised=True)
+    return loads(encoding.read(path, "experiment"), path, defaults, given, promised=True)
 
 
 def loads(
@@ -262,10 +241,7 @@ def _extension(problems: Problems, top: Section, slo: Mapping[str, Objective], f
 
 def defaults(path: Path) -> dict[str, dict[str, Any]]:
     """Read the stack's own objectives, as `load` takes them; raises UsageError by file and line."""
-    try:
-        document = lines.read(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("cannot read the objectives", where=str(path), why=str(error)) from error
+    document = lines.read(encoding.read(path, "objectives"), path)
     _slo(document)
     return {name: dict(stated) for name, stated in document.data.items()}
 

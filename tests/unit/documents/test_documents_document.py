@@ -115,6 +115,7 @@ def test_only_documents_with_our_extension_are_experiments(tmp_path, text):
         return document.is_experiment(path)
 
     assert is_experiment(text)
+    assert is_experiment(text.encode("utf-16")), "as a shell on Windows writes it"
     assert is_experiment("extensions: [{name: harness}") is True, "a broken one must show its error"
     assert not is_experiment("extensions: [{name: other}]\ntitle: harness")
     assert not is_experiment("extensions: {name: harness}")
