@@ -11,6 +11,7 @@ from harness.documents.provider import ACTIONS, pauses, read_provider
 from harness.documents.reading import Reading
 from harness.documents.tolerance import Asked
 from harness.documents.translate import NodeChoice
+from harness.documents.variables import PROBE
 from harness.faults import FAULTS
 from harness.model import units
 from harness.model.experiment import Activity
@@ -129,9 +130,12 @@ def undone(section: Section) -> None:
 
 def configured(reading: Reading, top: Section) -> None:
     """Refuse a probe of the configuration that is none: it is asked before anything else, plan and lease included."""
-    for name in sorted(reading.variables.late):
+    configuration = top.data.get("configuration")
+    for name, value in configuration.items() if isinstance(configuration, dict) else ():
+        if not isinstance(value, dict) or value.get("type") != PROBE:
+            continue
         place = (*top.at("configuration"), name)
-        section = Section(reading.problems, top.data["configuration"][name], place, f"'{name}'", ASKED_BEFORE)
+        section = Section(reading.problems, value, place, f"'{name}'", ASKED_BEFORE)
         provider = read_provider(reading.problems, section, reading.variables)
         if provider.get("deadline"):
             reading.problems.add(

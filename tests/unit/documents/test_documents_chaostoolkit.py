@@ -401,3 +401,12 @@ def test_an_address_is_not_a_cluster(activity: Any, needed: bool) -> None:
 
 def test_secrets_that_name_a_cluster_need_one() -> None:
     assert plain([step()], secrets={"group": {"KUBERNETES_CONTEXT": "here"}}).clustered
+
+
+def test_what_only_vault_knows_is_known_too_late_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    one = {"group": {"app": {"type": "vault", "path": "p", "key": "k"}}}
+    assert "is known only when the run has asked for it" in refused([pods(label_selector="app=${app}")], secrets=one)
+    path = {"group": {"type": "vault", "path": "p"}}
+    asked = [http(url="http://${host}/", headers={"X-Token": "${token}"}), step(arguments={"a": "${wher}"})]
+    assert plain(asked, secrets=path, configuration={"where": "here"}).method
