@@ -20,6 +20,8 @@ from harness.source.closed import Section, nearest
 from harness.source.lines import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
+# What is asked of calls alone: a fault ends when it was felt and what it cost is back.
+UNASKED = ("tolerance", "timeout")
 # All that Chaos Toolkit looks at of a probe that gives a value of the configuration.
 ASKED_BEFORE = ("type", "name", "provider")
 # A reference takes everything else from what it refers to.
@@ -87,6 +89,8 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
         fault, heals = _foreign(reading, provider, section, name, role)
     before, after = pauses(section, reading.variables, known=fault is not None or bool(heals))
     deadline = provider.pop("deadline", 0.0)
+    if fault or heals:
+        _unasked(section, deadline)
     return Activity(
         kind,
         name,
@@ -100,6 +104,19 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
         heals=heals,
         deadline=deadline,
     )
+
+
+def _unasked(section: Section, deadline: float) -> None:
+    """Refuse of a step that is performed as a fault, or ends one, what is asked of calls alone."""
+    asked = {key: section.at(key) for key in UNASKED if section.data.get(key) is not None}
+    if deadline:
+        asked.setdefault("timeout", (*section.at("provider"), "timeout"))
+    for key, place in asked.items():
+        section.problems.add(
+            place,
+            f"'{key}' means nothing to a fault",
+            why="it ends when it was felt and what it cost is back; the phases say how long that is waited for",
+        )
 
 
 def _granted(reading: Reading, provider: Mapping[str, Any], section: Section) -> None:

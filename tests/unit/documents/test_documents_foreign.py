@@ -11,6 +11,7 @@ from harness.model.fault import FaultSpec, Rule
 from tests.unit.documents.plain import PROBE, plain, pods, refused, step
 
 OURS: dict[str, Any] = {"name": "harness", "blast-radius": {"namespaces": ["shop"], "pods": 2}}
+TARGET = {"namespace": "shop", "selector": "a=b", "pods": 1}
 PROMISE = {"objectives": {"recovery": {"within": "30s"}}}
 
 
@@ -228,3 +229,33 @@ def test_a_document_without_caps_reaches_what_it_names() -> None:
     assert found.blast_radius == BlastRadius(("mail", "shop"), pods=2)
     assert found.clustered
     assert isinstance(found.faults[0], FaultSpec)
+
+
+@pytest.mark.case(
+    14, "a deadline or a tolerance of a step that is performed as a fault", "refused: nobody would ask for it"
+)
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"timeout": 5}, "'timeout' means nothing to a fault"),
+        ({"tolerance": ["a"]}, "'tolerance' means nothing to a fault"),
+    ],
+)
+def test_what_nobody_would_ask_of_a_fault_is_refused(more: dict[str, Any], words: str) -> None:
+    assert words in refused([pods() | more])
+    cordon = step("chaosk8s.node.actions", "cordon_node", arguments={"name": "n1"})
+    back = step("chaosk8s.node.actions", "uncordon_node", arguments={"name": "n1"})
+    assert words in refused([cordon], rollbacks=[back | more])
+    own = step("harness.chaostoolkit.actions", "pod_kill", arguments={"target": TARGET})
+    assert words in refused(**ours(own | more))
+
+
+def test_a_deadline_of_a_faults_provider_is_refused() -> None:
+    late = pods()
+    late["provider"]["timeout"] = 5
+    assert "'timeout' means nothing to a fault" in refused([late])
+
+
+def test_a_number_that_the_environment_holds_as_a_text_is_told_how_to_be_one() -> None:
+    assert "env_var_type: int" in refused([pods(qty="${n}")], configuration={"n": "2"})
+    assert "env_var_type: bool" in refused([pods(all="${n}")], configuration={"n": "true"})
