@@ -223,6 +223,8 @@ def _foreign(
         return own, ""
     if isinstance(found, NodeChoice) and found in reading.cordoned:
         return None, reading.cordoned[found]
+    if not isinstance(arguments, dict):
+        arguments = reading.variables.known(arguments) or arguments
     what = {"method": "step", "rollbacks": "rollback"}.get(role, "probe")
     reading.uncovered.append((f"{what} {name!r}, by {called}", section.place, foreign.namespaces(called, arguments)))
     return None, ""

@@ -19,6 +19,10 @@ def ran(pod: str, code: Any) -> dict[str, Any]:
     return {"pod_name": pod, "exit_code": code, "cmd": "x", "stdout": "", "stderr": ""}
 
 
+def kubectl(**told: str) -> dict[str, Any]:
+    return {"by": "process kubectl", "output": {"status": 0, "stdout": "", "stderr": "", **told}}
+
+
 @pytest.mark.case(2, "a step that touched nothing", "no evidence: INCONCLUSIVE")
 @pytest.mark.parametrize(
     ("data", "words"),
@@ -32,6 +36,8 @@ def ran(pod: str, code: Any) -> dict[str, Any]:
         ({"by": "process kubectl", "output": {"status": 1, "stdout": "", "stderr": "x"}}, "ended with status 1"),
         ({"by": "http POST x", "output": {"status": 503, "body": ""}}, "was answered 503"),
         ({"acts": False, "tolerance_met": False, "output": 3}, "is outside its tolerance"),
+        (kubectl(stdout="No resources found\n"), "matched nothing"),
+        (kubectl(stderr="No resources found in shop namespace.\n"), "matched nothing"),
         ({"output": [ran("a", 0), ran("b", "127")]}, "ended with status 127 in b"),
         ({"output": [ran("a", "1"), ran("b", 1)]}, "ended with status 1 in a, with status 1 in b"),
         ({"output": {"exit_code": 2}}, "ended with status 2"),
@@ -57,6 +63,8 @@ def test_a_step_without_an_effect_is_no_evidence(data: dict[str, Any], words: st
         {"output": [ran("a", None), "b", {"exit_code": True}]},
         {"acts": False, "output": [ran("a", 1)]},
         {"by": "process kubectl", "output": {"status": 0}},
+        kubectl(stdout='pod "x" deleted\n'),
+        kubectl(stdout='No resources found\npod "x" deleted\n'),
         {"by": "http POST x", "output": {"status": 201}},
     ],
 )
