@@ -114,6 +114,8 @@ def loads(
     A file must promise something (`promised`); what a program writes may also perform a fault and nothing more.
     """
     given = given or Given(environ=os.environ)
+    if not text.strip("\ufeff \t\r\n"):
+        raise UsageError("the file is empty", where=f"{path}:1", hint="an experiment begins with 'title: ...'")
     document = lines.read(text, path)
     if not isinstance(document.data, dict):
         raise UsageError("an experiment is a mapping", where=f"{path}:1", hint="it begins with 'title: ...'")

@@ -10,6 +10,7 @@ import pytest
 
 from harness.documents import document
 from harness.documents.document import Given
+from harness.errors import UsageError
 from harness.model.experiment import BlastRadius
 from tests.unit.documents.plain import PROBE, http, plain, pods, process, refused, step
 
@@ -361,6 +362,13 @@ def test_an_extension_written_as_a_mapping_is_not_passed_over(tmp_path: Path, ex
     assert document.is_experiment(path)
     path.write_text(json.dumps({"extensions": extensions}))
     assert not document.is_experiment(path)
+
+
+@pytest.mark.parametrize("name", ["x.yaml", "x.json"])
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
+def test_an_empty_file_is_told_to_be_one(name: str, text: str) -> None:
+    with pytest.raises(UsageError, match="the file is empty"):
+        document.loads(text, Path(name))
 
 
 def test_documents_are_told_by_what_they_say(tmp_path: Path) -> None:
