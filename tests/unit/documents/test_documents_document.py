@@ -205,7 +205,7 @@ def test_the_objectives_of_the_stack_are_read():
     assert document.defaults(ROOT / "stack" / "slo.yaml")["availability"] == {"ratio": "99.5%"}
 
 
-@pytest.mark.parametrize("content", ["", "just text", "- a list"])
+@pytest.mark.parametrize("content", ["null", "just text", "- a list"])
 def test_something_else_than_a_mapping_is_no_experiment(content):
     with pytest.raises(UsageError, match="an experiment is a mapping"):
         document.loads(content, Path("x.yaml"))
