@@ -46,7 +46,7 @@ def undo(fault: PlannedFault, reach: Reach) -> Undo:
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
     """Say whether a liveness probe may end a container meanwhile that does not start again."""
     probed = [one["name"] for one in pod["spec"]["containers"] if one.get("livenessProbe")]
-    return Fate.STAYS if all(starts_again(pod, name, failed=True) for name in probed) else Fate.GONE
+    return Fate.HELD if all(starts_again(pod, name, failed=True) for name in probed) else Fate.GONE
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:

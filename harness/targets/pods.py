@@ -26,6 +26,8 @@ LOOK_AGAIN_SECONDS = 2.0
 LOST = "nothing would replace this pod"
 STOPS_NOTHING = "deleting this pod would stop nothing"
 MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
+HOLDS_NOTHING = "this pod's processes would not be found"
+ELSEWHERE = "it is the mirror of a static pod, whose cgroup has a UID that only its kubelet knows"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
 
@@ -33,10 +35,11 @@ class Fate(enum.Enum):
     """What becomes of a pod that a fault reaches, as long as nobody makes another.
 
     EVICTED is gone, too, by the eviction API, which marks the pod as disrupted. RESTARTED: a container of it ends and
-    is started again.
+    is started again. HELD: it stays, its processes held by its cgroup, which is found by the pod's UID.
     """
 
     STAYS = enum.auto()
+    HELD = enum.auto()
     RESTARTED = enum.auto()
     GONE = enum.auto()
     EVICTED = enum.auto()
@@ -119,6 +122,8 @@ async def unfit(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> tuple[
     """
     if is_static(pod) and fate.lost:
         return STOPS_NOTHING, MIRRORED
+    if is_static(pod) and fate is Fate.HELD:
+        return HOLDS_NOTHING, ELSEWHERE
     why = await lost_for_good(owners, pod, fate, others)
     return (LOST, why) if why else None
 
