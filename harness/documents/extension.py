@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.checkers import OBJECTIVES
+from harness.documents import schedule
 from harness.documents.target import namespace
 from harness.load import written
 from harness.model import units
 from harness.model.experiment import SETS, BlastRadius, Expectation, Phases
 from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective
+from harness.model.schedule import Schedule
 from harness.model.verdict import Verdict
 from harness.source.closed import Section, nearest
 
 T = TypeVar("T")
 
-KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect", "uncovered")
+KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect", "uncovered", "schedule")
 LONGEST = {"settle": 1800.0, "baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
 INHERITED = ("objective",)
@@ -44,6 +46,7 @@ class Extension:
     blast_radius: BlastRadius | None = None
     expect: Expectation = field(default_factory=Expectation)
     uncovered: bool = False
+    schedule: Schedule | None = None
 
 
 def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> Extension:
@@ -61,6 +64,7 @@ def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> E
         blast_radius=_inside(section, "blast-radius", ("namespaces", "pods", "nodes"), _blast_radius),
         expect=_inside(section, "expect", ("verdict", "reason"), _expect) or Expectation(),
         uncovered=section.get("uncovered", units.boolean, False),
+        schedule=_inside(section, "schedule", schedule.KEYS, schedule.read),
     )
 
 

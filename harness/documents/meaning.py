@@ -84,7 +84,9 @@ def _blast_radius(extension: Extension, faults: list[Named]) -> None:
         )
         return
     for fault, place in faults:
-        for key, name in (("namespace", fault.target.namespace), ("hosting", fault.target.hosting.partition("/")[0])):
+        key = "namespace" if fault.target.namespace else "namespaces"
+        within = [(key, name) for name in fault.target.within]
+        for key, name in (*within, ("hosting", fault.target.hosting.partition("/")[0])):
             if name and caps.namespaces and name not in caps.namespaces:
                 problems.add(
                     (*place, key), f"namespace '{name}' is outside the blast radius", hint=_list(caps.namespaces)

@@ -130,7 +130,7 @@ def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, .
 
 
 async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
-    for namespace in sorted({spec.target.namespace for spec in experiment.faults if spec.target.namespace}):
+    for namespace in sorted({name for spec in experiment.faults for name in spec.target.within}):
         try:
             await kube.get(f"/api/v1/namespaces/{namespace}")
         except ApiError as error:

@@ -46,10 +46,26 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """What a pod must be besides its labels, as chaoskube has it.
+
+    `annotations` is written like a label selector; `kinds` are those of a pod's own controllers, one with `!` is left
+    out. Names are regular expressions that match anywhere; `minimum_age` is in seconds.
+    """
+
+    annotations: str = ""
+    kinds: tuple[str, ...] = ()
+    included: str = ""
+    excluded: str = ""
+    minimum_age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A rule that picks pods or nodes; names are resolved by the plan, never here.
 
-    It says how many by `pods`, by `nodes`, or by a `share` of those that match.
+    It says how many by `pods`, by `nodes`, or by a `share` of those that match; `namespaces` are several in the place
+    of one.
     """
 
     namespace: str = ""
@@ -61,6 +77,13 @@ class Target:
     hosting: str = ""
     share: Share | None = None
     rule: Rule | None = None
+    namespaces: tuple[str, ...] = ()
+    filter: Filter | None = None
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """Name the namespaces whose pods this rule picks; none where it picks nodes."""
+        return (self.namespace,) if self.namespace else self.namespaces
 
     @property
     def kind(self) -> str:
