@@ -88,8 +88,6 @@ def command(
 
 
 def _print(experiments: Sequence[Experiment], image: str, words: Sequence[str]) -> None:
-    import yaml
-
     from harness.engine.rights import unknown_to
     from harness.schedule import manifest
 
@@ -97,7 +95,7 @@ def _print(experiments: Sequence[Experiment], image: str, words: Sequence[str]) 
     click.echo(FOREWORD.format(namespaces=" ".join(namespaces)), nl=False)
     for name in unknown_to(experiments):
         click.echo(f"# not known, so not among the rules: what step {name!r} asks of the cluster")
-    click.echo(yaml.dump_all(manifest.objects(experiments, image, words), sort_keys=False), nl=False)
+    click.echo(manifest.text(experiments, image, words), nl=False)
 
 
 def _walk(

@@ -16,7 +16,8 @@ from harness.source.closed import Section, nearest
 
 FILTERS = ("annotations", "kinds", "included-pod-names", "excluded-pod-names", "minimum-age")
 KEYS = (
-    "namespace", "namespaces", "selector", *FILTERS, "pods", "nodes", "mode", "value", "at-once", "container", "hosting",
+    "namespace", "namespaces", "selector", *FILTERS,
+    "pods", "nodes", "mode", "value", "at-once", "container", "hosting",
 )  # fmt: skip
 # What picks pods; a rule that has none of these would pick any.
 PICKING = ("selector", "annotations", "included-pod-names")
@@ -83,8 +84,8 @@ def _filter(section: Section) -> Filter | None:
     return Filter(
         annotations=section.get("annotations", _annotations, ""),
         kinds=tuple(kinds),
-        included=section.get("included-pod-names", _pattern, ""),
-        excluded=section.get("excluded-pod-names", _pattern, ""),
+        included=section.get("included-pod-names", pattern, ""),
+        excluded=section.get("excluded-pod-names", pattern, ""),
         minimum_age=section.get("minimum-age", units.bounded(units.duration, OLDEST_SECONDS), 0.0),
     )
 
@@ -176,7 +177,8 @@ def _annotations(value: Any) -> str:
     return found
 
 
-def _pattern(value: Any) -> str:
+def pattern(value: Any) -> str:
+    """Read a regular expression."""
     found = units.text(value)
     try:
         re.compile(found)

@@ -1,4 +1,4 @@
-"""Keep what became of each time that was due: `schedule.jsonl` beside the runs, one line each, only ever appended to."""
+"""Keep what became of each time that was due: `schedule.jsonl` beside the runs, one line each, only appended to."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from harness.documents import document
 from harness.engine.rights import roles_for
 from harness.errors import UsageError
@@ -24,6 +26,30 @@ GRACE_SECONDS = 120
 MOST_BYTES = 1_000_000
 
 Object = dict[str, Any]
+
+
+class _Text(str):
+    """A file's text, which stays readable inside of another file."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they stand."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Write each value out."""
+        return True
+
+
+_Dumper.add_representer(
+    _Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+)
+
+
+def text(experiments: Sequence[Experiment], image: str, options: Sequence[str]) -> str:
+    """Return the objects as one file for `kubectl apply`; raises UsageError as `objects` does."""
+    return yaml.dump_all(objects(experiments, image, options), Dumper=_Dumper, sort_keys=False, width=1000)
 
 
 def objects(experiments: Sequence[Experiment], image: str, options: Sequence[str]) -> list[Object]:
@@ -89,7 +115,7 @@ def _rights(experiments: Sequence[Experiment]) -> Iterable[Object]:
 
 
 def _config(files: Mapping[str, str]) -> Object:
-    data = {_key(place): text for place, text in files.items()}
+    data = {_key(place): _Text(text) for place, text in files.items()}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": NAME}, "data": data}
 
 

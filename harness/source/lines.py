@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,26 @@ def read(text: str, path: Path) -> Source:
         raise
 
 
+def read_all(text: str, path: Path) -> list[Source]:
+    """Read the documents of a YAML file, of which it may hold several; raises UsageError with file and line."""
+    return list(_every(text.removeprefix(MARK), path, single=False))
+
+
 def _yaml(text: str, path: Path) -> Source:
+    return next(_every(text, path, single=True))
+
+
+def _every(text: str, path: Path, *, single: bool) -> Iterator[Source]:
     try:
         _refuse_depth(text, path)
         loader = Loader(text)
         try:
-            root = loader.get_single_node()
-            reading = _Reading(path, loader)
-            data = reading.value(root, ()) if root is not None else None
+            while single or loader.check_node():
+                root = loader.get_single_node() if single else loader.get_node()
+                reading = _Reading(path, loader)
+                yield Source(path, reading.value(root, ()) if root is not None else None, reading.lines)
+                if single:
+                    return
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -80,7 +92,6 @@ def _yaml(text: str, path: Path) -> Source:
         raise UsageError(
             "this is not valid YAML", where=where, why=why, hint="mind indentation, colons and quotes"
         ) from error
-    return Source(path, data, reading.lines)
 
 
 def _refuse_depth(text: str, path: Path) -> None:

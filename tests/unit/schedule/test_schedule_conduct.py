@@ -133,7 +133,7 @@ def test_two_that_are_due_together_are_run_one_after_the_other(walk) -> None:
 
 
 def test_one_that_waits_for_another_is_run_once_however_often_it_fell_due(walk) -> None:
-    runs = Runs(Clock(end=2600), seconds=1000)
+    runs = Runs(Clock(end=1800), seconds=1000)
     walk(runs, experiment("a"), experiment("b"))
     assert runs.began == ["a 10:10:00", "b 10:26:40"]
     assert runs.missed == [(1, "a run went on"), (3, "a run went on")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -75,7 +76,7 @@ def test_a_job_in_the_hour_that_comes_twice_comes_once() -> None:
 
 def test_an_interval_knows_nothing_of_clocks_that_change() -> None:
     found = ticks(Schedule(every=1800, timezone=BERLIN), at("2026-10-25T01:45", BERLIN), 6)
-    assert {b - a for a, b in zip(found, found[1:], strict=False)} == {timedelta(minutes=30)}
+    assert {b - a for a, b in itertools.pairwise(found)} == {timedelta(minutes=30)}
 
 
 def test_an_excluded_night_ends_at_its_local_hour_on_either_side_of_a_change() -> None:
@@ -109,14 +110,14 @@ MINUTES = st.integers(0, 1439)
 
 
 @given(
-    start=st.datetimes(datetime(2025, 1, 1), datetime(2028, 1, 1)),
+    start=st.integers(0, 3 * 366 * 86400),
     zone=st.sampled_from(["UTC", BERLIN, "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
     every=st.integers(10, 90_000),
     times=st.lists(st.tuples(MINUTES, MINUTES).filter(lambda pair: pair[0] != pair[1]), max_size=2),
     weekdays=st.lists(st.integers(0, 6), max_size=5),
 )
 def test_what_is_due_is_later_on_the_grid_and_never_excluded(start, zone, every, times, weekdays) -> None:
-    moment = start.replace(tzinfo=UTC)
+    moment = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=start)
     schedule = Schedule(every=every, timezone=zone, times=tuple(times), weekdays=tuple(weekdays))
     try:
         found = due.after(schedule, moment)

@@ -1,0 +1,17 @@
+"""What the one who imports says, where the file that is imported leaves it open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which namespaces may be touched, and which pods are meant."""
+
+    namespaces: tuple[str, ...] = ()
+    selector: str = ""
+
+
+# A pod that was killed must be back, whoever killed it; no other promise can be read from such a file.
+OBJECTIVES = {"recovery": {"within": "60s"}}
