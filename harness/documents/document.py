@@ -192,6 +192,7 @@ def _experiment(
         strategy=strategy,
         rolls_back=rolls_back,
         schedule=ours.schedule,
+        choices=ours.choices,
     )
 
 

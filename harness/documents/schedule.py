@@ -9,8 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from cronsim import CronSim, CronSimError
-
 from harness.model import units
 from harness.model.schedule import Schedule
 from harness.source.closed import Section, nearest
@@ -58,6 +56,9 @@ def _each(section: Section, key: str, one: Callable[[Any], T]) -> tuple[T, ...]:
 
 def cron(value: Any) -> str:
     """Read a cron expression of five fields, as Debian's cron has it."""
+    # Only where there is one: every document is read here.
+    from cronsim import CronSim, CronSimError
+
     text = units.text(value)
     if len(text.split()) != 5:
         raise ValueError(f"{units.shown(value)} does not have the five fields minute, hour, day, month and weekday")

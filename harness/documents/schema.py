@@ -10,7 +10,7 @@ from typing import Any
 from harness.checkers import OBJECTIVES
 from harness.documents import extension, schedule
 from harness.documents import target as targets
-from harness.documents.activity import KEYS, REFERENCE
+from harness.documents.activity import KEYS, MOST_TIMES, REFERENCE
 from harness.documents.document import TOP
 from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
 from harness.faults import FAULTS
@@ -165,7 +165,8 @@ def _arguments(fault: FaultKind) -> Schema:
             {"anyOf": [{"required": [key]} for key in targets.PICKING]},
         ]
     target["dependentRequired"] = {"value": ["mode"]}
-    return _closed({"target": target, **parameters}, "target")
+    course = {"duration": DURATION, "times": {**COUNT, "maximum": MOST_TIMES}, "every": DURATION}
+    return _closed({"target": target, **course, **parameters}, "target")
 
 
 def _extension() -> Schema:
@@ -190,6 +191,7 @@ def _extension() -> Schema:
         "expect": _closed({"verdict": {"enum": names}, "reason": TEXT}, "verdict"),
         "uncovered": {"type": "boolean", "description": "Lets steps run that no plan covers; no PASS by these alone."},
         "schedule": _schedule(),
+        "choose": _list(_closed({"from": {**_list(TEXT), "minItems": 2}, "take": COUNT}, "from")),
     }
     return _closed({key: properties[key] for key in extension.KEYS}, "name")
 

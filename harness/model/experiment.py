@@ -38,6 +38,14 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """So many of these faults, by the names of their steps, as the seed draws them."""
+
+    names: tuple[str, ...]
+    take: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Phases:
     """How long each phase may take, in seconds; settle and recovery end as soon as the system is steady."""
 
@@ -98,6 +106,7 @@ class Experiment:
     strategy: str = "default"
     rolls_back: str = ""
     schedule: Schedule | None = None
+    choices: tuple[Choice, ...] = ()
 
     @property
     def faults(self) -> tuple[FaultSpec, ...]:

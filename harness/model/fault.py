@@ -107,9 +107,26 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """One fault of the method, as the document states it."""
+    """One fault of the method, as the document states it.
+
+    It lasts `duration` seconds and is healed then; None leaves it until the method is over. It is done `times` times,
+    the next one `every` so many seconds, or when the last is healed if that is later.
+    """
 
     kind: str
     activity: str
     target: Target
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    duration: float | None = None
+    times: int = 1
+    every: float = 0.0
+
+    @property
+    def closes(self) -> bool:
+        """Say whether it is healed before its step is over."""
+        return self.duration is not None or self.times > 1
+
+    def seconds(self, groups: int = 1) -> float:
+        """Return how long its step takes at the least, where its targets are broken in so many groups."""
+        lasts = groups * (self.duration or 0.0)
+        return (self.times - 1) * max(self.every, lasts) + lasts

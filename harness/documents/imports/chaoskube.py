@@ -86,7 +86,8 @@ def means(data: Mapping[str, Any]) -> bool:
 
 
 def _containers(data: Mapping[str, Any]) -> Iterator[tuple[Place, Mapping[str, Any]]]:
-    spec, place = data.get("spec"), ("spec",)
+    spec: Any = data.get("spec")
+    place: Place = ("spec",)
     # A Pod has it at once, a Deployment in its template, a CronJob in the template of its Jobs.
     for key in ("jobTemplate", "template"):
         if isinstance(spec, dict) and isinstance(spec.get(key), dict):
