@@ -12,15 +12,16 @@ from harness.cli import options
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=options.EXISTING)
 @click.option("--namespace", "-n", multiple=True, help="A namespace that may be touched; again for each.")
-@click.option(
-    "--selector", "-l", default="", help="Labels of the pods that are meant, where the file leaves them open."
-)
+@click.option("--selector", "-l", default="", help="Labels of the pods, where Litmus' file names none.")
+@click.option("--pods", type=click.IntRange(min=1), help="How many may be broken, where it says a share.")
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write each experiment into this folder, by its name; else they are printed.",
 )
-def command(files: tuple[Path, ...], namespace: tuple[str, ...], selector: str, into: Path | None) -> None:
+def command(
+    files: tuple[Path, ...], namespace: tuple[str, ...], selector: str, pods: int | None, into: Path | None
+) -> None:
     """Make experiments of a workload that runs chaoskube, or of a ChaosEngine of Litmus.
 
     FILES are YAML, with several objects or one; what else they hold is left alone. What cannot be honoured is refused
@@ -34,7 +35,7 @@ def command(files: tuple[Path, ...], namespace: tuple[str, ...], selector: str, 
         labels = target.selector(selector) if selector else ""
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    found = imports.read(files, imports.Wanted(names, labels))
+    found = imports.read(files, imports.Wanted(names, labels, pods or 0))
     if into is None:
         click.echo("---\n".join(one.text for one in found), nl=False)
         return

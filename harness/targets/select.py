@@ -54,7 +54,7 @@ async def resolve(
     free = [victim for victim in found if victim.uid not in taken]
     if target.rule:
         free = chosen.candidates(target.rule, free)
-    if len(free) < len(found) and len(free) < max(1, target.least):
+    if not target.rule and len(free) < min(len(found), target.least):
         raise UsageError(
             f"{target.least} {target.kind}s wanted, {len(free)} of {len(found)} are free",
             where=rule or "all workers",

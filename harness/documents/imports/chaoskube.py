@@ -202,7 +202,7 @@ def _schedule(flags: Flags) -> dict[str, Any]:
 
 def _target(flags: Flags, place: Place, wanted: Wanted) -> dict[str, Any]:
     found: dict[str, Any] = {"namespaces": _namespaces(flags, place, wanted)}
-    if labels := flags.read("labels", _selector, "") or wanted.selector:
+    if labels := flags.read("labels", _selector, ""):
         found["selector"] = labels
     if annotations := flags.read("annotations", _selector, ""):
         found["annotations"] = annotations

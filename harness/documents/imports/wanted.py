@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which namespaces may be touched, and which pods are meant."""
+    """Which namespaces may be touched, which pods an engine means that names none, and how many of them at the most.
+
+    A count of 0 leaves that open.
+    """
 
     namespaces: tuple[str, ...] = ()
     selector: str = ""
+    pods: int = 0
 
 
 # A pod that was killed must be back, whoever killed it; no other promise can be read from such a file.
