@@ -7,6 +7,9 @@ all the same, the fault undone before the action returns, and no objective judge
 A target is a rule: `{namespace, selector, pods}` picks pods, `{nodes, selector}` or `{nodes, hosting: namespace/label}`
 picks nodes; how many is a count, a share of those that match like `30%`, or `all`. `at-once` says how many are broken
 together, `container` names the container where a pod has several.
+
+`duration` says how long a fault lasts before it is healed; without one it lasts until the method is over. `times` and
+`every` do it again, each time with targets that are picked anew.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from harness.model.parameter import Type
 __all__ = list(FAULTS)
 
 Action = Callable[..., dict[str, Any]]
+# What every fault takes besides its own parameters.
+COURSE: Mapping[str, type] = {"duration": str, "times": int, "every": str}
 # What a parameter is written as in a document, in types that Chaos Toolkit has names for.
 TYPES: Mapping[Type, type] = {
     Type.DURATION: str,
@@ -57,6 +62,7 @@ def _action(kind: FaultKind) -> Action:
 def _signature(kind: FaultKind) -> inspect.Signature:
     place = inspect.Parameter.POSITIONAL_OR_KEYWORD
     given = [inspect.Parameter(one.name, place, default=None, annotation=TYPES[one.type]) for one in kind.parameters]
+    given += [inspect.Parameter(name, place, default=None, annotation=kind) for name, kind in COURSE.items()]
     target = inspect.Parameter("target", place, annotation=dict)
     configuration = inspect.Parameter("configuration", place, default=None, annotation=dict)
     return inspect.Signature([target, *given, configuration], return_annotation=dict)

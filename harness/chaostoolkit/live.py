@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -21,11 +20,12 @@ from anyio.from_thread import BlockingPortal
 
 from harness.documents import foreign
 from harness.documents.provider import ACTIONS
-from harness.engine import activities, contexts, method, plan
+from harness.engine import activities, contexts, method, more
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, InjectionFailed, UndoFailed, first
+from harness.model import timeline
 from harness.model.experiment import Activity, Experiment
 from harness.model.plan import PlannedFault
 
@@ -168,7 +168,15 @@ class Live:
     def _patience(self) -> float:
         phases, caps = self.experiment.phases, self.experiment.blast_radius
         targets = caps.pods + caps.nodes
-        return SPARE_SECONDS + self._undo_seconds() + phases.baseline + phases.hold + phases.recovery * (2 + targets)
+        long = timeline.spans(self.experiment.method)[1]
+        return (
+            SPARE_SECONDS
+            + self._undo_seconds()
+            + long
+            + phases.baseline
+            + phases.hold
+            + phases.recovery * (2 + targets)
+        )
 
     def _undo_seconds(self) -> float:
         return UNDO_SECONDS + activities.STEP_SECONDS * len(self.experiment.rollbacks)
@@ -263,39 +271,18 @@ class Live:
         activity = next((one for one in session.experiment.method if one.name == name and one.fault), None)
         if activity is None or activity.fault is None:
             raise InjectionFailed(f"{name!r} is not a fault of this run's plan")
-        faults = [fault for fault in session.plan.faults if fault.activity == name]
-        await method.inject_in_groups(session, faults, activity.fault.target.at_once)
-        return {"run": session.plan.run, "touched": [str(fault.victim) for fault in faults]}
+        if name in session.plan.left_out:
+            return {"run": session.plan.run, "touched": [], "left out": f"by seed {session.plan.seed}"}
+        await method.perform(session, activity, method.planned(session, activity))
+        return {"run": session.plan.run, "touched": [str(one.victim) for one in method.planned(session, activity)]}
 
     async def _add(self, session: Session, activity: Activity) -> tuple[PlannedFault, ...]:
         assert activity.fault
-        before = session.plan
-        alone = replace(session.experiment, method=(activity,))
-        run = f"{before.run}-{len(session.experiment.method) + 1}"
-        # What is broken now is not broken twice; what was healed may be picked again, as the seed says.
-        taken = frozenset(fault.victim.uid for fault in session.owed.values())
-        added = await plan.resolve(
-            session.kube, alone, run=run, seed=before.seed, taken=taken, alone=session.scope.alone
-        )
-        faults = (*before.faults, *added.faults)
-        plan.require_caps(session.experiment, faults)
+        run = f"{session.plan.run}-{len(session.experiment.method) + 1}"
+        added = await more.add(session, activity, run)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))
-        shares = (*before.shares, *added.shares)
-        session.plan = replace(before, faults=faults, resolved=plan.resolved(faults), shares=shares)
-        session.write(
-            "plan",
-            intent=before.intent,
-            resolved=session.plan.resolved,
-            shares=list(added.shares),
-            caps=dataclasses.asdict(session.experiment.blast_radius),
-            faults=[plan.record(one) for one in added.faults],
-            objectives=[
-                {"checker": objective.checker, "parameters": dict(objective.parameters)}
-                for objective in session.experiment.objectives
-            ],
-        )
-        await method.inject_in_groups(session, added.faults, activity.fault.target.at_once)
-        return added.faults
+        await method.perform(session, activity, added)
+        return added
 
     async def _settle(self, session: Session, faults: tuple[PlannedFault, ...]) -> None:
         owed = [fault for fault in faults if fault.id in session.owed]

@@ -22,6 +22,8 @@ COMMANDS = {
     "plan": "What would be touched? Name every target, touch nothing; or print the rights that are needed.",
     "run": "Run experiments and judge them.",
     "nightly": "Run a set, tell flips from regressions, compare with earlier nights.",
+    "schedule": "Run experiments again and again, each when its document says so.",
+    "import": "Make an experiment of what chaoskube or Litmus is told.",
     "undo": "Make it clean again: heal everything that is still broken on purpose.",
     "faults": "What is broken on purpose right now?",
     "fingerprint": "Is everything as it was found? Print or compare the cluster's fingerprint.",

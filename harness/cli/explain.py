@@ -63,6 +63,14 @@ HOW_MANY = (
 )
 
 
+# What every fault takes, for how long and how often.
+COURSE = {
+    "duration": "How long it lasts before it is healed, and its step waits until it is; else until the method is over.",
+    "times": "How often it is done, each time with targets that are picked anew. (default 1)",
+    "every": "How far apart its times begin; later where the last is not healed yet.",
+}
+
+
 @click.command("explain")
 @click.argument("word", nargs=-1)
 def command(word: tuple[str, ...]) -> None:
@@ -158,7 +166,7 @@ def _fault(name: str) -> str:
 
     kind = FAULTS[name]
     rows = {"evidence": kind.evidence, "healed": kind.healed_when, "exercises": ", ".join(sorted(exercises(kind)))}
-    rows |= {"target": HOW_MANY.format(f"{kind.target}s")}
+    rows |= {"target": HOW_MANY.format(f"{kind.target}s"), **COURSE}
     head = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
     return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in kind.about.splitlines()[1:])])
 

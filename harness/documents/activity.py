@@ -11,19 +11,31 @@ from harness.documents.provider import ACTIONS, pauses, read_provider
 from harness.documents.reading import Reading
 from harness.documents.tolerance import Asked
 from harness.documents.translate import NodeChoice
+<<<<<<< HEAD
 from harness.documents.variables import PROBE
 from harness.faults import FAULTS
 from harness.model import units
+=======
+from harness.faults import FAULTS, FaultKind
+from harness.model import share, units
+>>>>>>> schedule
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec
 from harness.source.closed import Section, nearest
 from harness.source.lines import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
+<<<<<<< HEAD
 # What is asked of calls alone: a fault ends when it was felt and what it cost is back.
 UNASKED = ("tolerance", "timeout")
 # All that Chaos Toolkit looks at of a probe that gives a value of the configuration.
 ASKED_BEFORE = ("type", "name", "provider")
+=======
+# What every fault takes besides its target and its own parameters.
+COURSE = ("duration", "times", "every")
+LONGEST_FAULT = 1800.0
+MOST_TIMES = 100
+>>>>>>> schedule
 # A reference takes everything else from what it refers to.
 REFERENCE = ("ref", "background", "tolerance")
 
@@ -267,7 +279,7 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
     if kind is None:
         problems.add((*activity.at("provider"), "func"), f"there is no fault '{func}'", hint=nearest(func, FAULTS))
         return None
-    keys = ("target", *(parameter.name for parameter in kind.parameters))
+    keys = ("target", *COURSE, *(parameter.name for parameter in kind.parameters))
     given = reading.filled(provider.get("arguments", {}), place)
     arguments = Section(problems, {} if given is None else given, place, f"the arguments of {func}", keys)
     parameters = {each.name: arguments.get(each.name, each.read, each.default) for each in kind.parameters}
@@ -275,4 +287,30 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None
     section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", targets.KEYS)
-    return reading.own(FaultSpec(func, name, targets.read(section, kind), parameters))
+    target = targets.read(section, kind)
+    return reading.own(FaultSpec(func, name, target, parameters, *_course(arguments, kind)))
+
+
+def _course(arguments: Section, kind: FaultKind) -> tuple[float | None, int, float]:
+    """Read how long a fault lasts, how often it is done, and how far apart."""
+    problems = arguments.problems
+    duration = arguments.get("duration", units.bounded(units.duration, LONGEST_FAULT), None)
+    times = arguments.get("times", _times, 1)
+    every = arguments.get("every", units.bounded(units.duration, LONGEST_FAULT), 0.0)
+    if "every" in arguments and "times" not in arguments:
+        problems.add(arguments.at("every"), "'every' belongs to 'times'", hint="times: 3")
+    if times > 1 and duration is None and not kind.instant:
+        problems.add(
+            arguments.at("times"),
+            f"{kind.name} that is done {times} times needs 'duration'",
+            why="it is healed before it is done again",
+            hint="duration: 10s",
+        )
+    return duration, times, every
+
+
+def _times(value: Any) -> int:
+    found = share.count(value)
+    if found > MOST_TIMES:
+        raise ValueError(f"{found} is more than {MOST_TIMES}")
+    return found

@@ -192,6 +192,8 @@ def _experiment(
         or stated.of_kubernetes(document.data),
         strategy=strategy,
         rolls_back=rolls_back,
+        schedule=ours.schedule,
+        choices=ours.choices,
     )
 
 

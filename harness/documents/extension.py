@@ -8,18 +8,33 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.checkers import OBJECTIVES
+from harness.documents import schedule
 from harness.documents.target import namespace
 from harness.load import written
 from harness.model import units
-from harness.model.experiment import SETS, BlastRadius, Expectation, Phases
+from harness.model.experiment import SETS, BlastRadius, Choice, Expectation, Phases
 from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective
+from harness.model.schedule import Schedule
 from harness.model.verdict import Verdict
 from harness.source.closed import Section, nearest
+from harness.source.lines import Place
 
 T = TypeVar("T")
 
-KEYS = ("name", "sets", "load", "phases", "objectives", "abort-when", "blast-radius", "expect", "uncovered")
+KEYS = (
+    "name",
+    "sets",
+    "load",
+    "phases",
+    "objectives",
+    "abort-when",
+    "blast-radius",
+    "expect",
+    "uncovered",
+    "schedule",
+    "choose",
+)
 LONGEST = {"settle": 1800.0, "baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
 INHERITED = ("objective",)
@@ -44,6 +59,8 @@ class Extension:
     blast_radius: BlastRadius | None = None
     expect: Expectation = field(default_factory=Expectation)
     uncovered: bool = False
+    schedule: Schedule | None = None
+    choices: tuple[Choice, ...] = ()
 
 
 def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> Extension:
@@ -61,6 +78,8 @@ def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> E
         blast_radius=_inside(section, "blast-radius", ("namespaces", "pods", "nodes"), _blast_radius),
         expect=_inside(section, "expect", ("verdict", "reason"), _expect) or Expectation(),
         uncovered=section.get("uncovered", units.boolean, False),
+        schedule=_inside(section, "schedule", schedule.KEYS, schedule.read),
+        choices=tuple(_choice(section, place, value) for place, value in section.items("choose")),
     )
 
 
@@ -68,6 +87,21 @@ def _inside(section: Section, key: str, keys: tuple[str, ...], read: Callable[[S
     if key not in section:
         return None
     return read(Section(section.problems, section.data[key], section.at(key), f"'{key}'", keys))
+
+
+def _choice(section: Section, place: Place, value: Any) -> Choice:
+    inside = Section(section.problems, value, place, "a choice", ("from", "take"))
+    if inside.data and "from" not in inside and "from" not in inside.meant:
+        section.problems.add(place, "a choice needs 'from'", hint="from: [a step, another], take: 1")
+        return Choice(())
+    for where, one in inside.items("from"):
+        if not isinstance(one, str):
+            section.problems.add(where, f"{units.shown(one)} is not the name of a step")
+    names = tuple(one for _, one in inside.items("from") if isinstance(one, str))
+    take = inside.get("take", units.integer, 1)
+    if inside.data and not 1 <= take < len(names):
+        section.problems.add(place, f"a choice takes fewer than all of its {len(names)} steps, and one at the least")
+    return Choice(names, take)
 
 
 def _one_of(known: tuple[str, ...]) -> Callable[[Any], str]:

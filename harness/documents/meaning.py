@@ -12,7 +12,9 @@ from harness.faults import FAULTS, FaultKind
 from harness.model.experiment import Activity, BlastRadius
 from harness.model.fault import FaultSpec
 from harness.model.objective import Objective
+from harness.model.timeline import together
 from harness.model.units import seconds
+from harness.source.closed import nearest
 from harness.source.lines import Place
 
 Named = tuple[FaultSpec, Place]  # a fault and where its target stands
@@ -31,9 +33,10 @@ def check(
         for index, activity in enumerate(method)
         if activity.fault
     ]
-    _blast_radius(extension, faults)
+    _blast_radius(extension, faults, method)
     _load(extension, written)
-    _exercised(extension, written, [fault for fault, _ in faults])
+    _choices(extension, method)
+    _exercised(extension, written, method)
     _time(extension, written)
     _relaxed(extension, written, slo)
     if not faults and not hypothesis and not extension.objectives:
@@ -72,7 +75,31 @@ def named(method: tuple[Activity, ...], namespaces: list[str]) -> BlastRadius:
     )
 
 
-def _blast_radius(extension: Extension, faults: list[Named]) -> None:
+def _choices(extension: Extension, method: tuple[Activity, ...]) -> None:
+    """Note choices of what is no fault of the method, and steps that two choices are about."""
+    faults, chosen = [one.name for one in method if one.fault], set[str]()
+    for number, choice in enumerate(extension.choices):
+        place = (*extension.section.at("choose"), number, "from")
+        for name in choice.names:
+            if name not in faults:
+                what = f"no fault of the method is named '{name}'"
+                extension.section.problems.add(place, what, hint=nearest(name, faults))
+            if name in chosen:
+                extension.section.problems.add(place, f"'{name}' is here twice")
+            chosen.add(name)
+
+
+def _most(extension: Extension, activities: Sequence[Activity]) -> int:
+    """Return how many targets these steps take together at the least, whatever the seed draws of them."""
+    asked = {one.name: one.fault.target.least for one in activities if one.fault}
+    total = sum(one.fault.target.least for one in activities if one.fault)
+    for choice in extension.choices:
+        drawn = sorted((asked.get(name, 0) for name in choice.names), reverse=True)
+        total -= sum(drawn[choice.take :])
+    return total
+
+
+def _blast_radius(extension: Extension, faults: list[Named], method: tuple[Activity, ...]) -> None:
     problems, caps = extension.section.problems, extension.blast_radius
     if not faults:
         return
@@ -85,7 +112,9 @@ def _blast_radius(extension: Extension, faults: list[Named]) -> None:
         )
         return
     for fault, place in faults:
-        for key, name in (("namespace", fault.target.namespace), ("hosting", fault.target.hosting.partition("/")[0])):
+        key = "namespace" if fault.target.namespace else "namespaces"
+        within = [(key, name) for name in fault.target.within]
+        for key, name in (*within, ("hosting", fault.target.hosting.partition("/")[0])):
             if name and caps.namespaces and name not in caps.namespaces:
                 problems.add(
                     (*place, key), f"namespace '{name}' is outside the blast radius", hint=_list(caps.namespaces)
@@ -93,12 +122,15 @@ def _blast_radius(extension: Extension, faults: list[Named]) -> None:
     for what, cap in (("pods", caps.pods), ("nodes", caps.nodes)):
         # What a share comes to is known only when it is planned; then the cap is looked at again.
         aimed = [(fault, place) for fault, place in faults if what == f"{fault.target.kind}s"]
-        asked = sum(fault.target.least for fault, _ in aimed)
+        kind = [one for one in method if one.fault and what == f"{one.fault.target.kind}s"]
+        broken = [[one for one in kind if one.fault and one.fault.activity in names] for names in together(method)]
+        asked = max((_most(extension, each) for each in broken), default=0)
         if asked > cap:
-            place = aimed[0][1]
+            place, closing = aimed[0][1], any(fault.closes for fault, _ in faults)
             problems.add(
                 (*place, what),
-                f"the faults ask for {asked} {what if asked > 1 else what[:-1]}, the blast radius allows {cap}",
+                f"the faults ask for {asked} {what if asked > 1 else what[:-1]}{' at the same time' * closing},"
+                f" the blast radius allows {cap}",
                 hint=f"raise blast-radius.{what} to {asked}, or ask for fewer",
             )
 
@@ -125,7 +157,8 @@ def _load(extension: Extension, written: Mapping[str, Objective]) -> None:
         )
 
 
-def _exercised(extension: Extension, written: Mapping[str, Objective], faults: list[FaultSpec]) -> None:
+def _exercised(extension: Extension, written: Mapping[str, Objective], method: tuple[Activity, ...]) -> None:
+    faults = [one.fault for one in method if one.fault]
     if not faults:
         return
     problems, section = extension.section.problems, extension.section
@@ -144,6 +177,23 @@ def _exercised(extension: Extension, written: Mapping[str, Objective], faults: l
             could = [kind.name for kind in FAULTS.values() if name in exercises(kind)]
             hint = missed.hint.format(faults=_either(could))
             problems.add((*place, missed.key), missed.what, why=missed.why, hint=hint)
+        elif not _surely(extension, method, able):
+            problems.add(
+                place,
+                f"whether '{name}' is exercised is left to the seed",
+                why="it would hold whatever the system does when another step is drawn",
+                hint=f"outside of the choice, or each of it: {', '.join(able)}",
+            )
+
+
+def _surely(extension: Extension, method: tuple[Activity, ...], able: Sequence[str]) -> bool:
+    """Say whether a fault of one of these kinds is done whatever the seed draws."""
+    drawn = {name for choice in extension.choices for name in choice.names}
+    kinds = {one.name: one.fault.kind for one in method if one.fault}
+    if any(kind in able for name, kind in kinds.items() if name not in drawn):
+        return True
+    unable = ([name for name in choice.names if kinds.get(name) not in able] for choice in extension.choices)
+    return any(len(names) < choice.take for names, choice in zip(unable, extension.choices, strict=True))
 
 
 def exercises(kind: FaultKind) -> frozenset[str]:

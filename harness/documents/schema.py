@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.checkers import OBJECTIVES
-from harness.documents import extension
+from harness.documents import extension, schedule
 from harness.documents import target as targets
+<<<<<<< HEAD
 from harness.documents.activity import KEYS, REFERENCE, UNASKED
+=======
+from harness.documents.activity import KEYS, MOST_TIMES, REFERENCE
+>>>>>>> schedule
 from harness.documents.document import TOP
 from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
 from harness.faults import FAULTS
@@ -41,6 +45,14 @@ TYPES: Mapping[Type, Schema] = {
 }
 COUNT: Schema = {"type": "integer", "minimum": 1}
 ALL: Schema = {"const": share.ALL}
+NAMES: Schema = {"type": "array", "items": TEXT, "minItems": 1}
+FILTERS: Mapping[str, Schema] = {
+    "annotations": TEXT,
+    "kinds": {"type": "array", "items": {"type": "string", "pattern": rf"^{targets.KIND.pattern}$"}},
+    "included-pod-names": TEXT,
+    "excluded-pod-names": TEXT,
+    "minimum-age": DURATION,
+}
 AMOUNT: Schema = {"anyOf": [COUNT, {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}, ALL]}
 
 
@@ -146,13 +158,19 @@ def _arguments(fault: FaultKind) -> Schema:
         "value": {"type": ["integer", "string"]},
         "at-once": {"anyOf": [COUNT, ALL]},
     }
-    known |= {"hosting": TEXT} if fault.target == "node" else {"namespace": TEXT}
+    known |= {"hosting": TEXT} if fault.target == "node" else {"namespace": TEXT, "namespaces": NAMES, **FILTERS}
     if fault.container:
         known["container"] = TEXT
-    target = _closed({key: known[key] for key in targets.KEYS if key in known}, *targets.NEEDED[fault.target])
+    target = _closed({key: known[key] for key in targets.KEYS if key in known})
     target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
+    if fault.target == "pod":
+        target["allOf"] = [
+            {"oneOf": [{"required": ["namespace"]}, {"required": ["namespaces"]}]},
+            {"anyOf": [{"required": [key]} for key in targets.PICKING]},
+        ]
     target["dependentRequired"] = {"value": ["mode"]}
-    return _closed({"target": target, **parameters}, "target")
+    course = {"duration": DURATION, "times": {**COUNT, "maximum": MOST_TIMES}, "every": DURATION}
+    return _closed({"target": target, **course, **parameters}, "target")
 
 
 def _extension() -> Schema:
@@ -176,8 +194,25 @@ def _extension() -> Schema:
         "blast-radius": _closed({"namespaces": _list(TEXT), "pods": number, "nodes": number}, "namespaces"),
         "expect": _closed({"verdict": {"enum": names}, "reason": TEXT}, "verdict"),
         "uncovered": {"type": "boolean", "description": "Lets steps run that no plan covers; no PASS by these alone."},
+        "schedule": _schedule(),
+        "choose": _list(_closed({"from": {**_list(TEXT), "minItems": 2}, "take": COUNT}, "from")),
     }
     return _closed({key: properties[key] for key in extension.KEYS}, "name")
+
+
+def _schedule() -> Schema:
+    period = {"type": "string", "pattern": rf"^{schedule.PERIOD.pattern}$"}
+    day = {"type": "string", "pattern": rf"^{schedule.DAY.pattern}$"}
+    properties: dict[str, Schema] = {
+        "every": DURATION,
+        "cron": TEXT,
+        "timezone": TEXT,
+        "excluded-weekdays": _list({"type": "string"}),
+        "excluded-times-of-day": _list(period),
+        "excluded-days-of-year": _list(day),
+    }
+    found = _closed({key: properties[key] for key in schedule.KEYS}, about="When `harness schedule` runs it by itself.")
+    return {**found, "oneOf": [{"required": ["every"]}, {"required": ["cron"]}]}
 
 
 def _load() -> Schema:

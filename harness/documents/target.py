@@ -7,13 +7,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.faults import FaultKind
+from harness.model import selector as selectors
 from harness.model import share as shares
 from harness.model import units
-from harness.model.fault import Target
+from harness.model.fault import Filter, Target
 from harness.model.share import Share
 from harness.source.closed import Section, nearest
 
-KEYS = ("namespace", "selector", "pods", "nodes", "mode", "value", "at-once", "container", "hosting")
+FILTERS = ("annotations", "kinds", "included-pod-names", "excluded-pod-names", "minimum-age")
+KEYS = (
+    "namespace", "namespaces", "selector", *FILTERS,
+    "pods", "nodes", "mode", "value", "at-once", "container", "hosting",
+)  # fmt: skip
+# What picks pods; a rule that has none of these would pick any.
+PICKING = ("selector", "annotations", "included-pod-names")
+KIND = re.compile(r"!?[A-Z][A-Za-z]*")
+OLDEST_SECONDS = 366 * 86400.0
 REQUIREMENT = re.compile(
     r"(!\s*)?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s*[<>]\s*\d+"
     r"|[\w./-]+\s+(in|notin)\s*\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)",
@@ -22,30 +31,26 @@ REQUIREMENT = re.compile(
 HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
-# What the rule of each kind of target needs, and why.
-NEEDED: Mapping[str, Mapping[str, str]] = {
-    "pod": {"namespace": "never ambient", "selector": "pods are picked by label"},
-    "node": {},
-}
-
 
 def read(section: Section, kind: FaultKind) -> Target:
     """Read the target of a fault; problems are noted, not raised."""
-    problems, counted, needed = section.problems, f"{kind.target}s", NEEDED[kind.target]
-    for other in (f"{one}s" for one in NEEDED if one != kind.target):
+    problems, counted = section.problems, f"{kind.target}s"
+    for other in (f"{one}s" for one in RULES if one != kind.target):
         if other in section:
             problems.add(section.at(other), f"{kind.name} is aimed at {counted}, not {other}")
     taken = _amount(section, kind.target)
     count, share = (0, taken) if isinstance(taken, Share) else (taken, None)
     target = Target(
-        namespace=section.get("namespace", namespace, "", required=needed.get("namespace", "")),
-        selector=section.get("selector", selector, "", required=needed.get("selector", "")),
+        namespace=section.get("namespace", namespace, ""),
+        selector=section.get("selector", selector, ""),
         at_once=section.get("at-once", shares.at_once, 1),
         container=section.get("container", units.text, ""),
         hosting=section.get("hosting", _hosting, ""),
         share=share,
         pods=count if counted == "pods" else 0,
         nodes=count if counted == "nodes" else 0,
+        namespaces=_namespaces(section),
+        filter=_filter(section),
     )
     if 0 < count < target.at_once < shares.EVERYBODY:
         problems.add(
@@ -57,15 +62,56 @@ def read(section: Section, kind: FaultKind) -> Target:
     return target
 
 
+def _namespaces(section: Section) -> tuple[str, ...]:
+    found = []
+    for place, value in section.items("namespaces"):
+        try:
+            found.append(namespace(value))
+        except ValueError as error:
+            section.problems.add(place, str(error))
+    return tuple(dict.fromkeys(found))
+
+
+def _filter(section: Section) -> Filter | None:
+    if not any(key in section for key in FILTERS):
+        return None
+    kinds = []
+    for place, value in section.items("kinds"):
+        if isinstance(value, str) and KIND.fullmatch(value):
+            kinds.append(value)
+        else:
+            section.problems.add(place, f"{units.shown(value)} is not the kind of a controller, like ReplicaSet")
+    return Filter(
+        annotations=section.get("annotations", _annotations, ""),
+        kinds=tuple(kinds),
+        included=section.get("included-pod-names", pattern, ""),
+        excluded=section.get("excluded-pod-names", pattern, ""),
+        minimum_age=section.get("minimum-age", units.bounded(units.duration, OLDEST_SECONDS), 0.0),
+    )
+
+
 def _pods(section: Section) -> None:
+    problems = section.problems
     if "hosting" in section:
-        section.problems.add(section.at("hosting"), "'hosting' picks nodes, not pods")
+        problems.add(section.at("hosting"), "'hosting' picks nodes, not pods")
+    if "namespace" in section and "namespaces" in section:
+        problems.add(section.at("namespaces"), "'namespace' and 'namespaces' say the same twice")
+    if not section.data:
+        return
+    if not section.data.get("namespaces") and "namespace" not in section and not section.meant & {"namespace"}:
+        problems.add(section.place, "a target needs 'namespace'", why="never ambient", hint="or several: namespaces")
+    if not any(key in section for key in PICKING) and not section.meant & {*PICKING}:
+        problems.add(section.place, "a target needs 'selector'", why="pods are picked by label", hint="or annotations")
 
 
 def _nodes(section: Section) -> None:
     problems, hint = section.problems, "hosting: namespace/app=label"
-    if "namespace" in section:
-        problems.add(section.at("namespace"), "nodes have no namespace", hint=hint)
+    for key in ("namespace", "namespaces"):
+        if key in section:
+            problems.add(section.at(key), "nodes have no namespace", hint=hint)
+    for key in FILTERS:
+        if key in section:
+            problems.add(section.at(key), f"'{key}' picks pods, not nodes")
     if section.data and "selector" not in section and "hosting" not in section:
         problems.add(section.place, "a node target needs 'selector' or 'hosting'", hint=hint)
 
@@ -121,6 +167,23 @@ def selector(value: Any) -> str:
     for part in re.split(r",(?![^(]*\))", found):
         if not REQUIREMENT.fullmatch(part.strip()):
             raise ValueError(f"{units.shown(value)} is not a label selector, like app=claude-orchestrator")
+    return found
+
+
+def _annotations(value: Any) -> str:
+    """Read a selector of annotations, which is compared here and not by the API server."""
+    found = units.text(value)
+    selectors.parse(found)
+    return found
+
+
+def pattern(value: Any) -> str:
+    """Read a regular expression."""
+    found = units.text(value)
+    try:
+        re.compile(found)
+    except re.error as error:
+        raise ValueError(f"{units.shown(value)} is no regular expression: {error}") from error
     return found
 
 

@@ -61,6 +61,7 @@ def targets(session: Session) -> None:
         resolved=planned.resolved,
         around=list(planned.around),
         shares=list(planned.shares),
+        left_out=list(planned.left_out),
         uncovered=list(experiment.uncovered),
         caps=dataclasses.asdict(experiment.blast_radius) if experiment.promising else {},
         faults=[plan.record(fault) for fault in planned.faults],
@@ -73,6 +74,8 @@ def targets(session: Session) -> None:
     session.say(f"PLAN       touches {touched}")
     for share in planned.shares:
         session.say(f"           {share}")
+    if planned.left_out:
+        session.say(f"           left out by seed {planned.seed}: {', '.join(planned.left_out)}")
     for words in experiment.uncovered:
         session.say(f"PLAN       not covered: {words}")
 

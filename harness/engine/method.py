@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import anyio
 
-from harness.engine import activities, healing
+from harness.engine import activities, healing, more
 from harness.engine.session import Session
 from harness.errors import (
     AbortTriggered,
@@ -34,14 +34,15 @@ async def walk(session: Session) -> None:
     """Run every activity of the method in order; raises InjectionFailed when a fault cannot be injected."""
     session.method_begun = True
     async with activities.inside(session, "method"):
-        if not any(activity.background for activity in session.experiment.method):
-            for activity in session.experiment.method:
+        drawn = [one for one in session.experiment.method if one.name not in session.plan.left_out]
+        if not any(activity.background for activity in drawn):
+            for activity in drawn:
                 await _one(session, activity)
             return
         try:
             # Left only when what runs in the background has ended, too.
             async with anyio.create_task_group() as beside:
-                for activity in session.experiment.method:
+                for activity in drawn:
                     if activity.background:
                         sent = anyio.Event()
                         beside.start_soon(_one, session, activity, sent)
@@ -62,12 +63,52 @@ async def _one(session: Session, activity: Activity, sent: anyio.Event | None = 
     async with activities.inside(session, "activity", activity):
         await anyio.sleep(activity.pause_before)
         if activity.fault:
-            faults = [fault for fault in session.plan.faults if fault.activity == activity.fault.activity]
-            await inject_in_groups(session, faults, activity.fault.target.at_once)
+            await perform(session, activity, planned(session, activity))
         else:
             owed = [fault for fault in session.owed.values() if fault.activity == activity.heals]
             await settle(session, owed, session.experiment.phases.recovery)
         await anyio.sleep(activity.pause_after)
+
+
+def planned(session: Session, activity: Activity) -> tuple[PlannedFault, ...]:
+    """Return what the plan has for one step."""
+    return tuple(fault for fault in session.plan.faults if activity.fault and fault.activity == activity.fault.activity)
+
+
+async def perform(session: Session, activity: Activity, faults: tuple[PlannedFault, ...]) -> None:
+    """Do what one step breaks, as often as it says, and heal it where it does not last until the method is over.
+
+    Its first targets are `faults`, later ones are picked when their turn comes. Raises InjectionFailed.
+    """
+    spec = activity.fault
+    assert spec
+    for number in range(1, spec.times + 1):
+        began = time.monotonic()
+        if number > 1:
+            run = f"{session.plan.run}-{len(session.plan.faults)}-{number}"
+            faults = await more.add(session, activity, run, instead=spec.activity)
+        await inject_in_groups(session, faults, spec.target.at_once, lasting=spec.duration)
+        if spec.closes:
+            last = faults[(len(faults) - 1) // spec.target.at_once * spec.target.at_once :]
+            await _close(session, last, spec.duration)
+        if number < spec.times:
+            await anyio.sleep(max(0.0, began + spec.every - time.monotonic()))
+
+
+async def _close(session: Session, faults: Sequence[PlannedFault], lasting: float | None) -> None:
+    """Let faults last, heal them, and wait until what they cost is back; raises InjectionFailed when it is not."""
+    if lasting:
+        async with anyio.create_task_group() as together:
+            together.start_soon(anyio.sleep, lasting)
+            together.start_soon(feel, session, faults)
+    await settle(session, faults, session.experiment.phases.recovery)
+    hurt = [str(fault.victim) for fault in faults if not session.course(fault).healed]
+    if hurt:
+        raise InjectionFailed(
+            "the next target is spared: the last one is not back",
+            where=", ".join(hurt),
+            why=f"not seen healed within {session.experiment.phases.recovery:g} s",
+        )
 
 
 async def feel(session: Session, faults: Sequence[PlannedFault]) -> None:
@@ -77,10 +118,12 @@ async def feel(session: Session, faults: Sequence[PlannedFault]) -> None:
             together.start_soon(_feel, session, fault)
 
 
-async def inject_in_groups(session: Session, faults: Sequence[PlannedFault], at_once: int) -> None:
-    """Inject `at_once` faults together; before the next group, what the last one cost must be back.
+async def inject_in_groups(
+    session: Session, faults: Sequence[PlannedFault], at_once: int, lasting: float | None = None
+) -> None:
+    """Inject `at_once` faults together; before the next group, each lasts so long and what it cost must be back.
 
-    Raises InjectionFailed when it is not.
+    The last group is left as it is. Raises InjectionFailed when something is not back.
     """
     for start in range(0, len(faults), at_once):
         group = faults[start : start + at_once]
@@ -90,16 +133,8 @@ async def inject_in_groups(session: Session, faults: Sequence[PlannedFault], at_
                     together.start_soon(inject, session, fault)
         except BaseExceptionGroup as error:
             raise first(error) from error
-        last = start + at_once >= len(faults)
-        if not last:
-            await settle(session, group, session.experiment.phases.recovery)
-            hurt = [str(fault.victim) for fault in group if not session.course(fault).healed]
-            if hurt:
-                raise InjectionFailed(
-                    "the next target is spared: the last one is not back",
-                    where=", ".join(hurt),
-                    why=f"not seen healed within {session.experiment.phases.recovery:g} s",
-                )
+        if start + at_once < len(faults):
+            await _close(session, group, lasting)
 
 
 async def inject(session: Session, fault: PlannedFault) -> None:

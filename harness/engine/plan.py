@@ -11,12 +11,13 @@ from typing import Any
 
 from harness.cluster.kube import Kube
 from harness.documents import foreign, provider
-from harness.engine import lasting, rights
+from harness.engine import composition, lasting, rights
 from harness.errors import ApiError, UsageError
 from harness.faults import FAULTS
 from harness.journal import redact
 from harness.model import load as loads
-from harness.model.experiment import Experiment
+from harness.model import timeline
+from harness.model.experiment import Activity, Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
 from harness.report.inert import inert
@@ -47,20 +48,23 @@ async def resolve(
     chance, owners = random.Random(seed), Owners(Once(kube))
     faults: list[PlannedFault] = []
     shares: list[str] = []
-    for spec in experiment.faults:
+    left_out = _left_out(experiment, seed)
+    drawn = [one for one in experiment.method if one.fault and one.name not in left_out]
+    for number, activity in enumerate(drawn):
+        spec = activity.fault
+        assert spec
         patience = _patience(experiment) if FAULTS[spec.kind].restarts else None
         victims = await select.resolve(
             kube,
             owners,
             spec.target,
             chance,
-            taken=taken,
+            taken=taken | _taken(drawn[:number], activity, faults),
             inside=FAULTS[spec.kind].inside,
             patience=patience,
             tell=shares.append,
             alone=alone,
         )
-        taken |= {victim.uid for victim in victims}
         for victim in victims:
             reached = await takes(kube, spec.kind, victim, spec.parameters)
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached))
@@ -86,7 +90,34 @@ async def resolve(
         # A call passes through more of the stack than a fault may touch.
         around=around(remembered, experiment),
         shares=tuple(shares),
+        left_out=left_out,
     )
+
+
+def _left_out(experiment: Experiment, seed: int) -> tuple[str, ...]:
+    """Name the steps that the seed does not draw."""
+    # Apart from the chance that picks targets: a choice more must not pick others.
+    chance = random.Random(f"{seed} choose")
+    found: list[str] = []
+    for choice in experiment.choices:
+        drawn = chance.sample(choice.names, choice.take)
+        found += [name for name in choice.names if name not in drawn]
+    return tuple(found)
+
+
+def _taken(earlier: Sequence[Activity], activity: Activity, faults: Sequence[PlannedFault]) -> frozenset[str]:
+    """Return the UIDs that a step may not pick: two that may overlap never have the same target.
+
+    What an earlier step that is over has lost for good is gone by then, too.
+    """
+    found: set[str] = set()
+    for one in earlier:
+        over = timeline.over_before(one, activity)
+        for fault in faults:
+            if one.fault and fault.activity == one.fault.activity:
+                found |= {fault.victim.uid} if not over or fault.instant else set()
+                found |= {pod.uid for pod in fault.takes} if over else set()
+    return frozenset(found)
 
 
 def around(remembered: Mapping[str, str], experiment: Experiment) -> tuple[str, ...]:
@@ -131,7 +162,7 @@ def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, .
 
 
 async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
-    for namespace in sorted({spec.target.namespace for spec in experiment.faults if spec.target.namespace}):
+    for namespace in sorted({name for spec in experiment.faults for name in spec.target.within}):
         try:
             await kube.get(f"/api/v1/namespaces/{namespace}")
         except ApiError as error:
@@ -145,10 +176,9 @@ async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
 
 
 def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
-    """Refuse what exceeds the blast radius; raises UsageError."""
+    """Refuse what exceeds the blast radius, whose counts are of what may be broken together; raises UsageError."""
     caps = experiment.blast_radius
-    pods = len({fault.victim.uid for fault in faults if fault.victim.kind == "pod"})
-    nodes = len({fault.victim.name for fault in faults if fault.victim.kind == "node"})
+    pods, nodes = most_together(experiment, faults)
     reached = [one for fault in faults for one in (fault.victim, *fault.takes)]
     outside = [str(one) for one in reached if one.namespace and one.namespace not in caps.namespaces]
     if outside:
@@ -160,9 +190,21 @@ def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None
         )
     if pods > caps.pods or nodes > caps.nodes:
         raise UsageError(
-            f"the plan touches {pods} pods and {nodes} nodes, the blast radius allows {caps.pods} and {caps.nodes}",
+            f"the plan touches {pods} pods and {nodes} nodes at the same time,"
+            f" the blast radius allows {caps.pods} and {caps.nodes}",
             where=str(experiment.path),
         )
+
+
+def most_together(experiment: Experiment, faults: Sequence[PlannedFault]) -> tuple[int, int]:
+    """Return how many pods and how many nodes may be broken at the same time."""
+    known = {one.fault.activity for one in experiment.method if one.fault}
+    # What no step of the document is about, as in a test in Python, may be broken beside any of them.
+    always = frozenset(fault.activity for fault in faults) - known
+    groups = [names | always for names in timeline.together(experiment.method)] or [always]
+    broken = [[fault.victim for fault in faults if fault.activity in names] for names in groups]
+    pods = max(len({one.uid for one in victims if one.kind == "pod"}) for victims in broken)
+    return pods, max(len({one.name for one in victims if one.kind == "node"}) for victims in broken)
 
 
 def _hash(value: Any) -> str:
@@ -205,6 +247,7 @@ def text(experiment: Experiment, plan: Plan) -> str:
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:
         lines.append("    nothing")
+    lines += composition.lines(experiment, plan, most_together(experiment, plan.faults))
     lines += [f"  share    {share}" for share in plan.shares]
     lines += [f"  not covered: {words}" for words in experiment.uncovered]
     lines += [f"  read as {fault.kind}: step {name!r}, by {called}" for fault, name, called in _translated(experiment)]

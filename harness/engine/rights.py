@@ -81,10 +81,10 @@ MIDST: tuple[Rule, ...] = (
 
 def stays_in(experiment: Experiment) -> str:
     """Return the one namespace that an experiment touches; nothing where it touches several, or a node."""
-    if experiment.blast_radius.nodes or not all(spec.target.namespace for spec in experiment.faults):
+    if experiment.blast_radius.nodes or not all(spec.target.within for spec in experiment.faults):
         return ""
     namespaces = {*experiment.blast_radius.namespaces}
-    namespaces |= {spec.target.namespace for spec in experiment.faults}
+    namespaces |= {name for spec in experiment.faults for name in spec.target.within}
     return namespaces.pop() if len(namespaces) == 1 else ""
 
 
@@ -117,7 +117,7 @@ def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
     """List what a run of this experiment cannot do without, by namespace; what is about nodes is in none."""
     found: dict[str, list[Rule]] = {name: [*MIDST] for name in experiment.blast_radius.namespaces}
     for spec in experiment.faults:
-        inside = [spec.target.namespace] if spec.target.namespace else experiment.blast_radius.namespaces
+        inside = spec.target.within or experiment.blast_radius.namespaces
         for rule in FAULTS[spec.kind].rights:
             for name in [""] if of_nodes([rule]) else inside:
                 found.setdefault(name, []).append(rule)

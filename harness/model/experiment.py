@@ -10,6 +10,7 @@ from typing import Any
 from harness.model.fault import FaultSpec
 from harness.model.load import LoadSpec
 from harness.model.objective import AbortWhen, Objective
+from harness.model.schedule import Schedule
 from harness.model.verdict import Verdict
 
 SETS = ("local", "nightly", "gameday")
@@ -34,6 +35,14 @@ class Activity:
     background: bool = False
     heals: str = ""
     deadline: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """So many of these faults, by the names of their steps, as the seed draws them."""
+
+    names: tuple[str, ...]
+    take: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Experiment:
     `promising` says that it has our extension; without it the document is run as Chaos Toolkit runs it. `stated` is
     the document for the process that runs foreign steps, `uncovered` names what no plan covers, `controlled` says that
     controls of others must be called, `clustered` that there is no run without a cluster. `strategy` is the
-    hypothesis', `rolls_back` the rollbacks', empty for our own.
+    hypothesis', `rolls_back` the rollbacks', empty for our own. `schedule` says when it is due by itself.
     """
 
     path: Path
@@ -96,6 +105,8 @@ class Experiment:
     clustered: bool = True
     strategy: str = "default"
     rolls_back: str = ""
+    schedule: Schedule | None = None
+    choices: tuple[Choice, ...] = ()
 
     @property
     def faults(self) -> tuple[FaultSpec, ...]:

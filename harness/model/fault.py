@@ -46,10 +46,26 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """What a pod must be besides its labels, as chaoskube has it.
+
+    `annotations` is written like a label selector; `kinds` are those of a pod's own controllers, one with `!` is left
+    out. Names are regular expressions that match anywhere; `minimum_age` is in seconds.
+    """
+
+    annotations: str = ""
+    kinds: tuple[str, ...] = ()
+    included: str = ""
+    excluded: str = ""
+    minimum_age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A rule that picks pods or nodes; names are resolved by the plan, never here.
 
-    It says how many by `pods`, by `nodes`, or by a `share` of those that match.
+    It says how many by `pods`, by `nodes`, or by a `share` of those that match; `namespaces` are several in the place
+    of one.
     """
 
     namespace: str = ""
@@ -61,6 +77,13 @@ class Target:
     hosting: str = ""
     share: Share | None = None
     rule: Rule | None = None
+    namespaces: tuple[str, ...] = ()
+    filter: Filter | None = None
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """Name the namespaces whose pods this rule picks; none where it picks nodes."""
+        return (self.namespace,) if self.namespace else self.namespaces
 
     @property
     def kind(self) -> str:
@@ -84,9 +107,26 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """One fault of the method, as the document states it."""
+    """One fault of the method, as the document states it.
+
+    It lasts `duration` seconds and is healed then; None leaves it until the method is over. It is done `times` times,
+    the next one `every` so many seconds, or when the last is healed if that is later.
+    """
 
     kind: str
     activity: str
     target: Target
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    duration: float | None = None
+    times: int = 1
+    every: float = 0.0
+
+    @property
+    def closes(self) -> bool:
+        """Say whether it is healed before its step is over."""
+        return self.duration is not None or self.times > 1
+
+    def seconds(self, groups: int = 1) -> float:
+        """Return how long its step takes at the least, where its targets are broken in so many groups."""
+        lasts = groups * (self.duration or 0.0)
+        return (self.times - 1) * max(self.every, lasts) + lasts

@@ -59,7 +59,8 @@ class PlannedFault:
 class Plan:
     """What a run will touch, the two hashes that bind it, and the namespaces `around` that must be whole before it.
 
-    `shares` says, for each target by share, how the share became a count.
+    `shares` says, for each target by share, how the share became a count; `left_out` are the steps that the seed did
+    not draw.
     """
 
     run: str
@@ -71,6 +72,7 @@ class Plan:
     rules: tuple[Mapping[str, Any], ...] = ()
     around: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def nothing(cls, run: str, seed: int, context: str) -> Plan:

@@ -136,6 +136,7 @@ class View:
     resolved: str = ""
     caps: Data = field(default_factory=dict)
     shares: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     load: Data = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     argv: tuple[str, ...] = ()

@@ -56,6 +56,7 @@ def build(events: Sequence[Event], operations: Iterable[Operation] = ()) -> View
         resolved=str(plan.get("resolved", "")),
         caps=plan.get("caps") or {},
         shares=tuple(str(share) for share in plan.get("shares") or ()),
+        left_out=tuple(str(name) for name in plan.get("left_out") or ()),
         load={key: value for key, value in loaded.items() if key in ("workload", "rate", "ramp", "stages")},
         limits=_limits(plan.get("objectives") or ()),
         argv=tuple(str(word) for word in start.get("argv") or ()),

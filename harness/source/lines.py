@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,19 +65,30 @@ def read(text: str, path: Path) -> Source:
         raise
 
 
+def read_all(text: str, path: Path) -> list[Source]:
+    """Read the documents of a YAML file, of which it may hold several; raises UsageError with file and line."""
+    return list(_every(text.removeprefix(MARK), path, single=False))
+
+
 def _yaml(text: str, path: Path) -> Source:
+    return next(_every(text, path, single=True))
+
+
+def _every(text: str, path: Path, *, single: bool) -> Iterator[Source]:
     try:
         _refuse_depth(text, path)
         loader = Loader(text)
         try:
-            root = loader.get_single_node()
-            reading = _Reading(path, loader)
-            data = reading.value(root, ()) if root is not None else None
+            while single or loader.check_node():
+                root = loader.get_single_node() if single else loader.get_node()
+                reading = _Reading(path, loader)
+                yield Source(path, reading.value(root, ()) if root is not None else None, reading.lines)
+                if single:
+                    return
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
         raise _refused(error, text, path) from error
-    return Source(path, data, reading.lines)
 
 
 def _refused(error: yaml.YAMLError, text: str, path: Path) -> UsageError:

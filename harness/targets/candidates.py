@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster import backoff, paths
 from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
-from harness.targets import containers
+from harness.targets import containers, filters
 from harness.workloads import Owners
 from harness.workloads.pod import is_going, is_ready
 
@@ -54,17 +54,25 @@ class TargetKind:
     soonest: Callable[[Sequence[Object], int, str, float, datetime], Sequence[Object]] | None = None
 
 
+def _words(target: Target) -> str:
+    words = [target.selector] if target.selector else []
+    return f"{','.join(target.within)}/{', '.join([*words, *filters.words(target.filter)])}"
+
+
 async def _pods(search: Search) -> list[tuple[Victim, Object]]:
     """Find the ready pods that match and, where a container is named, have it; raises UsageError when none has."""
-    target = search.target
-    pods = await search.kube.list(paths.pods(target.namespace), labels=target.selector or None)
+    target, labels = search.target, search.target.selector or None
+    pods = [pod for name in target.within for pod in await search.kube.list(paths.pods(name), labels=labels)]
+    if target.filter:
+        now = datetime.now(UTC)
+        pods = [pod for pod in pods if filters.passes(target.filter, pod, now)]
     ready = [pod for pod in pods if is_ready(pod) and not is_going(pod)]
     having = [pod for pod in ready if not target.container or target.container in containers.lasting(pod)]
     if ready and not having:
         known = sorted({name for pod in ready for name in containers.lasting(pod)})
         raise UsageError(
             f"no pod has a container {target.container!r} that would be started again",
-            where=f"{target.namespace}/{target.selector}",
+            where=_words(target),
             why=f"the kubelet starts these again: {', '.join(known)}",
         )
     having.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
@@ -77,7 +85,7 @@ async def _pod(search: Search, pod: Object) -> Victim:
         kind="pod",
         name=metadata["name"],
         uid=metadata["uid"],
-        namespace=search.target.namespace,
+        namespace=metadata["namespace"],
         node=node,
         zone=search.zones.get(node, ""),
         owner=str(await search.owners.of(pod) or f"Pod/{metadata['name']}"),
@@ -137,7 +145,7 @@ def _wait(pod: Object, container: str, now: datetime) -> float:
 
 KINDS: Mapping[str, TargetKind] = {
     "pod": TargetKind(
-        words=lambda target: f"{target.namespace}/{target.selector}",
+        words=_words,
         find=_pods,
         hint="check the selector with `kubectl get pods -A -l ...`",
         soonest=soonest,

@@ -54,6 +54,13 @@ async def resolve(
     free = [victim for victim in found if victim.uid not in taken]
     if target.rule:
         free = chosen.candidates(target.rule, free)
+    if not target.rule and len(free) < min(len(found), target.least):
+        raise UsageError(
+            f"{target.least} {target.kind}s wanted, {len(free)} of {len(found)} are free",
+            where=rule or "all workers",
+            why="an earlier fault of this run has the others, and two that may overlap never have the same target",
+            hint="give the earlier one a duration, so that it is healed before, or aim elsewhere",
+        )
     if not free:
         raise UsageError(
             f"no {target.kind} matches",

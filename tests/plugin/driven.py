@@ -66,6 +66,7 @@ class Engine:
             abort=Abort(),
             plan=Plan("run-1", 1, "kind", faults, "i", "r"),
             owed={},
+            courses={},
             unrolled={},
             method_begun=False,
             deviated=False,
@@ -103,6 +104,9 @@ class Engine:
         assert deadline
         return steps.perform(activity)
 
-    async def inject(self, session: Any, faults: tuple[PlannedFault, ...], at_once: int) -> None:
+    async def inject(
+        self, session: Any, faults: tuple[PlannedFault, ...], at_once: int, lasting: float | None = None
+    ) -> None:
+        session.courses.update({fault.id: fault for fault in faults})
         self.did += [f"{fault.kind} {fault.victim} {at_once}" for fault in faults]
         session.owed.update({fault.id: fault for fault in faults})

@@ -27,7 +27,7 @@ from tests.plugin.driven import DOCUMENT, Engine
 @pytest.mark.parametrize("kind", FAULTS)
 def test_every_fault_is_an_action_with_the_parameters_of_the_catalogue(kind):
     parameters = set(inspect.signature(getattr(actions, kind)).parameters)
-    assert parameters == {"target", "configuration"} | {one.name for one in FAULTS[kind].parameters}
+    assert parameters == {"target", "configuration", *actions.COURSE} | {one.name for one in FAULTS[kind].parameters}
     assert inspect.getdoc(getattr(actions, kind))
 
 
@@ -40,7 +40,8 @@ def test_chaos_toolkit_discovers_every_action_with_its_words_and_types():
     assert set(found) == set(FAULTS)
     drain = found["node_drain"]
     types = {one["name"]: one["type"] for one in drain["arguments"]}
-    assert types == {"target": "mapping", "deadline": "string", "local": "boolean", "configuration": "mapping"}
+    own = {"target": "mapping", "deadline": "string", "local": "boolean", "configuration": "mapping"}
+    assert types == own | {"duration": "string", "times": "integer", "every": "string"}
     assert drain["doc"].startswith(FAULTS["node_drain"].summary)
     assert "emptyDir" in drain["doc"]
 

@@ -131,7 +131,7 @@ def test_a_misspelt_fault_is_refused_with_the_word_that_was_meant(pytester, driv
     ("old", "new", "meant"),
     [
         ("selector=", "selecter=", "selector"),
-        ("namespace=", "namespaces=", "namespace"),
+        ("namespace=", "namespase=", "namespace"),
         ("pods=1, grace", "pod=1, grace", "pods"),
         ("grace=", "grase=", "grace"),
     ],

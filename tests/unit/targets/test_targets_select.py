@@ -114,7 +114,8 @@ def there(count: int, *names: str, annotated: str = "", sidecar: str = "") -> Cl
     """Make a cluster of so many ready pods with these containers, the first of them older than the second and so on."""
     made = []
     for number in range(count):
-        metadata: dict[str, Any] = {"name": f"web-{number}", "uid": f"uid-{number}", "creationTimestamp": str(number)}
+        metadata: dict[str, Any] = {"name": f"web-{number}", "namespace": "shop", "uid": f"uid-{number}"}
+        metadata["creationTimestamp"] = str(number)
         metadata["annotations"] = {containers.DEFAULT: annotated} if annotated else None
         spec: dict[str, Any] = {"nodeName": "worker", "containers": [{"name": name} for name in names or ["web"]]}
         spec["initContainers"] = [{"name": "setup"}]

@@ -1,0 +1,87 @@
+"""Make an experiment of what another tool is told: chaoskube's arguments, Litmus' engines.
+
+What cannot be honoured is refused with its line; what only changes how the other tool speaks is told in a comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.documents import document
+from harness.documents.imports import chaoskube, litmus
+from harness.documents.imports.wanted import Wanted
+from harness.errors import UsageError
+from harness.source import lines
+from harness.source.closed import Problems
+from harness.source.lines import Source
+
+__all__ = ["Imported", "Wanted", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """One experiment: the name that its file should have, and its text with what is to be known of it."""
+
+    name: str
+    text: str
+
+
+def read(paths: Sequence[Path], wanted: Wanted) -> list[Imported]:
+    """Read every object of these files that means an experiment; raises UsageError naming each problem with its line.
+
+    `wanted` says what the files leave open.
+    """
+    sources = [source for path in paths for source in _objects(path)]
+    problems = {source.path: Problems(source) for source in sources}
+    found: list[tuple[str, Mapping[str, Any], Sequence[str]]] = []
+    for source in sources:
+        noted = Problems(source)
+        if chaoskube.means(source.data):
+            found.append(chaoskube.read(noted, source.data, wanted))
+        elif litmus.means(source.data):
+            found += litmus.read(noted, source.data, wanted, [one.data for one in sources])
+        problems[source.path].found += noted.found
+    refuse(list(problems.values()))
+    if not found:
+        raise UsageError(
+            "nothing here is known",
+            where=", ".join(map(str, paths)),
+            why="neither a workload that runs chaoskube nor a ChaosEngine or ChaosExperiment of Litmus",
+        )
+    return [_imported(name, data, notes) for name, data, notes in found]
+
+
+def refuse(noted: Sequence[Problems]) -> None:
+    """Raise one UsageError for the problems of all files."""
+    errors = []
+    for one in noted:
+        try:
+            one.refuse()
+        except UsageError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        whole = "\n".join(str(error) for error in errors)
+        raise UsageError(whole.removeprefix(f"{errors[0].where}: "), where=errors[0].where)
+
+
+def _objects(path: Path) -> list[Source]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("cannot read the file", where=str(path), why=str(error)) from error
+    return [source for source in lines.read_all(text, path) if isinstance(source.data, dict)]
+
+
+def _imported(name: str, data: Mapping[str, Any], notes: Sequence[str]) -> Imported:
+    head = "".join(f"# {line}\n" for note in notes for line in note.splitlines())
+    text = head + yaml.safe_dump(dict(data), sort_keys=False, width=120, allow_unicode=True)
+    # What is written here must be what is read elsewhere.
+    document.loads(text, Path(f"{name}.yaml"), promised=True)
+    return Imported(name, text)

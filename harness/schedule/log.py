@@ -1,0 +1,75 @@
+"""Keep what became of each time that was due: `schedule.jsonl` beside the runs, one line each, only appended to."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from harness.errors import UsageError
+
+FILE = "schedule.jsonl"
+RAN, PLANNED, REFUSED, MISSED = "ran", "planned", "refused", "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One time that was due, or `count` of them that were missed; `due` and `at` are in UTC.
+
+    `state` is ran, planned (a dry run), refused (nothing began: `why`) or missed. `last` says that nothing may follow.
+    """
+
+    experiment: str
+    due: str
+    at: str
+    state: str
+    why: str = ""
+    count: int = 1
+    seed: int | None = None
+    run: str = ""
+    verdict: str = ""
+    exit: int = 0
+    last: bool = False
+
+    def __str__(self) -> str:
+        words = [self.due, self.experiment, self.verdict or self.state]
+        words += [f"{self.count} times"] if self.count > 1 else []
+        words += [f"run {self.run}"] if self.run else []
+        words += [f"seed {self.seed}"] if self.seed is not None else []
+        return "  ".join(words) + (f": {self.why}" if self.why else "")
+
+
+def shown(moment: datetime) -> str:
+    """Write a moment as a person and a machine read it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def append(folder: Path, tick: Tick) -> None:
+    """Write one line and have it on disk; raises UsageError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dataclasses.asdict(tick)) + "\n")
+    except OSError as error:
+        raise UsageError("the schedule's log cannot be written", where=str(folder / FILE), why=str(error)) from error
+
+
+def last_seen(folder: Path, experiments: Sequence[str]) -> dict[str, datetime]:
+    """Return when each of these experiments was last accounted for; a line that was cut off is passed over."""
+    found: dict[str, datetime] = {}
+    try:
+        lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        try:
+            data = json.loads(line)
+            name, at = data["experiment"], datetime.fromisoformat(data["at"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if name in experiments:
+            found[name] = at
+    return found

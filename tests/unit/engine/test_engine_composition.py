@@ -1,0 +1,244 @@
+"""Several faults in one run: who is picked for each, what is done when, and what the plan shows of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.documents import document
+from harness.engine import announce, lasting, method, more, plan
+from harness.engine.session import Session
+from harness.errors import InjectionFailed, ObservationFailed, UsageError
+from harness.journal import reader
+from harness.model.experiment import Experiment, Phases
+from harness.model.fault import Hand
+from harness.model.plan import Plan, PlannedFault, Victim
+from tests.unit.documents.test_documents_composition import text
+from tests.unit.engine.doubles import Kube
+from tests.unit.engine.test_engine_method import Broken, broken, fails  # noqa: F401
+
+pytestmark = pytest.mark.anyio
+
+
+class Shop:
+    """A namespace with so many ready pods; one that was deleted is replaced."""
+
+    context = "kind-here"
+
+    def __init__(self, count: int) -> None:
+        self.made = count
+        self.names = [f"web-{number}" for number in range(count)]
+
+    def replace(self, uid: str) -> None:
+        self.names.remove(uid.removeprefix("uid-"))
+        self.names.append(f"web-{self.made}")
+        self.made += 1
+
+    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
+        assert path == "/api/v1/namespaces/shop/pods"
+        return [self.pod(name) for name in self.names]
+
+    def pod(self, name: str) -> dict[str, Any]:
+        number = int(name.partition("-")[2])
+        metadata = {"name": name, "uid": f"uid-{name}", "namespace": "shop", "creationTimestamp": f"{number:04}"}
+        status = {"conditions": [{"type": "Ready", "status": "True"}]}
+        spec = {"nodeName": "worker", "containers": [{"name": "web"}]}
+        return {"metadata": metadata, "spec": spec, "status": status}
+
+
+@pytest.fixture(autouse=True)
+def everybody_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fine(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(lasting, "require", fine)
+
+
+def experiment(*steps: str, **words: str) -> Experiment:
+    return document.loads(text(*steps, **words), Path("shop/x.yaml"))
+
+
+async def planned(made: Experiment, pods: int, seed: int = 1):
+    return await plan.resolve(Shop(pods), made, run="run", seed=seed, alone=True)  # type: ignore[arg-type]
+
+
+def names(found: Any) -> list[str]:
+    return [fault.victim.name for fault in found.faults]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_two_that_may_overlap_never_have_the_same_target(seed: int) -> None:
+    found = await planned(
+        experiment("a|pod_kill|", "bg b|pod_kill|duration: 1s", "c|pod_kill|", caps="pods: 3"), 3, seed
+    )
+    assert len(set(names(found))) == 3
+
+
+async def test_two_that_would_overlap_on_the_only_target_are_refused() -> None:
+    with pytest.raises(UsageError, match="1 pods wanted, 0 of 1 are free"):
+        await planned(experiment("bg a|pod_freeze|duration: 9s", "b|pod_kill|", caps="pods: 2"), 1)
+
+
+async def test_one_after_the_other_may_have_the_same_target() -> None:
+    found = await planned(experiment("a|pod_freeze|duration: 1s", "b|pod_kill|"), 1)
+    assert names(found) == ["web-0", "web-0"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_was_deleted_before_is_no_target_any_more(seed: int) -> None:
+    found = await planned(experiment("a|pod_kill|duration: 0s", "b|pod_freeze|"), 2, seed)
+    assert len(set(names(found))) == 2
+
+
+CHOICE = ", choose: [{from: [a, b, c], take: 1}]"
+
+
+async def test_the_seed_draws_and_draws_the_same_again() -> None:
+    made = experiment("a|pod_kill|", "b|pod_kill|", "c|pod_kill|", more=CHOICE)
+    drawn = {}
+    for seed in range(20):
+        found, again = await planned(made, 3, seed), await planned(made, 3, seed)
+        assert (found.left_out, names(found)) == (again.left_out, names(again))
+        assert len(found.left_out) == 2
+        drawn[found.faults[0].activity] = found
+    assert set(drawn) == {"a", "b", "c"}
+
+
+async def test_a_choice_elsewhere_changes_no_target() -> None:
+    plain = await planned(experiment("a|pod_kill|"), 5, 3)
+    more = await planned(experiment("a|pod_kill|", "b|pod_kill|", "c|pod_kill|", more=CHOICE), 5, 3)
+    assert names(plain) == names(more)
+
+
+async def test_the_plan_shows_the_time_line_and_what_is_broken_together() -> None:
+    steps = ("bg a|pod_freeze|duration: 20s", "b|pod_kill|times: 3, every: 5s", "c|pod_freeze|", "d|pod_kill|")
+    made = experiment(*steps, caps="pods: 3", more=", choose: [{from: [c, d], take: 1}]")
+    found = await planned(made, 4)
+    a, b, last = names(found)
+    shown = plan.text(made, found)
+    drawn, left = ("d", "c") if found.left_out == ("c",) else ("c", "d")
+    kind = "pod_kill" if drawn == "d" else "pod_freeze"
+    inside = "" if drawn == "d" else " (container web)"
+    assert shown.partition("  time line")[2].splitlines()[:6] == [
+        ", at the earliest",
+        f"         0 s to     20 s  bg a; pod_freeze on shop/{a} (container web); for 20 s; beside what follows",
+        f"         0 s to     10 s  b; pod_kill on shop/{b}; 3 times every 5 s, the next on what matches by then",
+        f"        10 s              {drawn}; {kind} on shop/{last}{inside}; until the method is over",
+        "        20 s the method is over; what is still broken is healed after 5 s",
+        "  together at most 2 pods and 0 nodes; the caps allow 3 and 0",
+    ]
+    assert f"  drawn    by seed 1: {drawn}; left out: {left}" in shown
+
+
+async def test_one_fault_that_lasts_needs_no_time_line() -> None:
+    made = experiment("a|pod_kill|")
+    assert "time line" not in plan.text(made, await planned(made, 1))
+
+
+def test_a_pod_whose_node_goes_too_is_shown() -> None:
+    made = experiment("a|pod_kill|", "b|pod_kill|", caps="pods: 2")
+    pod = Victim("pod", "web-0", "uid-web-0", "shop", "worker")
+    node = Victim("node", "worker", "uid-n", node="worker")
+    faults = (
+        PlannedFault("1", "pod_kill", "a", Hand.API, pod),
+        PlannedFault("2", "node_stop", "b", Hand.HOST, node, takes=(pod,)),
+    )
+    shown = plan.text(made, Plan("run", 1, "here", faults, "i", "r"))
+    assert "overlap: pod_kill hits shop/web-0, which node_stop on worker takes, too" in shown
+
+
+class Cluster(Shop, Kube):
+    """A namespace in which something is broken and written down."""
+
+    def __init__(self, count: int) -> None:
+        Shop.__init__(self, count)
+        Kube.__init__(self)
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let no time pass, and note for how long somebody wanted to wait."""
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    return found
+
+
+@pytest.fixture
+def walk(session: Session, broken, slept):  # noqa: F811
+    async def run(made: Experiment, pods: int, seed: int = 1, **does: Any) -> Broken:
+        shop = Cluster(pods)
+        session.kube, session.experiment = shop, replace(made, phases=Phases(recovery=1.0), stated={})
+        session.scope = replace(session.scope, alone=True)
+        session.plan = await plan.resolve(session.kube, made, run="run", seed=seed, alone=True)
+
+        def lose(fault: PlannedFault) -> dict[str, Any]:
+            shop.replace(fault.victim.uid)
+            return {"what": "inject"}
+
+        found: Broken = broken(**{"inject": lose, **does})
+        await method.walk(session)
+        return found
+
+    return run
+
+
+async def test_a_step_that_lasts_is_felt_and_healed_before_the_next_begins(walk, slept) -> None:
+    found = await walk(experiment("a|pod_kill|duration: 20s", "b|pod_kill|"), 2)
+    assert found.seen == ["inject run-1", "felt run-1", "heal run-1", "healed run-1", "inject run-2"]
+    assert 20.0 in slept
+
+
+async def test_a_step_without_a_duration_stays_broken(walk, session) -> None:
+    found = await walk(experiment("a|pod_kill|", "b|pod_kill|", caps="pods: 2"), 2)
+    assert found.seen == ["inject run-1", "inject run-2"]
+    assert set(session.owed) == {"run-1", "run-2"}
+
+
+async def test_a_step_in_the_background_is_healed_beside_the_next(walk, session) -> None:
+    found = await walk(experiment("bg a|pod_kill|duration: 20s", "b|pod_kill|", caps="pods: 2"), 2)
+    assert sorted(found.seen) == ["felt run-1", "heal run-1", "healed run-1", "inject run-1", "inject run-2"]
+    assert set(session.owed) == {"run-2"}
+
+
+async def test_a_repetition_picks_anew_what_is_there_by_then_and_keeps_to_the_cap(walk, session, slept) -> None:
+    found = await walk(experiment("a|pod_kill|times: 3, every: 30s"), 1)
+    assert [word.split()[0] for word in found.seen] == ["inject", "felt", "heal", "healed"] * 3
+    assert [fault.victim.name for fault in session.plan.faults] == ["web-0", "web-1", "web-2"]
+    assert len({fault.id for fault in session.plan.faults}) == 3
+    assert [event.type for event in reader.read(session.directory)].count("plan") == 2
+    assert len([seconds for seconds in slept if 29 < seconds <= 30]) == 2
+    assert not session.owed
+
+
+async def test_a_repetition_spares_its_next_target_while_the_last_is_not_back(walk) -> None:
+    with pytest.raises(InjectionFailed, match="spared"):
+        await walk(experiment("a|pod_kill|times: 2"), 2, healed=fails(ObservationFailed("nobody replaces it")))
+
+
+async def test_what_the_seed_leaves_out_is_not_done_and_is_told(walk, session) -> None:
+    made = experiment("a|pod_kill|", "b|pod_kill|", "c|pod_kill|", more=CHOICE)
+    found = await walk(made, 3)
+    assert len(found.seen) == 1
+    announce.targets(session)
+    (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
+    assert told["left_out"] == list(session.plan.left_out)
+
+
+async def test_what_is_picked_anew_is_never_what_a_step_to_come_will_have(session) -> None:
+    made = experiment("bg a|pod_kill|times: 2", "b|pod_kill|", caps="pods: 2")
+    session.kube, session.experiment = Cluster(2), made
+    session.scope = replace(session.scope, alone=True)
+    session.plan = await plan.resolve(session.kube, made, run="run", seed=1, alone=True)
+    first, later = session.plan.faults
+    for _ in range(3):
+        (again,) = await more.add(session, made.method[0], "run-x", instead="bg a")
+        assert again.victim.name == first.victim.name != later.victim.name

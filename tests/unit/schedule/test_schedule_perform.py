@@ -1,0 +1,140 @@
+"""One run of a schedule: its seed, its end by a signal, and what stands in the log of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harness.documents import document
+from harness.engine import run
+from harness.engine.options import Options, Outcome
+from harness.errors import PreconditionFailed
+from harness.model.experiment import Experiment
+from harness.model.schedule import Schedule
+from harness.model.verdict import Verdict
+from harness.schedule import log
+from harness.schedule.bell import Bell
+from harness.schedule.log import MISSED, PLANNED, RAN, REFUSED, Tick
+from harness.schedule.perform import perform, seed_of
+
+DUE = datetime(2026, 11, 30, 10, 10, tzinfo=UTC)
+EMPTY = "{title: x, description: x, method: [], extensions: [{name: harness, objectives: {recovery: {within: 1s}}}]}"
+
+
+@pytest.fixture
+def experiment() -> Experiment:
+    return replace(document.loads(EMPTY, Path("shop/kill.yaml")), schedule=Schedule(every=600))
+
+
+@pytest.fixture
+def bell():
+    found = Bell()
+    with found.listening():
+        yield found
+
+
+def outcome(verdict: Verdict) -> Outcome:
+    return Outcome(
+        verdict, int(verdict.exit), verdict is Verdict.PASS, "run-1", Path("runs/run-1"), "", 1.0, 0.0, "why"
+    )
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, *, found: Outcome | Exception) -> list[Options]:
+    asked: list[Options] = []
+
+    def stand_in(_: Experiment, options: Options) -> Outcome:
+        asked.append(options)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(run, "run", stand_in)
+    return asked
+
+
+def test_each_time_has_its_own_seed_and_the_same_schedule_has_the_same(experiment) -> None:
+    later = DUE.replace(minute=20)
+    assert seed_of(1, experiment, DUE) == seed_of(1, experiment, DUE)
+    assert len({seed_of(1, experiment, DUE), seed_of(1, experiment, later), seed_of(2, experiment, DUE)}) == 3
+
+
+def test_a_run_is_told_with_what_makes_it_again(experiment, bell, monkeypatch) -> None:
+    asked = answer(monkeypatch, found=outcome(Verdict.DEVIATED))
+    tick = perform(experiment, DUE, Options(seed=7), bell, lambda _: None)
+    assert (tick.state, tick.run, tick.verdict, tick.exit, tick.last) == (RAN, "run-1", "DEVIATED", 1, False)
+    assert tick.seed == asked[0].seed == seed_of(7, experiment, DUE)
+    assert tick.due == "2026-11-30T10:10:00Z"
+
+
+def test_what_keeps_a_run_from_beginning_ends_no_schedule(experiment, bell, monkeypatch) -> None:
+    answer(monkeypatch, found=PreconditionFailed("the lever is on"))
+    tick = perform(experiment, DUE, Options(seed=7), bell, lambda _: None)
+    assert (tick.state, tick.why, tick.exit, tick.last) == (REFUSED, "the lever is on", 4, False)
+
+
+def test_something_left_broken_ends_the_schedule(experiment, bell, monkeypatch) -> None:
+    answer(monkeypatch, found=outcome(Verdict.DIRTY))
+    assert perform(experiment, DUE, Options(seed=7), bell, lambda _: None).last
+
+
+def test_a_dry_run_shows_the_plan_with_the_seed_that_a_run_would_have(experiment, bell, monkeypatch) -> None:
+    monkeypatch.setattr(run, "dry_run", lambda _, options: f"plan of seed {options.seed}")
+    answer(monkeypatch, found=AssertionError("a dry run ran"))
+    said: list[str] = []
+    tick = perform(experiment, DUE, Options(seed=7, dry_run=True), bell, said.append)
+    assert tick.state == PLANNED
+    assert said == [f"plan of seed {tick.seed}"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_in_a_run_has_it_undone_and_ends_the_schedule(experiment, bell, monkeypatch, number) -> None:
+    begun: list[str] = []
+
+    def stand_in(_: Experiment, options: Options) -> Outcome:
+        begun.append(threading.current_thread().name)
+        os.kill(os.getpid(), number)
+        assert options.stop
+        begun.append(anyio.run(options.stop.asked))
+        return outcome(Verdict.ABORTED)
+
+    monkeypatch.setattr(run, "run", stand_in)
+    tick = perform(experiment, DUE, Options(seed=7), bell, lambda _: None)
+    # Not the thread that hears signals: there the engine would take them for itself.
+    assert begun[0] != threading.main_thread().name
+    assert begun[1] == f"{signal.Signals(number).name} was received"
+    assert (tick.exit, tick.last) == (130, True)
+
+
+def test_a_signal_wakes_whoever_waits_and_is_remembered(bell) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert bell.wait(3600) == "SIGTERM"
+    assert bell.wait(3600) == "SIGTERM"
+
+
+def test_a_run_that_ends_wakes_the_scheduler_and_asks_for_nothing(bell) -> None:
+    bell.ring()
+    assert bell.wait(3600) == ""
+
+
+def test_the_signals_are_given_back(monkeypatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Bell().listening():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_log_says_when_each_experiment_was_last_accounted_for_whatever_was_cut_off(tmp_path) -> None:
+    log.append(tmp_path, Tick("shop/kill", "2026-11-30T10:10:00Z", "2026-11-30T10:11:00Z", RAN))
+    log.append(tmp_path, Tick("shop/kill", "2026-11-30T11:00:00Z", "2026-11-30T11:00:00Z", MISSED, count=4))
+    log.append(tmp_path, Tick("shop/other", "2026-11-30T11:00:00Z", "2026-11-30T12:00:00Z", RAN))
+    with (tmp_path / log.FILE).open("a") as file:
+        file.write('{"experiment": "shop/kill", "at": "2026-')
+    assert log.last_seen(tmp_path, ["shop/kill"]) == {"shop/kill": datetime(2026, 11, 30, 11, tzinfo=UTC)}
+    assert log.last_seen(tmp_path / "nowhere", ["shop/kill"]) == {}
