@@ -44,6 +44,10 @@ def command(
         # What one of them may not touch keeps nobody from the plans of the others.
         try:
             click.echo(run.dry_run(experiment, Options(kubeconfig=kubeconfig, context=context, seed=seed)))
+            if experiment.schedule:
+                from harness.schedule import due
+
+                click.echo(f"  due      {due.text(experiment.schedule)}, by `harness schedule`")
         except HarnessError as error:
             click.echo(f"error: {error}", err=True)
             codes.append(int(error.exit))

@@ -14,6 +14,7 @@ from harness.cli import options
 from harness.model import units
 
 if TYPE_CHECKING:
+    from harness.engine.options import Options
     from harness.model.experiment import Experiment
 
 FOREWORD = """\
@@ -37,6 +38,12 @@ def _duration(text: str) -> float:
 @click.option("--seed", type=int, help="Seed of the whole schedule; each run's comes from it and its time.")
 @click.option("--for", "limit", type=_duration, metavar="DURATION", help="End after so long, with the worst code.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of each run when it is due, and touch nothing.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Remove the folders of runs that ended as declared, but for the newest N.",
+)
 @click.option("--manifest", is_flag=True, help="Print what runs this inside of a cluster, for `kubectl apply`.")
 @click.option("--image", help="Image of the harness, for --manifest.")
 @options.runs
@@ -48,6 +55,7 @@ def command(
     dry_run: bool,
     manifest: bool,
     image: str | None,
+    keep: int | None,
     runs: Path,
     context: str | None,
     kubeconfig: Path | None,
@@ -66,6 +74,7 @@ def command(
         raise click.UsageError("--for would end what --manifest has a cluster begin anew.")
     from harness import __version__
     from harness.cli import documents
+    from harness.engine.options import Options
     from harness.errors import UsageError
 
     found = documents.load(files)
@@ -81,10 +90,15 @@ def command(
         raise UsageError(f"two experiments are named {twice}", hint="a schedule tells them apart by folder and file")
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     if manifest:
-        words = [f"--seed={seed}", *(["--dry-run"] if dry_run else [])]
+        words = [
+            f"--seed={seed}",
+            *(["--dry-run"] if dry_run else []),
+            *([f"--keep={keep}"] if keep is not None else []),
+        ]
         _print(experiments, image or f"kube-chaos-harness:{__version__}", words)
         return
-    _walk(experiments, seed, limit, runs, dry_run=dry_run, context=context, kubeconfig=kubeconfig)
+    chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, dry_run=dry_run)
+    _walk(experiments, chosen, limit, keep)
 
 
 def _print(experiments: Sequence[Experiment], image: str, words: Sequence[str]) -> None:
@@ -98,17 +112,7 @@ def _print(experiments: Sequence[Experiment], image: str, words: Sequence[str]) 
     click.echo(manifest.text(experiments, image, words), nl=False)
 
 
-def _walk(
-    experiments: Sequence[Experiment],
-    seed: int,
-    limit: float | None,
-    runs: Path,
-    *,
-    dry_run: bool,
-    context: str | None,
-    kubeconfig: Path | None,
-) -> None:
-    from harness.engine.options import Options
+def _walk(experiments: Sequence[Experiment], chosen: Options, limit: float | None, keep: int | None) -> None:
     from harness.errors import Exit
     from harness.model.verdict import worst
     from harness.schedule import due, log
@@ -118,15 +122,16 @@ def _walk(
     from harness.schedule.perform import perform
 
     bell, ended = Bell(), list[Tick]()
-    chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, dry_run=dry_run)
 
     def tell(tick: Tick) -> None:
         click.echo(str(tick), err=tick.state == log.REFUSED)
-        log.append(runs, tick)
+        log.append(chosen.runs, tick)
+        if keep is not None:
+            log.thin(chosen.runs, keep)
         if tick.last:
             ended.append(tick)
 
-    click.echo(f"seed {seed}")
+    click.echo(f"seed {chosen.seed}")
     for one in experiments:
         if one.schedule:
             begins = log.shown(due.after(one.schedule, bell.now()))
@@ -137,7 +142,7 @@ def _walk(
             lambda experiment, at: perform(experiment, at, chosen, bell, click.echo),
             bell,
             tell,
-            last=log.last_seen(runs, [one.name for one in experiments]),
+            last=log.last_seen(chosen.runs, [one.name for one in experiments]),
             limit=limit,
         )
     if bell.asked:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -58,18 +59,27 @@ def append(folder: Path, tick: Tick) -> None:
 
 
 def last_seen(folder: Path, experiments: Sequence[str]) -> dict[str, datetime]:
-    """Return when each of these experiments was last accounted for; a line that was cut off is passed over."""
-    found: dict[str, datetime] = {}
+    """Return when each of these experiments was last accounted for."""
+    return {tick.experiment: datetime.fromisoformat(tick.at) for tick in read(folder) if tick.experiment in experiments}
+
+
+def read(folder: Path) -> Iterator[Tick]:
+    """Read every whole line; one that was cut off when its writer died is passed over."""
     try:
         lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return {}
+        return
     for line in lines:
         try:
-            data = json.loads(line)
-            name, at = data["experiment"], datetime.fromisoformat(data["at"])
-        except (ValueError, KeyError, TypeError):
+            tick = Tick(**json.loads(line))
+            datetime.fromisoformat(tick.at)
+        except (ValueError, TypeError):
             continue
-        if name in experiments:
-            found[name] = at
-    return found
+        yield tick
+
+
+def thin(folder: Path, keep: int) -> None:
+    """Remove the folders of runs that ended as declared, but for so many of the newest; any other is evidence."""
+    ended = [tick.run for tick in read(folder) if tick.state == RAN and tick.run and not tick.exit]
+    for run in ended[: max(0, len(ended) - keep)]:
+        shutil.rmtree(folder / run, ignore_errors=True)
