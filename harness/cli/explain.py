@@ -154,11 +154,13 @@ def _error(name: str) -> str:
 
 def _fault(name: str) -> str:
     from harness.documents.meaning import exercises
+    from harness.documents.target import TAKES
     from harness.faults import FAULTS
 
     kind = FAULTS[name]
     rows = {"evidence": kind.evidence, "healed": kind.healed_when, "exercises": ", ".join(sorted(exercises(kind)))}
-    rows |= {"target": HOW_MANY.format(f"{kind.target}s")}
+    counted = f"{kind.target}s" in TAKES[kind.target]
+    rows |= {"target": HOW_MANY.format(f"{kind.target}s") if counted else ", ".join(TAKES[kind.target])}
     head = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
     return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in kind.about.splitlines()[1:])])
 

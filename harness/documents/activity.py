@@ -244,4 +244,8 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None
     section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", targets.KEYS)
-    return reading.own(FaultSpec(func, name, targets.read(section, kind), parameters))
+    target = targets.read(section, kind)
+    if kind.clash and (found := kind.clash(target, parameters)):
+        problems.add(arguments.at(found[0]), found[1].what, why=found[1].why, hint=found[1].hint)
+    where = f"{problems.source.path}:{problems.source.line(arguments.at('target'))}"
+    return reading.own(FaultSpec(func, name, target, parameters, where))
