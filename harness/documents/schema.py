@@ -154,7 +154,7 @@ def _arguments(fault: FaultKind) -> Schema:
     if counted in taken:
         target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
         target["dependentRequired"] = {"value": ["mode"]}
-    return _closed({"target": target, **parameters}, "target")
+    return _closed({"target": target, **parameters}, "target", *(one.name for one in fault.parameters if one.required))
 
 
 def _extension() -> Schema:

@@ -85,6 +85,7 @@ class FaultKind:
     its target, `most` how many of these at the most, `inside` which containers of a pod it acts on, given the named
     one. Pods that it takes count as touched where it `spends` them. `unfit` says why a target cannot have it: what,
     why, and how to mend it. `most` and `unfit` are given the target as the API server has it, or that `part` of it.
+    `rights` are what it needs, `of_target` what it needs of them for one target where that is less.
     `clash` says which parameter cannot go with a target or with others, and why, whatever the cluster has.
     """
 
@@ -111,9 +112,14 @@ class FaultKind:
     inside: Callable[[Pod, str], str] | None = None
     parameters: tuple[Parameter, ...] = ()
     rights: tuple[Rule, ...] = ()
+    of_target: Callable[[Target], tuple[Rule, ...]] | None = None
     container: bool = False
     instant: bool = False
     restarts: bool = False
+
+    def needs(self, target: Target) -> tuple[Rule, ...]:
+        """List what it needs to be granted for one target."""
+        return self.of_target(target) if self.of_target else self.rights
 
     @property
     def about(self) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from harness.cluster import backoff, paths
 from harness.errors import InjectionFailed, UsageError
 from harness.model.plan import Victim
-from harness.targets import containers, nodes, objects
+from harness.targets import containers, nodes, objects, readers
 from harness.targets.kind import Object, Search, TargetKind
 from harness.workloads.pod import is_going, is_ready
 
@@ -118,6 +118,7 @@ KINDS: Mapping[str, TargetKind] = {
     "config": TargetKind(
         words=lambda target: f"{target.namespace}/{target.config}",
         find=objects.configs,
+        pods=readers.pods_of,
         hint="check the name with `kubectl get configmaps,secrets -n ...`",
     ),
     "namespace": TargetKind(words=lambda target: target.namespace, find=objects.namespaces),

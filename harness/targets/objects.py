@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from harness.cluster import paths
-from harness.errors import ApiError, InjectionFailed, UsageError
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.hands.api import undoing
 from harness.model.plan import PlannedFault, Victim
 from harness.targets import containers
@@ -19,6 +22,7 @@ from harness.workloads.pod import is_done, is_going, is_ready
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
 
+PAUSE_SECONDS = 0.25
 PLURALS: Mapping[str, str] = {"ConfigMap": "configmaps", "Secret": "secrets"}
 
 
@@ -137,6 +141,21 @@ async def change(fault: PlannedFault, reach: Reach, patch: Sequence[Object], par
                 raise
             why = f"{error.status} {error.reason}"
     raise InjectionFailed("the target does not take the change", where=str(fault.victim), why=why)
+
+
+async def until(fault: PlannedFault, reach: Reach, judge: Callable[[Object | None], Facts | None]) -> Facts:
+    """Look at the target until `judge` answers; None is one that is gone. Nothing but `get` is asked of it."""
+    while True:
+        with contextlib.suppress(ClusterUnreachable):
+            item: Object | None = None
+            try:
+                item = await reach.kube.get(fault.victim.path)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+            if facts := judge(item):
+                return facts
+        await anyio.sleep(PAUSE_SECONDS)
 
 
 def every(parameters: Mapping[str, Any], pod: Object) -> bool:

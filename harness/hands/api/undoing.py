@@ -120,8 +120,10 @@ def guards(item: Op, tests: Sequence[Op]) -> Sequence[Op]:
 
 
 def _bare(value: Any) -> Any:
-    """Leave out what some API servers write and others do not: a count of none."""
-    return {key: one for key, one in value.items() if one not in (0, None)} if isinstance(value, Mapping) else value
+    """Leave out what some API servers write and others do not: a count of none, a mapping of nothing."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: one for key, one in value.items() if one not in (0, None)} or None
 
 
 def _held(path: str, copy: Op | None) -> list[Op]:

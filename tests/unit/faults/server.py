@@ -64,6 +64,9 @@ class Server:
         item = copy.deepcopy(self._at(path))
         for op in body:
             _apply(item, op)
+        for field in ("data", "binaryData"):
+            if item.get(field) == {}:
+                del item[field]
         if path.endswith("/scale"):
             self.objects[path.removesuffix("/scale")]["spec"]["replicas"] = item["spec"].get("replicas", 0)
         else:
