@@ -1,12 +1,12 @@
 """Change one key of a ConfigMap or a Secret for a time: removed, emptied, garbled, or set to a text.
 
-What was there is kept beside it, in an object of the same kind in the same namespace: whoever may read the one may read
-the other, and it goes with it. So no value is in ledger, journal, Fault or report, and any process that may read it can
-undo. A Secret is never set to a text of the document. The undo writes only where the key is as this fault left it; what
-somebody else wrote meanwhile stays, and is told of. The plan names and counts the pods that read it, by a volume, their
-environment or to pull images; a fault that no pod would notice is refused, unless `readers: api` says that something
-else reads it. Felt when the API server serves the change. A volume shows it within about a minute and a half (the
-kubelet's sync and its cache), never by subPath; an environment at the next start of its container.
+What was there is kept beside it, in an object of the same kind in the same namespace: whoever may read the one may
+read the other, and it goes with it. So no value is in ledger, journal, Fault or report, and any process that may read
+it can undo. A Secret is never set to a text of the document. The undo writes only where the key is as this fault left
+it; what somebody else wrote meanwhile stays, and is told of. The plan names and counts the pods that read it, by a
+volume, their environment or to pull images; a fault that no pod would notice is refused, unless `readers: api` says
+that something else reads it. Felt when the API server serves the change. A volume shows it within about a minute and a
+half (the kubelet's sync and its cache), never by subPath; an environment at the next start of its container.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
             return None
         return {"key": fault.parameters["key"], "pods": ", ".join(note["using"]) or "none"}
 
-    return await objects.until(fault, reach, changed)
+    return await objects.until(reach, fault.victim.path, changed)
 
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
@@ -104,7 +104,7 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
             return {"config": "gone"}
         return {"config": "back"} if undoing.found_at(item, change.pointer) != change.bad else None
 
-    return await objects.until(fault, reach, back)
+    return await objects.until(reach, fault.victim.path, back)
 
 
 def _rights(*plurals: str) -> tuple[Rule, ...]:

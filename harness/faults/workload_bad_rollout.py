@@ -1,13 +1,13 @@
 """Roll out a release that cannot start, for a time: its image cannot be pulled, or its container ends at once.
 
 `fails: image-pull` names an image below `chaos.invalid`, a domain that nobody can have (RFC 2606); `fails: crash-loop`
-names a command that is in no image, so that the kubelet starts the container again and again. What was there is written
-down before, and comes back only where the template still holds what this fault put there: a release that somebody
-rolled out meanwhile stays, and is told of. The bad release goes with the undo, so that no later `kubectl rollout undo`
-leads to it. Which pods go is the rollout's decision: at most as many as its `maxUnavailable` lets go, all of them where
-it recreates. Felt when the kubelet says of a new pod why it does not start (a pull takes some seconds to fail); healed
-when the workload has as many ready pods as before. `progressDeadlineSeconds` only marks a Deployment as failed: a hold
-beyond it tries whoever watches for that mark.
+names a command that is in no image, so that the kubelet starts the container again and again. What was there is
+written down before, and comes back only where the template still holds what this fault put there: a release that
+somebody rolled out meanwhile stays, and is told of. The bad release goes with the undo, so that no later `kubectl
+rollout undo` leads to it. Which pods go is the rollout's decision: at most as many as its `maxUnavailable` lets go,
+all of them where it recreates. Felt when the kubelet says of a new pod why it does not start (a pull takes some
+seconds to fail); healed when the workload has as many ready pods as before. `progressDeadlineSeconds` only marks a
+Deployment as failed: a hold beyond it tries whoever watches for that mark.
 """
 
 from __future__ import annotations

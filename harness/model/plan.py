@@ -27,7 +27,7 @@ class Victim:
     path: str = ""
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.namespace}/{self.name}" if self.namespace and self.kind != "namespace" else self.name
 
     @property
     def shown(self) -> str:

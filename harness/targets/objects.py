@@ -1,4 +1,4 @@
-"""What faults change through the API server: workloads, ConfigMaps and Secrets, namespaces."""
+"""What faults change through the API server: workloads, ConfigMaps and Secrets, namespaces, pods themselves."""
 
 from __future__ import annotations
 
@@ -97,10 +97,15 @@ def workload(victim: Victim) -> Workload:
     return Workload(api, kind, victim.name, victim.namespace, victim.uid, victim.path)
 
 
+def place(victim: Victim) -> str:
+    """Return the API path of a target that lies in a namespace."""
+    return victim.path or paths.pods(victim.namespace, victim.name)
+
+
 async def read(kube: Kube, fault: PlannedFault, part: str = "") -> dict[str, Any]:
     """Read the fault's target, or a part of it; raises InjectionFailed when it is not the one that was planned."""
     try:
-        item = await kube.get(fault.victim.path + part)
+        item = await kube.get(place(fault.victim) + part)
     except ApiError as error:
         if error.status != 404:
             raise
@@ -134,7 +139,7 @@ async def change(fault: PlannedFault, reach: Reach, patch: Sequence[Object], par
             )
         await reach.guard()
         try:
-            await reach.kube.patch(fault.victim.path + part, [*undoing.guards(item, tests), *rest], kind="json")
+            await reach.kube.patch(place(fault.victim) + part, [*undoing.guards(item, tests), *rest], kind="json")
             return
         except ApiError as error:
             if error.status not in undoing.CHANGED:
@@ -143,13 +148,13 @@ async def change(fault: PlannedFault, reach: Reach, patch: Sequence[Object], par
     raise InjectionFailed("the target does not take the change", where=str(fault.victim), why=why)
 
 
-async def until(fault: PlannedFault, reach: Reach, judge: Callable[[Object | None], Facts | None]) -> Facts:
-    """Look at the target until `judge` answers; None is one that is gone. Nothing but `get` is asked of it."""
+async def until(reach: Reach, path: str, judge: Callable[[Object | None], Facts | None]) -> Facts:
+    """Look at the object of a path until `judge` answers; None is one that is gone. It needs no right but `get`."""
     while True:
         with contextlib.suppress(ClusterUnreachable):
             item: Object | None = None
             try:
-                item = await reach.kube.get(fault.victim.path)
+                item = await reach.kube.get(path)
             except ApiError as error:
                 if error.status != 404:
                     raise
