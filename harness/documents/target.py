@@ -33,7 +33,8 @@ REQUIREMENT = re.compile(
     re.ASCII,
 )
 HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
-CONFIG = re.compile(r"(ConfigMap|Secret)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+# With a star behind it, it begins so: kustomize ends the names of what it makes with a hash.
+CONFIG = re.compile(r"(ConfigMap|Secret)/[a-z0-9]([a-z0-9.-]{0,251}([a-z0-9]|\*))?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 # What the rule of each kind of target needs, and why.
@@ -156,7 +157,9 @@ def selector(value: Any) -> str:
 def _config(value: Any) -> str:
     name = units.text(value)
     if not CONFIG.fullmatch(name):
-        raise ValueError(f"{units.shown(value)} is not ConfigMap/name or Secret/name")
+        raise ValueError(
+            f"{units.shown(value)} is not ConfigMap/name or Secret/name, or one that begins so with a * behind"
+        )
     return name
 
 

@@ -12,7 +12,7 @@ from harness.cluster import paths
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.hands.api import undoing
 from harness.model.plan import PlannedFault, Victim
-from harness.targets import containers
+from harness.targets import containers, readers
 from harness.targets.kind import Object, Search
 from harness.targets.pods import Loss
 from harness.targets.reach import Facts, Reach
@@ -59,8 +59,22 @@ async def workloads(search: Search) -> list[tuple[Victim, Object]]:
 
 
 async def configs(search: Search) -> list[tuple[Victim, Object]]:
-    """Find the one ConfigMap or Secret that is named."""
-    kind, _, name = search.target.config.partition("/")
+    """Find the one ConfigMap or Secret that is named; one whose name has an ending of its own is found by its readers.
+
+    Raises UsageError where pods read several that begin so.
+    """
+    named = search.target.config
+    if named.endswith("*"):
+        pods = await search.kube.list(paths.pods(search.target.namespace))
+        read = (one for pod in pods if not is_going(pod) and not is_done(pod) for one in readers.read_by(pod))
+        found = sorted({one for one in read if one.startswith(named[:-1])})
+        if len(found) > 1:
+            where, hint = f"{search.target.namespace}/{named}", f"config: {found[0]}"
+            raise UsageError(f"pods read several: {', '.join(found)}", where=where, hint=hint)
+        named = found[0] if found else named
+    kind, _, name = named.partition("/")
+    if name.endswith("*"):
+        return []
     return await _one(search, "config", f"{kind}/{name}", paths.core(search.target.namespace, PLURALS[kind], name))
 
 

@@ -103,7 +103,7 @@ async def test_a_key_of_a_config_map_is_changed_and_back(settings: Any, one: Pla
     reach = await changed(server, one)
     assert {name: server.objects[MAP].get(name) or None for name in there} == there
     for _ in range(2):
-        await elsewhere(server, reach, one)
+        assert await elsewhere(server, reach, one) == []
     assert state(server) == before
 
 
@@ -250,6 +250,17 @@ async def test_the_plan_names_and_counts_the_pods_that_read_it() -> None:
         await plan.resolve(kube, experiment("Secret/db", "key: password", 0), run="r", seed=1, alone=True)
     with pytest.raises(UsageError, match="no config matches"):
         await plan.resolve(kube, experiment("Secret/other", "key: password"), run="r", seed=1, alone=True)
+
+
+async def test_a_name_that_ends_with_a_hash_is_found_by_who_reads_it() -> None:
+    kube: Any = shop()
+    found = await plan.resolve(kube, experiment("ConfigMap/set*", "key: mode"), run="r", seed=1, alone=True)
+    assert found.faults[0].victim == SETTINGS
+    with pytest.raises(UsageError, match="no config matches"):
+        await plan.resolve(kube, experiment("Secret/set*", "key: mode"), run="r", seed=1, alone=True)
+    kube.objects[f"{PODS}/web-0"]["spec"]["volumes"].append({"name": "w", "configMap": {"name": "settings-old"}})
+    with pytest.raises(UsageError, match="several: ConfigMap/settings, ConfigMap/settings-old"):
+        await plan.resolve(kube, experiment("ConfigMap/set*", "key: mode"), run="r", seed=1, alone=True)
 
 
 async def test_an_immutable_one_is_refused_when_it_is_planned_with_its_line() -> None:

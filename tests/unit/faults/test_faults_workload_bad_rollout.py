@@ -54,7 +54,7 @@ async def test_the_template_comes_back_as_it_was(fails: str, before: dict[str, A
     bad = {"image-pull": {"image": BAD}, "crash-loop": {"command": [f"/{BAD}"]}}[fails]
     assert container(server) == {**found, **bad}
     for _ in range(2):
-        await elsewhere(server, reach, fault)
+        assert await elsewhere(server, reach, fault) == []
     assert container(server) == found
 
 

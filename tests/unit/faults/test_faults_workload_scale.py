@@ -63,11 +63,11 @@ async def test_an_undo_that_comes_twice_or_before_the_effect_changes_nothing() -
     reach, fault = Reach(server), planned("workload_scale")  # type: ignore[arg-type]
     assert KIND.prepare
     reach.note(fault)["undo"] = await KIND.prepare(fault, reach)
-    await elsewhere(server, reach)
+    assert await elsewhere(server, reach) == []
     assert server.requests == []
     await KIND.inject(fault, reach)
     for _ in range(2):
-        await elsewhere(server, reach)
+        assert await elsewhere(server, reach) == []
     assert server.replicas(WEB) == 3
 
 
