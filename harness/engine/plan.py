@@ -187,13 +187,19 @@ def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None
         raise UsageError(
             f"the plan touches {pods} pods and {nodes} nodes, the blast radius allows {caps.pods} and {caps.nodes}",
             where=str(experiment.path),
+            why="; ".join(f"{_going(one)} pods go with {one.victim}" for one in faults if FAULTS[one.kind].spends),
         )
 
 
 def _spent(faults: Sequence[PlannedFault]) -> int:
     """Count the pods that faults take with their targets, where their kind counts them."""
-    all_of = {pod.uid for fault in faults if FAULTS[fault.kind].spends and fault.most is None for pod in fault.takes}
-    return len(all_of) + sum(fault.most for fault in faults if FAULTS[fault.kind].spends and fault.most is not None)
+    spending = [fault for fault in faults if FAULTS[fault.kind].spends]
+    every = {pod.uid for fault in spending if fault.most is None for pod in fault.takes}
+    return len(every) + sum(_going(fault) for fault in spending if fault.most is not None)
+
+
+def _going(fault: PlannedFault) -> int:
+    return len(fault.takes) if fault.most is None else fault.most
 
 
 def _hash(value: Any) -> str:

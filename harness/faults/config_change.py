@@ -67,6 +67,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     if not using and told.get("readers") != API:
         why, hint = "to change what nobody reads proves nothing", "readers: api, where something else reads it"
         raise InjectionFailed("no pod reads it", where=str(victim), why=why, hint=hint)
+    if fault.takes and len(using) > len(fault.takes):
+        raise InjectionFailed(f"{len(using)} pods read it, the plan counted {len(fault.takes)}", where=str(victim))
     change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
     copy = f"{victim.path.rpartition('/')[0]}/chaos-{resource.name(fault)[:247]}"
     reach.note(fault).update(change=change, using=using, copy=copy)

@@ -49,7 +49,10 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Count what the workloads have of those pods that are to go."""
     await nodes.read(reach.kube, fault)
     note, planned = reach.note(fault), {pod.uid for pod in fault.takes}
-    victims = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if pod["metadata"]["uid"] in planned]
+    victims = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if reaches(fault.parameters, pod)]
+    if later := [pod["metadata"] for pod in victims if pod["metadata"]["uid"] not in planned]:
+        names = ", ".join(sorted(f"{one['namespace']}/{one['name']}" for one in later))
+        raise InjectionFailed(f"pods would leave that the plan does not name: {names}", where=fault.victim.name)
     everyone = {
         name: await reach.kube.list(paths.pods(name)) for name in sorted({pod.namespace for pod in fault.takes})
     }

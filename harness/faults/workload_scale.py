@@ -62,7 +62,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     kept = _kept(fault.parameters, before)
     if kept >= before:
         raise InjectionFailed("nothing is left that would go", where=str(fault.victim), why=f"it wants {before} pods")
-    await objects.count(fault, reach)
+    await objects.count(fault, reach, lambda there: max(there - kept, 0))
     reach.note(fault).update(replicas=before, kept=kept)
     tests = [expect("/metadata/uid", fault.victim.uid), expect("/spec", _set(kept))]
     back = {"op": "add", "path": "/spec/replicas", "value": before}

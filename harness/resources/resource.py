@@ -80,7 +80,7 @@ async def create(kube: Kube, fault: PlannedFault, run: str, undo_ops: Undo) -> d
             "the cluster does not keep how this fault is undone",
             where=collection(fault),
             why="its definition of faults is of an older version",
-            hint="an administrator applies what `harness crds` prints",
+            hint="an administrator applies what `harness crds` prints; on the local cluster: harness up",
         )
     return made
 

@@ -129,12 +129,25 @@ async def read(kube: Kube, fault: PlannedFault, part: str = "") -> dict[str, Any
     return item
 
 
-async def count(fault: PlannedFault, reach: Reach) -> Loss:
-    """Note how many ready pods the fault's workload has, before anything is done to it."""
+async def count(fault: PlannedFault, reach: Reach, going: Callable[[int], int]) -> None:
+    """Note how many ready pods the fault's workload has, before anything is done to it.
+
+    `going` says how many go of so many. Raises InjectionFailed where these are more than the plan counted.
+    """
     own = await pods_of(reach.kube, reach.owners, fault.victim)
-    loss = Loss((workload(fault.victim),), (sum(is_ready(pod) for pod in own),))
-    reach.note(fault)["loss"] = loss
-    return loss
+    if fault.most is not None and going(len(own)) > fault.most:
+        raise InjectionFailed(
+            f"{going(len(own))} pods would go, the plan counted {fault.most}",
+            where=str(fault.victim),
+            why="it has more of them since",
+            hint="run it again; what scales meanwhile is no steady state",
+        )
+    ready, owner = sum(is_ready(pod) for pod in own), workload(fault.victim)
+    for pod in own[:1]:
+        owner = await reach.owners.of(pod) or owner
+        # What a scale counts shows only while all of its pods are there.
+        await reach.owners.wanted(owner, ready)
+    reach.note(fault)["loss"] = Loss((owner,), (ready,))
 
 
 async def change(fault: PlannedFault, reach: Reach, patch: Sequence[Object], part: str = "") -> None:

@@ -57,6 +57,7 @@ class Server:
 
     async def patch(self, path: str, body: Any, *, kind: str = "merge", **_: Any) -> dict[str, Any]:
         self._asked("PATCH", path, body)
+        self._at(path)
         assert kind == "json"
         if self.meanwhile:
             change, self.meanwhile = self.meanwhile, None

@@ -106,7 +106,7 @@ async def test_a_node_that_is_gone_is_healed() -> None:
 
 
 async def test_pods_that_have_to_leave_are_felt_and_waited_for() -> None:
-    server, one = cluster(), fault("NoExecute", "uid-0")
+    server, one = cluster(), fault("NoExecute", "uid-0", "uid-1")
     reach = await tainted(server, one)
     server.objects[f"{PODS}/web-uid-0"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert await KIND.felt(one, reach) == {"tainted": True, "going": "shop/web-uid-0"}
@@ -117,12 +117,19 @@ async def test_pods_that_have_to_leave_are_felt_and_waited_for() -> None:
 
 
 async def test_no_pod_that_would_leave_proves_nothing() -> None:
-    server, one = cluster(), fault("NoExecute")
+    server, one = Cluster({PATH: node()}), fault("NoExecute")
     assert await KIND.felt(one, await tainted(server, one)) is None
 
 
+async def test_a_pod_that_came_after_the_plan_keeps_the_fault_from_being_made() -> None:
+    server = cluster()
+    with pytest.raises(InjectionFailed, match="the plan does not name: shop/web-uid-1"):
+        await tainted(server, fault("NoExecute", "uid-0"))
+    assert taints(server) == []
+
+
 async def test_a_pod_that_nobody_would_replace_is_spared() -> None:
-    server, one = cluster(), fault("NoExecute", "uid-0")
+    server, one = cluster(), fault("NoExecute", "uid-0", "uid-1")
     server.objects[f"{PODS}/web-uid-0"]["metadata"]["ownerReferences"] = reference("ReplicaSet", "gone")
     with pytest.raises(InjectionFailed, match="nothing would replace this pod: shop/web-uid-0"):
         await tainted(server, one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,15 @@ async def test_nothing_is_changed_when_it_was_scaled_between_the_record_and_the_
     with pytest.raises(InjectionFailed, match="not what it was"):
         await KIND.inject(fault, reach)
     assert server.replicas(WEB) == 9
+
+
+async def test_no_more_pods_go_than_the_plan_counted() -> None:
+    server = Server(web(4))
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    with pytest.raises(InjectionFailed, match="4 pods would go, the plan counted 3"):
+        await KIND.prepare(replace(planned("workload_scale"), most=3), reach)
+    await KIND.prepare(replace(planned("workload_scale"), most=4), reach)
 
 
 async def test_a_refusal_of_the_api_server_is_told_as_it_is() -> None:
