@@ -127,6 +127,8 @@ async def _fitting(kube: Kube, spec: FaultSpec, victim: Victim, there: int) -> i
     where = f"{spec.place}: {victim}" if spec.place else str(victim)
     try:
         item = await kube.get(victim.path + kind.part) if victim.path else None
+        if item and kind.part:
+            item = {**item, "of": await kube.get(victim.path)}
     except ApiError as error:
         if error.status != 404:
             raise

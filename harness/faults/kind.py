@@ -84,7 +84,8 @@ class FaultKind:
     `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether it takes a pod with
     its target, `most` how many of these at the most, `inside` which containers of a pod it acts on, given the named
     one. Pods that it takes count as touched where it `spends` them. `unfit` says why a target cannot have it: what,
-    why, and how to mend it. `most` and `unfit` are given the target as the API server has it, or that `part` of it.
+    why, and how to mend it. `most` and `unfit` are given the target as the API server has it, or that `part`
+    of it, with the whole as `of`.
     `rights` are what it needs, `of_target` what it needs of them for one target where that is less.
     `clash` says which parameter cannot go with a target or with others, and why, whatever the cluster has.
     """

@@ -2,9 +2,10 @@
 
 Anything that has a `scale` can be the target. How many there were is written down before and set again afterwards, but
 only while there are as many as this fault set: of what an autoscaler or a person set meanwhile the undo keeps off, and
-says so. A HorizontalPodAutoscaler leaves a workload without replicas alone; with `keep` it may bring them back, which
-is an answer. Felt when no more pods than that are there that were not told to go (about a second); healed when as many
-are ready as before, or as the workload wants now if that is less.
+says so. A StatefulSet whose claims would be deleted with its pods is refused. A HorizontalPodAutoscaler leaves a
+workload without replicas alone; with `keep` it may bring them back, which is an answer. Felt when no more pods than
+that are there that were not told to go (about a second); healed when as many are ready as before, or as the workload
+wants now if that is less.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def _set(count: int) -> Mapping[str, int]:
 
 
 def unfit(parameters: Mapping[str, Any], scale: Object, victim: Victim) -> Unfit | None:
-    """Say that nothing would go."""
+    """Say that nothing would go, or that more would go than comes back."""
+    claims = (scale.get("of") or {}).get("spec", {}).get("persistentVolumeClaimRetentionPolicy") or {}
+    if claims.get("whenScaled") == "Delete":
+        why = "its persistentVolumeClaimRetentionPolicy deletes claims when it is scaled"
+        return Unfit(f"{victim.owner} would lose what its pods keep", why, "whenScaled: Retain")
     before = _replicas(scale)
     if _kept(parameters, before) < before:
         return None
@@ -60,8 +65,9 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     scale = await objects.read(reach.kube, fault, SCALE)
     before = _replicas(scale)
     kept = _kept(fault.parameters, before)
-    if kept >= before:
-        raise InjectionFailed("nothing is left that would go", where=str(fault.victim), why=f"it wants {before} pods")
+    whole = await objects.read(reach.kube, fault)
+    if found := unfit(fault.parameters, {**scale, "of": whole}, fault.victim):
+        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why)
     await objects.count(fault, reach, lambda there: max(there - kept, 0))
     reach.note(fault).update(replicas=before, kept=kept)
     tests = [expect("/metadata/uid", fault.victim.uid), expect("/spec", _set(kept))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import ApiError, InjectionFailed
@@ -23,14 +23,14 @@ Op = Mapping[str, Any]
 class Change:
     """A change of one key as JSON patches: `there` makes it, `back` undoes it where the `tests` hold.
 
-    `pointer` leads to the key, `bad` is what it holds then; None: it is gone.
+    `pointer` leads to the key, `bad` is what it holds then; None: it is gone. What is given back is in no message.
     """
 
     pointer: str
     bad: str | None
     there: tuple[Op, ...]
     tests: tuple[Op, ...]
-    back: tuple[Op, ...]
+    back: tuple[Op, ...] = field(repr=False)
 
 
 def known(item: Object) -> list[str]:

@@ -123,7 +123,7 @@ async def test_the_value_of_a_secret_is_kept_in_a_secret_and_nowhere_else(change
         redact.clean(undo),
         plan.record(one),
     ]
-    told += [await KIND.felt(one, reach), server.requests]
+    told += [await KIND.felt(one, reach), server.requests, repr(reach.notes)]
     again = base64.b64encode(json.dumps(HIDDEN).encode()).decode()
     assert [word for word in (HIDDEN, "swordfish", again[:12]) if word in json.dumps(told)] == []
     await elsewhere(server, reach, one)

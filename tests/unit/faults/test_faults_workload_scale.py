@@ -148,5 +148,9 @@ def test_what_has_nothing_to_lose_is_unfit_and_what_goes_is_counted() -> None:
     scale = {"spec": {"replicas": 5}}
     assert KIND.unfit({"keep": 0.0}, {"spec": {}}, VICTIM)
     assert KIND.unfit({"keep": 0.4}, scale, VICTIM) is None
+    gone = {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete", "whenDeleted": "Retain"}}
+    found = KIND.unfit({"keep": 0.4}, {**scale, "of": {"spec": gone}}, VICTIM)
+    assert found
+    assert found.what == "Deployment/web would lose what its pods keep"
     assert KIND.most({"keep": 0.4}, scale, 5) == 3
     assert KIND.most({"keep": 0.0}, scale, 6) == 6
