@@ -72,7 +72,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
     copy = f"{victim.path.rpartition('/')[0]}/chaos-{resource.name(fault)[:247]}"
     reach.note(fault).update(change=change, using=using, copy=copy)
-    return [{"op": "restore", "path": victim.path, "patch": list(change.tests), "copy": copy}]
+    version = item["metadata"]["resourceVersion"]
+    return [{"op": "restore", "path": victim.path, "patch": list(change.tests), "copy": copy, "version": version}]
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:

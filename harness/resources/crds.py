@@ -34,6 +34,7 @@ def _schema() -> dict[str, Any]:
             "path": _TEXT,
             "patch": {"type": "array", "items": _ANYTHING},
             "copy": _TEXT,
+            "version": _TEXT,
             "ours": _TEXT,
             "key": _TEXT,
         },

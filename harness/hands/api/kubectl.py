@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.hands.api.undoing import PATCH
+from harness.hands.api.undoing import PASSED, PATCH
 
 Op = Mapping[str, Any]
 _KUBECTL = "k='kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s'\n"
 
 # $1 namespace, $2 type, $3 name, $4 subresource, $5 patch, $6 type and $7 name of the copy that holds the patch's rest,
-# $8 what nobody else would have put there. A copy's rest is no argument: whoever lists processes would read it.
+# $8 what nobody else would have put there, $9 the version that a change may be on its way for. A copy's rest is no
+# argument: whoever lists processes would read it.
 _RESTORE = (
     _KUBECTL
     + r"""
@@ -26,6 +27,10 @@ if [ -n "$7" ]; then
   rest=$($k $in get "$6" "$7" --ignore-not-found -o 'jsonpath={.data.PATCH}') || exit 1
   [ "$6" != secrets ] || rest=$(printf %s "$rest" | base64 -d) || exit 1
   [ -z "$rest" ] || patch="${patch%]},${rest#[}"
+  now=$($k $in get "$2" "$3" --ignore-not-found -o 'jsonpath={.metadata.resourceVersion}') || exit 1
+  if [ "$now" = "$9" ]; then
+    { $k $in annotate "$2" "$3" --overwrite PASSED=yes && $k $in annotate "$2" "$3" PASSED-; } || exit 1
+  fi
 fi
 if said=$(printf %s "$patch" | $k $in patch "$2" "$3" $part --type=json --patch-file=/dev/stdin 2>&1); then
   [ -z "$7" ] || [ -n "$rest" ] || { echo "the copy $7 is gone"; exit 1; }
@@ -38,7 +43,7 @@ else
   esac
 fi
 [ -z "$7" ] || $k $in delete "$6" "$7" --ignore-not-found --wait=false
-""".replace("PATCH", PATCH)
+""".replace("PATCH", PATCH).replace("PASSED", PASSED)
 )
 # $1 namespace, $2 type, $3 what nobody else would have put there.
 _SWEEP = (
@@ -99,7 +104,7 @@ def _restore(op: Op) -> tuple[str, list[str]]:
     # To test for nothing is to test for null.
     patch = json.dumps([{"value": None, **one} if one["op"] == "test" else one for one in op["patch"]])
     arguments = [what.namespace, what.type, what.name, what.part, patch, copy.type, copy.name]
-    return _RESTORE, [*arguments, op.get("ours", "")]
+    return _RESTORE, [*arguments, op.get("ours", ""), op.get("version", "")]
 
 
 def _sweep(op: Op) -> tuple[str, list[str]]:

@@ -4,7 +4,9 @@ An operation needs nothing but itself, may be done twice, and touches only what 
 
 - `restore`: a JSON patch for one object, whose tests say what the fault set, one without a value that nothing is
   there. With `copy` what follows the tests lies in an object of that path, which goes afterwards: a value that must
-  not be read elsewhere is kept where it may be. `ours` is a text that nobody but this fault would have put there.
+  not be read elsewhere is kept where it may be. A change that is still on its way is for one `version` of the object
+  only, so first of all that version must have passed. `ours` is a text that nobody but this fault would have
+  put there.
 - `sweep`: delete whatever in a collection holds the text `ours`.
 - `delete`: delete one object by its path.
 - `untaint`: take the taint with this `key` off a node.
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 Op = Mapping[str, Any]
 # Where a copy holds what follows the tests of a patch.
 PATCH = "patch"
+# Written and taken back, it makes another version of an object, and nothing else.
+PASSED = "chaos.harness.dev/passed"
 # Somebody else may write between a look and a change; who writes that often is no steady state.
 TRIES = 5
 CHANGED = (409, 422)
@@ -64,16 +68,24 @@ def escaped(key: str) -> str:
 async def _restore(kube: Kube, op: Op) -> str:
     tests = [one for one in op["patch"] if one["op"] == "test"]
     rest = [one for one in op["patch"] if one["op"] != "test"]
-    kept = "copy" in op
-    if kept:
-        rest = _held(op["copy"], await _read(kube, op["copy"]))
-    left = await _patch(kube, op, tests, rest, kept)
-    if kept:
-        await _remove(kube, op["copy"])
+    if "copy" not in op:
+        return await _patch(kube, op, tests, rest, kept=False)
+    rest = _held(op["copy"], await _read(kube, op["copy"]))
+    await _pass(kube, op)
+    left = await _patch(kube, op, tests, rest, kept=True)
+    await _remove(kube, op["copy"])
     return left
 
 
-async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], kept: bool) -> str:
+async def _pass(kube: Kube, op: Op) -> None:
+    """Make another version of an object that is still of the one that a change may be on its way for."""
+    item = await _read(kube, op["path"])
+    if item is not None and item["metadata"]["resourceVersion"] == op["version"]:
+        for value in ("yes", None):
+            await kube.patch(op["path"], {"metadata": {"annotations": {PASSED: value}}})
+
+
+async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *, kept: bool) -> str:
     path, refused = op["path"], ""
     for _ in range(TRIES):
         item = await _read(kube, path)

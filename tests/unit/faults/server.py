@@ -57,8 +57,15 @@ class Server:
 
     async def patch(self, path: str, body: Any, *, kind: str = "merge", **_: Any) -> dict[str, Any]:
         self._asked("PATCH", path, body)
-        self._at(path)
-        assert kind == "json"
+        before = self._at(path)
+        if kind == "merge":
+            for name, value in body["metadata"]["annotations"].items():
+                annotations = before["metadata"].setdefault("annotations", {})
+                annotations.pop(name, None) if value is None else annotations.update({name: value})
+            if not annotations:
+                del before["metadata"]["annotations"]
+            self._moved(before)
+            return copy.deepcopy(before)
         if self.meanwhile:
             change, self.meanwhile = self.meanwhile, None
             change(self)
@@ -72,7 +79,13 @@ class Server:
             self.objects[path.removesuffix("/scale")]["spec"]["replicas"] = item["spec"].get("replicas", 0)
         else:
             self.objects[path] = item
+        self._moved(item)
         return item
+
+    def _moved(self, item: dict[str, Any]) -> None:
+        """Give an object that was written another version."""
+        if "resourceVersion" in item["metadata"]:
+            item["metadata"]["resourceVersion"] = str(int(item["metadata"]["resourceVersion"]) + 1)
 
     async def delete(self, path: str, **_: Any) -> dict[str, Any]:
         self._asked("DELETE", path, None)

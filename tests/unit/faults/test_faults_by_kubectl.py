@@ -60,7 +60,7 @@ def node(tmp_path: Path) -> Node:
 TESTS = [{"op": "test", "path": "/data/key", "value": ""}]
 BACK = [{"op": "replace", "path": "/data/key", "value": "c2VjcmV0"}]
 PLAIN = {"op": "restore", "path": f"{WEB}/scale", "patch": [{"op": "test", "path": "/spec", "value": {}}, *BACK]}
-KEPT = {"op": "restore", "path": f"{SECRET}/db", "patch": TESTS, "copy": f"{SECRET}/copy"}
+KEPT = {"op": "restore", "path": f"{SECRET}/db", "patch": TESTS, "copy": f"{SECRET}/copy", "version": "7"}
 OURS = {**PLAIN, "path": WEB, "ours": "chaos.invalid/run-1:none"}
 
 
@@ -99,7 +99,7 @@ def test_a_kept_value_is_in_no_argument_and_its_copy_goes(node: Node) -> None:
     node.says["get"] = base64.b64encode(json.dumps(BACK).encode()).decode()
     code, said, asked = node.run(KEPT)
     assert code == 0
-    assert json.loads(asked[2]) == [*TESTS, *BACK]
+    assert json.loads(asked[3]) == [*TESTS, *BACK]
     assert asked[-1] == "--namespace=shop delete secrets copy --ignore-not-found --wait=false"
     assert "c2VjcmV0" not in said + "".join(line for line in asked if "patch" in line and "[" not in line)
     assert "c2VjcmV0" not in json.dumps(kubectl.said(KEPT, "control-plane"))
@@ -118,6 +118,16 @@ def test_without_its_copy_it_is_undone_only_where_nothing_is_as_the_fault_left_i
 ) -> None:
     node.fails |= {"patch": answer} if answer else {}
     assert node.run(KEPT)[0] == code
+
+
+def test_no_change_can_be_on_its_way_any_more_when_the_copy_goes(node: Node) -> None:
+    node.says["get"], node.fails["patch"] = base64.b64encode(b"[]").decode(), NOT_OURS
+    code, _, asked = node.run({**KEPT, "version": node.says["get"]})
+    assert code == 0
+    verbs = [line.split()[1] for line in asked if line.startswith("--")]
+    assert verbs == ["get", "get", "annotate", "annotate", "patch", "delete"]
+    assert "db --overwrite chaos.harness.dev/passed=yes" in asked[2]
+    assert "db chaos.harness.dev/passed-" in asked[3]
 
 
 def test_only_what_holds_the_faults_own_text_is_swept(node: Node) -> None:

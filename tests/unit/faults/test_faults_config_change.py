@@ -20,7 +20,7 @@ from harness.journal import redact
 from harness.model.experiment import Experiment
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
-from harness.targets import readers
+from harness.targets import keys, readers
 from harness.targets.reach import Reach
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, planned
@@ -82,7 +82,11 @@ async def elsewhere(server: Server, reach: Reach, one: PlannedFault) -> list[str
 
 
 def state(server: Server) -> dict[str, Any]:
-    return copy.deepcopy({path: item for path, item in server.objects.items() if path != f"{PODS}/web-0"})
+    """Return what is there, whatever version it is of."""
+    found = copy.deepcopy({path: item for path, item in server.objects.items() if path != f"{PODS}/web-0"})
+    for item in found.values():
+        item["metadata"].pop("resourceVersion", None)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -174,6 +178,42 @@ async def test_what_somebody_writes_right_before_the_effect_is_not_overwritten()
     with pytest.raises(InjectionFailed, match="not what it was"):
         await KIND.inject(one, reach)
     assert server.objects[SECRET]["data"]["password"] == HIDDEN
+
+
+async def test_a_change_that_arrives_after_the_undo_does_nothing_and_loses_nothing() -> None:
+    server, one = shop(), fault(DB, "password")
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    reach.note(one)["undo"] = await KIND.prepare(one, reach)
+    change = reach.note(one)["change"]
+    await keys.keep(one, reach, change, reach.note(one)["copy"])
+    assert await elsewhere(server, reach, one) == []
+    with pytest.raises(ApiError, match="422"):
+        await server.patch(SECRET, list(change.there), kind="json")
+    assert server.objects[SECRET]["data"]["password"] == HIDDEN
+    assert "annotations" not in server.objects[SECRET]["metadata"]
+
+
+async def test_a_change_that_arrives_in_the_midst_of_the_undo_is_undone() -> None:
+    server, one = shop(), fault(DB, "password")
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    reach.note(one)["undo"] = await KIND.prepare(one, reach)
+    change = reach.note(one)["change"]
+    await keys.keep(one, reach, change, reach.note(one)["copy"])
+    looked = server.get
+
+    async def get(path: str, **more: Any) -> dict[str, Any]:
+        found = await looked(path, **more)
+        if path == SECRET:
+            server.get = looked  # type: ignore[method-assign]
+            await server.patch(SECRET, list(change.there), kind="json")
+        return found
+
+    server.get = get  # type: ignore[method-assign]
+    await elsewhere(server, reach, one)
+    assert server.objects[SECRET]["data"]["password"] == HIDDEN
+    assert not [path for path in server.objects if "chaos-" in path]
 
 
 async def test_an_undo_whose_copy_somebody_deleted_is_no_success() -> None:

@@ -82,7 +82,7 @@ async def test_a_fault_whose_undo_the_cluster_would_not_keep_is_not_written_down
 def test_every_field_of_an_undo_is_in_the_definition():
     (version,) = crds.definitions()[0]["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    assert {"path", "patch", "copy", "ours", "key", "op", "container", "argv"} <= spec["undo"]["items"][
+    assert {"path", "patch", "copy", "version", "ours", "key", "op", "container", "argv"} <= spec["undo"]["items"][
         "properties"
     ].keys()
     assert "path" in spec["target"]["properties"]
