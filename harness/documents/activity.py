@@ -11,31 +11,23 @@ from harness.documents.provider import ACTIONS, pauses, read_provider
 from harness.documents.reading import Reading
 from harness.documents.tolerance import Asked
 from harness.documents.translate import NodeChoice
-<<<<<<< HEAD
 from harness.documents.variables import PROBE
-from harness.faults import FAULTS
-from harness.model import units
-=======
 from harness.faults import FAULTS, FaultKind
 from harness.model import share, units
->>>>>>> schedule
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec
 from harness.source.closed import Section, nearest
 from harness.source.lines import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
-<<<<<<< HEAD
 # What is asked of calls alone: a fault ends when it was felt and what it cost is back.
 UNASKED = ("tolerance", "timeout")
 # All that Chaos Toolkit looks at of a probe that gives a value of the configuration.
 ASKED_BEFORE = ("type", "name", "provider")
-=======
 # What every fault takes besides its target and its own parameters.
 COURSE = ("duration", "times", "every")
 LONGEST_FAULT = 1800.0
 MOST_TIMES = 100
->>>>>>> schedule
 # A reference takes everything else from what it refers to.
 REFERENCE = ("ref", "background", "tolerance")
 
@@ -282,13 +274,19 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
     keys = ("target", *COURSE, *(parameter.name for parameter in kind.parameters))
     given = reading.filled(provider.get("arguments", {}), place)
     arguments = Section(problems, {} if given is None else given, place, f"the arguments of {func}", keys)
-    parameters = {each.name: arguments.get(each.name, each.read, each.default) for each in kind.parameters}
+    parameters = {
+        each.name: arguments.get(each.name, each.read, each.default, required=each.summary if each.required else "")
+        for each in kind.parameters
+    }
     if "target" not in arguments:
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None
     section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", targets.KEYS)
     target = targets.read(section, kind)
-    return reading.own(FaultSpec(func, name, target, parameters, *_course(arguments, kind)))
+    if kind.clash and (found := kind.clash(target, parameters)):
+        problems.add(arguments.at(found[0]), found[1].what, why=found[1].why, hint=found[1].hint)
+    where = f"{problems.source.path}:{problems.source.line(arguments.at('target'))}"
+    return reading.own(FaultSpec(func, name, target, parameters, *_course(arguments, kind), place=where))
 
 
 def _course(arguments: Section, kind: FaultKind) -> tuple[float | None, int, float]:

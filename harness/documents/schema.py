@@ -10,11 +10,7 @@ from typing import Any
 from harness.checkers import OBJECTIVES
 from harness.documents import extension, schedule
 from harness.documents import target as targets
-<<<<<<< HEAD
-from harness.documents.activity import KEYS, REFERENCE, UNASKED
-=======
-from harness.documents.activity import KEYS, MOST_TIMES, REFERENCE
->>>>>>> schedule
+from harness.documents.activity import KEYS, MOST_TIMES, REFERENCE, UNASKED
 from harness.documents.document import TOP
 from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
 from harness.faults import FAULTS
@@ -96,6 +92,8 @@ def _list(items: Schema) -> Schema:
 
 def _parameter(parameter: Parameter) -> Schema:
     found = {"description": parameter.summary, **TYPES[parameter.type]}
+    if parameter.choices:
+        found["enum"] = list(parameter.choices)
     if parameter.type in (Type.INTEGER, Type.NUMBER):
         limits = {"minimum": parameter.minimum, "maximum": parameter.maximum}
         found |= {key: value for key, value in limits.items() if value is not None}
@@ -150,27 +148,30 @@ def _provider(kind: str) -> Schema:
 
 def _arguments(fault: FaultKind) -> Schema:
     parameters = {parameter.name: _parameter(parameter) for parameter in fault.parameters}
-    counted = f"{fault.target}s"
+    counted, taken = f"{fault.target}s", targets.TAKES[fault.target]
     known: dict[str, Schema] = {
-        "selector": TEXT,
+        **dict.fromkeys(("namespace", "selector", "hosting", "container"), TEXT),
         counted: AMOUNT,
         "mode": {"enum": list(share.MODES)},
         "value": {"type": ["integer", "string"]},
         "at-once": {"anyOf": [COUNT, ALL]},
+        "config": {"type": "string", "pattern": f"^{targets.CONFIG.pattern}$"},
     }
-    known |= {"hosting": TEXT} if fault.target == "node" else {"namespace": TEXT, "namespaces": NAMES, **FILTERS}
-    if fault.container:
-        known["container"] = TEXT
-    target = _closed({key: known[key] for key in targets.KEYS if key in known})
-    target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
+    if fault.target == "pod":
+        known |= {"namespaces": NAMES, **FILTERS}
+    keys = [key for key in targets.KEYS if key in taken and (key != "container" or fault.container)]
+    target = _closed({key: known[key] for key in keys}, *targets.NEEDED[fault.target])
+    if counted in taken:
+        target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
+        target["dependentRequired"] = {"value": ["mode"]}
     if fault.target == "pod":
         target["allOf"] = [
             {"oneOf": [{"required": ["namespace"]}, {"required": ["namespaces"]}]},
             {"anyOf": [{"required": [key]} for key in targets.PICKING]},
         ]
-    target["dependentRequired"] = {"value": ["mode"]}
     course = {"duration": DURATION, "times": {**COUNT, "maximum": MOST_TIMES}, "every": DURATION}
-    return _closed({"target": target, **course, **parameters}, "target")
+    needed = (one.name for one in fault.parameters if one.required)
+    return _closed({"target": target, **course, **parameters}, "target", *needed)
 
 
 def _extension() -> Schema:

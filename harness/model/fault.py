@@ -62,10 +62,11 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A rule that picks pods or nodes; names are resolved by the plan, never here.
+    """A rule that picks pods, nodes or workloads; their names are resolved by the plan, never here.
 
-    It says how many by `pods`, by `nodes`, or by a `share` of those that match; `namespaces` are several in the place
-    of one.
+    It says how many by `pods`, by `nodes`, by `workloads`, or by a `share` of those that match; `namespaces` are
+    several in the place of one. What is not counted is named: one `config`, as Kind/name, or the `namespace` itself;
+    `of` says which of these is meant.
     """
 
     namespace: str = ""
@@ -75,6 +76,9 @@ class Target:
     at_once: int = 1
     container: str = ""
     hosting: str = ""
+    workloads: int = 0
+    config: str = ""
+    of: str = ""
     share: Share | None = None
     rule: Rule | None = None
     namespaces: tuple[str, ...] = ()
@@ -87,12 +91,12 @@ class Target:
 
     @property
     def kind(self) -> str:
-        """Say whether this rule picks `pod`s or `node`s."""
+        """Say what this rule picks, in the singular."""
         if self.rule:
             return self.rule.kind
         if self.share:
             return self.share.of
-        return "node" if self.nodes else "pod"
+        return self.of or ("node" if self.nodes else "workload" if self.workloads else "pod")
 
     @property
     def stays_in(self) -> str:
@@ -102,7 +106,7 @@ class Target:
     @property
     def least(self) -> int:
         """Return how many this rule takes at the least: a share takes one or more."""
-        return self.pods or self.nodes or int(self.share is not None)
+        return self.pods or self.nodes or self.workloads or int(self.share is not None or bool(self.of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ class FaultSpec:
     """One fault of the method, as the document states it.
 
     It lasts `duration` seconds and is healed then; None leaves it until the method is over. It is done `times` times,
-    the next one `every` so many seconds, or when the last is healed if that is later.
+    the next one `every` so many seconds, or when the last is healed if that is later. `place` is the file and the line
+    of its target.
     """
 
     kind: str
@@ -120,6 +125,7 @@ class FaultSpec:
     duration: float | None = None
     times: int = 1
     every: float = 0.0
+    place: str = field(default="", compare=False)
 
     @property
     def closes(self) -> bool:
