@@ -16,12 +16,16 @@ SCOPES = ("before", "after")
 
 def read(problems: Problems, listed: list[tuple[Place, Any]]) -> tuple[tuple[str, Place], ...]:
     """Read a list of controls; return those that are not ours, each as words for a plan with its place."""
-    found = []
+    found, names = [], set[str]()
     for place, value in listed:
         section = Section(problems, value, place, "a control", KEYS)
         if not section.data:
             continue
         name = section.get("name", units.text, "", required="a control is told apart by its name")
+        if name and name in names:
+            why = "Chaos Toolkit sets up the first alone"
+            problems.add(section.at("name"), f"two controls are named '{name}'", why=why, hint="give each its own name")
+        names.add(name)
         scope = section.data.get("scope")
         if scope is not None and scope not in SCOPES:
             problems.add(section.at("scope"), f"{units.shown(scope)} is no scope", hint="before, after, or neither")

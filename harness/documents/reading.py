@@ -12,7 +12,8 @@ from harness.model.fault import FaultSpec
 from harness.source.closed import Problems
 from harness.source.lines import Place
 
-# Words that ask for something; where they do not belong nobody would do it.
+# Words that ask for something, with what they belong to; of those of other engines there is no such thing here. Where
+# they do not belong nobody would do it, and a step that was to be left out would be done.
 HOMES = {
     "configuration": "the top",
     "secrets": "the top, or to a provider",
@@ -28,6 +29,9 @@ HOMES = {
     "background": "an activity",
     "timeout": "an activity, or to its provider",
     "arguments": "a provider",
+    **dict.fromkeys(("enabled", "disabled", "skip", "if", "when", "unless", "depends_on"), ""),
+    **dict.fromkeys(("retry", "retries", "repeat", "continue_on_error", "on_error", "on_failure"), ""),
+    **dict.fromkeys(("dry_run", "dry-run"), ""),
 }
 Uncovered = tuple[str, Place, tuple[str, ...]]
 

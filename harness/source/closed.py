@@ -69,9 +69,14 @@ class Section:
             if not theirs:
                 problems.add((*place, key), f"unknown key '{key}' in {name}", hint=nearest(key, keys))
                 self.meant.update(difflib.get_close_matches(key, list(keys), n=1))
-            elif home := problems.homes.get(key):
+            elif key in problems.homes:
                 why = "Chaos Toolkit would pass over it"
-                problems.add((*place, key), f"'{key}' means nothing in {name}", why=why, hint=f"it belongs to {home}")
+                hint = (
+                    f"it belongs to {problems.homes[key]}"
+                    if problems.homes[key]
+                    else "leave it out, and what it is about"
+                )
+                problems.add((*place, key), f"'{key}' means nothing in {name}", why=why, hint=hint)
 
     def __contains__(self, key: str) -> bool:
         return key in self.data

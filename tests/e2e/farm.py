@@ -50,7 +50,7 @@ def workload(kind: str, name: str, labels: dict[str, str], pod: Object, replicas
     if kind != "Job":
         body["selector"] = labels if kind == "ReplicationController" else {"matchLabels": labels}
     if kind == "StatefulSet":
-        body |= {"serviceName": name, "podManagementPolicy": "Parallel"}
+        body = {"serviceName": name, "podManagementPolicy": "Parallel", **body}
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": body}
 
 

@@ -66,6 +66,25 @@ def test_the_pods_of_a_custom_resource_are_killed_one_by_one(space: Space, image
     assert all(one["after"] >= 4 for one in ran.of("fault.healed"))
 
 
+@pytest.mark.case(
+    3, "a StatefulSet one of whose first pods is broken", "a pod behind it is spared: nobody would make it again"
+)
+def test_a_pod_behind_a_broken_one_of_its_set_is_spared(space: Space, image: str, tmp_path: Path) -> None:
+    by_hand = {"podManagementPolicy": "OrderedReady", "updateStrategy": {"type": "OnDelete"}}
+    space.make(workload("StatefulSet", "db", {"app": "db"}, template(image), **by_hand))
+    space.ready(2)
+    # What comes in place of the first is never Ready.
+    port = "/spec/template/spec/containers/0/readinessProbe/httpGet/port"
+    patch = json.dumps([{"op": "replace", "path": port, "value": 9}])
+    space.kubectl("patch", "statefulset", "db", "--type=json", "-p", patch)
+    space.kubectl("delete", "pod", "db-0")
+    farm.until(lambda: {one["metadata"]["name"] for one in space.pods("app=db")} == {"db-0", "db-1"})
+    target = "selector: statefulset.kubernetes.io/pod-name=db-1, pods: 1"
+    done = harness("plan", space.document(tmp_path, "pod_kill", target, RECOVERY), check=False)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "makes one pod after the other, and db-0 is" in done.stderr
+
+
 @pytest.mark.case(4, "two workloads whose pods share labels", "healed counts the owner's own pods")
 def test_two_deployments_with_the_same_labels_do_not_heal_each_other(space: Space, image: str, tmp_path: Path) -> None:
     for tier, slow, replicas in (("web", 5, 2), ("api", 0, 3)):

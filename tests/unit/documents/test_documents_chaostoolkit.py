@@ -15,6 +15,12 @@ from harness.model.experiment import BlastRadius
 from tests.unit.documents.plain import PROBE, http, plain, pods, process, refused, step
 
 LIMIT = {"timeout": 3}
+
+
+def control(name: str, module: str = "m") -> dict[str, Any]:
+    return {"name": name, "provider": {"type": "python", "module": module}}
+
+
 USED = {"method": [step(arguments={"x": "${a}"})]}
 
 
@@ -102,6 +108,8 @@ def test_a_document_without_our_extension_is_taken() -> None:
         ({"pauses": {"before": 1}}, "'pauses' means nothing in the experiment"),
         ({"strategy": "continuously"}, "'strategy' means nothing in the experiment"),
         ({"probes": []}, "'probes' means nothing in the experiment"),
+        ({"dry_run": True}, "'dry_run' means nothing in the experiment"),
+        ({"controls": [control("c"), control("c", module="n")]}, "two controls are named 'c'"),
         ({"steady-state-hypothesis": {"title": "x", "pauses": {}}}, "'pauses' means nothing in the hypothesis"),
         ({"steady-state-hypothesis": {"title": "x", "tolerance": 1}}, "'tolerance' means nothing in the hypothesis"),
     ],
@@ -136,6 +144,11 @@ def test_what_would_be_passed_over_is_refused(top: dict[str, Any], words: str) -
         (step(arguments={}) | {"arguments": {}}, "'arguments' means nothing in an activity"),
         (step(method="POST"), "'method' means nothing in an activity"),
         (step(configuration={}), "'configuration' means nothing in an activity"),
+        # What other engines know: a step that was switched off would be done.
+        (step(enabled=False), "'enabled' means nothing in an activity"),
+        (step(skip=True), "'skip' means nothing in an activity"),
+        (step(**{"if": "${where}"}), "'if' means nothing in an activity"),
+        (step(retries=3), "'retries' means nothing in an activity"),
         # Where Chaos Toolkit replaces no variable.
         (step("${where}"), "no variable is replaced in 'module'"),
         (step(func="${where}"), "no variable is replaced in 'func'"),
