@@ -40,9 +40,10 @@ def command(
         click.echo("---\n".join(one.text for one in found), nl=False)
         return
     into.mkdir(parents=True, exist_ok=True)
-    for one in found:
-        path = into / f"{one.name}.yaml"
+    paths = [into / f"{one.name}.yaml" for one in found]
+    for path in paths:
         if path.exists():
             raise UsageError("this file is there already", where=str(path), hint="another folder for --into")
+    for path, one in zip(paths, found, strict=True):
         path.write_text(one.text, encoding="utf-8")
         click.echo(str(path))

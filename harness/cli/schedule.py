@@ -42,7 +42,7 @@ def _duration(text: str) -> float:
     "--keep",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Remove the folders of runs that ended as declared, but for the newest N.",
+    help="Remove the folders of runs that ended as declared or prove nothing, but for the newest N.",
 )
 @click.option("--manifest", is_flag=True, help="Print what runs this inside of a cluster, for `kubectl apply`.")
 @click.option("--image", help="Image of the harness, for --manifest.")

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import Exit, UsageError
 
 FILE = "schedule.jsonl"
 RAN, PLANNED, REFUSED, MISSED = "ran", "planned", "refused", "missed"
+REMOVABLE = (Exit.PASS, Exit.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,10 @@ def read(folder: Path) -> Iterator[Tick]:
 
 
 def thin(folder: Path, keep: int) -> None:
-    """Remove the folders of runs that ended as declared, but for so many of the newest; any other is evidence."""
-    ended = [tick.run for tick in read(folder) if tick.state == RAN and tick.run and not tick.exit]
+    """Remove the folders of runs that ended as declared or prove nothing, but for so many of the newest.
+
+    Any other is evidence. Where nothing has opted in, every run proves nothing.
+    """
+    ended = [tick.run for tick in read(folder) if tick.state == RAN and tick.run and tick.exit in REMOVABLE]
     for run in ended[: max(0, len(ended) - keep)]:
         shutil.rmtree(folder / run, ignore_errors=True)

@@ -43,6 +43,7 @@ class Engine:
 
     def __init__(self, verdict: Verdict = Verdict.PASS, refuse: Exception | None = None, cluster: Any = None) -> None:
         self.verdict, self.refuse, self.cluster = verdict, refuse, cluster
+        self.left_out: tuple[str, ...] = ()
         self.did: list[str] = []
         self.wrote: list[tuple[str, dict[str, Any]]] = []
 
@@ -64,7 +65,7 @@ class Engine:
             scope=Scope(),
             cluster=self.cluster,
             abort=Abort(),
-            plan=Plan("run-1", 1, "kind", faults, "i", "r"),
+            plan=Plan("run-1", 1, "kind", faults, "i", "r", left_out=self.left_out),
             owed={},
             courses={},
             unrolled={},

@@ -78,6 +78,14 @@ def test_chaos_run_injects_through_the_run_of_the_control(stand_in):
     assert os.environ["HARNESS_LOCAL"] == "0"
 
 
+def test_chaos_run_does_not_what_the_seed_leaves_out(stand_in):
+    stand = stand_in(Engine())
+    stand.left_out = ("delete one",)
+    journal = chaos_run()
+    assert stand.did == ["baseline", "judge"]
+    assert journal["run"][0]["output"] == {"run": "run-1", "touched": [], "left out": "by seed 1"}
+
+
 def test_probes_of_this_process_are_told_when_the_runs_cluster_is_the_local_one(stand_in):
     local = SimpleNamespace(kubeconfig=Path("ours"))
     stand_in(Engine(cluster=local))

@@ -5,6 +5,7 @@ What cannot be honoured is refused with its line; what only changes how the othe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,14 @@ from harness.documents import document
 from harness.documents.imports import chaoskube, litmus
 from harness.documents.imports.wanted import Wanted
 from harness.errors import UsageError
+from harness.model import units
 from harness.source import lines
 from harness.source.closed import Problems
 from harness.source.lines import Source
 
 __all__ = ["Imported", "Wanted", "read"]
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +50,22 @@ def read(paths: Sequence[Path], wanted: Wanted) -> list[Imported]:
         elif litmus.means(source.data):
             found += litmus.read(noted, source.data, wanted, [one.data for one in sources])
         problems[source.path].found += noted.found
-    refuse(list(problems.values()))
+    _refuse(list(problems.values()))
     if not found:
         raise UsageError(
             "nothing here is known",
             where=", ".join(map(str, paths)),
             why="neither a workload that runs chaoskube nor a ChaosEngine or ChaosExperiment of Litmus",
         )
+    names = [name for name, _, _ in found]
+    for name in names:
+        if not NAME.fullmatch(name) or names.count(name) > 1:
+            why = "a file is named for it" if names.count(name) == 1 else "two objects have it, and each becomes a file"
+            raise UsageError(f"{units.shown(name)} cannot be the name of an experiment", why=why, hint="metadata.name")
     return [_imported(name, data, notes) for name, data, notes in found]
 
 
-def refuse(noted: Sequence[Problems]) -> None:
+def _refuse(noted: Sequence[Problems]) -> None:
     """Raise one UsageError for the problems of all files."""
     errors = []
     for one in noted:

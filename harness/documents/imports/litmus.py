@@ -7,11 +7,13 @@ engine go before those of its experiment.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from harness.documents import target as targets
 from harness.documents.activity import LONGEST_FAULT, MOST_TIMES
+from harness.documents.imports.shape import mapping
+from harness.documents.imports.shape import name as _name
+from harness.documents.imports.values import Values, variables
 from harness.documents.imports.wanted import Wanted
 from harness.model import units
 from harness.source.closed import Problems, nearest
@@ -21,34 +23,15 @@ Found = tuple[str, Mapping[str, Any], list[str]]
 Object = Mapping[str, Any]
 
 POD_DELETE = "pod-delete"
-# What its runner takes where a value is empty or left out.
-DEFAULTS = {
-    "TOTAL_CHAOS_DURATION": "30",
-    "CHAOS_INTERVAL": "10",
-    "FORCE": "false",
-    "PODS_AFFECTED_PERC": "0",
-    "SEQUENCE": "parallel",
-    "RAMP_TIME": "0",
-    "RANDOMNESS": "false",
-    "DEFAULT_HEALTH_CHECK": "true",
-    "STATUS_CHECK_TIMEOUT": "180",
-}
-# Of its own machinery, or of how it reports; nothing that a pod would feel.
-MACHINERY = (
-    "LIB", "CHAOS_LIB", "LIB_IMAGE", "LIB_IMAGE_PULL_POLICY", "CHAOS_NAMESPACE", "CHAOS_SERVICE_ACCOUNT", "CHAOSENGINE",
-    "INSTANCE_ID", "STATUS_CHECK_DELAY", "TERMINATION_GRACE_PERIOD_SECONDS",
-)  # fmt: skip
-REFUSED = {
-    "TARGET_PODS": ("pods are picked by label: a name is another one tomorrow", "--selector, or included-pod-names"),
-    "NODE_LABEL": ("pods are not picked by their nodes' labels", "take it out, or pick the pods by a label of theirs"),
-    "KILL_COUNT": ("newer versions of Litmus do not know it either", "PODS_AFFECTED_PERC"),
-}
 ENGINE = (
     "appinfo", "engineState", "chaosServiceAccount", "experiments", "annotationCheck", "jobCleanUpPolicy",
     "terminationGracePeriodSeconds", "components", "auxiliaryAppInfo", "monitoring", "defaultHealthCheck", "selectors",
 )  # fmt: skip
 # How the runner is run, and what is kept of it.
-RUNNER = ("chaosServiceAccount", "jobCleanUpPolicy", "components", "monitoring", "terminationGracePeriodSeconds")
+RUNNER = (
+    "chaosServiceAccount", "jobCleanUpPolicy", "components", "monitoring", "terminationGracePeriodSeconds",
+    "defaultHealthCheck",
+)  # fmt: skip
 OPT_IN = "litmuschaos.io/chaos=true"
 # The kinds of workload that it knows, and what owns their pods.
 KINDS = {
@@ -59,39 +42,6 @@ KINDS = {
     "rollout": "ReplicaSet",
 }
 LONGEST_RECOVERY = 1800
-
-
-@dataclass(slots=True)
-class Values:
-    """The values that the runner would be given, each with its place; `problems` are those of the file."""
-
-    problems: Problems
-    given: dict[str, tuple[str, Place]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    place: Place = ()
-
-    def text(self, name: str) -> str:
-        """Return a value, or what the runner takes without one."""
-        return self.given.get(name, ("", self.place))[0] or DEFAULTS.get(name, "")
-
-    def refuse(self, name: str, why: str, hint: str = "") -> None:
-        """Note that a value cannot be honoured."""
-        self.problems.add(self.given.get(name, ("", self.place))[1], f"{name}: {why}", hint=hint)
-
-    def whole(self, name: str, most: int) -> int:
-        """Read a whole number of at most so much."""
-        text = self.text(name)
-        if not text.isdecimal() or int(text) > most:
-            self.refuse(name, f"{units.shown(text)} is not a whole number up to {most}")
-            return 0
-        return int(text)
-
-    def flag(self, name: str) -> bool:
-        """Read true or false."""
-        text = self.text(name).lower()
-        if text not in ("true", "false"):
-            self.refuse(name, f"{units.shown(text)} is not true or false")
-        return text == "true"
 
 
 def means(data: Object) -> bool:
@@ -115,13 +65,8 @@ def read(problems: Problems, data: Object, wanted: Wanted, beside: Sequence[Obje
     return _experiment(problems, data, wanted)
 
 
-def _name(data: Object) -> str:
-    return str((data.get("metadata") or {}).get("name") or "")
-
-
 def _listed(engine: Object) -> list[tuple[Place, Object]]:
-    spec = engine.get("spec")
-    listed = spec.get("experiments") if isinstance(spec, dict) else None
+    listed = mapping(engine.get("spec")).get("experiments")
     found = enumerate(listed if isinstance(listed, list) else [])
     return [(("spec", "experiments", number), one) for number, one in found if isinstance(one, dict)]
 
@@ -138,9 +83,8 @@ def _experiment(problems: Problems, data: Object, wanted: Wanted) -> list[Found]
             hint="import the file of the ChaosEngine with it, or --selector LABELS",
         )
     values = Values(problems, place=("kind",))
-    definition = (data.get("spec") or {}).get("definition") or {}
-    _variables(values, definition.get("env"), ("spec", "definition", "env"))
-    namespace = str((data.get("metadata") or {}).get("namespace") or "")
+    variables(values, _definition(data).get("env"), ("spec", "definition", "env"))
+    namespace = str(mapping(data.get("metadata")).get("namespace") or "")
     namespaces = list(wanted.namespaces or ([namespace] if namespace else []))
     if not namespaces:
         problems.add(("metadata",), "no namespace is named", hint="--namespace NAME")
@@ -149,8 +93,7 @@ def _experiment(problems: Problems, data: Object, wanted: Wanted) -> list[Found]
 
 
 def _engine(problems: Problems, data: Object, wanted: Wanted, beside: Sequence[Object]) -> list[Found]:
-    spec = data.get("spec") if isinstance(data.get("spec"), dict) else {}
-    assert isinstance(spec, dict)
+    spec = mapping(data.get("spec"))
     for key in spec:
         if key not in ENGINE:
             problems.add(("spec", key), f"'{key}' of a ChaosEngine is not known")
@@ -167,15 +110,19 @@ def _engine(problems: Problems, data: Object, wanted: Wanted, beside: Sequence[O
         values = Values(problems, place=(*place, "name"))
         values.notes += [f"Not taken over: {key}, which is about how Litmus runs." for key in RUNNER if key in spec]
         _defined(values, one, beside)
-        inside = one.get("spec") if isinstance(one.get("spec"), dict) else {}
-        assert isinstance(inside, dict)
+        inside = mapping(one.get("spec"))
+        components = mapping(inside.get("components"))
+        for key in inside:
+            if key not in ("probe", "components"):
+                problems.add((*place, "spec", key), f"'{key}' of an engine's experiment cannot be honoured")
+        other = [key for key in components if key not in ("env", "statusCheckTimeouts")]
+        values.notes += [f"Not taken over: {key}, which is about how Litmus runs." for key in other]
         if inside.get("probe"):
             problems.add(
                 (*place, "spec", "probe"), "probes of Litmus are not read", hint="a steady-state hypothesis, by hand"
             )
-        components = inside.get("components") or {}
-        _variables(values, components.get("env"), (*place, "spec", "components", "env"))
-        if (limit := (components.get("statusCheckTimeouts") or {}).get("timeout")) is not None:
+        variables(values, components.get("env"), (*place, "spec", "components", "env"))
+        if (limit := mapping(components.get("statusCheckTimeouts")).get("timeout")) is not None:
             where = (*place, "spec", "components", "statusCheckTimeouts", "timeout")
             values.given["STATUS_CHECK_TIMEOUT"] = (str(limit), where)
         found.append(_found(values, _name(data) or POD_DELETE, target, wanted))
@@ -188,12 +135,15 @@ def _defined(values: Values, named: Object, beside: Sequence[Object]) -> None:
     """Take over what the engine's ChaosExperiment says; its lines are not those of the engine."""
     for one in beside:
         if one.get("kind") == "ChaosExperiment" and _name(one) == named.get("name"):
-            definition = (one.get("spec") or {}).get("definition") or {}
-            _variables(values, definition.get("env"), values.place, told=False)
+            variables(values, _definition(one).get("env"), values.place, told=False)
             return
     values.notes.append(
         "Its ChaosExperiment was not at hand: what the engine leaves out is what Litmus' runner takes by itself."
     )
+
+
+def _definition(experiment: Object) -> Object:
+    return mapping(mapping(experiment.get("spec")).get("definition"))
 
 
 def _known(problems: Problems, name: str, place: Place) -> bool:
@@ -204,8 +154,7 @@ def _known(problems: Problems, name: str, place: Place) -> bool:
 
 
 def _appinfo(problems: Problems, spec: Object, wanted: Wanted) -> dict[str, Any]:
-    place, info = ("spec", "appinfo"), spec.get("appinfo")
-    info = info if isinstance(info, dict) else {}
+    place, info = ("spec", "appinfo"), mapping(spec.get("appinfo"))
     namespace, selector = str(info.get("appns") or ""), str(info.get("applabel") or "") or wanted.selector
     found: dict[str, Any] = {"namespaces": [namespace] if namespace else list(wanted.namespaces)}
     try:
@@ -232,28 +181,6 @@ def _appinfo(problems: Problems, spec: Object, wanted: Wanted) -> dict[str, Any]
             hint=f"annotate the pods' template with {OPT_IN}, and write annotations: {OPT_IN} into the target",
         )
     return found
-
-
-def _variables(values: Values, listed: Any, place: Place, *, told: bool = True) -> None:
-    for number, one in enumerate(listed if isinstance(listed, list) else []):
-        where = (*place, number) if told else place
-        if not isinstance(one, dict) or "name" not in one:
-            continue
-        name, value = str(one["name"]), one.get("value")
-        if "valueFrom" in one:
-            values.problems.add(where, f"what {name} holds is not known here", hint="write its value")
-            continue
-        text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-        if name in REFUSED and text:
-            why, hint = REFUSED[name]
-            values.problems.add(where, f"{name}={text} cannot be honoured", why=why, hint=hint)
-        elif name in MACHINERY:
-            if text:
-                values.notes.append(f"Not taken over: {name}, which is about how Litmus runs.")
-        elif name in DEFAULTS:
-            values.given[name] = (text, where)
-        elif name not in REFUSED:
-            values.problems.add(where, f"{name} is not known", why="what is passed over would be lost in silence")
 
 
 def _found(values: Values, name: str, target: Mapping[str, Any], wanted: Wanted) -> Found:

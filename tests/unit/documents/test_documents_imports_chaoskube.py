@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from harness.documents import document, imports
 from harness.documents.imports import Wanted
+from harness.documents.imports.flags import FLAGS
 from harness.errors import UsageError
 from harness.model.experiment import Experiment
 from harness.model.fault import Filter
@@ -207,3 +209,8 @@ def test_a_file_without_anything_that_is_known_is_refused(tmp_path: Path) -> Non
     (tmp_path / "service.yaml").write_text("kind: Service\n")
     with pytest.raises(UsageError, match="nothing here is known"):
         imports.read([tmp_path / "service.yaml"], Wanted())
+
+
+def test_the_documentation_has_a_row_for_every_flag() -> None:
+    rows = re.findall(r"^\| `--([a-z-]+)`", (SEED.parents[2] / "docs" / "chaoskube.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(FLAGS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.documents import document, imports
 from harness.documents.imports import Wanted
@@ -15,6 +19,10 @@ from harness.model.fault import Filter
 from harness.model.share import EVERYBODY, Share
 
 SEED = Path(__file__).parents[3] / "stack" / "seed" / "chaos.yaml"
+KEYS = (
+    "name", "value", "valueFrom", "env", "args", "command", "spec", "template", "containers", "image", "experiments",
+    "components", "appinfo", "appns", "applabel", "appkind", "definition", "statusCheckTimeouts", "timeout", "probe",
+)  # fmt: skip
 ENGINE: dict[str, Any] = {
     "apiVersion": "litmuschaos.io/v1alpha1",
     "kind": "ChaosEngine",
@@ -181,3 +189,44 @@ def test_a_value_that_is_kept_elsewhere_is_refused(refused) -> None:
     env = [{"name": "FORCE", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}]
     asked["spec"]["experiments"][0]["spec"]["components"]["env"] = env
     assert "what FORCE holds is not known here" in refused(asked)
+
+
+@pytest.mark.parametrize("inside", ["rank", "surprise"])
+def test_what_an_engine_says_of_its_experiment_beyond_values_is_refused(refused, inside) -> None:
+    asked = engine()
+    asked["spec"]["experiments"][0]["spec"][inside] = 1
+    assert f"'{inside}' of an engine's experiment cannot be honoured" in refused(asked)
+
+
+@pytest.mark.parametrize("name", ["../shop", "a/b", "Shop", "."])
+def test_a_name_that_is_no_name_of_a_file_is_refused(refused, name) -> None:
+    assert "cannot be the name of an experiment" in refused(engine() | {"metadata": {"name": name}})
+
+
+def test_two_of_one_name_are_refused(refused) -> None:
+    assert "two objects have it" in refused(engine(), engine())
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text("a:/-", max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(
+    kind=st.sampled_from(["ChaosEngine", "ChaosExperiment", "Deployment"]),
+    metadata=ANYTHING,
+    spec=ANYTHING,
+    image=st.sampled_from(["chaoskube", "other"]),
+)
+def test_a_file_of_any_shape_is_an_experiment_or_an_error(kind, metadata, spec, image) -> None:
+    if kind == "Deployment":
+        inside = spec if isinstance(spec, dict) else {}
+        spec = {"template": {"spec": {"containers": [{**inside, "image": image}]}}}
+    asked = {"apiVersion": "litmuschaos.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "any.yaml"
+        path.write_text(yaml.safe_dump(asked))
+        with contextlib.suppress(UsageError):
+            imports.read([path], Wanted(("shop",), "app=web", 3))

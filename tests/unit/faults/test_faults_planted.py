@@ -109,7 +109,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ("where", "words"),
     [
         ("schema", ['"const": "pod_doze"', "Whether it dreams."]),
-        ("action", ["(target: dict, soundly: bool = None, configuration: dict = None) -> dict"]),
+        (
+            "action",
+            [
+                "(target: dict, soundly: bool = None, duration: str = None, times: int = None, every: str = None,"
+                " configuration: dict = None) -> dict"
+            ],
+        ),
         (
             "explain",
             ["pod_doze  (hand: node, aimed at a pod)", "Lull pods to sleep.", "soundly", "Felt when it snores."],

@@ -140,8 +140,8 @@ def test_the_log_says_when_each_experiment_was_last_accounted_for_whatever_was_c
     assert log.last_seen(tmp_path / "nowhere", ["shop/kill"]) == {}
 
 
-def test_only_folders_of_runs_that_ended_as_declared_are_removed_the_oldest_first(tmp_path) -> None:
-    ended = {"run-1": 0, "run-2": 1, "run-3": 0, "run-4": 0, "run-5": 0}
+def test_only_folders_of_runs_that_are_no_evidence_are_removed_the_oldest_first(tmp_path) -> None:
+    ended = {"run-1": 0, "run-2": 1, "run-3": 2, "run-4": 0, "run-5": 0, "run-6": 3}
     for name, code in ended.items():
         (tmp_path / name).mkdir()
         log.append(
@@ -149,5 +149,5 @@ def test_only_folders_of_runs_that_ended_as_declared_are_removed_the_oldest_firs
         )
     log.append(tmp_path, Tick("shop/kill", "2026-11-30T11:00:00Z", "2026-11-30T11:00:00Z", REFUSED, exit=4))
     log.thin(tmp_path, 2)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["run-2", "run-4", "run-5"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["run-2", "run-4", "run-5", "run-6"]
     log.thin(tmp_path, 2)
