@@ -27,8 +27,8 @@ from harness.keeper import container
 from harness.model.fault import Hand
 
 API = "kube-apiserver"
-# Arguments: for how many seconds, and the process's name. Whether whoever starts this dies or not, it goes on by itself,
-# before anything is said of it.
+# Arguments: for how many seconds, and the process's name. That goes on by itself, also where whoever started this died,
+# and before anything is said of it.
 _HOLD_UP = """
 for dir in /proc/[0-9]*; do
 read -r name < "$dir/comm" && [ "$name" = "$2" ] && pid=${dir#/proc/}
