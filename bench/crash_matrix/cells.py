@@ -87,15 +87,15 @@ def spoken_for(faults: Mapping[str, FaultKind]) -> frozenset[str]:
 
 def meaningless(kind: FaultKind, cause: str) -> str:
     """Say why a cell has no meaning; empty where it has one."""
-    if cause in ("target-restarted", "target-deleted"):
-        if kind.target == "node" and cause == "target-restarted":
-            return "its target is a node, and that is restarted in node-restarted"
-        if kind.target == "node":
-            return "a Node that is deleted comes back without its labels: that would not be as it was found"
-        if kind.target != "pod":
-            return f"a {kind.target} has no process and no pod of its own"
-        if kind.instant:
-            return "it is over at once: the target is new or gone already"
+    what = kind.target
+    if cause == "node-restarted" and what not in ("pod", "node"):
+        return f"a {what} is on no node"
+    if cause == "target-restarted" and what != "pod":
+        return "its target is a node: see node-restarted" if what == "node" else f"a {what} has no process of its own"
+    if cause == "target-deleted" and what != "pod":
+        return f"a {what} that is deleted does not come back as it was found"
+    if cause in ("target-restarted", "target-deleted") and kind.instant:
+        return "it is over at once: the target is new or gone already"
     return ""
 
 

@@ -21,7 +21,7 @@ from bench.dying import document, looks, strikes, workload
 from bench.dying.looks import Seen
 from bench.dying.place import Place
 from bench.dying.run import Run, aside, started
-from harness.errors import Exit, HarnessError
+from harness.errors import Exit
 from harness.faults import FAULTS
 
 # Longer than any strike takes; what is not over by then is ended.
@@ -43,10 +43,9 @@ async def measured(place: Place, cell: Cell) -> Row:
     begun = Row(cell.fault, cell.cause, str(cell.hand), at, code, State.UNMEASURED, limit=cell.promise.limit)
     try:
         return await _measured(place, cell, begun)
-    except (HarnessError, TimeoutError, TimeoutExpired, OSError) as error:
-        return replace(begun, why=_words(error))
-    except ExceptionGroup as group:
-        return replace(begun, why="; ".join(_words(error) for error in _leaves(group)))
+    # Whatever it is, the other cells are not to wait for it.
+    except Exception as error:
+        return replace(begun, why="; ".join(_words(one) for one in _leaves(error)))
 
 
 async def _measured(place: Place, cell: Cell, begun: Row) -> Row:
@@ -67,7 +66,7 @@ async def _measured(place: Place, cell: Cell, begun: Row) -> Row:
             clean = time.monotonic() - case.since
             verdict = run.find("verdict")
             found = replace(begun, exit=code, verdict=str(verdict["data"]["verdict"]) if verdict else "")
-            return judged(found, case.since, seen, left, clean)
+            return judged(found, case.since, seen, left, clean, instant=FAULTS[cell.fault].instant)
 
 
 async def _struck(case: Case, seen: Seen, before: dict[str, str]) -> None:
@@ -95,10 +94,11 @@ async def _ended(run: Run) -> int | None:
         return None
 
 
-def judged(row: Row, since: float, seen: Seen, left: list[str], clean: float) -> Row:
+def judged(row: Row, since: float, seen: Seen, left: list[str], clean: float, *, instant: bool) -> Row:
     """Hold what was seen against the promise.
 
-    It is surely broken where a look that began after the limit still saw the fault, and where anything is left.
+    It is surely broken where a look that began after the limit still saw the fault, and where anything is left. Of a
+    fault that lasts and that nobody saw nothing is proven.
     """
     broken: list[str] = []
     if seen.left:
@@ -113,24 +113,28 @@ def judged(row: Row, since: float, seen: Seen, left: list[str], clean: float) ->
     elif row.exit == Exit.INTERNAL:
         broken.append("the run ended with an error of its own")
     gone = bool(seen.parts) and not seen.left
-    early = gone and seen.whole < since and row.cause not in BY_THE_STRIKE
-    state = State.BROKEN if broken else State.UNMEASURED if early else State.HELD
+    blind = ""
+    if gone and seen.whole < since and row.cause not in BY_THE_STRIKE:
+        blind = "it was gone before the strike"
+    elif not seen.parts and not instant:
+        blind = "the fingerprint saw nothing of it"
+    state = State.BROKEN if broken else State.UNMEASURED if blind else State.HELD
     return replace(
         row,
         state=state,
         removed=round(max(0.0, seen.whole - since), 2) if gone else None,
         blur=round(seen.whole - seen.broken, 2) if gone and seen.broken > -math.inf else None,
         clean=None if left else round(clean, 1),
-        why="; ".join(broken) or ("it was gone before the strike" if early else ""),
+        why="; ".join(broken) or blind,
     )
 
 
-def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
 
 
 def _words(error: Exception) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.dying.workload import SELECTOR
+from bench.dying.workload import APP, KEY, REPLICAS, SELECTOR
 from harness.errors import UsageError
 from harness.faults import FaultKind
 from harness.model.parameter import Parameter
@@ -21,7 +21,7 @@ EXAMPLES: Mapping[str, Callable[[Parameter], Any]] = {
     "number": lambda one: max(one.minimum or 0.0, 1.0),
     "ratio": lambda _: "50%",
     "true or false": lambda _: True,
-    "text": lambda one: next(iter(getattr(one, "choices", ())), "example"),
+    "text": lambda one: next(iter(getattr(one, "choices", ())), KEY),
     "signal": lambda _: "KILL",
     "bandwidth": lambda _: "1Mbit/s",
     "list of networks": lambda _: ["0.0.0.0/0"],
@@ -34,7 +34,13 @@ EXAMPLES: Mapping[str, Callable[[Parameter], Any]] = {
 TARGETS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "pod": lambda namespace: {"namespace": namespace, "selector": SELECTOR, "pods": 1},
     "node": lambda namespace: {"nodes": 1, "hosting": f"{namespace}/{SELECTOR}"},
+    "workload": lambda namespace: {"namespace": namespace, "selector": SELECTOR, "workloads": 1},
+    "config": lambda namespace: {"namespace": namespace, "config": f"ConfigMap/{APP}"},
+    "namespace": lambda namespace: {"namespace": namespace},
 }
+# A node goes with whatever is on it; anything else is one's own.
+CAPS: Mapping[str, Mapping[str, int]] = {"pod": {"pods": 1}, "node": {"nodes": 1, "pods": 200}}
+OWN = {"pods": REPLICAS}
 
 
 def written(
@@ -49,9 +55,8 @@ def written(
     `reached` are the namespaces that a fault of a node reaches, too. Raises UsageError for a kind of target or
     parameter that has no example here.
     """
-    target, namespaces = _target(kind, namespace), [namespace]
-    if kind.target != "pod":
-        namespaces = sorted({namespace, *reached})
+    target = _target(kind, namespace)
+    namespaces = sorted({namespace, *reached}) if kind.target == "node" else [namespace]
     provider = {
         "type": "python",
         "module": "harness.chaostoolkit.actions",
@@ -62,7 +67,7 @@ def written(
         "name": "harness",
         "phases": {"settle": SETTLE, "baseline": "0s", "hold": f"{hold:g}s", "recovery": RECOVERY},
         "objectives": {"recovery": {"within": RECOVERY}},
-        "blast-radius": {"namespaces": namespaces, f"{kind.target}s": 1},
+        "blast-radius": {"namespaces": namespaces, **CAPS.get(kind.target, OWN)},
     } | ({"load": load} if load else {})
     document = {
         "title": f"{kind.name} is undone",

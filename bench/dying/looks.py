@@ -155,7 +155,8 @@ async def _until_whole(part: Part, look: Look) -> None:
             return
         if state:
             part.broken = began
-        await anyio.sleep(PAUSE_SECONDS if state else AGAIN_SECONDS)
+        # A look that takes its time must not take the machine from whoever heals.
+        await anyio.sleep(max(PAUSE_SECONDS if state else AGAIN_SECONDS, time.monotonic() - began))
 
 
 async def _lines(place: Place, was: Mapping[str, str]) -> bool | None:

@@ -1,10 +1,13 @@
-"""Two web servers on two nodes in a namespace of their own, with a budget that lets one go: made to be broken."""
+"""Two web servers on two nodes in a namespace of their own, made to be broken.
+
+They have what faults are aimed at: a budget that lets one go, a Service, and a ConfigMap that they read.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -18,6 +21,8 @@ from harness.workloads.pod import is_going, is_ready
 
 APP, CONTAINER, PORT, REPLICAS = "victim", "web", 8080, 2
 SELECTOR = f"app={APP}"
+# The one key of their ConfigMap; a parameter that is a text and has no choices gets this word, too.
+KEY = "example"
 # So that a later command finds what a killed one left.
 MARK = "chaos-harness/made-to-be-broken"
 SETTLED_SECONDS, GONE_SECONDS = 300.0, 120.0
@@ -50,15 +55,22 @@ async def make(kube: Kube, namespace: str, image: str) -> None:
     for name, labels in ((namespace, {MARK: "true"}), ("chaos-system", {})):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         await kube.patch(f"/api/v1/namespaces/{name}", body, kind="apply")
-    await kube.patch(paths.deployments(namespace, APP), _deployment(image), kind="apply")
-    budget = {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": APP},
-        "spec": {"minAvailable": REPLICAS - 1, "selector": {"matchLabels": {"app": APP}}},
-    }
-    await kube.patch(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/{APP}", budget, kind="apply")
+    for path, item in _objects(namespace, image):
+        await kube.patch(path, item, kind="apply")
     await settled(kube, namespace)
+
+
+def _objects(namespace: str, image: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    labels, metadata = {"app": APP}, {"name": APP}
+    core, budgets = f"/api/v1/namespaces/{namespace}", f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: "whole"}}
+    yield f"{core}/configmaps/{APP}", config
+    service = {"selector": labels, "ports": [{"port": PORT}]}
+    yield f"{core}/services/{APP}", {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}
+    budget = {"minAvailable": REPLICAS - 1, "selector": {"matchLabels": labels}}
+    kinds = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget"}
+    yield f"{budgets}/{APP}", {**kinds, "metadata": metadata, "spec": budget}
+    yield paths.deployments(namespace, APP), _deployment(image)
 
 
 def _deployment(image: str) -> dict[str, Any]:
@@ -70,6 +82,7 @@ def _deployment(image: str) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-u", "-c", SERVER],
         "ports": [{"containerPort": PORT}],
+        "envFrom": [{"configMapRef": {"name": APP}}],
         "readinessProbe": {**ask, "periodSeconds": 1, "failureThreshold": 2},
         "livenessProbe": {**ask, "periodSeconds": 2, "failureThreshold": 5},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},

@@ -49,7 +49,8 @@ def test_each_cause_can_be_struck() -> None:
     ("fault", "cause", "why"),
     [
         ("node_freeze", "target-restarted", "its target is a node"),
-        ("node_freeze", "target-deleted", "comes back without its labels"),
+        ("node_freeze", "target-deleted", "does not come back as it was found"),
+        ("node_freeze", "node-restarted", ""),
         ("pod_kill", "target-deleted", "over at once"),
         ("pod_kill", "engine-killed", ""),
         ("pod_freeze", "target-restarted", ""),
@@ -73,6 +74,13 @@ def test_a_cell_without_meaning_says_why(fault: str, cause: str, why: str) -> No
 def test_the_promise_is_counted_from_where_it_can_be_kept(hand: Hand, cause: str, limit: float, since: str) -> None:
     promise = Cell("x", hand, cause).promise
     assert (promise.limit, promise.since) == (limit, since)
+
+
+def test_what_is_no_pod_and_no_node_is_on_no_node_and_is_not_restarted() -> None:
+    kind = dataclasses.replace(FAULTS["node_cordon"], target="workload")
+    assert "on no node" in cells.meaningless(kind, "node-restarted")
+    assert "no process" in cells.meaningless(kind, "target-restarted")
+    assert cells.meaningless(kind, "engine-killed") == ""
 
 
 def test_shards_have_every_cell_once_and_only_narrows_by_fault_and_by_cause() -> None:
@@ -158,7 +166,8 @@ def test_the_page_counts_what_is_there_and_says_what_has_no_meaning() -> None:
 
 def judged(seen: Seen, left: list[str] | None = None, **row: Any) -> Row:
     begun = dataclasses.replace(ROW, state=State.UNMEASURED, removed=None, blur=None, clean=None, exit=3)
-    return measure.judged(dataclasses.replace(begun, **row), 100.0, seen, left or [], 4.0)
+    instant = row.pop("instant", False)
+    return measure.judged(dataclasses.replace(begun, **row), 100.0, seen, left or [], 4.0, instant=instant)
 
 
 def seen(broken: float, whole: float) -> Seen:
@@ -192,8 +201,13 @@ def test_what_was_gone_before_the_strike_proves_nothing_unless_the_strike_took_i
 
 
 def test_what_is_over_at_once_has_nothing_to_be_removed() -> None:
-    row = judged(Seen())
+    row = judged(Seen(), instant=True)
     assert (row.state, row.removed, row.blur) == (State.HELD, None, None)
+
+
+def test_a_fault_that_lasts_and_that_nobody_saw_proves_nothing() -> None:
+    row = judged(Seen())
+    assert (row.state, row.why) == (State.UNMEASURED, "the fingerprint saw nothing of it")
 
 
 @pytest.fixture
@@ -232,7 +246,7 @@ def test_a_cell_that_is_passed_over_says_why(
 ) -> None:
     assert command.main(["--data", str(tmp_path / "cells.jsonl"), "--only", "node_stop target-deleted"]) == 0
     assert struck == []
-    assert "node_stop x target-deleted  passed over: a Node that is deleted" in capsys.readouterr().out
+    assert "node_stop x target-deleted  passed over: a node that is deleted" in capsys.readouterr().out
 
 
 def test_no_cluster_is_an_error_and_no_row(
