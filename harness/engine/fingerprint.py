@@ -39,7 +39,8 @@ SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
     "virtualservices": "/apis/networking.istio.io/v1",
     "destinationrules": "/apis/networking.istio.io/v1",
 }
-WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+WEBHOOKS = "webhooks"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 FORBIDDEN = "forbidden"
 # Told of elsewhere; Jobs come and go by themselves.
 KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, ("", "Node")})
@@ -48,6 +49,8 @@ NODES, CONTAINERS = ("node/",), ("container/",)
 # What is written down about faults, not what they did.
 WRITTEN = ("fault/", "nodefault/", "lease/", "lever")
 OWED = ("keeper/", "agent/", "processes")
+# All lines but those of pods that nobody owns and of what else owns some.
+TOLD_BESIDE = (*(f"{kind}/" for kind in (*SPECS, WEBHOOKS)), *NODES, *CONTAINERS, *WRITTEN, *OWED)
 
 # Prints one line per residue inside a node container; a healthy node prints nothing.
 NODE_SCRIPT = r"""
@@ -80,8 +83,9 @@ async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope, only: Col
 
     try:
         async with anyio.create_task_group() as together:
-            if not only or any(not key.startswith((*NODES, *CONTAINERS, *WRITTEN, *OWED)) for key in only):
-                together.start_soon(_workloads, kube, lines, scope)
+            specs = [kind for kind in (*SPECS, WEBHOOKS) if asked(f"{kind}/")]
+            together.start_soon(_workloads, kube, lines, scope, specs)
+            if not only or any(not key.startswith(TOLD_BESIDE) for key in only):
                 together.start_soon(_owned, kube, lines, scope)
             if asked(*WRITTEN):
                 together.start_soon(_ours, kube, lines, scope)
@@ -143,7 +147,7 @@ def _taint(taint: Mapping[str, Any]) -> str:
     return f"{taint['key']}={taint.get('value', '')}:{taint['effect']}"
 
 
-async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
+async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Collection[str]) -> None:
     async def specs(kind: str, path: str) -> None:
         for item in await _seen(kube, path, lines):
             metadata = item["metadata"]
@@ -159,9 +163,10 @@ async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
 
     async with anyio.create_task_group() as together:
         for kind, root in SPECS.items():
-            together.start_soon(specs, kind, _in(scope, root, kind))
-        if not scope.alone:
-            together.start_soon(specs, "webhooks", WEBHOOKS)
+            if kind in wanted:
+                together.start_soon(specs, kind, _in(scope, root, kind))
+        if WEBHOOKS in wanted and not scope.alone:
+            together.start_soon(specs, WEBHOOKS, ADMISSION)
 
 
 async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:

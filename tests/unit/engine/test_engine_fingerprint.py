@@ -74,24 +74,33 @@ def test_what_a_config_map_holds_is_told_by_a_hash_and_its_version_is_not() -> N
 
     def told(version: str, value: str) -> dict[str, str]:
         lines: dict[str, str] = {}
-        anyio.run(_workloads, Maps(version, value), lines, Scope())
+        anyio.run(_workloads, Maps(version, value), lines, Scope(), ["configmaps"])
         return lines
 
     assert list(told("1", "a")) == ["configmaps/shop/cart/spec"]
     assert told("1", "a") == told("2", "a") != told("2", "b")
 
 
-def test_no_more_is_asked_than_tells_the_lines_that_are_wanted() -> None:
-    class Nodes(Cluster):
-        asked: ClassVar[list[str]] = []
+@pytest.mark.parametrize(
+    ("line", "value", "asked"),
+    [
+        ("node/a/cordoned", "true", "/api/v1/nodes"),
+        ("deployments/shop/a/replicas", "3", "/apis/apps/v1/deployments"),
+        ("pods/shop/a/uid", "uid-a", "/api/v1/pods"),
+    ],
+)
+def test_no_more_is_asked_than_tells_the_line_that_is_wanted(line: str, value: str, asked: str) -> None:
+    metadata = {"name": "a", "namespace": "shop", "uid": "uid-a"}
+
+    class One(Cluster):
+        paths: ClassVar[list[str]] = []
 
         async def list(self, path: str) -> list[Any]:
-            self.asked.append(path)
-            return [{"metadata": {"name": "a"}, "spec": {"unschedulable": True}, "status": {}}]
+            self.paths.append(path)
+            return [{"metadata": metadata, "spec": {"unschedulable": True, "replicas": 3}, "status": {}}]
 
-    found = anyio.run(fingerprint.take, Nodes([], {}), None, Scope(), ["node/a/cordoned"])
-    assert found == {"node/a/cordoned": "true"}
-    assert Nodes.asked == ["/api/v1/nodes"]
+    assert anyio.run(fingerprint.take, One([], {}), None, Scope(), [line]) == {line: value}
+    assert One.paths == [asked]
 
 
 HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "control-plane", Path("none"))
