@@ -17,9 +17,9 @@ Every fault, and whatever may die during it. Each cell is a run of its own on we
 injected, something is struck, and the fingerprint is looked at until it is what it was before. `make crash-matrix`
 writes this from `crash-matrix.jsonl`.
 """
-READING = """A cell: the seconds until what the fault did was surely gone, and the day. `none`: there was nothing to
-undo, and nothing was left. **Bold**: the promise was broken. `?`: it could not be measured. *Slanted*: stale, the code
-that the cell covers has changed since. `-`: it has no meaning, told below. Blank: not measured yet.
+READING = """A cell: the seconds until what the fault did was surely gone, and the day. `none`: there was nothing to undo.
+**Bold**: the promise was broken; `left`: something stayed. `?`: it could not be measured. *Slanted*: stale, the code that
+the cell covers has changed since. `-`: it has no meaning, told below. Blank: not measured yet.
 """
 
 
@@ -39,7 +39,7 @@ def draw(
     every = [name for name, cause in CAUSES.items() if cause.every]
     signals = [name for name, cause in CAUSES.items() if not cause.every]
     chosen = [name for name in faults if any(cell.fault == name and cell.cause in signals for cell in cells)]
-    parts = [TITLE, said, READING, "## The promise\n", _promises(), "", "## Until it is gone\n"]
+    parts = [TITLE, said, "", READING, "## The promise\n", _promises(), "", "## Until it is gone\n"]
     for causes, names in ((every, list(faults)), (signals, chosen)):
         shown = [[name, *(_heals(rows, faults[name], cause, codes) for cause in causes)] for name in names]
         parts += [tables.table(["seconds", *causes], shown), ""]
@@ -64,10 +64,9 @@ def _heals(rows: Rows, kind: FaultKind, cause: str, codes: Mapping[str, str]) ->
     row = rows.get((kind.name, cause))
     if row is None:
         return ""
-    value = "none" if row.removed is None and row.state is State.HELD else "?"
-    value = value if row.removed is None else f"{row.removed:.2f}"
+    value = "none" if row.removed is None else f"{row.removed:.2f}"
     if row.state is State.BROKEN:
-        value = f"**{value}**"
+        value = f"**{'left' if row.removed is None else value}**"
     elif row.state is State.UNMEASURED:
         value = "?"
     text = f"{value} {row.at[5:10]}"

@@ -20,6 +20,8 @@ from harness.engine.fingerprint import WRITTEN
 from harness.engine.scope import Scope
 from harness.errors import HarnessError, PreconditionFailed
 from harness.keeper import container
+from harness.stack import apply as stack
+from harness.stack import renew
 from harness.workloads.pod import is_going, is_ready
 
 SYSTEM, AGENTS = "chaos-system", "app.kubernetes.io/name=chaos-agent"
@@ -53,7 +55,7 @@ class Place:
         return await self.kube.list(paths.pods(SYSTEM), labels=AGENTS)
 
     async def fit(self, besides: str = "") -> None:
-        """Make the cluster as it is to be found: a keeper, nothing broken, agents that start again at once.
+        """Make the cluster as it is to be found: a keeper, nothing broken, agents and stack that start again at once.
 
         What earlier commands left of their own is removed, besides one namespace. Raises UndoFailed, TimeoutError.
         """
@@ -61,6 +63,7 @@ class Place:
         await undo.undo(self.kube, self.cluster, _quiet)
         await workload.forgotten(self.kube, besides)
         await workload.renew(self.kube, SYSTEM, AGENTS)
+        await self._renew_stack()
         nodes = len(await self.kube.list(paths.nodes()))
 
         async def whole() -> bool:
@@ -68,6 +71,13 @@ class Place:
             return not found or (len(found) == nodes and all(is_ready(pod) and not is_going(pod) for pod in found))
 
         await workload.until(whole, AGENTS_SECONDS)
+
+    async def _renew_stack(self) -> None:
+        """Replace the stack's pods that were struck so often that a kubelet would start them again late."""
+        for namespace in stack.workloads(await stack.inventory(self.kube)):
+            found = await self.kube.list(paths.deployments(namespace))
+            whole = [{**item, "apiVersion": "apps/v1", "kind": "Deployment"} for item in found]
+            await renew.pods_in_back_off(self.kube, self.cluster, whole, _quiet)
 
     async def steady(self) -> dict[str, str]:
         """Return the fingerprint once every node is whole and nothing is written down; raises TimeoutError."""

@@ -153,6 +153,8 @@ def test_a_cell_shows_its_heal_time_and_day_and_whether_it_is_stale_or_broken() 
     assert "| ABORTED 3 |" in text
     nothing = dataclasses.replace(ROW, fault="pod_kill", removed=None)
     assert "| none 11-29 |" in line_of(draw(nothing), "pod_kill")
+    left = dataclasses.replace(broken, removed=None)
+    assert "| **left** 11-29 |" in line_of(draw(left), "pod_freeze")
     unmeasured = dataclasses.replace(ROW, state=State.UNMEASURED, removed=None)
     assert "| ? 11-29 |" in line_of(draw(unmeasured), "pod_freeze")
 
