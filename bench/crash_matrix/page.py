@@ -17,9 +17,9 @@ Every fault, and whatever may die during it. Each cell is a run of its own on we
 injected, something is struck, and the fingerprint is looked at until it is what it was before. `make crash-matrix`
 writes this from `crash-matrix.jsonl`.
 """
-READING = """A cell: the seconds until what the fault did was surely gone, and the day. `none`: there was nothing to undo.
-**Bold**: the promise was broken; `left`: something stayed. `?`: it could not be measured. *Slanted*: stale, the code that
-the cell covers has changed since. `-`: it has no meaning, told below. Blank: not measured yet.
+READING = """A cell: the seconds until what the fault did was surely gone, and the day. `none`: there was nothing to
+undo. **Bold**: the promise was broken; `left`: something stayed. `?`: it could not be measured. *Slanted*: stale, the
+code that the cell covers has changed since. `-`: it has no meaning, told below. Blank: not measured yet.
 """
 
 
