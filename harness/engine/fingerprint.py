@@ -32,7 +32,6 @@ from harness.workloads.pod import controller, is_done
 OWNERS = ("deployments", "statefulsets", "daemonsets")
 SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
     "services": "/api/v1",
-    "configmaps": "/api/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
     "resourcequotas": "/api/v1",

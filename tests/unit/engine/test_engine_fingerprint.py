@@ -10,7 +10,7 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.engine import fingerprint
-from harness.engine.fingerprint import _hands, _node, _owned, _workloads, difference, digest
+from harness.engine.fingerprint import _hands, _node, _owned, difference, digest
 from harness.engine.scope import Scope
 from harness.errors import PreconditionFailed
 from harness.hands.kind import Place
@@ -60,25 +60,6 @@ def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> Non
     assert lines["goose/shop/x/replicas"] == "3"
     assert lines["pods/shop/lone/uid"] == "uid-lone"
     assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "pods/shop/lone/uid"}
-
-
-def test_what_a_config_map_holds_is_told_by_a_hash_and_its_version_is_not() -> None:
-    class Maps(Cluster):
-        def __init__(self, version: str, value: str) -> None:
-            super().__init__([], {})
-            metadata = {"name": "cart", "namespace": "shop", "resourceVersion": version}
-            self.map = {"kind": "ConfigMap", "metadata": metadata, "data": {"key": value}}
-
-        async def list(self, path: str) -> list[Any]:
-            return [self.map] if path.endswith("/configmaps") else []
-
-    def told(version: str, value: str) -> dict[str, str]:
-        lines: dict[str, str] = {}
-        anyio.run(_workloads, Maps(version, value), lines, Scope(), ["configmaps"])
-        return lines
-
-    assert list(told("1", "a")) == ["configmaps/shop/cart/spec"]
-    assert told("1", "a") == told("2", "a") != told("2", "b")
 
 
 @pytest.mark.parametrize(
