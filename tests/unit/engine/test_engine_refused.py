@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from harness.engine import plan, run
+from harness.engine import ending, plan, run
 from harness.engine.session import Session
 from harness.errors import NeverBegun, UsageError
 from harness.model.experiment import BlastRadius
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault, Victim
+from harness.model.verdict import Verdict
+from tests.unit.documents.plain import plain, pods
+from tests.unit.engine.doubles import Kube
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +34,7 @@ async def test_a_node_with_somebody_elses_pod_on_it_keeps_the_run_from_beginning
 
     async def resolve(*_, **__):
         plan.require_caps(experiment(BlastRadius(("shop",), nodes=1)), [fault])
+        return replace(session.plan, faults=(fault,))
 
     monkeypatch.setattr(plan, "resolve", resolve)
     with pytest.raises(NeverBegun, match="outside the blast radius: billing/web") as refused:
@@ -46,3 +53,31 @@ async def test_a_share_that_is_no_pod_keeps_the_run_from_beginning(
     with pytest.raises(NeverBegun, match="rounded down") as refused:
         await run._plan(session)
     assert refused.value.hint.startswith("pods: 34%")
+
+
+class Deserted(Kube):
+    """A cluster with every namespace that is asked for, and nothing in any."""
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return {"metadata": {}}
+
+    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
+        return []
+
+
+OURS = {
+    "name": "harness",
+    "objectives": {"recovery": {"within": "30s"}},
+    "blast-radius": {"namespaces": ["shop"], "pods": 1},
+}
+
+
+@pytest.mark.case(2, "a selector that matches nothing", "no evidence: INCONCLUSIVE")
+@pytest.mark.parametrize("extensions", [[OURS], []])
+async def test_a_step_that_matches_nobody_keeps_the_run_from_beginning(session: Session, extensions: Any) -> None:
+    session.experiment = plain([pods(label_selector="app=nobody")], extensions=extensions)
+    session.kube = Deserted()  # type: ignore[assignment]
+    with pytest.raises(NeverBegun, match="no pod matches") as refused:
+        await run._plan(session)
+    verdict, reason = await ending.judged(session, refused.value)
+    assert (verdict, "no pod matches" in reason) == (Verdict.INCONCLUSIVE, True)
