@@ -14,7 +14,7 @@ from harness.model.experiment import BlastRadius
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault, Victim
 from harness.model.verdict import Verdict
-from tests.unit.documents.plain import plain, pods
+from tests.unit.documents.plain import plain, pods, step
 from tests.unit.engine.doubles import Kube
 
 pytestmark = pytest.mark.anyio
@@ -81,3 +81,48 @@ async def test_a_step_that_matches_nobody_keeps_the_run_from_beginning(session: 
         await run._plan(session)
     verdict, reason = await ending.judged(session, refused.value)
     assert (verdict, "no pod matches" in reason) == (Verdict.INCONCLUSIVE, True)
+
+
+def lonely(number: int) -> dict[str, Any]:
+    """Make a pod that no controller owns."""
+    metadata = {"name": f"web-{number}", "namespace": "shop", "uid": f"uid-{number}"}
+    return {
+        "metadata": metadata | {"creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"nodeName": "worker", "containers": [{"name": "web"}]},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+class Lonely(Deserted):
+    """A cluster with so many pods, which no controller owns."""
+
+    def __init__(self, count: int = 1) -> None:
+        super().__init__()
+        self.pods = [lonely(number) for number in range(count)]
+
+    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
+        return self.pods if path.endswith("/pods") else []
+
+
+@pytest.mark.case(
+    1, "a foreign step beside a blast radius", "refused, or planned, capped and proved like a fault of ours"
+)
+async def test_a_step_that_takes_more_than_the_caps_keeps_the_run_from_beginning(session: Session) -> None:
+    session.experiment = plain([pods(all=True)], extensions=[OURS])
+    session.kube = Lonely(2)  # type: ignore[assignment]
+    with pytest.raises(NeverBegun, match="touches 2 pods and 0 nodes, the blast radius allows 1"):
+        await run._plan(session)
+
+
+@pytest.mark.case(13, "a pod that nobody replaces", "refused where it would be lost, allowed where it would not")
+@pytest.mark.parametrize(("kind", "lost"), [("pod_kill", True), ("pod_freeze", False), ("container_kill", False)])
+async def test_a_pod_that_would_be_lost_keeps_the_run_from_beginning(session: Session, kind: str, lost: bool) -> None:
+    target = {"namespace": "shop", "selector": "app=web", "pods": 1}
+    one = step("harness.chaostoolkit.actions", kind, arguments={"target": target})
+    session.experiment, session.kube = plain([one], extensions=[OURS]), Lonely()  # type: ignore[assignment]
+    if lost:
+        with pytest.raises(NeverBegun, match="nothing would replace this pod"):
+            await run._plan(session)
+    else:
+        await run._plan(session)
+        assert [str(planned.victim) for planned in session.plan.faults] == ["shop/web-0"]
