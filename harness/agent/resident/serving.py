@@ -42,6 +42,7 @@ class Server:
 
     def serve(self, control: int, wake: int) -> str:
         """Serve until the fault's time or lease is over, or `control` or `wake` says so; return why."""
+        sources: list[Queue | int] = [self._queue, control, wake]
         report = time.monotonic() + REPORT_SECONDS
         while True:
             now = time.monotonic()
@@ -54,7 +55,7 @@ class Server:
                 report = now + REPORT_SECONDS
             first = min(report, self._held[0][0]) if self._held else report
             wait = min(first - time.monotonic(), self._lease - boottime(), self._last - boottime())
-            ready, _, _ = select.select([self._queue, control, wake], [], [], max(0.0, wait))
+            ready, _, _ = select.select(sources, [], [], max(0.0, wait))
             if self._queue in ready:
                 self._take()
             if wake in ready:
@@ -113,7 +114,7 @@ class Server:
             if "lease" in message:
                 self._lease = boottime() + float(message["lease"])
             if "report" in message:
-                self._tell("report", **self.told())
+                self._tell("report", asked=message["report"], **self.told())
         return ""
 
     def _take(self) -> None:

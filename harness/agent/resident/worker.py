@@ -1,6 +1,6 @@
 """Do one packet fault inside one network namespace, until its time or its lease is over or its input ends.
 
-The first line of input is the order (see spec), each later one {"lease": seconds}, {"report": true} or {"end": why}.
+The first line of input is the order (see spec), each later one {"lease": seconds}, {"report": any} or {"end": why}.
 The output is JSON lines: `ready` once the rules stand, `first` when a packet was served, a `report` every second,
 `end` with what was seen, or `refused`.
 """

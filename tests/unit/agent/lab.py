@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,6 +118,7 @@ class Worker:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "harness.agent.resident.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        self._asked = 0
         self.tell(self.order)
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -135,9 +136,13 @@ class Worker:
         raise AssertionError(f"the worker ended without {events}")
 
     def report(self) -> dict[str, Any]:
-        """Ask for a report, and return the next."""
-        self.tell({"report": True})
-        return self.hear("report")
+        """Ask for a report, and return that very one."""
+        self._asked += 1
+        self.tell({"report": self._asked})
+        while True:
+            found = self.hear("report")
+            if found.get("asked") == self._asked:
+                return found
 
     def until(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait for a report of which something is true."""
@@ -168,10 +173,8 @@ def working(lab: Lab, effect: dict[str, Any], match: dict[str, Any] | None = Non
         worker.kill()
         for stream in (worker.process.stdin, worker.process.stdout):
             if stream:
-                try:
+                with suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
 
 def arrived(receiver: socket.socket) -> list[bytes]:

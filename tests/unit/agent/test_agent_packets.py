@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+
 from tests.unit.agent.lab import ADDRESSES, PEER, TARGET, Lab, arrived, working
 
 HOLD = {"kind": "latency", "delay_ms": 60_000}
