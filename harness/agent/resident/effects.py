@@ -50,7 +50,7 @@ def latency(order: Order) -> Effect:
             return lambda _, now: Fate("delayed", now + delay + jitter * spread())
         return lambda _, now: Fate("delayed", now + delay)
 
-    return Effect(both(decide_with, order), order.match, large=True)
+    return Effect(both(decide_with, order), order.match, large=True, carries=True)
 
 
 def loss(order: Order) -> Effect:
@@ -76,7 +76,7 @@ def reorder(order: Order) -> Effect:
         chance = Chance(random, share)
         return lambda _, now: Fate("held_back", now + delay) if chance() else ALONE
 
-    return Effect(both(decide_with, order), order.match)
+    return Effect(both(decide_with, order), order.match, carries=True)
 
 
 def bandwidth(order: Order) -> Effect:

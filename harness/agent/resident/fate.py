@@ -38,7 +38,7 @@ class Effect:
 
     `copy` is how many bytes of each packet it reads. `large` takes a packet that is still to be cut into segments as
     one. `opens` lets pass what the queue has no room for, else it is dropped. `injects` needs raw sockets, `inwards`
-    towards the target too.
+    towards the target too. `carries` would rather have what the target sends out of the kernel while it waits.
     """
 
     decide: Callable[[Packet, float], Fate]
@@ -48,6 +48,7 @@ class Effect:
     opens: bool = True
     injects: bool = False
     inwards: bool = False
+    carries: bool = False
 
 
 @dataclass(frozen=True, slots=True)

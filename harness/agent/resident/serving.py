@@ -8,10 +8,11 @@ import os
 import select
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.agent.resident.fate import Effect
 from harness.agent.resident.inject import Injector
+from harness.agent.resident.ip import Layers, layers
 from harness.agent.resident.netlink import DROP, REPEAT, Packet, verdict
 from harness.agent.resident.quantiles import Quantiles
 from harness.agent.resident.queue import Queue
@@ -27,12 +28,27 @@ def boottime() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+class Held(NamedTuple):
+    """A packet that waits: until when, which, since when, and itself where it is carried."""
+
+    due: float
+    packet: int
+    mark: int
+    since: float
+    copy: tuple[bytes, Layers] | None
+
+
 class Server:
     """The loop of one worker; it ends with a reason, and until then reports every second."""
 
-    def __init__(self, spec: Spec, effect: Effect, queue: Queue, injector: Injector | None, tell: Teller) -> None:
+    def __init__(
+        self, spec: Spec, effect: Effect, queue: Queue, injector: Injector | None, tell: Teller, carried: int
+    ) -> None:
+        """`carried` is the longest packet that is taken out of the kernel while it waits."""
         self._spec, self._effect, self._queue, self._injector, self._tell = spec, effect, queue, injector, tell
-        self._held: list[tuple[float, int, int, float]] = []  # due, packet id, its mark, since when
+        self._carried = carried
+        self._held: list[Held] = []
+        self._waiting = 0  # of what is held, what is in the kernel's queue
         self._lease = boottime() + spec.lease
         self._last = boottime() + spec.seconds
         self._counts: Counter[str] = Counter()
@@ -53,7 +69,7 @@ class Server:
             if now >= report:
                 self._tell("report", **self.told())
                 report = now + REPORT_SECONDS
-            first = min(report, self._held[0][0]) if self._held else report
+            first = min(report, self._held[0].due) if self._held else report
             wait = min(first - time.monotonic(), self._lease - boottime(), self._last - boottime())
             ready, _, _ = select.select(sources, [], [], max(0.0, wait))
             if self._queue in ready:
@@ -93,7 +109,7 @@ class Server:
         """Count the packets that the socket had no room for, those behind the last one that was read too."""
         if not counters:
             return self._queue.unread
-        coming = max(0, counters["waiting"] - len(self._held))
+        coming = max(0, counters["waiting"] - self._waiting)
         return max(self._queue.unread, counters["came"] - self._seen - coming)
 
     def _over(self) -> str:
@@ -142,19 +158,34 @@ class Server:
         if fate.drop:
             return verdict(self._queue.number, packet.id, DROP)
         if fate.due > now:
-            heapq.heappush(self._held, (fate.due, packet.id, packet.mark, now))
-            return None
+            return self._hold(packet, fate.due, now)
         return self._pass(packet.id, packet.mark, fate.payload)
 
     def _release(self, now: float) -> None:
         verdicts = []
-        while self._held and self._held[0][0] <= now:
-            due, identity, mark, since = heapq.heappop(self._held)
-            verdicts.append(self._pass(identity, mark))
+        while self._held and self._held[0].due <= now:
+            held = heapq.heappop(self._held)
+            if held.copy is not None and self._injector is not None:
+                self._injector.send(*held.copy)
+            else:
+                self._waiting -= 1
+                verdicts.append(self._pass(held.packet, held.mark))
             if now < float("inf"):
-                self._held_for.add(now - since)
-                self._late.add(now - due)
+                self._held_for.add(now - held.since)
+                self._late.add(now - held.due)
         self._queue.send(verdicts)
+
+    def _hold(self, packet: Packet, due: float, now: float) -> bytes | None:
+        """Let a packet wait; one that is carried is dropped from the kernel's queue."""
+        copy = None
+        if packet.egress and packet.length <= self._carried:
+            found = layers(packet.payload)
+            copy = (packet.payload, found) if found is not None else None
+        heapq.heappush(self._held, Held(due, packet.id, packet.mark, now, copy))
+        if copy is None:
+            self._waiting += 1
+            return None
+        return verdict(self._queue.number, packet.id, DROP)
 
     def _pass(self, identity: int, mark: int, payload: bytes | None = None) -> bytes:
         # Once more through the table, past our own rules by the mark: another fault may have its turn.

@@ -16,7 +16,7 @@ import socket
 import sys
 from typing import Any
 
-from harness.agent.resident import effects, namespace, rules, spec
+from harness.agent.resident import carrying, effects, namespace, rules, spec
 from harness.agent.resident.fate import Effect
 from harness.agent.resident.inject import Injector
 from harness.agent.resident.queue import Queue
@@ -49,6 +49,7 @@ def main() -> int:
 
 
 def _work(order: Spec, effect: Effect, tell: Teller, wake: int) -> int:
+    effect, carried = carrying.prepared(effect)
     injector = Injector(order.mark, inwards=effect.inwards) if effect.injects else None
     queue = Queue(
         # Chosen by name, so that what another fault left here leads nowhere.
@@ -59,11 +60,10 @@ def _work(order: Spec, effect: Effect, tell: Teller, wake: int) -> int:
         opens=effect.opens,
         room=order.room,
     )
-    server = Server(order, effect, queue, injector, tell)
+    server = Server(order, effect, queue, injector, tell, carried)
     variants = rules.install(order.fault, effect.match, order.mark, queue.number)
-    tell(
-        "ready", fault=order.fault, pid=os.getpid(), queue=queue.number, chain=rules.chain(order.fault), rules=variants
-    )
+    facts = {"queue": queue.number, "chain": rules.chain(order.fault), "rules": variants, "carries": bool(carried)}
+    tell("ready", fault=order.fault, pid=os.getpid(), **facts)
     # What is allocated from here on has no cycles; a collection would be a pause that packets feel.
     gc.freeze()
     gc.disable()

@@ -98,6 +98,12 @@ class Lab:
         made.bind((ADDRESSES[side, family], port))
         return made
 
+    def translate(self) -> None:
+        """Have the target translate addresses, as a mesh does; none that a test uses."""
+        rule = "-t nat -A OUTPUT -p tcp --dport 1 -j REDIRECT"
+        made = _shell(f"ip netns exec {self.names[TARGET]} iptables {rule}")
+        assert made.returncode == 0, made.stderr
+
     def chains(self, side: str = TARGET) -> list[str]:
         """List our chains that stand there."""
         return self.inside(side, rules.standing)

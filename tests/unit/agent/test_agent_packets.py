@@ -118,3 +118,32 @@ def test_what_comes_beyond_the_limit_passes_and_is_counted(lab: Lab):
             sender.sendto(b"x", receiver.getsockname())
         told = worker.until(lambda told: told["seen"] == 30)
         assert (told["missed"], told["holding"], len(arrived(receiver))) == (20, 10, 20)
+
+
+def test_a_sender_is_not_held_up_by_what_is_held(lab: Lab):
+    sender, receiver = lab.udp(TARGET), lab.udp(PEER)
+    sender.setblocking(False)
+    # Far more than its buffer holds: each of these would be refused if the held ones were still charged to it.
+    with working(lab, HOLD, {"direction": "egress"}) as worker:
+        for number in range(1, 1001):
+            sender.sendto(b"x" * 1000, receiver.getsockname())
+            if number % 50 == 0:
+                worker.until(lambda told, number=number: told["holding"] == number)
+        assert arrived(receiver) == []
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("translated", [False, True])
+@pytest.mark.parametrize("size", [10, 4000])
+def test_what_is_held_goes_on_unchanged_wherever_it_waited(lab: Lab, family: int, translated: bool, size: int):
+    sender, receiver = lab.udp(TARGET, family), lab.udp(PEER, family)
+    if translated:
+        lab.translate()
+    with working(lab, HOLD) as worker:
+        sender.sendto(b"x" * size, receiver.getsockname())
+        worker.until(lambda told: told["holding"] >= 1)
+        waiting = worker.report()["overflow"]["waiting"]
+        assert (waiting == 0) == (not translated and size < 1500)
+        assert arrived(receiver) == []
+        worker.end()
+    assert arrived(receiver)[-1] == b"x" * size
