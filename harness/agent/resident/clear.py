@@ -1,4 +1,4 @@
-"""Remove the chains that dead workers left in one network namespace: clear NETNS [CHAIN TO KEEP...]."""
+"""Remove the chains that dead workers left in one network namespace: clear NETNS [CHAIN...], or all of ours."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from harness.agent.resident.refused import Refused
 
 def main(arguments: list[str]) -> int:
     """Print the chains that were removed; 4 when that cannot be done."""
-    netns, *kept = arguments
+    netns, *named = arguments
     try:
         namespace.enter(netns)
-        removed = rules.remove(lambda chain: not chain.startswith(tuple(kept)))
+        removed = rules.remove(lambda chain: chain.startswith(tuple(named)) if named else True)
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 4

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from harness.agent.resident import pods
 from tests.unit.agent.lab import Lab, missing
+from tests.unit.agent.pod import Pod
 
 
 @pytest.fixture
@@ -17,3 +20,20 @@ def lab() -> Iterator[Lab]:
     made = Lab()
     yield made
     made.close()
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the only processes that the agent may see."""
+    folder = tmp_path / "proc"
+    folder.mkdir()
+    monkeypatch.setattr(pods, "PROC", folder)
+    monkeypatch.setenv("AGENT_PROC", str(folder))
+    return folder
+
+
+@pytest.fixture
+def pod(lab: Lab, proc: Path) -> Iterator[Pod]:
+    made = Pod(proc, lab)
+    yield made
+    made.delete()
