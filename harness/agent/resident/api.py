@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import ssl
 import urllib.parse
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SECONDS = 10.0
 WATCH_SECONDS = 240
 LINE_BYTES = 4 << 20
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 3), (socket.TCP_KEEPCNT, 3))
 
 
 class Unreachable(Exception):
@@ -85,6 +87,11 @@ class Api:
         if self._account:
             # Read anew for each call: the kubelet renews it.
             headers["Authorization"] = f"Bearer {(self._account / 'token').read_text().strip()}"
+        connection.connect()
+        # A server that vanished without a word is noticed after a while, also where nothing is to be sent.
+        for option, value in _KEEPALIVE:
+            connection.sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         response = connection.getresponse()
         if response.status >= 300:

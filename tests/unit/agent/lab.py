@@ -120,7 +120,8 @@ class Worker:
 
     def __init__(self, lab: Lab, effect: dict[str, Any], match: dict[str, Any] | None = None, **more: Any) -> None:
         order = {"fault": "run-1/fault-1", "seed": "7", "netns": lab.path(), "lease": 60, "seconds": 600}
-        self.order = {**order, "effect": effect, "match": match or {}, **more}
+        # Hosts speak of themselves over IPv6 (multicast listener reports): counts are of what a test sends.
+        self.order = {**order, "effect": effect, "match": {"protocol": "udp", **(match or {})}, **more}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "harness.agent.resident.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

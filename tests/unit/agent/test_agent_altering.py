@@ -83,7 +83,7 @@ def test_what_would_wait_too_long_for_a_narrow_line_is_dropped(lab: Lab):
 def test_a_reset_connection_is_reset_at_both_ends(lab: Lab, family: int, direction: str, speaks: str):
     server, client = lab.tcp(PEER, family), lab.tcp(TARGET, family)
     server.listen()
-    with working(lab, {"kind": "reset"}, {"direction": direction}) as worker:
+    with working(lab, {"kind": "reset"}, {"direction": direction, "protocol": "tcp"}) as worker:
         client.connect(server.getsockname())
         there, _ = server.accept()
         with there:

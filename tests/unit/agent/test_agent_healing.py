@@ -19,7 +19,8 @@ from harness.agent.resident.refused import Refused
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod
 
-HOLD = {"op": "packets", "effect": {"kind": "latency", "delay_ms": 60_000}, "seconds": 600}
+UDP = {"protocol": "udp"}
+HOLD = {"op": "packets", "effect": {"kind": "latency", "delay_ms": 60_000}, "match": UDP, "seconds": 600}
 FREEZE = {"op": "freeze"}
 
 

@@ -37,7 +37,7 @@ ELSEWHERE = "203.0.113.0/24"
 )
 def test_what_is_meant_is_dropped_and_nothing_else(lab: Lab, match: dict, out: bool, back: bool):
     here, there = lab.udp(TARGET, port=HERE), lab.udp(PEER, port=THERE)
-    with working(lab, DROP, match):
+    with working(lab, DROP, {"protocol": "", **match}):
         here.sendto(b"out", there.getsockname())
         there.sendto(b"back", here.getsockname())
         if out:
