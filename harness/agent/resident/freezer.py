@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.agent.resident import pods
 from harness.agent.resident.refused import Refused
 
-ROOT = Path("/sys/fs/cgroup")
+ROOT = Path(os.environ.get("AGENT_CGROUP", "/sys/fs/cgroup"))
 PAUSE_SECONDS = 0.02
 TRIES = 150
 # The v1 freezer can hang half frozen while a process forks: a short thaw and another try get it on.

@@ -82,10 +82,17 @@ class Server:
                     return why
 
     def let_go(self) -> None:
-        """Let everything go on that is held or has arrived, in the order in which it would have."""
+        """Let everything go on that is held or has arrived, in the order in which it would have.
+
+        What came while nothing was to pass does not pass, although it is read only now.
+        """
         self._release(float("inf"))
         while packets := self._queue.receive():
-            self._queue.send([self._pass(packet.id, packet.mark) for packet in packets])
+            if self._effect.opens:
+                self._seen += len(packets)
+                self._queue.send([self._pass(packet.id, packet.mark) for packet in packets])
+            else:
+                self._queue.send([judged for packet in packets if (judged := self._judge(packet))])
 
     def told(self) -> dict[str, Any]:
         """Say what was seen and done so far; `missed` packets passed without the effect."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harness.agent import manifest
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod
 from tests.unit.agent.server import Server
@@ -30,6 +32,13 @@ def lease(holder: str = "run-1", **annotations: str) -> dict[str, Any]:
     return {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": holder}}
 
 
+def least_rights() -> list[str]:
+    """Start what follows with the capabilities that the agents' pods have, and no other."""
+    if not shutil.which("setpriv"):
+        return []
+    return ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name.lower()}" for name in manifest.CAPABILITIES)])]
+
+
 class Program:
     """The agent's process; starting it again finds the same ledger."""
 
@@ -46,7 +55,10 @@ class Program:
             "NODE_NAME": "node-a",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "harness.agent.resident"], env=environment, stdout=subprocess.PIPE, text=True
+            [*least_rights(), sys.executable, "-m", "harness.agent.resident"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.hear("is at work")
 
