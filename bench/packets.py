@@ -117,7 +117,9 @@ def partition(lab: Lab, family: int) -> Row:
 
 def bandwidth(lab: Lab, bits: float, seconds: float) -> Row:
     """Measure one TCP connection through a narrow line: bytes of IP packets that arrive."""
-    with working(lab, {"kind": "bandwidth", "bits_per_second": bits}, {"direction": "egress"}) as worker:
+    with working(
+        lab, {"kind": "bandwidth", "bits_per_second": bits}, {"direction": "egress", "protocol": "tcp"}
+    ) as worker:
         server, client = lab.tcp(PEER), lab.tcp(TARGET)
         server.listen()
         client.connect(server.getsockname())

@@ -16,6 +16,8 @@ LONGEST_MS = 60_000.0
 MOST_CORRELATION = 0.99
 LEAST_BITS, MOST_BITS = 1e3, 1e11
 QUEUE_MS = 200.0
+CREDIT_SECONDS = 0.02
+SMOOTH_BITS = 2e7  # up to here packets come as they are on the wire; 64 kB at once would be half a second of 1 Mbit/s
 _HEADERS = 128  # enough for the length of a packet to be told
 Decide = Callable[[Packet, float], Fate]
 
@@ -90,7 +92,8 @@ def bandwidth(order: Order) -> Effect:
 
         def decide(packet: Packet, now: float) -> Fate:
             nonlocal free
-            begins = max(free, now)
+            # A line that stood idle for a moment, because this process was late, may make up for it.
+            begins = max(free, now - CREDIT_SECONDS)
             if begins - now > longest:
                 return Fate("dropped", drop=True)
             free = begins + packet.length / rate
@@ -98,7 +101,7 @@ def bandwidth(order: Order) -> Effect:
 
         return decide
 
-    return Effect(both(decide_with, order), order.match, copy=_HEADERS, large=True)
+    return Effect(both(decide_with, order), order.match, copy=_HEADERS, large=rate * 8 > SMOOTH_BITS)
 
 
 def partition(order: Order) -> Effect:
