@@ -23,7 +23,7 @@ Facts = dict[str, Any]
 def owed(fault: Fault) -> Entry:
     """Return what the ledger must hold to heal this fault without the process that made it."""
     chain = rules.chain(worker_name(fault)) if fault.op == "packets" else ""
-    return {"run": fault.run, "pod": fault.pod, "op": fault.op, "chain": chain}
+    return {"run": fault.run, "path": fault.path, "pod": fault.pod, "op": fault.op, "chain": chain}
 
 
 def worker_name(fault: Fault) -> str:

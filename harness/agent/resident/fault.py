@@ -46,13 +46,18 @@ def read(item: dict[str, Any]) -> Fault | None:
         raise Refused(f"no run {run!r}", "a label value")
     if not isinstance(effect, dict) or effect.get("op") not in OPS:
         raise Refused("no effect that the agent knows", ", ".join(OPS))
-    namespace, kind = metadata.get("namespace"), "faults" if metadata.get("namespace") else "nodefaults"
+    namespace = metadata.get("namespace")
     # A Fault acts in its own namespace alone: its right to be there was checked by the API server.
     if namespace and (target.get("kind") != "pod" or target.get("namespace", namespace) != namespace):
         raise Refused("a fault of another namespace", f"{target.get('namespace')} is not {namespace}")
-    place = f"/namespaces/{namespace}" if namespace else ""
-    path = f"/apis/{GROUP}/v1alpha1{place}/{kind}/{metadata['name']}"
     pod = str(target.get("uid", "")) if namespace else ""
     if effect["op"] != "packets" and not pod:
         raise Refused(f"{effect['op']} of a node", "it is for pods")
-    return Fault(metadata["uid"], path, run, metadata["name"], pod, effect)
+    return Fault(metadata["uid"], path(item), run, metadata["name"], pod, effect)
+
+
+def path(item: dict[str, Any]) -> str:
+    """Return the API path of a Fault or NodeFault."""
+    metadata = item["metadata"]
+    place = f"/namespaces/{metadata['namespace']}/faults" if metadata.get("namespace") else "/nodefaults"
+    return f"/apis/{GROUP}/v1alpha1{place}/{metadata['name']}"

@@ -9,7 +9,7 @@ from typing import Any
 from harness.agent.resident import fault as faults
 from harness.agent.resident.api import Answered, Api, Unreachable
 from harness.agent.resident.fault import GROUP, Fault
-from harness.agent.resident.healing import Agent, say
+from harness.agent.resident.healing import Agent, Tell, say
 from harness.agent.resident.refused import Refused
 
 FAULTS, NODE_FAULTS = f"/apis/{GROUP}/v1alpha1/faults", f"/apis/{GROUP}/v1alpha1/nodefaults"
@@ -67,13 +67,15 @@ class Follower:
 class Wanted:
     """The faults that one collection wants of this node: new ones are done, those that are gone are healed."""
 
-    def __init__(self, agent: Agent, kind: str, tell: Callable[[Fault, dict[str, Any]], None]) -> None:
+    def __init__(self, agent: Agent, kind: str, tell: Tell) -> None:
         self._agent, self._kind, self._tell = agent, kind, tell
         self._seen: set[str] = set()
+        self._wanted: set[str] = set()
 
     def __call__(self, items: list[Item]) -> None:
         """Compare what is wanted with what is done."""
         wanted = {item["metadata"]["uid"]: item for item in items if not _shall_heal(item)}
+        self._wanted = set(wanted)
         for key, item in wanted.items():
             if key not in self._seen:
                 self._seen.add(key)
@@ -81,16 +83,27 @@ class Wanted:
         self._seen &= {item["metadata"]["uid"] for item in items}
         for key, fault in self._agent.keys().items():
             if key not in wanted and f"/{self._kind}/" in fault.path:
-                threading.Thread(target=self._agent.heal, args=(key, "nobody wants it any more"), daemon=True).start()
+                threading.Thread(target=self._heal, args=(key,), daemon=True).start()
 
     def _begin(self, item: Item) -> None:
+        if (item.get("status") or {}).get("appliedAt"):
+            return
         try:
             fault = faults.read(item)
         except Refused as refused:
-            say(f"{item['metadata']['name']} is refused: {refused}")
+            self._tell(faults.path(item), {"message": f"refused: {refused}"})
             return
-        if fault is not None and not (item.get("status") or {}).get("appliedAt"):
-            threading.Thread(target=self._agent.do, args=(fault,), daemon=True).start()
+        if fault is not None:
+            threading.Thread(target=self._do, args=(fault,), daemon=True).start()
+
+    def _do(self, fault: Fault) -> None:
+        self._agent.do(fault)
+        # It may have been taken away before the agent knew it.
+        if fault.key not in self._wanted:
+            self._heal(fault.key)
+
+    def _heal(self, key: str) -> None:
+        self._agent.heal(key, "nobody wants it any more")
 
 
 class Runs:

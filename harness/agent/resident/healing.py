@@ -19,7 +19,7 @@ TICK_SECONDS = 1.0
 SILENT_SECONDS = 5.0
 LOOK_EVERY = 3  # ticks between looks whether the targets are still there
 Facts = dict[str, Any]
-Tell = Callable[[Fault, Facts], None]
+Tell = Callable[[str, Facts], None]
 
 
 def say(text: str) -> None:
@@ -34,7 +34,7 @@ def now() -> str:
 
 
 class Agent:
-    """The faults of one node; `tell` takes what their resources' status shall say."""
+    """The faults of one node; `tell` takes the path of a fault's resource and what its status shall say."""
 
     def __init__(self, ledger: Ledger, leases: Leases, tell: Tell) -> None:
         self.ledger, self.leases, self._tell = ledger, leases, tell
@@ -60,7 +60,7 @@ class Agent:
             if not self.ledger.owe(fault.key, effecting.owed(fault)):
                 # Begun before, by this agent or the one before it, or too late.
                 if self.ledger.expired(fault.run):
-                    self._tell(fault, {"message": f"run {fault.run} is over"})
+                    self._tell(fault.path, {"message": f"run {fault.run} is over"})
                 return
             self.leases.begin(fault.run)
             with self._lock:
@@ -73,7 +73,7 @@ class Agent:
                 return
         say(f"{fault.path} is done")
         self.counts[f"done_{fault.op}"] += 1
-        self._tell(fault, {"phase": "Injected", "appliedAt": now(), "evidence": {fault.op: evidence}})
+        self._tell(fault.path, {"phase": "Injected", "appliedAt": now(), "evidence": {fault.op: evidence}})
 
     def heal(self, key: str, why: str) -> bool:
         """Undo a fault and say whether it is undone; what fails is tried again."""
@@ -153,7 +153,7 @@ class Agent:
 
     def _heard(self, fault: Fault, found: Facts) -> None:
         if found["event"] == "first":
-            self._tell(fault, {"evidence": {"packets": {"first": now(), "did": found["did"]}}})
+            self._tell(fault.path, {"evidence": {"packets": {"first": now(), "did": found["did"]}}})
 
     def _look(self, key: str, pod: str, worker: Supervised) -> None:
         if pod and next(pods.processes(pod), None) is None:
@@ -163,7 +163,7 @@ class Agent:
             fault, before, facts = self._faults.get(key), self._told.get(key), worker.facts
             self._told[key] = facts
         if fault and facts and facts != before:
-            self._tell(fault, {"evidence": {"packets": facts}})
+            self._tell(fault.path, {"evidence": {"packets": facts}})
 
     def _start_healing(self, key: str, why: str) -> None:
         # One that is being healed already is not waited for: others need their workers renewed.
@@ -172,28 +172,28 @@ class Agent:
 
     def _undo(self, key: str, why: str) -> bool:
         with self._lock:
-            worker, fault = self._workers.get(key), self._faults.get(key)
+            worker = self._workers.get(key)
         entry = self.ledger.faults().get(key)
         if entry is None:
             return True
+        # An agent of another version may have written it.
+        path = entry.get("path", key)
         try:
             facts = worker.end(why) if worker else {}
             if worker is None:
                 effecting.undo(entry)
         except (Refused, OSError) as error:
-            say(f"{fault.path if fault else key} is not healed: {error}")
+            say(f"{path} is not healed: {error}")
             self.counts["unhealed"] += 1
             with self._lock:
                 self._failed[key] = why
             return False
         self.ledger.forget(key)
         with self._lock:
-            self._failed.pop(key, None)
-            for held in (self._workers, self._faults, self._marks, self._told, self._locks):
+            for held in (self._workers, self._faults, self._marks, self._told, self._failed, self._locks):
                 held.pop(key, None)
         self.counts["healed"] += 1
-        say(f"{fault.path if fault else key} is healed: {why}")
-        if fault:
-            evidence = {"evidence": {"packets": facts}} if facts else {}
-            self._tell(fault, {"healedAt": now(), "message": why, **evidence})
+        say(f"{path} is healed: {why}")
+        evidence = {"evidence": {"packets": facts}} if facts else {}
+        self._tell(path, {"healedAt": now(), "message": why, **evidence})
         return True

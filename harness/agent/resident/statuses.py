@@ -6,7 +6,6 @@ import threading
 from typing import Any
 
 from harness.agent.resident.api import Answered, Api, Unreachable
-from harness.agent.resident.fault import Fault
 
 AGAIN_SECONDS = 1.0
 MOST = 1000
@@ -20,11 +19,11 @@ class Statuses:
         self._api, self._changed = api, threading.Condition()
         self._waiting: dict[str, Facts] = {}
 
-    def tell(self, fault: Fault, facts: Facts) -> None:
-        """Have something written; never waits."""
+    def tell(self, path: str, facts: Facts) -> None:
+        """Have something written into the status of a resource; never waits."""
         with self._changed:
-            if len(self._waiting) < MOST or fault.path in self._waiting:
-                self._waiting[fault.path] = merged(self._waiting.get(fault.path, {}), facts)
+            if len(self._waiting) < MOST or path in self._waiting:
+                self._waiting[path] = merged(self._waiting.get(path, {}), facts)
                 self._changed.notify()
 
     def write(self, over: threading.Event) -> None:

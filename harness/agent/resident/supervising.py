@@ -14,8 +14,8 @@ from typing import Any
 
 from harness.agent.resident.refused import Refused
 
-READY_SECONDS = 10.0
-END_SECONDS = 3.0
+READY_SECONDS = 6.0
+END_SECONDS = 2.0
 CLEAR_SECONDS = 30.0
 NICE = -10  # packets that wait for a busy node's scheduler are late
 Facts = dict[str, Any]

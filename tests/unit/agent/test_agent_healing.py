@@ -31,7 +31,7 @@ class Told:
         self._changed = threading.Condition()
         self.facts: list[dict[str, Any]] = []
 
-    def __call__(self, fault: Fault, facts: dict[str, Any]) -> None:
+    def __call__(self, path: str, facts: dict[str, Any]) -> None:
         with self._changed:
             self.facts.append(facts)
             self._changed.notify_all()

@@ -157,6 +157,7 @@ def test_an_agent_that_was_killed_heals_when_it_comes_back_and_does_nothing_twic
     assert pod.stopped
     program.start()
     assert not pod.stopped
+    server.wait(FAULT, healed)
     server.put(FAULT.replace("f1", "f2"), wanted(pod, HOLD))
     server.wait(FAULT.replace("f1", "f2"), applied)
     assert not pod.stopped
@@ -187,4 +188,6 @@ def test_what_is_not_the_agents_is_left_alone(lab: Lab, pod: Pod, server: Server
     server.put(FAULT.replace("f1", "f2"), wanted(pod, {"op": "freeze"}))
     server.wait(FAULT.replace("f1", "f2"), applied)
     assert not applied(server.get(FAULT))
+    if spec.get("hand") != "host":
+        server.wait(FAULT, lambda item: item.get("status", {}).get("message", "").startswith("refused: "))
     assert lab.chains() == []
