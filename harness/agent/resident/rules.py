@@ -19,7 +19,7 @@ from harness.agent.resident.refused import Refused
 
 PREFIX = "KCH-"
 VARIANTS = ("nft", "legacy")
-HOOKS = {"egress": ("POSTROUTING", "-o", "-d", "-s"), "ingress": ("PREROUTING", "-i", "-s", "-d")}
+HOOKS = {"egress": ("POSTROUTING", "-o", "-d"), "ingress": ("PREROUTING", "-i", "-s")}
 SECONDS = 20.0
 WAIT = "5"  # seconds for the lock of iptables-legacy
 PORTS_A_RULE = 15
@@ -73,7 +73,7 @@ def render(fault: str, match: Match, mark: int, queue: int, family: int) -> str:
     declared, jumps, body = [], [], []
     note = f'-m comment --comment "{fault}"'
     for direction in match.directions:
-        hook, side, peer_flag, _ = HOOKS[direction]
+        hook, side, peer_flag = HOOKS[direction]
         name = chain(fault) + direction[0]
         declared.append(f":{name} - [0:0]")
         sides = [f"{side} {one}" for one in match.interfaces] or [f"! {side} lo"]

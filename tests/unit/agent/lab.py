@@ -32,7 +32,9 @@ def missing() -> str:
     """Say what this machine lacks for a lab; nothing when it has all."""
     if os.geteuid() != 0:
         return "network namespaces are made by root"
-    return "" if _shell("command -v ip iptables-restore").returncode == 0 else "iproute2 and iptables are needed"
+    if _shell("command -v ip iptables-restore nsenter").returncode != 0:
+        return "iproute2, iptables and util-linux are needed"
+    return "" if _shell("unshare --net true").returncode == 0 else "network namespaces cannot be made here"
 
 
 def _shell(script: str) -> subprocess.CompletedProcess[str]:

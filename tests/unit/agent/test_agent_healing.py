@@ -254,3 +254,24 @@ def test_the_agent_that_ends_heals_everything(lab: Lab, pod: Pod, make):
     agent.end()
     assert lab.chains() == []
     assert not pod.stopped
+
+
+def test_a_fault_of_a_node_acts_in_the_nodes_network_on_named_interfaces(
+    lab: Lab, pod: Pod, proc: Path, make, told: Told
+):
+    # The lab's target stands for the node.
+    (proc / "1").unlink()
+    (proc / "1").symlink_to(f"/proc/{pod.process.pid}")
+    agent, sender, receiver = make(), lab.udp(TARGET), lab.udp(PEER)
+    everywhere = Fault("key-1", "/apis/x/nodefaults/f", "run-1", "f", "", HOLD)
+    agent.do(everywhere)
+    assert "without its interfaces" in told.wait("message")["message"]
+    told.facts.clear()
+    named = {**HOLD, "match": {**UDP, "interfaces": ["eth0"]}}
+    agent.do(Fault("key-2", "/apis/x/nodefaults/g", "run-1", "g", "", named))
+    assert told.wait("appliedAt")
+    sender.sendto(b"x", receiver.getsockname())
+    assert arrived(receiver) == []
+    assert agent.heal("key-2", "why")
+    assert receiver.recv(9) == b"x"
+    assert lab.chains() == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +149,21 @@ def test_what_is_held_goes_on_unchanged_wherever_it_waited(lab: Lab, family: int
         assert arrived(receiver) == []
         worker.end()
     assert arrived(receiver)[-1] == b"x" * size
+
+
+def test_where_there_is_only_the_older_iptables_it_serves_as_well(lab: Lab, tmp_path: Path, monkeypatch):
+    programs = [f"{name}-legacy-{verb}" for name in ("iptables", "ip6tables") for verb in ("save", "restore")]
+    found = {name: shutil.which(name) for name in programs}
+    if not all(found.values()):
+        pytest.skip("this machine has no iptables-legacy")
+    for name, path in found.items():
+        (tmp_path / name).symlink_to(str(path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sender, receiver = lab.udp(TARGET), lab.udp(PEER)
+    with working(lab, HOLD) as worker:
+        sender.sendto(b"x", receiver.getsockname())
+        worker.until(lambda told: told["holding"] == 1)
+        assert lab.chains()
+        assert not worker.end()["left"]
+        assert lab.chains() == []
+    assert arrived(receiver) == [b"x"]

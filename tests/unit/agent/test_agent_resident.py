@@ -43,7 +43,8 @@ class Program:
     """The agent's process; starting it again finds the same ledger."""
 
     def __init__(self, server: Server, folder: Path) -> None:
-        self.server, self._folder, self.process = server, folder, None
+        self.server, self._folder = server, folder
+        self.process: Any = None
 
     def start(self, seconds: float = 600) -> None:
         environment = {
