@@ -1,4 +1,4 @@
-"""Remove the chains that dead workers left in one network namespace: clear NETNS [CHAIN...], or all of ours."""
+"""Remove the chains that dead workers left in network namespaces: clear NETNS[,NETNS...] [CHAIN...], or all of ours."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from harness.agent.resident.refused import Refused
 
 
 def main(arguments: list[str]) -> int:
-    """Print the chains that were removed; 4 when that cannot be done."""
-    netns, *named = arguments
-    try:
-        namespace.enter(netns)
-        removed = rules.remove(lambda chain: chain.startswith(tuple(named)) if named else True)
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        return 4
+    """Print the chains that were removed; 4 when that failed in any of the namespaces, the others are cleared then."""
+    places, *named = arguments
+    removed: list[str] = []
+    failed = 0
+    for place in places.split(","):
+        try:
+            namespace.enter(place)
+            removed += rules.remove(lambda chain: chain.startswith(tuple(named)) if named else True)
+        except Refused as refused:
+            print(refused, file=sys.stderr)
+            failed = 4
     print(json.dumps(removed))
-    return 0
+    return failed
 
 
 if __name__ == "__main__":

@@ -64,18 +64,19 @@ def undo(entry: Entry) -> None:
         with contextlib.suppress(Refused):
             handle = _network(entry["pod"])
             try:
-                supervising.clear(handle, entry["chain"])
+                supervising.clear([handle], entry["chain"])
             finally:
                 os.close(handle)
 
 
 def sweep() -> None:
-    """Remove all chains of ours in every network namespace of this node; nobody else may be at work."""
-    own = os.open(pods.PROC / "1/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    for handle in (own, *pods.networks()):
-        with contextlib.suppress(Refused):
-            supervising.clear(handle)
-        os.close(handle)
+    """Remove all chains of ours in every network namespace of this node, while nobody is at work; raises Refused."""
+    handles = [_network(""), *pods.networks()]
+    try:
+        supervising.clear(handles)
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 def _network(pod: str) -> int:

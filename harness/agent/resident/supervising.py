@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.agent.resident.refused import Refused
@@ -68,7 +68,7 @@ class Supervised:
             code = self._process.wait()
         self._ended.wait(END_SECONDS)
         if code != 0 and self._handle >= 0:
-            clear(self._handle, self._chain)
+            clear([self._handle], self._chain)
         self.close()
         return self.facts
 
@@ -106,12 +106,13 @@ class Supervised:
         self._heard(found)
 
 
-def clear(handle: int, *chains: str) -> None:
-    """Remove chains that a worker left in the namespace behind a handle, all of ours without a name; raises Refused."""
-    argv = [sys.executable, "-m", "harness.agent.resident.clear", f"/proc/self/fd/{handle}", *chains]
+def clear(handles: Sequence[int], *chains: str) -> None:
+    """Remove chains that workers left in the namespaces behind handles, all of ours without a name; raises Refused."""
+    places = ",".join(f"/proc/self/fd/{handle}" for handle in handles)
+    argv = [sys.executable, "-m", "harness.agent.resident.clear", places, *chains]
     try:
         done = subprocess.run(
-            argv, pass_fds=(handle,), capture_output=True, text=True, timeout=CLEAR_SECONDS, check=False
+            argv, pass_fds=handles, capture_output=True, text=True, timeout=CLEAR_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise Refused("rules are left", f"no end after {CLEAR_SECONDS:g} s") from None
