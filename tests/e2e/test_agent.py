@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
@@ -18,7 +18,6 @@ from harness.model.plan import Victim
 from tests.e2e.live import docker, harness, kubectl
 from tests.e2e.victims import NAMESPACE, pod_of, until
 
-RUN = "run-of-agents"
 LEASE_SECONDS = 15
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
 DELAY_MS = 300
@@ -49,27 +48,28 @@ def agents(workload: LocalCluster) -> Iterator[None]:
 
 
 @pytest.fixture
-async def lease(kube: Kube) -> Any:
-    """Hold the run's Lease, renewed whenever a test says so."""
-
-    async def renew(holder: str = RUN) -> None:
-        spec = {"holderIdentity": holder, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": _now()}
-        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}}
-        await kube.patch(LEASE, {**body, "spec": spec}, kind="apply", fieldManager="test", force="true")
-
-    await renew()
-    yield renew
+async def run(kube: Kube) -> AsyncIterator[str]:
+    """Hold the Lease for a run of one test: a run that gave it back is over for good."""
+    name = f"run-{time.monotonic_ns()}"
+    await _renew(kube, name)
+    yield name
     await kube.delete(LEASE)
+
+
+async def _renew(kube: Kube, run: str) -> None:
+    spec = {"holderIdentity": run, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": _now()}
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}, "spec": spec}
+    await kube.patch(LEASE, body, kind="apply", fieldManager="test", force="true")
 
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
 
 
-def _body(victim: Victim, name: str, effect: dict[str, Any]) -> dict[str, Any]:
+def _body(victim: Victim, run: str, name: str, effect: dict[str, Any]) -> dict[str, Any]:
     target = {"kind": "pod", "namespace": NAMESPACE, "name": victim.name, "uid": victim.uid, "node": victim.node}
-    labels = {resource.RUN_LABEL: RUN, resource.NODE_LABEL: victim.node}
-    spec = {"run": RUN, "id": name, "kind": "pod_latency", "hand": "node", "target": target, "undo": []}
+    labels = {resource.RUN_LABEL: run, resource.NODE_LABEL: victim.node}
+    spec = {"run": run, "id": name, "kind": "pod_latency", "hand": "node", "target": target, "undo": []}
     return {
         "apiVersion": f"{manifest.GROUP}/v1alpha1",
         "kind": "Fault",
@@ -87,8 +87,9 @@ async def _status(kube: Kube, name: str) -> dict[str, Any]:
     return found
 
 
-async def _applied(kube: Kube, victim: Victim, name: str, effect: dict[str, Any]) -> None:
-    await kube.create(_path(), _body(victim, name, effect))
+async def _applied(kube: Kube, victim: Victim, run: str, name: str, effect: dict[str, Any]) -> None:
+    await _renew(kube, run)
+    await kube.create(_path(), _body(victim, run, name, effect))
 
     async def so() -> bool:
         return "appliedAt" in await _status(kube, name)
@@ -122,10 +123,10 @@ async def _healed(cluster: LocalCluster, victim: Victim) -> None:
     assert _connect_ms(cluster, victim) < DELAY_MS
 
 
-async def test_latency_is_felt_from_outside_and_healed_with_its_evidence(kube: Kube, workload: LocalCluster, lease):
+async def test_latency_is_felt_from_outside_and_healed_with_its_evidence(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
     before = _connect_ms(workload, victim)
-    await _applied(kube, victim, "latency", LATENCY)
+    await _applied(kube, victim, run, "latency", LATENCY)
     assert _connect_ms(workload, victim) >= before + DELAY_MS * 0.9
     await kube.patch(_path("latency"), {"metadata": {"annotations": {f"{manifest.GROUP}/heal": "true"}}})
 
@@ -140,23 +141,23 @@ async def test_latency_is_felt_from_outside_and_healed_with_its_evidence(kube: K
     await _healed(workload, victim)
 
 
-async def test_deleting_the_resource_heals(kube: Kube, workload: LocalCluster, lease):
+async def test_deleting_the_resource_heals(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
-    await _applied(kube, victim, "deleted", LATENCY)
+    await _applied(kube, victim, run, "deleted", LATENCY)
     kubectl(workload, "-n", NAMESPACE, "delete", "fault", "deleted")
     await _healed(workload, victim)
 
 
-async def test_a_run_that_nobody_renews_is_healed(kube: Kube, workload: LocalCluster, lease):
+async def test_a_run_that_nobody_renews_is_healed(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
-    await _applied(kube, victim, "lapsed", LATENCY)
+    await _applied(kube, victim, run, "lapsed", LATENCY)
     await _healed(workload, victim)
     await kube.delete(_path("lapsed"))
 
 
-async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, workload: LocalCluster, lease):
+async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
-    await _applied(kube, victim, "alone", LATENCY)
+    await _applied(kube, victim, run, "alone", LATENCY)
     manifests = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     docker(workload, "exec", workload.control_plane, "mv", manifests, "/root/kube-apiserver.yaml")
     try:
@@ -175,9 +176,9 @@ async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, work
     await kube.delete(_path("alone"))
 
 
-async def test_a_killed_agent_harms_nothing_and_its_successor_cleans_up(kube: Kube, workload: LocalCluster, lease):
+async def test_a_killed_agent_harms_nothing_and_its_successor_cleans_up(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
-    await _applied(kube, victim, "orphan", LATENCY)
+    await _applied(kube, victim, run, "orphan", LATENCY)
     node = workload.nodes[victim.node]
     # All at once, as the kernel does it when memory runs out: nobody is left to take the rules away.
     docker(workload, "exec", node, "sh", "-c", "pkill -KILL -f harness.agent.resident", check=False)
@@ -186,19 +187,18 @@ async def test_a_killed_agent_harms_nothing_and_its_successor_cleans_up(kube: Ku
     await kube.delete(_path("orphan"))
 
 
-async def test_a_pod_is_frozen_and_a_container_killed_by_the_agent(kube: Kube, workload: LocalCluster, lease):
+async def test_a_pod_is_frozen_and_a_container_killed_by_the_agent(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
-    await _applied(kube, victim, "frozen", {"op": "freeze"})
+    await _applied(kube, victim, run, "frozen", {"op": "freeze"})
     words = ["exec", workload.nodes[victim.node], "curl", "-s", "-o", "/dev/null", "-m", "1"]
     address = kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "jsonpath={.status.podIP}")
     assert docker(workload, *words, "-w", "%{http_code}", f"http://{address}:8080/", check=False) == "000"
     await kube.delete(_path("frozen"))
     await _healed(workload, victim)
-    await lease()
     status = json.loads(kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "json"))["status"]
     container = status["containerStatuses"][0]
     identity = container["containerID"].rpartition("/")[2]
-    await _applied(kube, victim, "killed", {"op": "signal", "container": identity, "signal": "KILL"})
+    await _applied(kube, victim, run, "killed", {"op": "signal", "container": identity, "signal": "KILL"})
 
     async def restarted() -> bool:
         found = json.loads(kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "json"))
