@@ -1,0 +1,52 @@
+"""Tell Prometheus what the agent does, and the kubelet that it lives."""
+
+from __future__ import annotations
+
+import http.server
+import resource
+from collections.abc import Callable
+from typing import Any
+
+from harness.agent.resident.healing import Agent
+
+PREFIX = "chaos_agent"
+
+
+def render(agent: Agent, answers: Callable[[], bool]) -> str:
+    """Write all metrics in Prometheus's text format."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    facts = [worker.facts for worker in agent.workers().values()]
+    gauges: dict[str, float] = {
+        "faults_owed": len(agent.ledger.faults()),
+        "workers": len(facts),
+        "packets_seen": sum(one.get("seen", 0) for one in facts),
+        "packets_missed": sum(one.get("missed", 0) for one in facts),
+        "api_answers": answers(),
+        "max_resident_bytes": usage.ru_maxrss * 1024,
+    }
+    counters = {**agent.counts, "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3)}
+    lines = [f"# TYPE {PREFIX}_{name} gauge\n{PREFIX}_{name} {value:g}" for name, value in gauges.items()]
+    lines += [
+        f"# TYPE {PREFIX}_{name}_total counter\n{PREFIX}_{name}_total {value:g}" for name, value in counters.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def server(port: int, agent: Agent, answers: Callable[[], bool]) -> http.server.ThreadingHTTPServer:
+    """Return a server of /metrics and /healthz, which is not running yet."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path in ("/metrics", "/healthz")
+            text = render(agent, answers) if self.path == "/metrics" else "ok\n"
+            body = (text if known else "there are /metrics and /healthz\n").encode()
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing: scrapes are no news."""
+
+    return http.server.ThreadingHTTPServer(("", port), Handler)
