@@ -22,7 +22,7 @@ def install(image: str, context: str | None, kubeconfig: Path | None) -> None:
     """Have an agent of this version on every node; a second when it is there."""
     from harness.agent import install as agents
     from harness.engine import contexts
-    from harness.faults import crds
+    from harness.resources import crds
 
     async def act() -> str:
         kube, cluster = contexts.connect(kubeconfig, context)

@@ -239,7 +239,12 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
     keys = ("target", *(parameter.name for parameter in kind.parameters))
     given = reading.filled(provider.get("arguments", {}), place)
     arguments = Section(problems, {} if given is None else given, place, f"the arguments of {func}", keys)
-    parameters = {each.name: arguments.get(each.name, each.read, each.default) for each in kind.parameters}
+    parameters = {
+        each.name: arguments.get(each.name, each.read, each.default, required="" if not each.required else each.summary)
+        for each in kind.parameters
+    }
+    for key, why, hint in kind.amiss(parameters):
+        problems.add(arguments.at(key) if key in arguments else place, f"{func}: '{key}' {why}", hint=hint)
     if "target" not in arguments:
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None

@@ -38,6 +38,11 @@ TYPES: Mapping[Type, Schema] = {
     Type.NUMBER: {"type": "number"},
     Type.BOOLEAN: {"type": "boolean"},
     Type.SIGNAL: {"type": "string", "pattern": "^(SIG)?[A-Z][A-Z0-9+]*$"},
+    Type.BANDWIDTH: {"type": "string", "pattern": r"^\d+(\.\d+)?\s*[kMG]?bit/s$"},
+    Type.NETWORKS: {"type": "array", "minItems": 1, "items": TEXT},
+    Type.ADDRESSES: {"type": "array", "minItems": 1, "items": TEXT},
+    Type.PORTS: {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1, "maximum": 65535}},
+    Type.NAMES: {"type": "array", "minItems": 1, "items": TEXT},
 }
 COUNT: Schema = {"type": "integer", "minimum": 1}
 ALL: Schema = {"const": share.ALL}
@@ -87,6 +92,8 @@ def _parameter(parameter: Parameter) -> Schema:
     if parameter.type in (Type.INTEGER, Type.NUMBER):
         limits = {"minimum": parameter.minimum, "maximum": parameter.maximum}
         found |= {key: value for key, value in limits.items() if value is not None}
+    if parameter.choices:
+        found["enum"] = list(parameter.choices)
     if parameter.default is not None and parameter.type is not Type.DURATION:
         found["default"] = parameter.default
     return found
@@ -152,7 +159,8 @@ def _arguments(fault: FaultKind) -> Schema:
     target = _closed({key: known[key] for key in targets.KEYS if key in known}, *targets.NEEDED[fault.target])
     target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
     target["dependentRequired"] = {"value": ["mode"]}
-    return _closed({"target": target, **parameters}, "target")
+    needed = (parameter.name for parameter in fault.parameters if parameter.required)
+    return _closed({"target": target, **parameters}, "target", *needed)
 
 
 def _extension() -> Schema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,6 +25,11 @@ Rule: TypeAlias = Mapping[str, Any]
 def nothing(fault: PlannedFault, reach: Reach) -> Undo:
     """List no operation: somebody replaces what is gone."""
     return []
+
+
+def together(parameters: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """Find nothing amiss: each parameter says what it means without the others."""
+    return ()
 
 
 def stays(fault: PlannedFault, pod: Pod) -> Fate:
@@ -54,6 +59,10 @@ class FaultKind:
     fault and `healed` until the system has what it lost; whoever calls them sets the deadline by cancelling. `heal`
     asks for the undo.
 
+    `order` is for a hand that acts by itself as soon as the fault's resource is there: it looks at what must be seen
+    before, and returns what the resource tells that hand; `inject` then waits for the effect. `amiss` finds parameters
+    that do not go together, each with why and a hint.
+
     `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether a fault of a node
     reaches a pod there, `inside` which containers of a pod it acts on, given the named one.
     """
@@ -70,6 +79,8 @@ class FaultKind:
     healed: Callable[[PlannedFault, Reach], Awaitable[Facts]]
     undo: Callable[[PlannedFault, Reach], Undo] = nothing
     heal: Callable[[PlannedFault, Reach], Awaitable[None]] = by_itself
+    order: Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]] | None = None
+    amiss: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]] = together
     fate: Callable[[PlannedFault, Pod], Fate] = stays
     reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None
     inside: Callable[[Pod, str], str] | None = None
@@ -82,4 +93,4 @@ class FaultKind:
     @property
     def about(self) -> str:
         """Return the text that its file begins with."""
-        return inspect.getdoc(sys.modules[self.inject.__module__]) or ""
+        return inspect.getdoc(sys.modules[f"{__package__}.{self.name}"]) or ""

@@ -58,8 +58,9 @@ class Place:
 class HandKind:
     """One hand.
 
-    `ready` raises PreconditionFailed where faults of a document cannot be made in a place, `take` gives the hand to a
-    run, with the run's healer. What it did is undone `by_healer` alone, or by whoever reaches the API server.
+    `ready` raises PreconditionFailed where its own faults of a document cannot be made in a place, `take` gives the
+    hand to a run, with the run's healer. What it did is undone `by_healer` alone, or by whoever reaches the API server;
+    where the path of a fault's resource is enough for that, `undo` does it, also for a fault that nobody here knows.
     `residue` tells what it has not yet undone, as lines of the fingerprint, and `checks` how it is, as the doctor's.
     """
 
@@ -69,3 +70,4 @@ class HandKind:
     take: Callable[[Place, Healer], Taken]
     residue: Callable[[Place], Awaitable[Mapping[str, str]]]
     checks: Callable[[Place], Awaitable[list[Check]]]
+    undo: Callable[[Kube, str], Awaitable[Any]] | None = None

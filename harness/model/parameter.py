@@ -20,6 +20,11 @@ class Type(enum.StrEnum):
     BOOLEAN = "true or false"
     TEXT = "text"
     SIGNAL = "signal"
+    BANDWIDTH = "bandwidth"
+    NETWORKS = "list of networks"
+    ADDRESSES = "list of addresses"
+    PORTS = "list of ports"
+    NAMES = "list of names"
 
 
 READERS: dict[Type, Callable[[Any], Any]] = {
@@ -30,12 +35,17 @@ READERS: dict[Type, Callable[[Any], Any]] = {
     Type.BOOLEAN: units.boolean,
     Type.TEXT: units.text,
     Type.SIGNAL: units.signal,
+    Type.BANDWIDTH: units.bandwidth,
+    Type.NETWORKS: units.networks,
+    Type.ADDRESSES: units.addresses,
+    Type.PORTS: units.ports,
+    Type.NAMES: units.names,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a fault or an objective."""
+    """One parameter of a fault or an objective; `choices` are all that a text may be, where there are any."""
 
     name: str
     type: Type
@@ -44,6 +54,7 @@ class Parameter:
     required: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    choices: tuple[str, ...] = ()
 
     def read(self, value: Any) -> Any:
         """Read a value from a document; raise ValueError saying what is accepted."""
@@ -52,4 +63,6 @@ class Parameter:
             raise ValueError(f"{units.shown(value)} is below {self.minimum:g}")
         if self.maximum is not None and found > self.maximum:
             raise ValueError(f"{units.shown(value)} is above {self.maximum:g}")
+        if self.choices and found not in self.choices:
+            raise ValueError(f"{units.shown(value)} is none of {', '.join(self.choices)}")
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from decimal import Decimal
@@ -13,6 +14,9 @@ PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)")
 PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 SIGNAL = re.compile(r"[A-Z][A-Z0-9+]*")
+BANDWIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)bit/s")
+BITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+LAST_PORT = 65535
 
 
 def duration(value: Any) -> float:
@@ -81,6 +85,56 @@ def signal(value: Any) -> str:
     if not SIGNAL.fullmatch(name):
         raise ValueError(f"{shown(value)} is not the name of a signal, like KILL or TERM")
     return name
+
+
+def bandwidth(value: Any) -> float:
+    """Read a bandwidth such as `10Mbit/s` or `512kbit/s` as bits per second."""
+    match = BANDWIDTH.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match or not float(match[1]):
+        raise ValueError(f"{shown(value)} is not a bandwidth; write bits per second above zero, like 10Mbit/s")
+    return float(Decimal(match[1]) * BITS[match[2]])
+
+
+def networks(value: Any) -> list[str]:
+    """Read networks and addresses such as `10.0.0.0/8`, `fd00::/8` or `10.1.2.3`."""
+    found = []
+    for one in _listed(value, "networks, like [10.0.0.0/8]"):
+        try:
+            found.append(str(ipaddress.ip_network(one if isinstance(one, str) else "")))
+        except ValueError:
+            raise ValueError(f"{shown(one)} is not a network; write it like 10.0.0.0/8, or an address") from None
+    return found
+
+
+def addresses(value: Any) -> list[str]:
+    """Read IP addresses."""
+    found = []
+    for one in _listed(value, "addresses, like [192.0.2.1]"):
+        try:
+            found.append(str(ipaddress.ip_address(one if isinstance(one, str) else "")))
+        except ValueError:
+            raise ValueError(f"{shown(one)} is not an address; write it like 192.0.2.1") from None
+    return found
+
+
+def ports(value: Any) -> list[int]:
+    """Read port numbers."""
+    found = _listed(value, "ports, like [5432]")
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, int) or not 0 < one <= LAST_PORT:
+            raise ValueError(f"{shown(one)} is not a port; one is from 1 to {LAST_PORT}")
+    return found
+
+
+def names(value: Any) -> list[str]:
+    """Read names, each a text that is not empty."""
+    return [text(one) for one in _listed(value, "names, like [example.com]")]
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{shown(value)} is not a list of {what}")
+    return value
 
 
 def shown(value: Any) -> str:

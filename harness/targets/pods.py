@@ -16,7 +16,7 @@ from harness.model.plan import PlannedFault
 from harness.targets.reach import Facts, Reach
 from harness.workloads import Owners, Workload, kinds
 from harness.workloads.jobs import Ending
-from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static
+from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static, starts_again
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -77,6 +77,12 @@ def _meets(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     if term["operator"] == "NotIn":
         return labels.get(key) not in values
     return (key in labels) is (term["operator"] == "Exists")
+
+
+def probed(fault: PlannedFault, pod: Pod) -> Fate:
+    """Say whether a liveness probe that fails meanwhile may end a container that does not start again."""
+    watched = [one["name"] for one in pod["spec"]["containers"] if one.get("livenessProbe")]
+    return Fate.STAYS if all(starts_again(pod, name, failed=True) for name in watched) else Fate.GONE
 
 
 async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:

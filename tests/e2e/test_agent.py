@@ -13,8 +13,8 @@ import pytest
 from harness.agent import install, manifest
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.faults import resource
 from harness.model.plan import Victim
+from harness.resources import resource
 from tests.e2e.live import docker, harness, kubectl
 from tests.e2e.victims import NAMESPACE, pod_of, until
 

@@ -1,0 +1,262 @@
+"""What packet faults have in common: what an agent is told, what it says of it, and what the pod answers meanwhile.
+
+Evidence from outside is a request that the API server hands on to the pod: how long it takes, or that it stays
+without an answer. It passes where the API server is among the peers; what is narrowed to other peers, ports or
+protocols it cannot show, and there the agent's own count of packets is the evidence.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import anyio
+
+from harness.cluster import paths
+from harness.cluster.observe import Objects
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
+from harness.faults.kind import FaultKind, Rule
+from harness.hands.node import asking
+from harness.model.disturbance import Disturbance
+from harness.model.fault import Hand
+from harness.model.parameter import Parameter, Type
+from harness.model.plan import PlannedFault
+from harness.resources import resource
+from harness.targets import containers, pods
+from harness.targets.reach import Facts, Reach
+from harness.workloads.pod import Pod, is_done, is_going, is_ready
+
+SILENT_SECONDS = 1.0
+PATIENT_SECONDS = 10.0
+PAUSE_SECONDS = 0.25
+ASKED = 3  # requests whose median counts
+# How the API server says that the pod did not answer it.
+UNREACHED = (500, 502, 503, 504)
+Asked = Sequence[float | None]  # seconds that each request took, the last one last; None where nothing came back
+Shows = Callable[[PlannedFault, Asked, float], Facts | None]
+Effect = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Amiss = Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]]
+
+PEERS = Parameter("peers", Type.NETWORKS, "Only packets from and to these networks; left out means everyone.")
+DIRECTION = Parameter(
+    "direction",
+    Type.TEXT,
+    "Which packets: egress (what the pod sends), ingress (what it receives) or both.",
+    default="both",
+    choices=("egress", "ingress", "both"),
+)
+SPARE = Parameter("spare", Type.NETWORKS, "Networks that are left alone; the node's, for its kubelet's probes.")
+PROTOCOL = Parameter("protocol", Type.TEXT, "Only packets of this protocol.", choices=("tcp", "udp", "icmp"))
+PORTS = Parameter("ports", Type.PORTS, "Only packets from and to these ports of the peers.")
+OWN_PORTS = Parameter("own_ports", Type.PORTS, "Only packets from and to these ports of the pod.")
+NARROWED = (SPARE, PROTOCOL, PORTS, OWN_PORTS)
+MATCH = (DIRECTION, PEERS, *NARROWED)
+SERVERS = Parameter("peers", Type.NETWORKS, "Only queries to these servers; left out means all.")
+SHARE = Parameter("share", Type.RATIO, "The share of packets that is hit.", required=True, minimum=0.0001)
+RIGHTS: tuple[Rule, ...] = (
+    {"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},
+    {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]},
+)
+
+
+def amiss(parameters: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """Find ports without a protocol that has any."""
+    for name in (PORTS.name, OWN_PORTS.name):
+        if parameters.get(name) and parameters.get("protocol") not in ("tcp", "udp"):
+            yield name, "needs a protocol that has ports", "protocol: tcp, or udp"
+
+
+def fault(
+    name: str,
+    *,
+    summary: str,
+    evidence: str,
+    healed_when: str = "the agent's rules are gone, the pod is ready and answers",
+    disturbs: Iterable[Disturbance] = (Disturbance.NETWORK,),
+    parameters: Sequence[Parameter],
+    effect: Effect,
+    shows: Shows | None = None,
+    amiss: Amiss = amiss,
+    **fixed: str,
+) -> FaultKind:
+    """Make a fault of the packets of pods: `effect` from its parameters, `fixed` what it says of each packet itself."""
+    return FaultKind(
+        name=name,
+        hand=Hand.NODE,
+        target="pod",
+        summary=summary,
+        evidence=evidence,
+        healed_when=healed_when,
+        disturbs=frozenset(disturbs),
+        parameters=tuple(parameters),
+        rights=RIGHTS,
+        amiss=amiss,
+        fate=pods.probed,
+        inside=containers.all_named,
+        order=order(effect, **fixed),
+        inject=inject,
+        felt=felt(shows),
+        heal=heal,
+        healed=healed(shows),
+    )
+
+
+def order(effect: Effect, **fixed: str) -> Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]]:
+    """Make what looks at the pod and returns what the agent is told."""
+
+    async def made(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
+        await _look(fault, reach)
+        given = {one.name: fault.parameters.get(one.name) for one in MATCH}
+        match = {name: value for name, value in given.items() if value} | fixed
+        number = fault.id.rpartition("-")[2]
+        return {"op": "packets", "effect": effect(fault.parameters), "match": match, "seed": f"{reach.seed}-{number}"}
+
+    return made
+
+
+async def _look(fault: PlannedFault, reach: Reach) -> None:
+    """Look at the pod before anything is done to it: whose it is, and how long it takes to answer."""
+    note, pod = reach.note(fault), await pods.prepare(fault, reach, pods.probed)
+    if pod["spec"].get("hostNetwork"):
+        raise InjectionFailed(
+            "the pod uses its node's network", where=str(fault.victim), why="every pod of the node would be hit"
+        )
+    note["ready"] = is_ready(pod)
+    port = _port(fault, pod)
+    if not port:
+        return
+    url = f"{paths.pods(fault.victim.namespace, fault.victim.name)}:{port}/proxy/"
+    usual = [await _ask(reach, url, PATIENT_SECONDS) for _ in range(ASKED)]
+    times = [seconds for seconds in usual if seconds is not None]
+    if len(times) == ASKED:
+        note.update(url=url, usual=statistics.median(times))
+
+
+def _port(fault: PlannedFault, pod: Pod) -> int:
+    """Choose the port that is asked: one that is meant, or the first TCP port that the pod names; 0 without any."""
+    listed = [port for item in pod["spec"]["containers"] for port in item.get("ports") or []]
+    known = [int(port["containerPort"]) for port in listed if port.get("protocol", "TCP") == "TCP"]
+    meant = fault.parameters.get("own_ports") or known
+    return int(meant[0]) if meant else 0
+
+
+async def inject(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until the agent has done it."""
+    status = await asking.applied(reach.kube, resource.path(fault))
+    return {"uid": fault.victim.uid, "node": fault.victim.node, "applied": status["appliedAt"]}
+
+
+def felt(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitable[Facts | None]]:
+    """Make what waits for the evidence: that the agent met packets, and that requests show it where they can."""
+
+    async def look(fault: PlannedFault, reach: Reach) -> Facts | None:
+        note, asked, met = reach.note(fault), list[float | None](), 0
+        sure = shows is not None and _shown(fault, note)
+        while True:
+            told = await _told(fault, reach)
+            if told.get("missed"):
+                raise ObservationFailed(missed(told), where=str(fault.victim))
+            met += bool(told)
+            if "url" in note:
+                limit = SILENT_SECONDS if shows is silent else PATIENT_SECONDS
+                asked = [*asked, await _ask(reach, note["url"], limit)][-ASKED:]
+                outside = shows(fault, asked, note["usual"]) if shows else None
+                if outside and met:
+                    return outside | {"agent": words(told)}
+            if met and not sure and (met > ASKED or not shows or "url" not in note):
+                return {"agent": words(told)}
+            await anyio.sleep(PAUSE_SECONDS)
+
+    return look
+
+
+def _shown(fault: PlannedFault, note: Facts) -> bool:
+    """Say whether requests by way of the API server are sure to meet the fault."""
+    given = fault.parameters
+    others = any(given.get(name) for name in ("peers", "spare", "ports")) or given.get("protocol") in ("udp", "icmp")
+    return "url" in note and not others
+
+
+def silent(fault: PlannedFault, asked: Asked, usual: float) -> Facts | None:
+    """Find that the last request stayed without an answer."""
+    return {"request": f"silent for {SILENT_SECONDS:g} s"} if asked and asked[-1] is None else None
+
+
+async def _told(fault: PlannedFault, reach: Reach) -> Facts:
+    """Return what the agent says of the packets that it met; empty as long as it met none."""
+    try:
+        item = await reach.kube.get(resource.path(fault))
+    except ClusterUnreachable:
+        return {}
+    except ApiError as error:
+        if error.status == 404:
+            raise ObservationFailed("the fault's resource went away before it was felt") from None
+        raise
+    found: Facts = ((item.get("status") or {}).get("evidence") or {}).get("packets") or {}
+    return found if found.get("did") else {}
+
+
+def words(told: Facts) -> str:
+    """Say what the agent did to packets."""
+    did = told.get("did", "")
+    if isinstance(did, str):
+        return f"{did} the first packet"
+    return ", ".join([f"saw {told.get('seen', 0)}", *(f"{what} {count}" for what, count in did.items())])
+
+
+def missed(told: Facts) -> str:
+    """Say that packets passed as they were."""
+    return f"{told['missed']} packets passed without it: there were more than the agent could serve"
+
+
+async def heal(fault: PlannedFault, reach: Reach) -> None:
+    """Have the agent undo it, and note what it says at the end."""
+    status = await asking.heal(reach.kube, resource.path(fault))
+    told: Facts = (status.get("evidence") or {}).get("packets") or {}
+    if told:
+        reach.emit("fault.told", {"id": fault.id, "by": "agent", "packets": told})
+    if told.get("missed"):
+        reach.emit("fault.not_felt", {"id": fault.id, "why": missed(told)})
+
+
+def healed(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitable[Facts]]:
+    """Make what waits until the pod is Ready and answers as before, or its workload is complete without it."""
+
+    async def look(fault: PlannedFault, reach: Reach) -> Facts:
+        note = reach.note(fault)
+
+        async def judge(found: Objects) -> Facts | None:
+            pod = found.get(fault.victim.uid)
+            if pod is None or is_going(pod) or is_done(pod):
+                return {"pod": "replaced"}
+            return {"ready": is_ready(pod)} if is_ready(pod) or not note.get("ready") else None
+
+        facts = await pods.until(fault, reach, judge)
+        if "pod" in facts:
+            return facts | await pods.replaced(fault, reach)
+        if "url" not in note:
+            return facts
+        while True:
+            seconds = await _ask(reach, note["url"], PATIENT_SECONDS)
+            if seconds is not None and not (shows and shows(fault, [seconds], note["usual"])):
+                return facts | {"request": "answered"}
+            await anyio.sleep(PAUSE_SECONDS)
+
+    return look
+
+
+async def _ask(reach: Reach, url: str, limit: float) -> float | None:
+    """Return how long the pod took to answer anything at all; None where nothing came back within the limit."""
+    began = time.monotonic()
+    with anyio.move_on_after(limit):
+        try:
+            await reach.kube.get_text(url)
+        except ApiError as error:
+            if error.status in UNREACHED and "error trying to reach service" in error.message:
+                return None
+        except ClusterUnreachable:
+            return None
+        return time.monotonic() - began
+    return None

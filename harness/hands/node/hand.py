@@ -1,0 +1,159 @@
+"""Agents act as soon as a fault's resource is there, and undo it when it goes, is marked, or its run is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from harness.agent import manifest
+from harness.cluster import paths
+from harness.errors import ApiError, HarnessError, PreconditionFailed
+from harness.hands.healer import Healer
+from harness.hands.kind import HandKind, Place, Taken
+from harness.hands.node import asking
+from harness.model.check import Check
+from harness.model.fault import FaultSpec, Hand, Undo
+
+OWED = "chaos_agent_faults_owed"
+LOOK_SECONDS = 5.0
+LABELS = f"app.kubernetes.io/name={manifest.NAME}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHand:
+    """The hand of one run: each agent reads for itself what it is to do, and has a ledger of its own."""
+
+    async def register(self, fault_id: str, undo_ops: Undo) -> None:
+        """Remember nothing: the agent writes into its ledger before it acts."""
+
+    async def apply(self, fault_id: str, ops: Undo) -> dict[str, Any]:
+        """Raise PreconditionFailed: there is nothing but the fault's resource."""
+        raise _not_by_operations()
+
+    async def look(self, ops: Undo) -> list[dict[str, Any]]:
+        """Raise PreconditionFailed: there is nothing but the fault's resource."""
+        raise _not_by_operations()
+
+    async def inspect(self, thing: str) -> dict[str, Any]:
+        """Raise PreconditionFailed: there is nothing but the fault's resource."""
+        raise _not_by_operations()
+
+    async def heal(self, fault_id: str) -> Any:
+        """Raise PreconditionFailed: there is nothing but the fault's resource."""
+        raise _not_by_operations()
+
+    async def forget(self, fault_id: str) -> None:
+        """Forget nothing: the agent strikes off what it has undone."""
+
+
+def _not_by_operations() -> PreconditionFailed:
+    return PreconditionFailed("an agent is asked by the fault's resource alone", hint="harness.hands.node.asking")
+
+
+async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
+    """Return when each node with a pod that may be picked has an agent that is Ready; raises PreconditionFailed.
+
+    Where the agents may not be looked at, one that is missing is told of when a fault is injected.
+    """
+    try:
+        agents = {node for node, is_ready in await _agents(place) if is_ready}
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return
+    nodes: set[str] = set()
+    for target in {(spec.target.namespace, spec.target.selector) for spec in faults if spec.target.namespace}:
+        pods = await place.kube.list(paths.pods(target[0]), labels=target[1])
+        nodes |= {str(pod["spec"].get("nodeName", "")) for pod in pods}
+    lacking = sorted(nodes - agents - {""})
+    if lacking or not agents:
+        raise PreconditionFailed(
+            f"no agent is ready on {', '.join(lacking) or 'any node'}",
+            where=place.kube.context,
+            why="faults inside of a pod are done and undone by the agent on its node",
+            hint=_install(place),
+        )
+
+
+def take(place: Place, healer: Healer) -> Taken:
+    """Return the hand; agents that are missing were told of by `ready`."""
+    return NodeHand()
+
+
+async def residue(place: Place) -> Mapping[str, str]:
+    """Return how many faults each agent still owes an undo, in its own words."""
+    lines: dict[str, str] = {}
+    try:
+        pods = await _pods(place)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return {"unseen/agents": "forbidden"}
+
+    async def ask(pod: Mapping[str, Any]) -> None:
+        node = str(pod["spec"].get("nodeName", ""))
+        lines[f"unseen/agent/{node}"] = "away"
+        with anyio.move_on_after(LOOK_SECONDS):
+            try:
+                text = await place.kube.get_text(_metrics(pod))
+            except HarnessError:
+                return
+            del lines[f"unseen/agent/{node}"]
+            lines[f"agent/{node}/owes"] = _value(text, OWED)
+
+    async with anyio.create_task_group() as together:
+        for pod in pods:
+            together.start_soon(ask, pod)
+    return lines
+
+
+async def checks(place: Place) -> list[Check]:
+    """Say on how many nodes an agent is ready; none is needed until a fault is of this hand."""
+    try:
+        agents = {node for node, is_ready in await _agents(place) if is_ready}
+        nodes = {str(node["metadata"]["name"]) for node in await place.kube.list(paths.nodes())}
+    except ApiError as error:
+        if error.status != 403:
+            return [Check("cluster", "agents", False, error.message or error.what, _install(place))]
+        return []
+    except HarnessError as error:
+        return [Check("cluster", "agents", False, error.what, error.hint)]
+    lacking = sorted(nodes - agents)
+    said = f"ready on {len(nodes) - len(lacking)} of {len(nodes)} nodes"
+    without = f"{said}: packet faults need one on {', '.join(lacking)}" if lacking else said
+    return [Check("cluster", "agents", True, without, _install(place), warning=bool(lacking))]
+
+
+async def _pods(place: Place) -> list[dict[str, Any]]:
+    found = await place.kube.list(paths.pods(manifest.NAMESPACE), labels=LABELS)
+    return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+
+async def _agents(place: Place) -> list[tuple[str, bool]]:
+    return [(str(pod["spec"].get("nodeName", "")), _is_ready(pod)) for pod in await _pods(place)]
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def _metrics(pod: Mapping[str, Any]) -> str:
+    return f"{paths.pods(manifest.NAMESPACE, pod['metadata']['name'])}:{manifest.PORT}/proxy/metrics"
+
+
+def _value(text: str, name: str) -> str:
+    found = (line.split() for line in text.splitlines() if line.startswith(f"{name} "))
+    return next((words[1] for words in found), "unknown")
+
+
+def _install(place: Place) -> str:
+    return "harness agent install" + ("" if place.cluster else f" --context {place.kube.context} --image IMAGE")
+
+
+HAND = HandKind(
+    hand=Hand.NODE, by_healer=False, ready=ready, take=take, residue=residue, checks=checks, undo=asking.heal
+)
