@@ -26,6 +26,12 @@ def ensure(cluster: LocalCluster, progress: Progress) -> str:
     return tag
 
 
+def tag() -> str:
+    """Return the tag of this version's image, built or not; asks nobody."""
+    with context() as folder:
+        return images.tag(NAME, folder)
+
+
 @contextmanager
 def context() -> Iterator[Path]:
     """Yield a build context: the recipe, and the resident program with nothing else of the harness."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 
 from harness.agent import image, manifest
@@ -41,6 +43,21 @@ async def install(kube: Kube, cluster: LocalCluster | None, given: str, progress
             ) from error
     await _ready(kube, progress)
     return given
+
+
+async def ensure(kube: Kube, cluster: LocalCluster, progress: Progress) -> None:
+    """Have an agent of this version on every node of the local cluster; some milliseconds when they are there."""
+    wanted = manifest.objects(image.tag())[-1]["metadata"]["annotations"]
+    try:
+        found = await kube.get(_DAEMON_SET)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+    else:
+        applied = (found["metadata"].get("annotations") or {}).get(manifest.APPLIED)
+        if applied == wanted[manifest.APPLIED] and _whole(found):
+            return
+    await install(kube, cluster, "", progress)
 
 
 async def remove(kube: Kube, *, force: bool) -> None:
@@ -83,11 +100,7 @@ async def _ready(kube: Kube, progress: Progress) -> None:
     progress("waiting for an agent on every node")
     with anyio.move_on_after(READY_SECONDS):
         while True:
-            found = await kube.get(_DAEMON_SET)
-            status = found.get("status") or {}
-            wanted, now = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
-            current = status.get("observedGeneration") == found["metadata"]["generation"]
-            if current and wanted and now == wanted == status.get("numberReady", 0):
+            if _whole(await kube.get(_DAEMON_SET)):
                 return
             await anyio.sleep(LOOK_SECONDS)
     raise PreconditionFailed(
@@ -96,3 +109,11 @@ async def _ready(kube: Kube, progress: Progress) -> None:
         why=f"after {READY_SECONDS:g} s",
         hint=f"`kubectl -n {manifest.NAMESPACE} describe daemonset {manifest.NAME}` and its pods say why",
     )
+
+
+def _whole(found: dict[str, Any]) -> bool:
+    """Say whether a ready pod of the newest kind is on every node."""
+    status = found.get("status") or {}
+    wanted, now = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
+    current = status.get("observedGeneration") == found["metadata"]["generation"]
+    return bool(current and wanted and now == wanted == status.get("numberReady", 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 NAMESPACE, NAME, PORT = "chaos-system", "chaos-agent", 9320
@@ -15,6 +17,8 @@ CAPABILITIES = {
     "KILL": "sends a signal to a container's main process",
     "SYS_NICE": "has packets served in time on a busy node",
 }
+# What was applied, as a hash: so that it is seen at a glance whether it is this version's.
+APPLIED = f"{GROUP}/applied"
 Object = dict[str, Any]
 
 
@@ -22,13 +26,16 @@ def objects(image: str) -> list[Object]:
     """Return everything that `harness agent install` applies, what others need first."""
     account = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME}
-    return [
+    made = [
         _object("v1", "Namespace", {"name": NAMESPACE}),
         _object("v1", "ServiceAccount", {"name": NAME, "namespace": NAMESPACE}),
         _object("rbac.authorization.k8s.io/v1", "ClusterRole", {"name": NAME}, rules=rules()),
         _object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", {"name": NAME}, subjects=[account], roleRef=role),
         _object("apps/v1", "DaemonSet", {"name": NAME, "namespace": NAMESPACE}, spec=_daemon_set(image)),
     ]
+    text = json.dumps(made, sort_keys=True)
+    made[-1]["metadata"]["annotations"] = {APPLIED: hashlib.sha256(text.encode()).hexdigest()[:16]}
+    return made
 
 
 def rules() -> list[Object]:

@@ -45,6 +45,8 @@ def agents(workload: LocalCluster) -> Iterator[None]:
     yield
     harness("undo")
     anyio.run(take)
+    # As `harness up` leaves it: other tests' faults are done by agents, too.
+    anyio.run(put)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 from harness.agent.resident import fault as faults
 from harness.agent.resident.api import Answered, Api, Unreachable
 from harness.agent.resident.fault import GROUP, Fault
-from harness.agent.resident.healing import Agent, Tell, say
+from harness.agent.resident.healing import Agent, Tell, now, say
 from harness.agent.resident.refused import Refused
 
 FAULTS, NODE_FAULTS = f"/apis/{GROUP}/v1alpha1/faults", f"/apis/{GROUP}/v1alpha1/nodefaults"
@@ -80,6 +80,9 @@ class Wanted:
             if key not in self._seen:
                 self._seen.add(key)
                 self._begin(item)
+        for item in items:
+            if _shall_heal(item) and item["metadata"]["uid"] not in self._seen:
+                self._never(item)
         self._seen &= {item["metadata"]["uid"] for item in items}
         for key, fault in self._agent.keys().items():
             if key not in wanted and f"/{self._kind}/" in fault.path:
@@ -95,6 +98,14 @@ class Wanted:
             return
         if fault is not None:
             threading.Thread(target=self._do, args=(fault,), daemon=True).start()
+
+    def _never(self, item: Item) -> None:
+        """Say of a fault that was to be healed before it was known that it is: whoever asked waits for a word."""
+        key, spec = item["metadata"]["uid"], item["spec"]
+        if spec.get("hand") != "node" or key in self._agent.ledger.faults() or "healedAt" in (item.get("status") or {}):
+            return
+        self._seen.add(key)
+        self._tell(faults.path(item), {"healedAt": now(), "message": "it was never begun"})
 
     def _do(self, fault: Fault) -> None:
         self._agent.do(fault)

@@ -54,6 +54,44 @@ def test_a_fault_that_goes_before_the_agent_knew_it_is_healed(agent: FakeAgent):
     assert agent.healed.wait(30)
 
 
+HEAL = {"chaos.harness.dev/heal": "true"}
+
+
+def marked(status: dict[str, Any] | None = None, hand: str = "node") -> dict[str, Any]:
+    found = item()
+    found["metadata"]["annotations"] = HEAL
+    found["spec"]["hand"] = hand
+    return {**found, "status": status or {}}
+
+
+def test_a_fault_that_was_to_be_healed_before_the_agent_knew_it_is_told_of(agent: FakeAgent):
+    told: list[Any] = []
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    wanted([marked()])
+    wanted([marked()])
+    assert [("healedAt" in facts, facts["message"]) for facts in told] == [(True, "it was never begun")]
+
+
+def test_nothing_is_told_of_a_fault_that_is_owed_or_healed_or_of_another_hand(agent: FakeAgent):
+    told: list[Any] = []
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    wanted([marked(hand="host")])
+    wanted([marked({"healedAt": "2026-01-01T00:00:00Z"})])
+    agent.ledger.owe("u1", {"run": "run-1", "path": "p", "pod": "", "op": "freeze", "chain": ""})
+    wanted([marked()])
+    assert told == []
+
+
+def test_one_that_was_begun_is_told_of_by_its_healing_alone(agent: FakeAgent):
+    told: list[Any] = []
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    wanted([item()])
+    wanted([marked()])
+    agent.go.set()
+    assert agent.healed.wait(30)
+    assert told == []
+
+
 def lease(holder: str, version: str, **annotations: str) -> dict[str, Any]:
     metadata = {"uid": "lease", "resourceVersion": version, "annotations": annotations}
     return {"metadata": metadata, "spec": {"holderIdentity": holder}}

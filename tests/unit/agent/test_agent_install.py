@@ -106,3 +106,35 @@ async def test_agents_without_work_are_removed_and_their_namespace_stays():
     await install.remove(kube, force=False)
     assert not any(path == "/api/v1/namespaces/chaos-system" for path in kube.deleted)
     assert len(kube.deleted) == 4
+
+
+class Installed(FakeKube):
+    """A cluster with agents of some version."""
+
+    def __init__(self, applied: str, ready: int = 3) -> None:
+        super().__init__()
+        self.applied, self.ready = applied, ready
+
+    async def get(self, path: str) -> dict:
+        found = await super().get(path)
+        found["status"]["numberReady"], self.ready = self.ready, 3
+        return {**found, "metadata": {**found["metadata"], "annotations": {manifest.APPLIED: self.applied}}}
+
+
+def applied() -> str:
+    found: str = manifest.objects(image.tag())[-1]["metadata"]["annotations"][manifest.APPLIED]
+    return found
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("there", "ready", "patched"), [(applied(), 3, 0), (applied(), 2, 5), ("older", 3, 5)])
+async def test_agents_of_this_version_that_are_ready_are_left_alone(monkeypatch, there, ready, patched):
+    monkeypatch.setattr(image, "ensure", lambda *_: image.tag())
+    kube = Installed(there, ready)
+    await install.ensure(kube, object(), print)
+    assert len(kube.patched) == patched
+
+
+def test_what_is_applied_has_another_mark_when_anything_of_it_changes():
+    marks = {manifest.objects(name)[-1]["metadata"]["annotations"][manifest.APPLIED] for name in ("a", "a", "b")}
+    assert len(marks) == 2
