@@ -33,6 +33,7 @@ TYPES: Mapping[Type, type] = {
     Type.SIGNAL: str,
     Type.BANDWIDTH: str,
     Type.NETWORKS: list,
+    Type.PEERS: list,
     Type.ADDRESSES: list,
     Type.PORTS: list,
     Type.NAMES: list,

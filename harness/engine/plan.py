@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.cluster.kube import Kube
@@ -60,9 +61,10 @@ async def resolve(
             alone=alone,
         )
         taken |= {victim.uid for victim in victims}
+        parameters = await FAULTS[spec.kind].resolve(kube, spec.parameters)
         for victim in victims:
-            reached = await takes(kube, spec.kind, victim, spec.parameters)
-            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached))
+            reached = await takes(kube, spec.kind, victim, parameters)
+            faults.append(_fault(f"{run}-{len(faults) + 1}", replace(spec, parameters=parameters), victim, reached))
     if experiment.promising:
         require_caps(experiment, faults)
     await lasting.require(kube, owners, faults)

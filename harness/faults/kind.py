@@ -16,6 +16,7 @@ from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
 
 if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
     from harness.workloads.pod import Pod
 
 # A rule of a Role, as Kubernetes writes it.
@@ -30,6 +31,11 @@ def nothing(fault: PlannedFault, reach: Reach) -> Undo:
 def together(parameters: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
     """Find nothing amiss: each parameter says what it means without the others."""
     return ()
+
+
+async def as_written(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return parameters as they are: they name nothing of a cluster."""
+    return parameters
 
 
 def stays(fault: PlannedFault, pod: Pod) -> Fate:
@@ -61,7 +67,8 @@ class FaultKind:
 
     `order` is for a hand that acts by itself as soon as the fault's resource is there: it looks at what must be seen
     before, and returns what the resource tells that hand; `inject` then waits for the effect. `amiss` finds parameters
-    that do not go together, each with why and a hint.
+    that do not go together, each with why and a hint; `resolve` makes of names in them what they mean in a cluster,
+    when the run is planned.
 
     `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether a fault of a node
     reaches a pod there, `inside` which containers of a pod it acts on, given the named one.
@@ -81,6 +88,7 @@ class FaultKind:
     heal: Callable[[PlannedFault, Reach], Awaitable[None]] = by_itself
     order: Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]] | None = None
     amiss: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]] = together
+    resolve: Callable[[Kube, Mapping[str, Any]], Awaitable[Mapping[str, Any]]] = as_written
     fate: Callable[[PlannedFault, Pod], Fate] = stays
     reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None
     inside: Callable[[Pod, str], str] | None = None

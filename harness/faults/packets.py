@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -24,9 +24,12 @@ from harness.model.fault import Hand
 from harness.model.parameter import Parameter, Type
 from harness.model.plan import PlannedFault
 from harness.resources import resource
-from harness.targets import containers, pods
+from harness.targets import containers, peers, pods
 from harness.targets.reach import Facts, Reach
 from harness.workloads.pod import Pod, is_done, is_going, is_ready
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 SILENT_SECONDS = 1.0
 PATIENT_SECONDS = 10.0
@@ -39,7 +42,12 @@ Shows = Callable[[PlannedFault, Asked, float], Facts | None]
 Effect = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Amiss = Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]]
 
-PEERS = Parameter("peers", Type.NETWORKS, "Only packets from and to these networks; left out means everyone.")
+PEERS = Parameter(
+    "peers",
+    Type.PEERS,
+    "Only packets from and to these: networks, pods by {namespace, selector}, a Service by {namespace, service} (its"
+    " addresses and its pods'), as they are when the run is planned; left out means everyone.",
+)
 DIRECTION = Parameter(
     "direction",
     Type.TEXT,
@@ -53,11 +61,11 @@ PORTS = Parameter("ports", Type.PORTS, "Only packets from and to these ports of 
 OWN_PORTS = Parameter("own_ports", Type.PORTS, "Only packets from and to these ports of the pod.")
 NARROWED = (SPARE, PROTOCOL, PORTS, OWN_PORTS)
 MATCH = (DIRECTION, PEERS, *NARROWED)
-SERVERS = Parameter("peers", Type.NETWORKS, "Only queries to these servers; left out means all.")
+SERVERS = Parameter("peers", Type.PEERS, "Only queries to these servers; left out means all.")
 SHARE = Parameter("share", Type.RATIO, "The share of packets that is hit.", required=True, minimum=0.0001)
 RIGHTS: tuple[Rule, ...] = (
     {"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},
-    {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["pods/proxy", "services"], "verbs": ["get"]},
 )
 
 
@@ -93,6 +101,7 @@ def fault(
         parameters=tuple(parameters),
         rights=RIGHTS,
         amiss=amiss,
+        resolve=resolve,
         fate=pods.probed,
         inside=containers.all_named,
         order=order(effect, **fixed),
@@ -101,6 +110,12 @@ def fault(
         heal=heal,
         healed=healed(shows),
     )
+
+
+async def resolve(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put addresses in the place of peers that are named by label or Service."""
+    found = parameters.get("peers")
+    return {**parameters, "peers": await peers.resolve(kube, found)} if found else parameters
 
 
 def order(effect: Effect, **fixed: str) -> Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]]:
@@ -240,7 +255,7 @@ def healed(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaita
             return facts
         while True:
             seconds = await _ask(reach, note["url"], PATIENT_SECONDS)
-            if seconds is not None and not (shows and shows(fault, [seconds], note["usual"])):
+            if seconds is not None and not (shows and shows(fault, [seconds] * ASKED, note["usual"])):
                 return facts | {"request": "answered"}
             await anyio.sleep(PAUSE_SECONDS)
 

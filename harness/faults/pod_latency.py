@@ -43,7 +43,7 @@ def slower(fault: PlannedFault, asked: packets.Asked, usual: float) -> Facts | N
     """Find that requests take longer by most of the shortest delay."""
     least = NOTICEABLE * (fault.parameters["delay"] - fault.parameters.get("jitter", 0.0))
     median = statistics.median([math.inf if one is None else one for one in asked])
-    if median < usual + least:
+    if len(asked) < packets.ASKED or median < usual + least:
         return None
     took = seconds(median) if median < math.inf else f"no answer within {packets.PATIENT_SECONDS:g} s"
     return {"request": took, "before": seconds(usual)}

@@ -28,7 +28,11 @@ FAULT = packets.fault(
     evidence="the agent has dropped packets, or a request to the pod stays without an answer",
     disturbs=(Disturbance.NETWORK, Disturbance.SERVING),
     parameters=(
-        replace(packets.PEERS, required=True, summary="The networks that the pod is cut off from."),
+        replace(
+            packets.PEERS,
+            required=True,
+            summary="Whom the pods are cut off from: networks, {namespace, selector} or {namespace, service}.",
+        ),
         packets.DIRECTION,
         *packets.NARROWED,
     ),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import units
+from harness.model import peer, units
 
 
 class Type(enum.StrEnum):
@@ -22,6 +22,7 @@ class Type(enum.StrEnum):
     SIGNAL = "signal"
     BANDWIDTH = "bandwidth"
     NETWORKS = "list of networks"
+    PEERS = "list of peers"
     ADDRESSES = "list of addresses"
     PORTS = "list of ports"
     NAMES = "list of names"
@@ -37,6 +38,7 @@ READERS: dict[Type, Callable[[Any], Any]] = {
     Type.SIGNAL: units.signal,
     Type.BANDWIDTH: units.bandwidth,
     Type.NETWORKS: units.networks,
+    Type.PEERS: peer.read,
     Type.ADDRESSES: units.addresses,
     Type.PORTS: units.ports,
     Type.NAMES: units.names,

@@ -98,7 +98,7 @@ def bandwidth(value: Any) -> float:
 def networks(value: Any) -> list[str]:
     """Read networks and addresses such as `10.0.0.0/8`, `fd00::/8` or `10.1.2.3`."""
     found = []
-    for one in _listed(value, "networks, like [10.0.0.0/8]"):
+    for one in listed(value, "networks, like [10.0.0.0/8]"):
         try:
             found.append(str(ipaddress.ip_network(one if isinstance(one, str) else "")))
         except ValueError:
@@ -109,7 +109,7 @@ def networks(value: Any) -> list[str]:
 def addresses(value: Any) -> list[str]:
     """Read IP addresses."""
     found = []
-    for one in _listed(value, "addresses, like [192.0.2.1]"):
+    for one in listed(value, "addresses, like [192.0.2.1]"):
         try:
             found.append(str(ipaddress.ip_address(one if isinstance(one, str) else "")))
         except ValueError:
@@ -119,7 +119,7 @@ def addresses(value: Any) -> list[str]:
 
 def ports(value: Any) -> list[int]:
     """Read port numbers."""
-    found = _listed(value, "ports, like [5432]")
+    found = listed(value, "ports, like [5432]")
     for one in found:
         if isinstance(one, bool) or not isinstance(one, int) or not 0 < one <= LAST_PORT:
             raise ValueError(f"{shown(one)} is not a port; one is from 1 to {LAST_PORT}")
@@ -128,10 +128,11 @@ def ports(value: Any) -> list[int]:
 
 def names(value: Any) -> list[str]:
     """Read names, each a text that is not empty."""
-    return [text(one) for one in _listed(value, "names, like [example.com]")]
+    return [text(one) for one in listed(value, "names, like [example.com]")]
 
 
-def _listed(value: Any, what: str) -> list[Any]:
+def listed(value: Any, what: str) -> list[Any]:
+    """Read a list that is not empty; `what` says what is in it."""
     if not isinstance(value, list) or not value:
         raise ValueError(f"{shown(value)} is not a list of {what}")
     return value
