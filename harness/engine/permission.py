@@ -69,7 +69,7 @@ async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Exper
         )
     for hand in sorted({FAULTS[spec.kind].hand for spec in experiment.faults}):
         own = [spec for spec in experiment.faults if FAULTS[spec.kind].hand is hand]
-        await HANDS[hand].ready(Place(kube, cluster), own)
+        await HANDS[hand].ready(Place(kube, cluster, *scope.inside), own)
     if cluster is None:
         await _require_granted(kube, experiment)
     await healers.ready(cluster)

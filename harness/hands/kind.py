@@ -48,10 +48,14 @@ class Taken(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hand is to act: one cluster, with what is known of it when it is the local one."""
+    """Where a hand is to act: one cluster, with what is known of it when it is the local one.
+
+    `inside` is the one namespace that may be looked at, empty where all may be.
+    """
 
     kube: Kube
     cluster: LocalCluster | None = None
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

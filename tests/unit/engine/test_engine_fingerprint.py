@@ -34,7 +34,7 @@ class Cluster:
     def __init__(self, pods: list[Any], objects: dict[str, Any]) -> None:
         self.pods, self.objects = pods, objects
 
-    async def list(self, path: str) -> list[Any]:
+    async def list(self, path: str, **_: Any) -> list[Any]:
         return self.pods
 
     async def get(self, path: str) -> dict[str, Any]:
@@ -75,5 +75,5 @@ def test_a_node_and_a_keeper_that_do_not_answer_are_lines_of_their_own(monkeypat
     monkeypatch.setattr(fingerprint.docker, "docker", silent)
     lines: dict[str, str] = {}
     anyio.run(_node, HERE, "worker", "c-worker", lines)
-    anyio.run(_hands, Place(None, HERE), lines)  # type: ignore[arg-type]
+    anyio.run(_hands, Place(Cluster([], {}), HERE), lines)  # type: ignore[arg-type]
     assert lines == {"unseen/container/worker": "no answer within 60 s", "unseen/keeper": "away", "processes": ""}

@@ -70,6 +70,13 @@ async def test_agents_that_may_not_be_looked_at_are_found_out_about_at_the_injec
     await HAND.ready(place(kube), [CUT])
 
 
+async def test_outside_of_the_one_namespace_that_may_be_looked_at_nothing_is():
+    kube = Cluster()
+    kube.failures = [AssertionError("it was asked")]
+    await HAND.ready(Place(kube, None, "shop"), [CUT])  # type: ignore[arg-type]
+    assert await HAND.checks(Place(kube, None, "shop")) == []  # type: ignore[arg-type]
+
+
 async def test_what_an_agent_owes_is_a_line_of_the_fingerprint():
     assert await HAND.residue(place(Cluster(at("a"), owes="2"))) == {"agent/a/owes": "2"}
     assert await HAND.residue(place(Cluster())) == {}
