@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 1.0
 PATIENT_SECONDS = 10.0
+USUAL_SECONDS = 2.0  # what a pod that answers at all takes at most, before anything is done to it
 PAUSE_SECONDS = 0.25
 ASKED = 3  # requests whose median counts
 # How the API server says that the pod did not answer it.
@@ -143,10 +144,13 @@ async def _look(fault: PlannedFault, reach: Reach) -> None:
     if not port:
         return
     url = f"{paths.pods(fault.victim.namespace, fault.victim.name)}:{port}/proxy/"
-    usual = [await _ask(reach, url, PATIENT_SECONDS) for _ in range(ASKED)]
-    times = [seconds for seconds in usual if seconds is not None]
-    if len(times) == ASKED:
-        note.update(url=url, usual=statistics.median(times))
+    usual: list[float] = []
+    while len(usual) < ASKED:
+        seconds = await _ask(reach, url, USUAL_SECONDS)
+        if seconds is None:
+            return  # a policy keeps the API server out, or it serves nothing there
+        usual.append(seconds)
+    note.update(url=url, usual=statistics.median(usual))
 
 
 def _port(fault: PlannedFault, pod: Pod) -> int:
