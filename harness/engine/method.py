@@ -128,12 +128,12 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
         course.owed = True
         order = await kind.order(fault, reach) if kind.order else None
         await session.guard()
-        # A hand that has an order acts as soon as the resource is there.
+        # A hand that has an order acts as soon as the resource is there, so writing that is the request of the effect.
         course.unanswered = order is not None
         session.write("fault.injecting", id=fault.id)
         began = datetime.now(UTC)
         await resource.create(session.kube, fault, session.plan.run, undo, order)
-        course.written = course.unanswered = True
+        course.written, course.unanswered = True, order is None
         try:
             facts = await kind.inject(fault, reach)
         except BaseExceptionGroup as group:
