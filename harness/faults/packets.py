@@ -222,7 +222,9 @@ def words(told: Facts) -> str:
     did = told.get("did", "")
     if isinstance(did, str):
         return f"{did} the first packet"
-    return ", ".join([f"saw {told.get('seen', 0)}", *(f"{what} {count}" for what, count in did.items())])
+    held = (told.get("held_ms") or {}).get("p50")
+    said = [f"saw {told.get('seen', 0)}", *(f"{what} {count}" for what, count in did.items())]
+    return ", ".join([*said, *([f"held {held:g} ms at the median"] if held else [])])
 
 
 def missed(told: Facts) -> str:
@@ -235,7 +237,7 @@ async def heal(fault: PlannedFault, reach: Reach) -> None:
     status = await asking.heal(reach.kube, resource.path(fault))
     told: Facts = (status.get("evidence") or {}).get("packets") or {}
     if told:
-        reach.emit("fault.told", {"id": fault.id, "by": "agent", "packets": told})
+        reach.emit("fault.told", {"id": fault.id, "evidence": {"agent": words(told)}, "packets": told})
     if told.get("missed"):
         reach.emit("fault.not_felt", {"id": fault.id, "why": missed(told)})
 

@@ -264,12 +264,13 @@ async def test_a_fault_whose_resource_is_gone_is_undone_by_that():
 
 
 async def test_what_the_agent_missed_up_to_the_end_makes_a_fault_not_felt_afterwards():
-    told = {"seen": 9, "did": {"delayed": 8}, "missed": 3}
+    told = {"seen": 9, "did": {"delayed": 8}, "missed": 3, "held_ms": {"p50": 100.5}}
     kube = Answering(APPLIED, {"healedAt": "now", "evidence": {"packets": told}})
     events: list[tuple[str, dict[str, Any]]] = []
     await FAULTS["pod_latency"].heal(planned("pod_latency"), reach(kube, emit=lambda *one: events.append(one)))
     (kept, not_felt) = events
-    assert kept == ("fault.told", {"id": "run-1", "by": "agent", "packets": told})
+    said = {"agent": "saw 9, delayed 8, held 100.5 ms at the median"}
+    assert kept == ("fault.told", {"id": "run-1", "evidence": said, "packets": told})
     assert not_felt[0] == "fault.not_felt"
     assert "3 packets passed" in not_felt[1]["why"]
 
