@@ -1,7 +1,7 @@
 """Say what "as it was found" means: one line per thing a fault could have left behind.
 
 Specs without status, owners without the names of their pods, nodes with their cordons and taints, the node
-containers' state, frozen cgroups, packet rules, our processes, our custom resources, the keeper's debts. Two
+containers' state, frozen cgroups, packet rules (those of pods, too), our processes, our custom resources, the keeper's debts. Two
 fingerprints are equal when nothing was left behind, whichever pods were replaced in between. What nobody may look at is
 a line, too: `unseen/...`.
 """
@@ -51,6 +51,9 @@ for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
 for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
   read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
 for t in iptables ip6tables; do $t-save 2>/dev/null | grep -i chaos | sed "s/^/$t /"; done
+lsns -t net -n -o PID 2>/dev/null | while read -r p; do
+  for t in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
+    nsenter -t "$p" -n $t-save 2>/dev/null | sed -n 's/^:\(KCH-[^ ]*\).*/pod rules \1/p'; done; done
 ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
 tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
 for p in /proc/[0-9]*/cmdline; do
