@@ -1,9 +1,9 @@
 """Say what "as it was found" means: one line per thing a fault could have left behind.
 
 Specs without status, owners without the names of their pods, nodes with their cordons and taints, the node
-containers' state, frozen cgroups, packet rules (those of pods, too), our processes, our custom resources, the keeper's debts. Two
-fingerprints are equal when nothing was left behind, whichever pods were replaced in between. What nobody may look at is
-a line, too: `unseen/...`.
+containers' state, frozen cgroups, packet rules (those of pods, too), our processes, our custom resources, what keeper
+and agents owe. Two fingerprints are equal when nothing was left behind, whichever pods were replaced in between. What
+nobody may look at is a line, too: `unseen/...`.
 """
 
 from __future__ import annotations
