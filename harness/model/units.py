@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -97,23 +98,21 @@ def bandwidth(value: Any) -> float:
 
 def networks(value: Any) -> list[str]:
     """Read networks and addresses such as `10.0.0.0/8`, `fd00::/8` or `10.1.2.3`."""
-    found = []
-    for one in listed(value, "networks, like [10.0.0.0/8]"):
-        try:
-            found.append(str(ipaddress.ip_network(one if isinstance(one, str) else "")))
-        except ValueError:
-            raise ValueError(f"{shown(one)} is not a network; write it like 10.0.0.0/8, or an address") from None
-    return found
+    return _of_ip(value, ipaddress.ip_network, "a network, like 10.0.0.0/8")
 
 
 def addresses(value: Any) -> list[str]:
     """Read IP addresses."""
+    return _of_ip(value, ipaddress.ip_address, "an address, like 192.0.2.1")
+
+
+def _of_ip(value: Any, read: Callable[[str], object], what: str) -> list[str]:
     found = []
-    for one in listed(value, "addresses, like [192.0.2.1]"):
+    for one in listed(value, f"values, each {what}"):
         try:
-            found.append(str(ipaddress.ip_address(one if isinstance(one, str) else "")))
+            found.append(str(read(one if isinstance(one, str) else "")))
         except ValueError:
-            raise ValueError(f"{shown(one)} is not an address; write it like 192.0.2.1") from None
+            raise ValueError(f"{shown(one)} is not {what}") from None
     return found
 
 

@@ -11,6 +11,8 @@ import pytest
 from harness.agent.resident import pods
 from tests.unit.agent.lab import Lab, missing
 from tests.unit.agent.pod import ROOT, Pod
+from tests.unit.agent.program import LEASE, Program, lease
+from tests.unit.agent.server import Server
 
 
 @pytest.fixture
@@ -40,3 +42,22 @@ def pod(lab: Lab, proc: Path) -> Iterator[Pod]:
     made = Pod(proc, lab)
     yield made
     made.delete()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    made.put(LEASE, lease())
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def program(server: Server, pod: Pod, tmp_path: Path) -> Iterator[Program]:
+    made = Program(server, tmp_path)
+    made.start()
+    yield made
+    if made.process:
+        made.process.terminate()
+        made.process.wait()
+    made.kill()

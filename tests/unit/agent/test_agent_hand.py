@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio.to_thread
@@ -17,8 +16,8 @@ from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod
+from tests.unit.agent.program import Program
 from tests.unit.agent.server import Server
-from tests.unit.agent.test_agent_resident import LEASE, Program, lease
 
 pytestmark = pytest.mark.anyio
 EFFECTS = {"pod_latency": pod_latency.effect, "pod_partition": pod_partition.effect}
@@ -50,22 +49,6 @@ class Client:
     async def patch(self, path: str, body: Any, **_: Any) -> None:
         if not self.server.patched(path, body):
             raise ApiError(404, "NotFound", "", where=path)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    made.put(LEASE, lease())
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def program(server: Server, pod: Pod, tmp_path: Path) -> Iterator[Program]:
-    made = Program(server, tmp_path)
-    made.start()
-    yield made
-    made.kill()
 
 
 def written(server: Server, pod: Pod, kind: str, **parameters: Any) -> str:

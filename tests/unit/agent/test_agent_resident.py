@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.agent import manifest
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod
+from tests.unit.agent.program import LEASE, Program, lease
 from tests.unit.agent.server import Server
 
 FAULT = "/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults/f1"
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
 HOLD = {"op": "packets", "effect": {"kind": "latency", "delay_ms": 60_000}, "match": {"protocol": "udp"}}
 
 
@@ -26,74 +19,6 @@ def wanted(pod: Pod, effect: dict[str, Any], **more: Any) -> dict[str, Any]:
     target = {"kind": "pod", "namespace": "shop", "name": "p", "uid": pod.uid}
     spec = {"run": "run-1", "id": "f1", "kind": "pod_latency", "hand": "node", "target": target, "undo": []}
     return {"spec": {**spec, "parameters": {"node": effect}, **more}}
-
-
-def lease(holder: str = "run-1", **annotations: str) -> dict[str, Any]:
-    return {"metadata": {"annotations": annotations}, "spec": {"holderIdentity": holder}}
-
-
-def least_rights() -> list[str]:
-    """Start what follows with the capabilities that the agents' pods have, and no other."""
-    if not shutil.which("setpriv"):
-        return []
-    return ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name.lower()}" for name in manifest.CAPABILITIES)])]
-
-
-class Program:
-    """The agent's process; starting it again finds the same ledger."""
-
-    def __init__(self, server: Server, folder: Path) -> None:
-        self.server, self._folder = server, folder
-        self.process: Any = None
-
-    def start(self, seconds: float = 600) -> None:
-        environment = {
-            **os.environ,
-            "AGENT_API": f"127.0.0.1:{self.server.port}",
-            "AGENT_LEDGER": str(self._folder / "ledger.json"),
-            "AGENT_LEASE": str(seconds),
-            "AGENT_PORT": "0",
-            "NODE_NAME": "node-a",
-        }
-        self.process = subprocess.Popen(
-            [*least_rights(), sys.executable, "-m", "harness.agent.resident"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.hear("is at work")
-
-    def hear(self, words: str) -> str:
-        for line in self.process.stdout:
-            if words in line:
-                return line
-        raise AssertionError(f"the agent ended without {words!r}")
-
-    def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process.stdout.close()
-            self.process = None
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    made.put(LEASE, lease())
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def program(server: Server, pod: Pod, tmp_path: Path) -> Iterator[Program]:
-    made = Program(server, tmp_path)
-    made.start()
-    yield made
-    if made.process:
-        made.process.terminate()
-        made.process.wait()
-    made.kill()
 
 
 def applied(item: dict[str, Any]) -> bool:
