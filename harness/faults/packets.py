@@ -213,7 +213,10 @@ async def _told(fault: PlannedFault, reach: Reach) -> Facts:
         if error.status == 404:
             raise ObservationFailed("the fault's resource went away before it was felt") from None
         raise
-    found: Facts = ((item.get("status") or {}).get("evidence") or {}).get("packets") or {}
+    status = item.get("status") or {}
+    if "healedAt" in status:
+        raise ObservationFailed("it ended before it was felt", where=str(fault.victim), why=status.get("message", ""))
+    found: Facts = (status.get("evidence") or {}).get("packets") or {}
     return found if found.get("did") else {}
 
 
@@ -234,12 +237,13 @@ def missed(told: Facts) -> str:
 
 async def heal(fault: PlannedFault, reach: Reach) -> None:
     """Have the agent undo it, and note what it says at the end."""
-    status = await asking.heal(reach.kube, resource.path(fault))
-    told: Facts = (status.get("evidence") or {}).get("packets") or {}
+    ended = await asking.heal(reach.kube, resource.path(fault))
+    told: Facts = (ended.status.get("evidence") or {}).get("packets") or {}
     if told:
         reach.emit("fault.told", {"id": fault.id, "evidence": {"agent": words(told)}, "packets": told})
-    if told.get("missed"):
-        reach.emit("fault.not_felt", {"id": fault.id, "why": missed(told)})
+    why = missed(told) if told.get("missed") else f"it ended early: {ended.early}" if ended.early else ""
+    if why:
+        reach.emit("fault.not_felt", {"id": fault.id, "why": why})
 
 
 def healed(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitable[Facts]]:
@@ -269,15 +273,20 @@ def healed(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaita
 
 
 async def _ask(reach: Reach, url: str, limit: float) -> float | None:
-    """Return how long the pod took to answer anything at all; None where nothing came back within the limit."""
-    began = time.monotonic()
-    with anyio.move_on_after(limit):
+    """Return how long the pod took to answer anything at all; None where nothing came back within the limit.
+
+    An API server that is away says nothing of the pod: it is asked again.
+    """
+    while True:
+        began = time.monotonic()
         try:
-            await reach.kube.get_text(url)
+            with anyio.move_on_after(limit):
+                await reach.kube.get_text(url)
+                return time.monotonic() - began
         except ApiError as error:
-            if error.status in UNREACHED and "error trying to reach service" in error.message:
-                return None
+            unreached = error.status in UNREACHED and "error trying to reach service" in error.message
+            return None if unreached else time.monotonic() - began
         except ClusterUnreachable:
+            await anyio.sleep(PAUSE_SECONDS)
+        else:
             return None
-        return time.monotonic() - began
-    return None

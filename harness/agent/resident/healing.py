@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.agent.resident import effecting, freezer, pods
-from harness.agent.resident.fault import Fault
+from harness.agent.resident.fault import TARGET_GONE, Fault
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Ledger
 from harness.agent.resident.refused import Refused
@@ -161,7 +161,7 @@ class Agent:
 
     def _look(self, key: str, pod: str, worker: Supervised) -> None:
         if pod and next(pods.processes(pod), None) is None:
-            self._start_healing(key, "its target is gone")
+            self._start_healing(key, TARGET_GONE)
             return
         with self._lock:
             fault, before, facts = self._faults.get(key), self._told.get(key), worker.facts

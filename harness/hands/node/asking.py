@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from harness.agent.manifest import GROUP
+from harness.agent.resident.fault import TARGET_GONE
 from harness.cluster import observe
 from harness.cluster.observe import Objects
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
@@ -46,21 +48,32 @@ async def applied(kube: Kube, path: str) -> Status:
     )
 
 
-async def heal(kube: Kube, path: str) -> Status:
-    """Have the agent undo a fault and return the status it leaves; empty when there is no such resource any more.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What an agent says of a fault at its end; nothing where there is no such resource any more.
+
+    `early` is why it had ended before it was asked to, empty where it had not, or its target went away.
+    """
+
+    status: Status = field(default_factory=dict)
+    early: str = ""
+
+
+async def heal(kube: Kube, path: str) -> Ended:
+    """Have the agent undo a fault, and return what it says when it has.
 
     An agent undoes what has no resource. Whoever calls this sets the deadline by cancelling: an API server that is away
     is asked again, and an agent that is away comes back and undoes what its ledger names.
     """
     while True:
         try:
-            await kube.patch(path, {"metadata": {"annotations": {HEAL: "true"}}})
+            marked = await kube.patch(path, {"metadata": {"annotations": {HEAL: "true"}}})
         except ClusterUnreachable:
             await anyio.sleep(AGAIN_SECONDS)
         except ApiError as error:
             if error.status != 404:
                 raise
-            return {}
+            return Ended()
         else:
             break
 
@@ -68,7 +81,9 @@ async def heal(kube: Kube, path: str) -> Status:
         status = _status(found)
         return status if not found or _is_over(status) else None
 
-    return await _until(kube, path, judge)
+    before = marked.get("status") or {}
+    early = str(before.get("message", "")) if {"appliedAt", "healedAt"} <= before.keys() else ""
+    return Ended(await _until(kube, path, judge), "" if early == TARGET_GONE else early)
 
 
 async def _until(kube: Kube, path: str, judge: Callable[[Objects], Awaitable[Status | None]]) -> Status:

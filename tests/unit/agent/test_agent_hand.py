@@ -46,9 +46,10 @@ class Client:
             event = await anyio.to_thread.run_sync(next, changes, abandon_on_cancel=True)
             yield event["type"], event["object"]
 
-    async def patch(self, path: str, body: Any, **_: Any) -> None:
+    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
         if not self.server.patched(path, body):
             raise ApiError(404, "NotFound", "", where=path)
+        return self.server.get(path)
 
 
 def written(server: Server, pod: Pod, kind: str, **parameters: Any) -> str:
@@ -70,7 +71,9 @@ async def test_a_fault_is_waited_for_and_healed_with_the_evidence_of_its_agent(
     sender.sendto(b"x", receiver.getsockname())
     server.wait(path, lambda item: item["status"]["evidence"]["packets"].get("seen") == 1)
     assert arrived(receiver) == []
-    status = await asking.heal(kube, path)  # type: ignore[arg-type]
+    ended = await asking.heal(kube, path)  # type: ignore[arg-type]
+    status = ended.status
+    assert ended.early == ""
     assert packets.words(status["evidence"]["packets"]) == "saw 1, delayed 1"  # it was let go before its time
     assert status["evidence"]["packets"]["missed"] == 0
     assert lab.chains() == []
@@ -82,7 +85,7 @@ async def test_an_order_that_makes_no_sense_is_refused_in_the_agents_words_and_n
     kube, path = Client(server), written(server, pod, "pod_latency", delay=0)
     with pytest.raises(InjectionFailed, match="delay_ms is 0"):
         await asking.applied(kube, path)  # type: ignore[arg-type]
-    assert "healedAt" in await asking.heal(kube, path)  # type: ignore[arg-type]
+    assert "healedAt" in (await asking.heal(kube, path)).status  # type: ignore[arg-type]
 
 
 async def test_a_fault_that_is_to_be_healed_before_its_agent_saw_it_is_never_done(
@@ -92,7 +95,9 @@ async def test_a_fault_that_is_to_be_healed_before_its_agent_saw_it_is_never_don
     kube, path = Client(server), written(server, pod, "pod_partition", peers=["198.51.100.2/32"])
     server.patched(path, {"metadata": {"annotations": {asking.HEAL: "true"}}})
     server.start()
-    status = await asking.heal(kube, path)  # type: ignore[arg-type]
+    ended = await asking.heal(kube, path)  # type: ignore[arg-type]
+    status = ended.status
+    assert ended.early == ""
     assert status["message"] == "it was never begun"
     assert "appliedAt" not in status
     assert lab.chains() == []

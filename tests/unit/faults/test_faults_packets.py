@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ApiError, InjectionFailed, ObservationFailed
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
 from harness.faults import FAULTS, packets
 from harness.hands.node import asking
 from harness.model.fault import Hand
@@ -33,6 +33,7 @@ class Cluster(FakeKube):
         target["spec"] = {"containers": [{"name": "web", "ports": [{"containerPort": 8080}]}], **spec}
         super().__init__({PODS: [target], f"{PODS}/web-1": target, **web()})
         self.took, self.said, self.now = list(took), list(said or []), 0.0
+        self.status: dict[str, Any] = {}
         self.asked: list[str] = []
 
     async def get_text(self, path: str) -> str:
@@ -51,7 +52,7 @@ class Cluster(FakeKube):
         if not self.said:
             raise Over
         told = self.said.pop(0) if len(self.said) > 1 else self.said[0]
-        return {"status": {"evidence": {"packets": told}}}
+        return {"status": {**self.status, "evidence": {"packets": told}}}
 
 
 @pytest.fixture(autouse=True)
@@ -208,6 +209,11 @@ class Answering(FakeKube):
         super().__init__({FAULT: items[:1]}, [("MODIFIED", item) for item in items[1:]])
         if states[-1] is None:
             self.changes.append(("DELETED", items[-1]))
+        self.marked: dict[str, Any] = {}
+
+    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
+        await super().patch(path, body)
+        return self.marked
 
 
 PATH = f"{FAULT}/run-1"
@@ -250,9 +256,9 @@ async def test_a_resource_that_goes_before_the_agent_did_anything_ends_the_injec
 )
 async def test_healing_is_asked_for_by_a_mark_and_waited_for(states):
     kube = Answering(*states)
-    status = await asking.heal(kube, PATH)  # type: ignore[arg-type]
+    ended = await asking.heal(kube, PATH)  # type: ignore[arg-type]
     assert kube.patched == [(PATH, {"metadata": {"annotations": {"chaos.harness.dev/heal": "true"}}})]
-    assert status == (states[-1] or {})
+    assert ended == asking.Ended(states[-1] or {})
 
 
 async def test_a_fault_whose_resource_is_gone_is_undone_by_that():
@@ -260,7 +266,37 @@ async def test_a_fault_whose_resource_is_gone_is_undone_by_that():
         async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
             raise ApiError(404, "NotFound", "")
 
-    assert await asking.heal(Gone({}), PATH) == {}  # type: ignore[arg-type]
+    assert await asking.heal(Gone({}), PATH) == asking.Ended()  # type: ignore[arg-type]
+
+
+OVER = {**APPLIED, "healedAt": "then"}
+
+
+@pytest.mark.parametrize(
+    ("message", "early"),
+    [("its worker died", "its worker died"), ("its target is gone", "")],
+    ids=["died", "no target"],
+)
+async def test_a_fault_that_had_ended_before_it_was_asked_to_is_not_felt_as_it_was_meant(message, early):
+    kube = Answering({**OVER, "message": message})
+    kube.marked = {"status": {**OVER, "message": message}}
+    events: list[tuple[str, dict[str, Any]]] = []
+    at = reach(kube, emit=lambda *one: events.append(one))
+    await FAULTS["pod_latency"].heal(planned("pod_latency"), at)
+    assert [data["why"] for _, data in events] == ([f"it ended early: {early}"] if early else [])
+
+
+async def test_a_fault_that_ended_before_it_was_felt_is_not_waited_for(monkeypatch):
+    kube = Cluster(*[0.01] * 9, said=[{}])
+    kube.status = {"healedAt": "then", "message": "its worker died"}
+    with pytest.raises(ObservationFailed, match="its worker died"):
+        await looked("pod_latency", kube, monkeypatch, delay=0.1)
+
+
+async def test_an_api_server_that_is_away_says_nothing_of_the_pod(monkeypatch):
+    kube = Cluster(ClusterUnreachable("away"), ClusterUnreachable("away"), CUT, said=[{"did": "dropped"}])
+    assert (await looked("pod_blackhole", kube, monkeypatch))["request"] == "silent for 1 s"
+    assert kube.took == []
 
 
 async def test_what_the_agent_missed_up_to_the_end_makes_a_fault_not_felt_afterwards():
