@@ -40,8 +40,9 @@ def groups(uid: str) -> list[Path]:
     """List a pod's control groups that can be frozen."""
     flat = uid.replace("-", "_")
     root = ROOT / "freezer" if (ROOT / "freezer").is_dir() else ROOT
-    names = (f"*pod{uid}", f"*pod{uid}.slice", f"*pod{flat}.slice")
-    return sorted({path for name in names for path in root.rglob(name) if path.is_dir()})
+    ends = (f"pod{uid}", f"pod{uid}.slice", f"pod{flat}.slice")
+    # Others come and go meanwhile: a walk passes over what is gone, where a glob would end.
+    return sorted(Path(at) / name for at, below, _ in os.walk(root) for name in below if name.endswith(ends))
 
 
 def _switch(folder: Path, *, frozen: bool) -> bool:
