@@ -19,7 +19,7 @@ from harness.model.plan import Victim
 from harness.resources import resource
 from harness.targets.reach import Reach
 from tests.e2e.live import docker, harness, kubectl, starved, verdict_of
-from tests.e2e.test_dying import HEAL_SECONDS, Run, broken_now, seconds_until, tell
+from tests.e2e.test_dying import HEAL_SECONDS, REGISTRIES, Run, broken_now, seconds_until, tell
 from tests.e2e.victims import NAMESPACE, planned, pod_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
@@ -152,6 +152,7 @@ async def test_an_order_that_an_agent_refuses_is_told_in_its_words(leased: Reach
 def test_deleting_the_fault_of_a_run_heals_it(
     cluster: LocalCluster, as_found: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    REGISTRIES.clear()
     run = Run("latency", tmp_path)
     try:
         run.wait_for("fault.felt")
