@@ -23,8 +23,9 @@ from typing import Any
 from harness.agent.resident import pods
 from tests.unit.agent.lab import PEER, TARGET, Lab
 from tests.unit.agent.pod import Pod
+from tests.unit.agent.program import LEASE, Program, lease
 from tests.unit.agent.server import Server
-from tests.unit.agent.test_agent_resident import FAULT, LEASE, Program, lease, wanted
+from tests.unit.agent.test_agent_resident import FAULT, wanted
 
 STRIKES = ("agent", "worker", "all", "suspend", "outage", "nothing")
 PATIENCE_SECONDS = 25.0
