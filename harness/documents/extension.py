@@ -79,16 +79,6 @@ def _one_of(known: tuple[str, ...]) -> Callable[[Any], str]:
     return read
 
 
-def _bounded(read: Callable[[Any], float], most: float, least: float = 0.0) -> Callable[[Any], float]:
-    def bounded(value: Any) -> float:
-        found = read(value)
-        if not least <= found <= most:
-            raise ValueError(f"{units.shown(value)} is not between {least:g} and {most:g}")
-        return found
-
-    return bounded
-
-
 def _sets(section: Section) -> frozenset[str]:
     found = set()
     for place, value in section.items("sets"):
@@ -157,7 +147,7 @@ def _abort_when(section: Section) -> AbortWhen:
         availability_below=section.get(
             "availability-below", units.ratio, 0.0, required="the ratio to stop at, like 80%"
         ),
-        for_seconds=section.get("for", _bounded(units.duration, 600.0, 1.0), 10.0),
+        for_seconds=section.get("for", units.bounded(units.duration, 600.0, 1.0), 10.0),
     )
 
 

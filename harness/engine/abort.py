@@ -85,7 +85,7 @@ def undisturbed(abort: Abort) -> Iterator[None]:
     if not abort.trigger.startswith("SIG") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _almost) for number in SIGNALS}
+    before = {number: signal.signal(number, _put_off) for number in SIGNALS}
     try:
         yield
     finally:
@@ -93,7 +93,7 @@ def undisturbed(abort: Abort) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _almost(*_: object) -> None:
+def _put_off(*_: object) -> None:
     with contextlib.suppress(OSError):
         os.write(2, b"\nthe undo is over; the verdict is being written\n")
 

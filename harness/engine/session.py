@@ -30,14 +30,13 @@ from harness.targets.reach import Reach
 class Session:
     """One run in progress.
 
-    `courses` are its faults by id, `unrolled` says why a rollback failed. `rolled_back` are the rollbacks that
-    ended, by number; before it is `planned` nothing may be touched, before the `method_begun` there is nothing to roll
-    back. `unwritten` says why the journal lacks
-    something. `load_from` is when the load began to send, `steady_load_from` when it may be judged,
-    `load_profile` how its rate changes from then on; `amiss_at`
-    is when something other than a breaker was last seen not to be steady; `begun` says that the first fault was let
-    through. `cause` is why the verdict is no PASS, as far as that was seen. `kubeconfig` is of the run's
-    context alone, for whatever else asks the cluster; `scope` says how far its rights reach.
+    `courses` are its faults by id, `unrolled` says why a rollback failed. `rolled_back` are the rollbacks that ended,
+    by number; before it is `planned` nothing may be touched, before the `method_begun` there is nothing to roll back.
+    `unwritten` says why the journal lacks something. `load_from` is when the load began to send, `steady_load_from`
+    when it may be judged, `load_profile` how its rate changes from then on; `amiss_at` is when something other than a
+    breaker was last seen not to be steady; `begun` says that the first fault was let through. `cause` is why the
+    verdict is no PASS, as far as that was seen. `kubeconfig` is of the run's context alone, for whatever else asks the
+    cluster; `scope` says how far its rights reach.
     """
 
     experiment: Experiment

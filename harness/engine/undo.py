@@ -12,6 +12,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import contexts, lease
 from harness.engine import scope as scopes
+from harness.engine.healing import FORGET_SECONDS
 from harness.engine.scope import Scope
 from harness.errors import HarnessError, PreconditionFailed, RunInProgress, UndoFailed
 from harness.faults import FAULTS
@@ -23,7 +24,6 @@ from harness.resources import resource
 from harness.targets.reach import Reach
 
 HEAL_SECONDS = 60.0
-FORGET_SECONDS = 5.0
 
 
 async def undo(

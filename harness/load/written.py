@@ -67,14 +67,14 @@ def read(section: Section, folder: Path) -> LoadSpec:
     spec = LoadSpec(
         workload=named or _title(calls),
         rate=min((stage.rate for stage in stages), default=1.0),
-        ramp=section.get("ramp", _bounded(units.duration, LONGEST_RAMP), 0.0),
+        ramp=section.get("ramp", units.bounded(units.duration, LONGEST_RAMP), 0.0),
         stages=stages if len(stages) > 1 else (),
         calls=calls,
         values=values,
         tls=_tls(section, folder),
         http=section.get("http", _http, ""),
         redirects=section.get("redirects", _redirects, 0),
-        timeout=section.get("timeout", _bounded(units.duration, LONGEST_TIMEOUT, 0.01), TIMEOUT_SECONDS),
+        timeout=section.get("timeout", units.bounded(units.duration, LONGEST_TIMEOUT, 0.01), TIMEOUT_SECONDS),
         written=section.data,
         folder=str(folder),
     )
@@ -191,7 +191,7 @@ def _stages(section: Section) -> tuple[Stage, ...]:
         rate = one.get("rate", _rate, 1.0, required="operations per second, like 50/s")
         last = number == len(listed)
         needed = "" if last else "only the last stage lasts until the run ends"
-        length = one.get("for", _bounded(units.duration, LONGEST_STAGE, 0.1), 1.0, required=needed)
+        length = one.get("for", units.bounded(units.duration, LONGEST_STAGE, 0.1), 1.0, required=needed)
         found.append(Stage(rate, None if last else length))
     return tuple(found) or (Stage(1.0),)
 
@@ -261,17 +261,7 @@ def _terms(section: Section, spec: LoadSpec) -> None:
             break
 
 
-def _bounded(reader: Callable[[Any], float], most: float, least: float = 0.0) -> Callable[[Any], float]:
-    def bounded(value: Any) -> float:
-        found = reader(value)
-        if not least <= found <= most:
-            raise ValueError(f"{units.shown(value)} is not between {least:g} and {most:g}")
-        return found
-
-    return bounded
-
-
-_rate = _bounded(units.rate, MAX_RATE)
+_rate = units.bounded(units.rate, MAX_RATE)
 
 
 def _http(value: Any) -> str:

@@ -137,6 +137,18 @@ def listed(value: Any, what: str) -> list[Any]:
     return value
 
 
+def bounded(read: Callable[[Any], float], most: float, least: float = 0.0) -> Callable[[Any], float]:
+    """Return a reader that refuses what lies outside of two bounds, which it may be itself."""
+
+    def within(value: Any) -> float:
+        found = read(value)
+        if not least <= found <= most:
+            raise ValueError(f"{shown(value)} is not between {least:g} and {most:g}")
+        return found
+
+    return within
+
+
 def shown(value: Any) -> str:
     """Show a value of the document the way it was written, cut to a line's length."""
     if value is None or isinstance(value, bool):

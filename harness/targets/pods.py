@@ -21,7 +21,6 @@ from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
 
-REPLACEMENT_SECONDS = 2.0
 # What a workload wants may change while none of its pods does.
 LOOK_AGAIN_SECONDS = 2.0
 LOST = "nothing would replace this pod"
@@ -131,7 +130,7 @@ async def unfit(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> tuple[
 
 
 async def prepare(fault: PlannedFault, reach: Reach, fate: Callable[[PlannedFault, Pod], Fate]) -> dict[str, Any]:
-    """Read the pod and note who replaces it and which pods there are, before anything is done to it.
+    """Read the pod and note who replaces it, before anything is done to it.
 
     `fate` says what the fault would make of it. Raises InjectionFailed when it would lose the pod for good, or not
     hit it.
@@ -145,7 +144,6 @@ async def prepare(fault: PlannedFault, reach: Reach, fate: Callable[[PlannedFaul
     reach.note(fault).update(
         loss=loss,
         owner=loss.owner,
-        before={item["metadata"]["uid"] for item in everyone},
         grace=grace(pod) if forced is None else float(forced),
     )
     return pod
@@ -180,34 +178,15 @@ async def until(fault: PlannedFault, reach: Reach, judge: Callable[[Objects], Aw
 
 
 async def removed(fault: PlannedFault, reach: Reach) -> Facts:
-    """Wait until the pod has begun to go, however long it may take, or is gone.
-
-    That is evidence enough; its replacement is waited for a little, to be named.
-    """
-    note, victim = reach.note(fault), fault.victim
-    before: set[str] = note.get("before", {victim.uid})
-    owner: Workload | None = note.get("owner")
-    path = paths.pods(victim.namespace)
+    """Wait until the pod has begun to go, however long it may take, or is gone."""
 
     async def going(pods: Objects) -> Facts | None:
-        old = pods.get(victim.uid)
+        old = pods.get(fault.victim.uid)
         if old is not None and not is_going(old):
             return None
-        return {"uid": victim.uid, "state": "gone" if old is None else "terminating"}
+        return {"uid": fault.victim.uid, "state": "gone" if old is None else "terminating"}
 
-    async def replacement(pods: Objects) -> Facts | None:
-        facts = await going(pods)
-        fresh = [pod for uid, pod in pods.items() if uid not in before]
-        new = next(iter(await reach.owners.own(fresh, owner)), None) if owner else None
-        if facts is None or new is None:
-            return None
-        return facts | {"replacement": new["metadata"]["name"], "replacement_uid": new["metadata"]["uid"]}
-
-    facts = await observe.until(reach.kube, path, going)
-    if owner:
-        with anyio.move_on_after(REPLACEMENT_SECONDS):
-            facts = await observe.until(reach.kube, path, replacement)
-    return facts
+    return await observe.until(reach.kube, paths.pods(fault.victim.namespace), going)
 
 
 async def replaced(fault: PlannedFault, reach: Reach) -> Facts:

@@ -18,7 +18,7 @@ from harness.keeper.client import Keeper
 from harness.resources import crds
 from harness.targets.reach import Reach
 from tests.e2e.live import docker, harness, unchanged
-from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, until
+from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, without
 
 
 @pytest.fixture(scope="session")
@@ -119,12 +119,7 @@ def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
-
-            async def gone() -> bool:
-                return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={NAMESPACE}")
-
-            await until(gone)
+            await without(kube, NAMESPACE)
 
     anyio.run(make)
     yield cluster

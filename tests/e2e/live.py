@@ -61,7 +61,7 @@ def unchanged(cluster: LocalCluster) -> Iterator[None]:
     deadline = time.monotonic() + SETTLED_SECONDS
     while (left := fingerprint.difference(before, taken(cluster))) and time.monotonic() < deadline:
         pass
-    assert left == []
+    assert not left, "\n".join(left)
 
 
 def kubectl(cluster: LocalCluster, *words: str, check: bool = True, given: str = "") -> str:

@@ -14,7 +14,7 @@ from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from tests.e2e.live import events, harness, kubectl
-from tests.e2e.victims import SERVER, until
+from tests.e2e.victims import SERVER, until, without
 
 pytestmark = pytest.mark.e2e
 INSIDE, OUTSIDE = "t-foreign-a", "t-foreign-b"
@@ -56,7 +56,7 @@ def shops(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             for name in (INSIDE, OUTSIDE):
-                await kube.delete(f"/api/v1/namespaces/{name}")
+                await without(kube, name)
 
     anyio.run(make)
     yield cluster

@@ -13,7 +13,7 @@ from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from tests.e2e.live import kubectl
-from tests.e2e.victims import until
+from tests.e2e.victims import until, without
 
 NAMESPACE = "chaos-policy-test"
 POLICIES = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies"
@@ -61,12 +61,7 @@ def workload(cluster: LocalCluster) -> Iterator[LocalCluster]:
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
-
-            async def gone() -> bool:
-                return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={NAMESPACE}")
-
-            await until(gone)
+            await without(kube, NAMESPACE)
 
     try:
         anyio.run(make)

@@ -18,7 +18,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.nightly import history
 from tests.e2e.live import HARNESS, ROOT, harness
-from tests.e2e.victims import until
+from tests.e2e.victims import until, without
 
 pytestmark = pytest.mark.e2e
 
@@ -84,12 +84,7 @@ def limited(cluster: LocalCluster, image: str) -> Iterator[Callable[[bool], None
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
-
-            async def gone() -> bool:
-                return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={NAMESPACE}")
-
-            await until(gone)
+            await without(kube, NAMESPACE)
 
     anyio.run(make)
     yield lambda on: anyio.run(limit, on)

@@ -76,7 +76,7 @@ class Terminal:
         assert self.shell.stdin
         assert self.shell.stdout
         before = self.runs()
-        watchdog = threading.Timer(LIMIT_SECONDS, self.close)
+        watchdog = threading.Timer(LIMIT_SECONDS, self.end)
         watchdog.start()
         self.shell.stdin.write(f"{{ {command}\n}} </dev/null\nprintf '\\n%s %s\\n' '{END}' $?\n")
         self.shell.stdin.flush()
@@ -96,9 +96,12 @@ class Terminal:
 
     def close(self) -> None:
         """End the shell and whatever it left in the background."""
+        self.end()
+        self.shell.communicate()
+
+    def end(self) -> None:
         if self.shell.poll() is None:
             os.killpg(self.shell.pid, signal.SIGTERM)
-            self.shell.wait()
 
 
 @dataclass

