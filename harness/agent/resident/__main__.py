@@ -17,26 +17,30 @@ from harness.agent.resident.ledger import Ledger
 from harness.agent.resident.statuses import Statuses
 
 PORT = 9320
+GOODBYE_SECONDS = 3.0
 
 
 def main() -> None:
     """Run until SIGTERM, which heals everything."""
     environment, over = os.environ, threading.Event()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda *_: over.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
     statuses = Statuses(_api(environment.get("AGENT_API", "")))
     ledger = Ledger(Path(environment.get("AGENT_LEDGER", "/ledger/ledger.json")))
     agent = Agent(ledger, Leases(float(environment.get("AGENT_LEASE", SECONDS))), statuses.tell)
     agent.recover()
     followers = _followers(agent, statuses, _api(environment.get("AGENT_API", "")), environment["NODE_NAME"])
-    for task in (statuses.write, *(one.follow for one in followers)):
-        threading.Thread(target=task, args=(over,), daemon=True).start()
+    threading.Thread(target=statuses.write, daemon=True).start()
+    for one in followers:
+        threading.Thread(target=one.follow, args=(over,), daemon=True).start()
     served = metrics.server(int(environment.get("AGENT_PORT", PORT)), agent, lambda: all(o.answers for o in followers))
     threading.Thread(target=served.serve_forever, daemon=True).start()
     say(f"the agent of {environment['NODE_NAME']} is at work")
     while not over.wait(TICK_SECONDS):
         agent.tick()
     agent.end()
+    # Whoever waits for a fault of an agent that is replaced hears of its end from that one.
+    statuses.written(GOODBYE_SECONDS)
 
 
 def _api(address: str) -> Api:

@@ -16,6 +16,7 @@ FAULTS, NODE_FAULTS = f"/apis/{GROUP}/v1alpha1/faults", f"/apis/{GROUP}/v1alpha1
 LEASES = "/apis/coordination.k8s.io/v1/leases"
 LEASE_NAME = "chaos-run"
 EXPIRED, HEAL = f"{GROUP}/expired", f"{GROUP}/heal"
+NEVER, BEFORE = "it was never begun", "the agent before this one undid it"
 BACKOFF = (0.2, 0.5, 1.0, 2.0)
 _GONE = 410
 Item = dict[str, Any]
@@ -71,6 +72,7 @@ class Wanted:
         self._agent, self._kind, self._tell = agent, kind, tell
         self._seen: set[str] = set()
         self._wanted: set[str] = set()
+        self._before: set[str] = set()  # of what was seen, what an agent before this one began
 
     def __call__(self, items: list[Item]) -> None:
         """Compare what is wanted with what is done."""
@@ -81,15 +83,18 @@ class Wanted:
                 self._seen.add(key)
                 self._begin(item)
         for item in items:
-            if _shall_heal(item) and item["metadata"]["uid"] not in self._seen:
-                self._never(item)
-        self._seen &= {item["metadata"]["uid"] for item in items}
+            if _shall_heal(item):
+                self._answer(item)
+        there = {item["metadata"]["uid"] for item in items}
+        self._seen &= there
+        self._before &= there
         for key, fault in self._agent.keys().items():
             if key not in wanted and f"/{self._kind}/" in fault.path:
                 threading.Thread(target=self._heal, args=(key,), daemon=True).start()
 
     def _begin(self, item: Item) -> None:
         if (item.get("status") or {}).get("appliedAt"):
+            self._before.add(item["metadata"]["uid"])
             return
         try:
             fault = faults.read(item)
@@ -99,19 +104,29 @@ class Wanted:
         if fault is not None:
             threading.Thread(target=self._do, args=(fault,), daemon=True).start()
 
-    def _never(self, item: Item) -> None:
-        """Say of a fault that was to be healed before it was known that it is: whoever asked waits for a word."""
-        key, spec = item["metadata"]["uid"], item["spec"]
-        if spec.get("hand") != "node" or key in self._agent.ledger.faults() or "healedAt" in (item.get("status") or {}):
+    def _answer(self, item: Item) -> None:
+        """Say of a fault that is to be healed and that this agent never did that it is: whoever asked waits for a word.
+
+        What an agent did and undid it tells itself, but one that was killed in between did not.
+        """
+        key, status = item["metadata"]["uid"], item.get("status") or {}
+        own = key in self._seen and key not in self._before
+        if item["spec"].get("hand") != "node" or own or key in self._agent.ledger.faults() or "healedAt" in status:
             return
         self._seen.add(key)
-        self._tell(faults.path(item), {"healedAt": now(), "message": "it was never begun"})
+        self._before.discard(key)
+        self._tell(faults.path(item), {"healedAt": now(), "message": BEFORE if "appliedAt" in status else NEVER})
 
     def _do(self, fault: Fault) -> None:
-        self._agent.do(fault)
+        taken = self._agent.do(fault)
+        if not taken:
+            self._before.add(fault.key)
         # It may have been taken away before the agent knew it.
         if fault.key not in self._wanted:
-            self._heal(fault.key)
+            if taken:
+                self._heal(fault.key)
+            else:
+                self._tell(fault.path, {"healedAt": now(), "message": BEFORE})
 
     def _heal(self, key: str) -> None:
         self._agent.heal(key, "nobody wants it any more")

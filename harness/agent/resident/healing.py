@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -58,14 +59,14 @@ class Agent:
             # Without their workers these rules let everything pass.
             say(f"not everywhere swept: {refused}")
 
-    def do(self, fault: Fault) -> None:
-        """Do a fault, once; what cannot be done is told and leaves nothing behind."""
+    def do(self, fault: Fault) -> bool:
+        """Do a fault, once, and say whether it is for this agent to do; what cannot be done leaves nothing behind."""
         with self._lock_of(fault.key):
             if not self.ledger.owe(fault.key, effecting.owed(fault)):
                 # Begun before, by this agent or the one before it, or too late.
                 if self.ledger.expired(fault.run):
                     self._tell(fault.path, {"message": f"run {fault.run} is over"})
-                return
+                return False
             self.leases.begin(fault.run)
             with self._lock:
                 self._faults[fault.key] = fault
@@ -74,10 +75,11 @@ class Agent:
             except (Refused, OSError) as error:
                 say(f"{fault.path} is refused: {error}")
                 self._undo(fault.key, f"it could not be done: {error}")
-                return
+                return True
         say(f"{fault.path} is done")
         self.counts[f"done_{fault.op}"] += 1
         self._tell(fault.path, {"phase": "Injected", "appliedAt": now(), "evidence": {fault.op: evidence}})
+        return True
 
     def heal(self, key: str, why: str) -> bool:
         """Undo a fault and say whether it is undone; what fails is tried again."""
@@ -160,8 +162,9 @@ class Agent:
             self._tell(fault.path, {"evidence": {"packets": {"first": now(), "did": found["did"]}}})
 
     def _look(self, key: str, pod: str, worker: Supervised) -> None:
-        if pod and next(pods.processes(pod), None) is None:
-            self._start_healing(key, TARGET_GONE)
+        why = _amiss(pod, worker) if pod else ""
+        if why:
+            self._start_healing(key, why)
             return
         with self._lock:
             fault, before, facts = self._faults.get(key), self._told.get(key), worker.facts
@@ -201,3 +204,17 @@ class Agent:
         evidence = {"evidence": {"packets": facts}} if facts else {}
         self._tell(path, {"healedAt": now(), "message": why, **evidence})
         return True
+
+
+def _amiss(pod: str, worker: Supervised) -> str:
+    """Say why a worker meets nothing of its pod any more; the kubelet gives a pod whose sandbox ended a new network."""
+    if next(pods.processes(pod), None) is None:
+        return TARGET_GONE
+    try:
+        handle = pods.open_network(pod)
+    except Refused:
+        return ""  # its last process went this moment: the next look tells
+    try:
+        return "" if worker.inside(handle) else "its target has another network now"
+    finally:
+        os.close(handle)

@@ -29,7 +29,8 @@ def open_network(uid: str) -> int:
     Raises Refused when the pod has no process here, or has no network of its own: a fault of the node's is another one.
     """
     path = _of_pod(uid)
-    for pid in _matching(path):
+    # The oldest holds the pod's own; what runs in it may have made more for itself.
+    for pid in sorted(_matching(path), key=lambda pid: (_parent_and_birth(pid) or (0, 0))[1]):
         try:
             handle = os.open(PROC / str(pid) / "ns/net", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from harness.agent.resident.api import Answered, Api, Unreachable
@@ -18,22 +19,23 @@ class Statuses:
     def __init__(self, api: Api) -> None:
         self._api, self._changed = api, threading.Condition()
         self._waiting: dict[str, Facts] = {}
+        self._writing = ""
 
     def tell(self, path: str, facts: Facts) -> None:
         """Have something written into the status of a resource; never waits."""
         with self._changed:
             if len(self._waiting) < MOST or path in self._waiting:
                 self._waiting[path] = merged(self._waiting.get(path, {}), facts)
-                self._changed.notify()
+                self._changed.notify_all()
 
-    def write(self, over: threading.Event) -> None:
+    def write(self) -> None:
         """Write for ever; a resource that is gone needs no status."""
-        while not over.is_set():
+        while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or over.is_set(), AGAIN_SECONDS)
-                if not self._waiting:
-                    continue
-                path = next(iter(self._waiting))
+                self._writing = ""
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                path = self._writing = next(iter(self._waiting))
                 facts = self._waiting.pop(path)
             try:
                 self._api.patch(f"{path}/status", {"status": facts})
@@ -42,7 +44,12 @@ class Statuses:
             except Unreachable:
                 with self._changed:
                     self._waiting[path] = merged(facts, self._waiting.get(path, {}))
-                over.wait(AGAIN_SECONDS)
+                time.sleep(AGAIN_SECONDS)
+
+    def written(self, seconds: float) -> bool:
+        """Wait at most so long until nothing is left to be written, and say whether nothing is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._writing, seconds)
 
 
 def merged(old: Facts, new: Facts) -> Facts:

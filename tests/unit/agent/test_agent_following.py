@@ -20,9 +20,11 @@ class FakeAgent:
     def __init__(self, tmp_path: Path) -> None:
         self.ledger, self.leases = Ledger(tmp_path / "ledger.json"), Leases(600)
         self.go, self.healed, self.over_runs = threading.Event(), threading.Event(), []
+        self.takes = True
 
-    def do(self, fault: Any) -> None:
+    def do(self, fault: Any) -> bool:
         assert self.go.wait(30)
+        return self.takes
 
     def heal(self, key: str, why: str) -> None:
         self.healed.set()
@@ -80,6 +82,38 @@ def test_nothing_is_told_of_a_fault_that_is_owed_or_healed_or_of_another_hand(ag
     agent.ledger.owe("u1", {"run": "run-1", "path": "p", "pod": "", "op": "freeze", "chain": ""})
     wanted([marked()])
     assert told == []
+
+
+BEFORE = [(True, "the agent before this one undid it")]
+
+
+def test_a_fault_of_an_agent_that_died_before_it_told_of_its_undo_is_told_of_when_it_is_to_be_healed(agent: FakeAgent):
+    told: list[Any] = []
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    applied = {"appliedAt": "2026-01-01T00:00:00Z"}
+    wanted([{**item(), "status": applied}])
+    assert told == []
+    wanted([marked(applied)])
+    wanted([marked(applied)])
+    assert [("healedAt" in facts, facts["message"]) for facts in told] == BEFORE
+
+
+def test_so_is_one_that_the_ledger_does_not_let_be_begun_again(agent: FakeAgent):
+    heard = threading.Event()
+    told: list[Any] = []
+
+    def tell(path: str, facts: dict[str, Any]) -> None:
+        told.append(facts)
+        heard.set()
+
+    agent.takes = False
+    wanted = Wanted(agent, "faults", tell)
+    wanted([item()])
+    wanted([marked()])
+    assert told == []
+    agent.go.set()
+    assert heard.wait(30)
+    assert [("healedAt" in facts, facts["message"]) for facts in told] == BEFORE
 
 
 def test_one_that_was_begun_is_told_of_by_its_healing_alone(agent: FakeAgent):

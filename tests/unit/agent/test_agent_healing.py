@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.agent.resident import effecting, healing, supervising
+from harness.agent.resident import effecting, healing, pods, supervising
 from harness.agent.resident.fault import Fault
 from harness.agent.resident.healing import Agent
 from harness.agent.resident.leases import Leases
@@ -182,6 +183,24 @@ def test_a_target_that_is_gone_is_healed(pod: Pod, make, told: Told):
     for _ in range(healing.LOOK_EVERY):
         agent.tick()
     assert told.wait("healedAt")["message"] == "its target is gone"
+
+
+def test_a_target_whose_sandbox_was_made_anew_is_not_met_any_more_and_that_is_told(pod: Pod, make, told: Told):
+    agent = make()
+    agent.do(fault(pod, HOLD))
+    pod.renew()
+    for _ in range(healing.LOOK_EVERY):
+        agent.tick()
+    assert told.wait("healedAt")["message"] == "its target has another network now"
+
+
+def test_a_network_that_something_inside_of_a_pod_made_is_not_the_pods(lab: Lab, pod: Pod):
+    pod.nest()
+    handle = pods.open_network(pod.uid)
+    try:
+        assert os.path.samestat(os.fstat(handle), Path(lab.path(TARGET)).stat())
+    finally:
+        os.close(handle)
 
 
 def test_what_fails_to_heal_is_tried_again(pod: Pod, make, told: Told, monkeypatch):

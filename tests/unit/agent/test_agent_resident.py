@@ -89,11 +89,12 @@ def test_an_agent_that_was_killed_heals_when_it_comes_back_and_does_nothing_twic
     assert not pod.stopped
 
 
-def test_an_agent_that_is_asked_to_end_heals_first(lab: Lab, pod: Pod, server: Server, program: Program):
+def test_an_agent_that_is_asked_to_end_heals_and_tells_first(lab: Lab, pod: Pod, server: Server, program: Program):
     server.put(FAULT, wanted(pod, HOLD))
     server.wait(FAULT, applied)
     program.process.terminate()
     assert program.process.wait() == 0
+    assert healed(server.get(FAULT))
     assert lab.chains() == []
 
 
