@@ -80,10 +80,9 @@ def stream(lab: Lab, worker: Worker, rate: float, count: int) -> Stream:
     return Stream(arrived, told, share, count / took)
 
 
-def latency(lab: Lab, rate: float, seconds: float, nice: int, **more: Any) -> Row:
+def latency(lab: Lab, rate: float, seconds: float, **more: Any) -> Row:
     """Measure 100 ms at a rate of packets a second."""
     with working(lab, {"kind": "latency", "delay_ms": 100, **more}, {"direction": "egress"}) as worker:
-        prefer(worker, nice)
         took, told, share, reached = stream(lab, worker, rate, int(rate * seconds))
     cuts = statistics.quantiles(took, n=100)
     name = f"latency 100 ms{''.join(f', {key} {value}' for key, value in more.items())} at {reached:.0f}/s"
@@ -173,18 +172,10 @@ def received(lab: Lab) -> int:
     return int(fields[0]) - 14 * int(fields[1])
 
 
-def prefer(worker: Worker, nice: int) -> None:
-    """Give the worker the priority that the agent gives it."""
-    if nice:
-        os.sched_setscheduler(worker.process.pid, os.SCHED_OTHER, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, worker.process.pid, nice)
-
-
 def main() -> None:
     """Measure everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each stream is")
-    parser.add_argument("--nice", type=int, default=0, help="the worker's priority; -10 is the agent's")
     parser.add_argument("--rates", default="200,2000,5000,10000", help="packets a second")
     parser.add_argument("--only", default="", help="latency, loss, partition or bandwidth")
     given = parser.parse_args()
@@ -199,8 +190,8 @@ def measured(given: argparse.Namespace) -> Iterator[Row]:
     rates = [float(rate) for rate in given.rates.split(",")]
     measures: dict[str, list[Callable[[Lab], Row]]] = {
         "latency": [
-            *(partial(latency, rate=rate, seconds=given.seconds, nice=given.nice) for rate in rates),
-            partial(latency, rate=2000, seconds=given.seconds, nice=given.nice, jitter_ms=20, correlation=0.5),
+            *(partial(latency, rate=rate, seconds=given.seconds) for rate in rates),
+            partial(latency, rate=2000, seconds=given.seconds, jitter_ms=20, correlation=0.5),
         ],
         "loss": [partial(loss, correlation=0), partial(loss, correlation=0.5)],
         "partition": [partial(partition, family=4), partial(partition, family=6)],

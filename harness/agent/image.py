@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.cluster import images
+from harness.cluster import debian, images
 from harness.cluster.cache import Progress, project_root
 from harness.cluster.local import LocalCluster
+from harness.errors import UsageError
 
 NAME = "agent"
+PUBLISHED = debian.PUBLISHED
 RESIDENT = Path(__file__).parent / "resident"
 PACKAGE = "harness/agent/resident"
 BUILD_SECONDS = 30.0
@@ -30,6 +32,15 @@ def tag() -> str:
     """Return the tag of this version's image, built or not; asks nobody."""
     with context() as folder:
         return images.tag(NAME, folder)
+
+
+def write(folder: Path) -> None:
+    """Write the build context into a folder that is not there yet; raises UsageError where it is."""
+    try:
+        with context() as made:
+            shutil.copytree(made, folder)
+    except FileExistsError as error:
+        raise UsageError(f"{folder} exists already", hint="name a folder that is not there yet") from error
 
 
 @contextmanager

@@ -28,7 +28,7 @@ async def install(kube: Kube, cluster: LocalCluster | None, given: str, progress
         raise PreconditionFailed(
             "no image for the agents",
             why="only the local cluster gets the one that is built here",
-            hint="push images/agent to a registry the nodes can pull from, and name it with --image",
+            hint="`harness agent image` writes down what to build; name the result with --image",
         )
     if cluster is not None and not given:
         given = await anyio.to_thread.run_sync(image.ensure, cluster, progress)

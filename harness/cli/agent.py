@@ -33,6 +33,16 @@ def install(image: str, context: str | None, kubeconfig: Path | None) -> None:
     click.echo(f"the agents are ready: {anyio.run(act)}")
 
 
+@command.command("image")
+@click.argument("folder", type=click.Path(path_type=Path))
+def image(folder: Path) -> None:
+    """Write what the agents' image is built from into a new FOLDER, for a cluster that is not the local one."""
+    from harness.agent import image as images
+
+    images.write(folder)
+    click.echo(f"docker build --build-arg BASE={images.PUBLISHED} --tag REGISTRY/chaos-agent:1 {folder}")
+
+
 @command.command("remove")
 @click.option("--force", is_flag=True, help="Also while a fault of theirs is in the cluster; it may stay broken.")
 @options.cluster

@@ -249,4 +249,4 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None
     section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", targets.KEYS)
-    return reading.own(FaultSpec(func, name, targets.read(section, kind), parameters))
+    return reading.own(FaultSpec(func, name, targets.read(section, kind), parameters, problems.source.line(place)))

@@ -56,12 +56,17 @@ async def resolve(
             chance,
             taken=taken,
             inside=FAULTS[spec.kind].inside,
+            unfit=FAULTS[spec.kind].unfit,
             patience=patience,
             tell=shares.append,
             alone=alone,
         )
         taken |= {victim.uid for victim in victims}
-        parameters = await FAULTS[spec.kind].resolve(kube, spec.parameters)
+        try:
+            parameters = await FAULTS[spec.kind].resolve(kube, spec.parameters)
+        except UsageError as error:
+            where = f"{experiment.path}:{spec.line}"
+            raise UsageError(error.what, where=where, why=error.why, hint=error.hint) from error
         for victim in victims:
             reached = await takes(kube, spec.kind, victim, parameters)
             faults.append(_fault(f"{run}-{len(faults) + 1}", replace(spec, parameters=parameters), victim, reached))
@@ -203,6 +208,7 @@ def text(experiment: Experiment, plan: Plan) -> str:
         zone = f"({fault.victim.zone})" if fault.victim.zone else ""
         place = f"on {fault.victim.node} {zone}".rstrip() if fault.victim.namespace else zone
         lines.append(f"    {fault.kind:<14} {fault.victim.shown}  {fault.victim.uid}  {place}")
+        lines += [f"    {'':<14}   {part}"] if (part := FAULTS[fault.kind].part(fault.parameters)) else []
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:
         lines.append("    nothing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -38,6 +38,21 @@ async def as_written(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, 
     return parameters
 
 
+def anyone(pod: Pod) -> str:
+    """Find nothing that keeps a pod from being a target."""
+    return ""
+
+
+def nowhere(parameters: Mapping[str, Any]) -> Mapping[str, Sequence[Rule]]:
+    """Ask for nothing beside its target."""
+    return {}
+
+
+def all_of_it(parameters: Mapping[str, Any]) -> str:
+    """Say nothing: the whole target is meant."""
+    return ""
+
+
 def stays(fault: PlannedFault, pod: Pod) -> Fate:
     """Say that a pod stays as it is."""
     return Fate.STAYS
@@ -68,7 +83,10 @@ class FaultKind:
     `order` is for a hand that acts by itself as soon as the fault's resource is there: it looks at what must be seen
     before, and returns what the resource tells that hand; `inject` then waits for the effect. `amiss` finds parameters
     that do not go together, each with why and a hint; `resolve` makes of names in them what they mean in a cluster,
-    when the run is planned.
+    when the run is planned, and `part` says what of its target is meant then, as a plan shows it.
+
+    `rights` are what must be granted where its target is, `elsewhere` what its parameters need in which namespace.
+    `unfit` says why a pod cannot be its target.
 
     `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether a fault of a node
     reaches a pod there, `inside` which containers of a pod it acts on, given the named one.
@@ -89,6 +107,9 @@ class FaultKind:
     order: Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]] | None = None
     amiss: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]] = together
     resolve: Callable[[Kube, Mapping[str, Any]], Awaitable[Mapping[str, Any]]] = as_written
+    part: Callable[[Mapping[str, Any]], str] = all_of_it
+    elsewhere: Callable[[Mapping[str, Any]], Mapping[str, Sequence[Rule]]] = nowhere
+    unfit: Callable[[Pod], str] = anyone
     fate: Callable[[PlannedFault, Pod], Fate] = stays
     reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None
     inside: Callable[[Pod, str], str] | None = None

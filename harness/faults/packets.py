@@ -16,7 +16,7 @@ import anyio
 
 from harness.cluster import paths
 from harness.cluster.observe import Objects
-from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
+from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
 from harness.faults.kind import FaultKind, Rule
 from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
@@ -66,8 +66,11 @@ SERVERS = Parameter("peers", Type.PEERS, "Only queries to these servers; left ou
 SHARE = Parameter("share", Type.RATIO, "The share of packets that is hit.", required=True, minimum=0.0001)
 RIGHTS: tuple[Rule, ...] = (
     {"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},
-    {"apiGroups": [""], "resources": ["pods/proxy", "services"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]},
 )
+PEER_PODS: Rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+PEER_SERVICES: Rule = {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]}
+WAYS = {"egress": "what it sends", "ingress": "what it receives", "both": "what it sends and receives"}
 
 
 def amiss(parameters: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
@@ -103,6 +106,9 @@ def fault(
         rights=RIGHTS,
         amiss=amiss,
         resolve=resolve,
+        part=part,
+        elsewhere=elsewhere,
+        unfit=unfit,
         fate=pods.probed,
         inside=containers.all_named,
         order=order(effect, **fixed),
@@ -111,6 +117,42 @@ def fault(
         heal=heal,
         healed=healed(shows),
     )
+
+
+def unfit(pod: Pod) -> str:
+    """Find a pod without a network of its own."""
+    return "it uses its node's network: every pod of the node would be hit" if pod["spec"].get("hostNetwork") else ""
+
+
+def elsewhere(parameters: Mapping[str, Any]) -> Mapping[str, Sequence[Rule]]:
+    """List what peers that are named by label or Service need, where they are."""
+    found: dict[str, list[Rule]] = {}
+    for peer in parameters.get("peers") or []:
+        if isinstance(peer, dict):
+            rules = [PEER_PODS, *([PEER_SERVICES] if "service" in peer else [])]
+            found.setdefault(peer["namespace"], []).extend(rules)
+    return found
+
+
+def part(parameters: Mapping[str, Any]) -> str:
+    """Say which packets are meant."""
+    words = {
+        "protocol": "{}",
+        "ports": "peers' ports {}",
+        "own_ports": "own ports {}",
+        "names": "names {}",
+        "peers": "with {}",
+        "spare": "not with {}",
+    }
+    said = [WAYS[parameters["direction"]]] if parameters.get("direction") else []
+    said += [text.format(_list(parameters[name])) for name, text in words.items() if parameters.get(name)]
+    return "; ".join(said)
+
+
+def _list(found: Any) -> str:
+    # The network of one address is that address.
+    shown = (str(one).removesuffix("/32").removesuffix("/128") for one in found)
+    return found if isinstance(found, str) else ", ".join(shown)
 
 
 async def resolve(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -135,10 +177,6 @@ def order(effect: Effect, **fixed: str) -> Callable[[PlannedFault, Reach], Await
 async def _look(fault: PlannedFault, reach: Reach) -> None:
     """Look at the pod before anything is done to it: whose it is, and how long it takes to answer."""
     note, pod = reach.note(fault), await pods.prepare(fault, reach, pods.probed)
-    if pod["spec"].get("hostNetwork"):
-        raise InjectionFailed(
-            "the pod uses its node's network", where=str(fault.victim), why="every pod of the node would be hit"
-        )
     note["ready"] = is_ready(pod)
     port = _port(fault, pod)
     if not port:

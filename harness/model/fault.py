@@ -84,9 +84,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """One fault of the method, as the document states it."""
+    """One fault of the method, as the document states it; `line` is where its arguments begin."""
 
     kind: str
     activity: str
     target: Target
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    line: int = field(default=0, compare=False)

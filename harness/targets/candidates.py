@@ -29,7 +29,7 @@ class Search:
     """Where candidates are looked for.
 
     `nodes` are all nodes and `zones` theirs by name, none where they may not be looked at; `inside` says which
-    containers of a pod are meant.
+    containers of a pod are meant, `unfit` why a pod cannot be.
     """
 
     kube: Kube
@@ -38,6 +38,7 @@ class Search:
     nodes: Sequence[Object] = ()
     zones: Mapping[str, str] = field(default_factory=dict)
     inside: Callable[[Object, str], str] | None = None
+    unfit: Callable[[Object], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ class TargetKind:
 
 
 async def _pods(search: Search) -> list[tuple[Victim, Object]]:
-    """Find the ready pods that match and, where a container is named, have it; raises UsageError when none has."""
+    """Find the ready pods that match and, where a container is named, have it.
+
+    Raises UsageError when none has, and when one cannot be a target: it might be picked the next time.
+    """
     target = search.target
     pods = await search.kube.list(paths.pods(target.namespace), labels=target.selector or None)
     ready = [pod for pod in pods if is_ready(pod) and not is_going(pod)]
@@ -67,6 +71,14 @@ async def _pods(search: Search) -> list[tuple[Victim, Object]]:
             where=f"{target.namespace}/{target.selector}",
             why=f"the kubelet starts these again: {', '.join(known)}",
         )
+    for pod in having:
+        if why := search.unfit(pod):
+            raise UsageError(
+                f"pod {target.namespace}/{pod['metadata']['name']} cannot be a target of this fault",
+                where=f"{target.namespace}/{target.selector}",
+                why=why,
+                hint="a selector that leaves it out",
+            )
     having.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["spec"].get("nodeName", "")))
     return [(await _pod(search, pod), pod) for pod in having]
 

@@ -34,6 +34,7 @@ async def resolve(
     *,
     taken: frozenset[str],
     inside: Callable[[Mapping[str, Any], str], str] | None = None,
+    unfit: Callable[[Mapping[str, Any]], str] = lambda _: "",
     patience: float | None = None,
     tell: Callable[[str], None] = lambda _: None,
     alone: bool = False,
@@ -41,15 +42,15 @@ async def resolve(
     """Return the named targets of one rule; raises UsageError when there are too few.
 
     `taken` holds the UIDs that an earlier fault of the same plan has already; `inside` says which containers of a pod
-    the fault acts on. With `patience`, in seconds, pods whose container the kubelet would start again late are passed
-    over for others: what they would show is its back-off. `tell` is given how a share became a count. Raises
-    InjectionFailed when too few would be back in time.
+    the fault acts on, and `unfit` why a pod cannot be a target at all. With `patience`, in seconds, pods whose
+    container the kubelet would start again late are passed over for others: what they would show is its back-off.
+    `tell` is given how a share became a count. Raises InjectionFailed when too few would be back in time.
     """
     kind = KINDS[target.kind]
     # Without a look at nodes zones are not known, and pods are picked by owner and age.
     nodes = [] if alone else await kube.list(paths.nodes())
     zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
-    matching = await kind.find(Search(kube, owners, target, nodes, zones, inside))
+    matching = await kind.find(Search(kube, owners, target, nodes, zones, inside, unfit))
     found, rule = [victim for victim, _ in matching], kind.words(target)
     free = [victim for victim in found if victim.uid not in taken]
     if target.rule:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import resource
+import socket
+import socketserver
 from collections.abc import Callable
 from typing import Any
 
@@ -49,4 +51,16 @@ def server(port: int, agent: Agent, answers: Callable[[], bool]) -> http.server.
         def log_message(self, *_: Any) -> None:
             """Say nothing: scrapes are no news."""
 
-    return http.server.ThreadingHTTPServer(("", port), Handler)
+    return _Server(("", port), Handler)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """One that the kubelet reaches by whichever kind of address the pod has."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # Not its parent's: that asks the DNS for a name that nobody needs.
+        socketserver.TCPServer.server_bind(self)

@@ -17,7 +17,6 @@ from harness.agent.resident.refused import Refused
 READY_SECONDS = 6.0
 END_SECONDS = 2.0
 CLEAR_SECONDS = 30.0
-NICE = -10  # packets that wait for a busy node's scheduler are late
 Facts = dict[str, Any]
 
 
@@ -35,8 +34,6 @@ class Supervised:
         self._process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(handle,), start_new_session=True
         )
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
         threading.Thread(target=self._listen, daemon=True).start()
         self._tell({**order, "netns": f"/proc/self/fd/{handle}"})
         self._began.wait(READY_SECONDS)

@@ -20,10 +20,11 @@ def lease(holder: str = "run-1", **annotations: str) -> dict[str, Any]:
 
 
 def least_rights() -> list[str]:
-    """Start what follows with the capabilities that the agents' pods have, and no other."""
+    """Start what follows with the capabilities that the agents' pods have, and no other, and none to be gained."""
     if not shutil.which("setpriv"):
         return []
-    return ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name.lower()}" for name in manifest.CAPABILITIES)])]
+    kept = ",".join(["-all", *(f"+{name.lower()}" for name in manifest.CAPABILITIES)])
+    return ["setpriv", "--no-new-privs", "--bounding-set", kept]
 
 
 class Program:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.agent import image, install, manifest
-from harness.errors import ApiError, PreconditionFailed
+from harness.errors import ApiError, PreconditionFailed, UsageError
 
 
 def test_the_image_has_a_program_that_runs_without_the_harness():
@@ -41,6 +42,11 @@ def test_the_agents_have_no_right_to_change_anything_but_a_status():
     context = container["securityContext"]
     assert "privileged" not in context
     assert context["capabilities"] == {"drop": ["ALL"], "add": sorted(manifest.CAPABILITIES)}
+
+
+def test_the_namespace_lets_in_pods_that_see_the_nodes_processes():
+    (namespace,) = [item for item in manifest.objects("x") if item["kind"] == "Namespace"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
 
 
 class FakeKube:
@@ -81,6 +87,14 @@ async def test_a_cluster_elsewhere_needs_an_image():
     assert kube.patched == []
     assert await install.install(kube, None, "registry.example/agent:1", print) == "registry.example/agent:1"
     assert kube.patched[-1] == "/apis/apps/v1/namespaces/chaos-system/daemonsets/chaos-agent"
+
+
+def test_what_another_clusters_image_is_built_from_is_written_into_a_new_folder(tmp_path: Path):
+    image.write(tmp_path / "agent")
+    assert (tmp_path / "agent/Dockerfile").exists()
+    assert (tmp_path / "agent/agent/harness/agent/resident/__main__.py").exists()
+    with pytest.raises(UsageError, match="exists already"):
+        image.write(tmp_path / "agent")
 
 
 @pytest.mark.anyio

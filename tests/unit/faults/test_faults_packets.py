@@ -129,13 +129,6 @@ def test_the_order_stands_in_the_faults_resource_beside_its_parameters():
     assert body["metadata"]["labels"]["chaos.harness.dev/node"] == "worker"
 
 
-async def test_a_pod_in_its_nodes_network_is_left_alone(monkeypatch):
-    order = FAULTS["pod_latency"].order
-    assert order
-    with pytest.raises(InjectionFailed, match="uses its node's network"):
-        await order(planned("pod_latency", delay=0.1), there(Cluster(hostNetwork=True), monkeypatch))
-
-
 async def looked(kind: str, kube: Cluster, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> Any:
     """Look at the pod before, as three requests take 10 ms, and return what waits for the evidence."""
     kube.took[:0] = [0.01, 0.01, 0.01]
