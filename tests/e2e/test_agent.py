@@ -108,7 +108,8 @@ def _connect_ms(cluster: LocalCluster, victim: Victim) -> float:
 
 def _chains(cluster: LocalCluster, victim: Victim) -> str:
     """List the rules of ours in any network namespace of the pod's node."""
-    script = "for ns in /proc/[0-9]*/ns/net; do nsenter --net=$ns iptables-save -t mangle 2>/dev/null; done | grep KCH-"
+    save = "for t in iptables-nft iptables-legacy; do nsenter -t $p -n $t-save 2>/dev/null; done"
+    script = f"for p in $(lsns -t net -n -o PID); do {save}; done | grep KCH-"
     return docker(cluster, "exec", cluster.nodes[victim.node], "sh", "-c", script, check=False)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from harness.agent.resident import metrics
 from harness.agent.resident.api import Api
@@ -18,6 +22,7 @@ from harness.agent.resident.statuses import Statuses
 
 PORT = 9320
 GOODBYE_SECONDS = 3.0
+OFFERS_SECONDS = 60.0
 
 
 def main() -> None:
@@ -33,14 +38,30 @@ def main() -> None:
     threading.Thread(target=statuses.write, daemon=True).start()
     for one in followers:
         threading.Thread(target=one.follow, args=(over,), daemon=True).start()
-    served = metrics.server(int(environment.get("AGENT_PORT", PORT)), agent, lambda: all(o.answers for o in followers))
-    threading.Thread(target=served.serve_forever, daemon=True).start()
+    offers: dict[str, Any] = {}
+    threading.Thread(target=lambda: offers.update(_offers()), daemon=True).start()
+    port = int(environment.get("AGENT_PORT", PORT))
+    served = metrics.server(port, agent, lambda: all(one.answers for one in followers), lambda: offers)
+    # How often it looks whether it was told to end, which nobody does.
+    threading.Thread(target=served.serve_forever, args=(3600.0,), daemon=True).start()
     say(f"the agent of {environment['NODE_NAME']} is at work")
     while not over.wait(TICK_SECONDS):
         agent.tick()
     agent.end()
     # Whoever waits for a fault of an agent that is replaced hears of its end from that one.
     statuses.written(GOODBYE_SECONDS)
+
+
+def _offers() -> dict[str, Any]:
+    """Try in a process of its own what this node lets an agent do."""
+    argv = [sys.executable, "-m", "harness.agent.resident.offers"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=OFFERS_SECONDS, check=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as error:
+        found = {"packets": {"ok": False, "said": f"it could not be tried: {error}"}}
+    say(f"this node offers {json.dumps(found)}")
+    return found
 
 
 def _api(address: str) -> Api:

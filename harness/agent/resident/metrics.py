@@ -1,8 +1,9 @@
-"""Tell Prometheus what the agent does, and the kubelet that it lives."""
+"""Tell Prometheus what the agent does, the kubelet that it lives, and whoever plans a run what this node offers."""
 
 from __future__ import annotations
 
 import http.server
+import json
 import resource
 import socket
 import socketserver
@@ -34,15 +35,21 @@ def render(agent: Agent, answers: Callable[[], bool]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def server(port: int, agent: Agent, answers: Callable[[], bool]) -> http.server.ThreadingHTTPServer:
-    """Return a server of /metrics and /healthz, which is not running yet."""
+def server(
+    port: int, agent: Agent, answers: Callable[[], bool], offers: Callable[[], Any] = dict
+) -> http.server.ThreadingHTTPServer:
+    """Return a server of what is asked of an agent, which is not running yet."""
+    pages: dict[str, Callable[[], str]] = {
+        "/metrics": lambda: render(agent, answers),
+        "/healthz": lambda: "ok\n",
+        "/offers": lambda: json.dumps(offers()) + "\n",
+    }
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.path in ("/metrics", "/healthz")
-            text = render(agent, answers) if self.path == "/metrics" else "ok\n"
-            body = (text if known else "there are /metrics and /healthz\n").encode()
-            self.send_response(200 if known else 404)
+            page = pages.get(self.path)
+            body = (page() if page else f"there are {', '.join(pages)}\n").encode()
+            self.send_response(200 if page else 404)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,7 @@ async def residue(place: Place) -> Mapping[str, str]:
         lines[f"unseen/agent/{node}"] = "away"
         with anyio.move_on_after(LOOK_SECONDS):
             try:
-                text = await place.kube.get_text(_metrics(pod))
+                text = await place.kube.get_text(_page(pod, "metrics"))
             except HarnessError:
                 return
             del lines[f"unseen/agent/{node}"]
@@ -113,11 +114,11 @@ async def residue(place: Place) -> Mapping[str, str]:
 
 
 async def checks(place: Place) -> list[Check]:
-    """Say on how many nodes an agent is ready; none is needed until a fault is of this hand."""
+    """Say on how many nodes an agent is ready, and what it cannot do; none is needed until a fault is of this hand."""
     if place.inside:
         return []
     try:
-        agents = {node for node, is_ready in await _agents(place) if is_ready}
+        pods = {str(pod["spec"].get("nodeName", "")): pod for pod in await _pods(place) if _is_ready(pod)}
         nodes = {str(node["metadata"]["name"]) for node in await place.kube.list(paths.nodes())}
     except ApiError as error:
         if error.status != 403:
@@ -125,10 +126,26 @@ async def checks(place: Place) -> list[Check]:
         return []
     except HarnessError as error:
         return [Check("cluster", "agents", False, error.what, error.hint)]
-    lacking = sorted(nodes - agents)
-    said = f"ready on {len(nodes) - len(lacking)} of {len(nodes)} nodes"
-    without = f"{said}: packet faults need one on {', '.join(lacking)}" if lacking else said
-    return [Check("cluster", "agents", True, without, _install(place), warning=bool(lacking))]
+    lacking = sorted(nodes - pods.keys())
+    said = [f"ready on {len(nodes) - len(lacking)} of {len(nodes)} nodes"]
+    if lacking:
+        said.append(f"packet faults need one on {', '.join(lacking)}")
+    offered = [(node, what, offer) for node, pod in pods.items() for what, offer in (await _offers(place, pod)).items()]
+    unable = sorted(f"{node} cannot do {what}: {offer['said']}" for node, what, offer in offered if not offer["ok"])
+    able = sorted({f"{what} by {offer['said']}" for _, what, offer in offered if offer["ok"]})
+    text = "; ".join([*said, *able, *unable])
+    return [Check("cluster", "agents", True, text, _install(place), warning=bool(lacking or unable))]
+
+
+async def _offers(place: Place, pod: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask an agent what its node lets it do; nothing where it does not answer or may not be asked."""
+    with anyio.move_on_after(LOOK_SECONDS):
+        try:
+            found: dict[str, Any] = json.loads(await place.kube.get_text(_page(pod, "offers")))
+        except (HarnessError, ValueError):
+            return {}
+        return found
+    return {}
 
 
 async def _pods(place: Place) -> list[dict[str, Any]]:
@@ -145,8 +162,8 @@ def _is_ready(pod: Mapping[str, Any]) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def _metrics(pod: Mapping[str, Any]) -> str:
-    return f"{paths.pods(manifest.NAMESPACE, pod['metadata']['name'])}:{manifest.PORT}/proxy/metrics"
+def _page(pod: Mapping[str, Any], name: str) -> str:
+    return f"{paths.pods(manifest.NAMESPACE, pod['metadata']['name'])}:{manifest.PORT}/proxy/{name}"
 
 
 def _value(text: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -28,14 +29,16 @@ class Cluster(FakeKube):
 
     context = "staging"
 
-    def __init__(self, *agents: dict[str, Any], owes: Any = "0", **more: Any) -> None:
+    def __init__(self, *agents: dict[str, Any], owes: Any = "0", offers: Any = None, **more: Any) -> None:
         nodes = [{"metadata": {"name": name}} for name in ("a", "b")]
         super().__init__({AGENTS: list(agents), NODES: nodes, PODS: [at("a"), at("b")], **more})
-        self.owes = owes
+        self.owes, self.offers = owes, offers or {}
 
     async def get_text(self, path: str) -> str:
         if isinstance(self.owes, Exception):
             raise self.owes
+        if path.endswith(":9320/proxy/offers"):
+            return json.dumps(self.offers.get(path.split("/")[-3].partition(":")[0], {}))
         assert path.endswith(":9320/proxy/metrics")
         return f"# TYPE chaos_agent_faults_owed gauge\nchaos_agent_faults_owed {self.owes}\nchaos_agent_workers 3\n"
 
@@ -93,7 +96,7 @@ async def test_an_agent_that_does_not_answer_is_unseen():
     ("agents", "said", "warning"),
     [
         ([at("a"), at("b")], "ready on 2 of 2 nodes", False),
-        ([at("a")], "1 of 2 nodes: packet faults need one on b", True),
+        ([at("a")], "1 of 2 nodes; packet faults need one on b", True),
     ],
 )
 async def test_the_doctor_warns_of_nodes_without_an_agent(agents, said, warning):
@@ -101,3 +104,22 @@ async def test_the_doctor_warns_of_nodes_without_an_agent(agents, said, warning)
     assert check.ok
     assert said in check.said
     assert check.warning is warning
+
+
+async def test_the_doctor_says_what_each_node_lets_its_agent_do():
+    good = {"packets": {"ok": True, "said": "iptables-nft"}, "freezing": {"ok": True, "said": "cgroup v1"}}
+    bad = {**good, "packets": {"ok": False, "said": "a netfilter queue cannot be had: EPROTONOSUPPORT"}}
+    agents = at("a", "agent-a"), at("b", "agent-b")
+    (check,) = await HAND.checks(place(Cluster(*agents, offers={"agent-a": good, "agent-b": good})))
+    assert (check.said, check.warning) == (
+        "ready on 2 of 2 nodes; freezing by cgroup v1; packets by iptables-nft",
+        False,
+    )
+    (check,) = await HAND.checks(place(Cluster(*agents, offers={"agent-a": good, "agent-b": bad})))
+    assert "b cannot do packets: a netfilter queue cannot be had: EPROTONOSUPPORT" in check.said
+    assert check.warning
+
+
+async def test_an_agent_that_does_not_say_what_it_can_do_is_no_trouble():
+    (check,) = await HAND.checks(place(Cluster(at("a"), at("b"), owes=ClusterUnreachable("no answer"))))
+    assert (check.said, check.warning) == ("ready on 2 of 2 nodes", False)
