@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cluster import paths
 from harness.errors import ApiError, UsageError
 from harness.model.peer import Peer
+from harness.workloads.pod import is_done
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -35,6 +36,8 @@ async def _addresses(kube: Kube, peer: Mapping[str, str]) -> list[str]:
         own = [ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP", "")] if ip not in HEADLESS]
         selector = ",".join(f"{key}={value}" for key, value in (spec.get("selector") or {}).items())
     pods = await kube.list(paths.pods(namespace), labels=selector) if selector else []
+    # The address of one that has ended may be another's by now.
+    pods = [pod for pod in pods if not is_done(pod)]
     found = own + [str(ip["ip"]) for pod in pods for ip in (pod.get("status") or {}).get("podIPs") or []]
     if not found:
         raise UsageError(

@@ -23,7 +23,7 @@ from harness.agent.resident.fate import WHOLE, Effect
 from harness.agent.resident.refused import Refused
 
 SECONDS = 10.0
-_SIOCGIFMTU = 0x8921
+_SIOCGIFFLAGS, _SIOCGIFMTU, _IFF_UP = 0x8913, 0x8921, 1
 _LEGACY_TABLES = [Path(f"/proc/thread-self/net/{name}_tables_names") for name in ("ip", "ip6")]
 
 
@@ -52,11 +52,15 @@ def _asked(*argv: str) -> str:
 
 
 def _shortest_unit() -> int:
-    """Return the least MTU of the interfaces here, loopback aside; 0 without any."""
-    units = []
+    """Return the least MTU of the interfaces that are up here, loopback aside; 0 without any.
+
+    Some kernels put a tunnel into every namespace, which takes less and is down.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        for _, name in socket.if_nameindex():
-            if name != "lo":
-                answer = fcntl.ioctl(asking, _SIOCGIFMTU, struct.pack("16si12x", name.encode(), 0))
-                units.append(struct.unpack_from("=i", answer, 16)[0])
-    return min(units, default=0)
+
+        def ask(what: int, name: str) -> int:
+            answer = fcntl.ioctl(asking, what, struct.pack("16si12x", name.encode(), 0))
+            return int(struct.unpack_from("=i", answer, 16)[0])
+
+        names = [name for _, name in socket.if_nameindex() if name != "lo"]
+        return min((ask(_SIOCGIFMTU, name) for name in names if ask(_SIOCGIFFLAGS, name) & _IFF_UP), default=0)

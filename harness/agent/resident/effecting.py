@@ -14,7 +14,7 @@ from harness.agent.resident.ledger import Entry
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.supervising import Supervised
 
-WORKER_LEASE_SECONDS = 5.0
+WORKER_LEASE_SECONDS = 10.0  # below a run's own; an agent that a busy node keeps waiting renews late
 LONGEST_SECONDS = 3600.0
 MARKS = tuple(1 << bit for bit in range(28, 20, -1))
 Facts = dict[str, Any]

@@ -55,9 +55,9 @@ class Agent:
             self.heal(key, "the agent started anew")
         try:
             effecting.sweep()
-        except Refused as refused:
+        except (Refused, OSError) as error:
             # Without their workers these rules let everything pass.
-            say(f"not everywhere swept: {refused}")
+            say(f"not everywhere swept: {error}")
 
     def do(self, fault: Fault) -> bool:
         """Do a fault, once, and say whether it is for this agent to do; what cannot be done leaves nothing behind."""

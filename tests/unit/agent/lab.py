@@ -106,6 +106,12 @@ class Lab:
         made = _shell(f"ip netns exec {self.names[TARGET]} iptables {rule}")
         assert made.returncode == 0, made.stderr
 
+    def idle_interface(self, unit: int) -> None:
+        """Give the target an interface that is down and takes no more than so many bytes at once."""
+        name = self.names[TARGET]
+        made = _shell(f"ip -n {name} link add down0 type veth peer name down1; ip -n {name} link set down0 mtu {unit}")
+        assert made.returncode == 0, made.stderr
+
     def chains(self, side: str = TARGET) -> list[str]:
         """List our chains that stand there."""
         return self.inside(side, rules.standing)

@@ -134,6 +134,14 @@ def test_a_sender_is_not_held_up_by_what_is_held(lab: Lab):
         assert arrived(receiver) == []
 
 
+def test_an_interface_that_is_down_does_not_say_how_long_a_packet_may_be(lab: Lab):
+    lab.idle_interface(1400)
+    sender, receiver = lab.udp(TARGET), lab.udp(PEER)
+    with working(lab, HOLD, {"direction": "egress"}) as worker:
+        sender.sendto(b"x" * 1450, receiver.getsockname())
+        assert worker.until(lambda told: told["holding"] == 1)["overflow"]["waiting"] == 0
+
+
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("translated", [False, True])
 @pytest.mark.parametrize("size", [10, 4000])

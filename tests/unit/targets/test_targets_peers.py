@@ -33,6 +33,12 @@ async def test_a_network_stays_and_pods_are_their_addresses_of_both_kinds():
     assert found == ["10.9.0.0/16", "10.1.0.1/32", "fd00::1/128", "10.1.0.2/32"]
 
 
+async def test_a_pod_that_has_ended_is_no_peer():
+    ended = addressed("10.1.0.9")
+    ended["status"]["phase"] = "Succeeded"
+    assert await peers.resolve(shop(addressed("10.1.0.1"), ended), [BY_SELECTOR]) == ["10.1.0.1/32"]  # type: ignore[arg-type]
+
+
 async def test_a_service_is_its_own_addresses_and_its_pods():
     kube = shop(addressed("10.1.0.1"), clusterIPs=["10.96.0.5"], selector={"app": "cart"})
     assert await peers.resolve(kube, [BY_SERVICE]) == ["10.96.0.5/32", "10.1.0.1/32"]  # type: ignore[arg-type]
