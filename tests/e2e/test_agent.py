@@ -211,6 +211,14 @@ async def test_a_pod_is_frozen_and_a_container_killed_by_the_agent(kube: Kube, w
     await kube.delete(_path("killed"))
 
 
+def test_the_doctor_says_what_each_node_lets_its_agent_do(workload: LocalCluster):
+    said = harness("doctor", check=False).stdout
+    assert f"ready on {len(workload.nodes)} of {len(workload.nodes)} nodes" in said
+    assert "freezing by cgroup v" in said
+    assert "packets by iptables-" in said
+    assert "cannot do" not in said
+
+
 async def test_an_agent_at_rest_is_small(kube: Kube, workload: LocalCluster):
     victim = await pod_of(kube)
     pod = _agent_of(workload, victim)

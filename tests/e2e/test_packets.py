@@ -165,6 +165,14 @@ def test_deleting_the_fault_of_a_run_heals_it(
         run.end()
 
 
+def test_the_plan_shows_whom_a_fault_is_about_as_addresses(cluster: LocalCluster) -> None:
+    words = ("-n", "claude-ecosystem-prod", "get", "pods", "-l", "app=claude-orchestrator")
+    addresses = kubectl(cluster, *words, "-o", "jsonpath={.items[*].status.podIP}").split()
+    shown = harness("plan", "experiments/tool-router/partition.yaml").stdout
+    assert addresses
+    assert all(one in shown for one in addresses)
+
+
 @pytest.mark.parametrize("name", ["orchestrator/registry_latency", "tool-router/partition"])
 def test_an_experiment_of_packets_passes(cluster: LocalCluster, as_found: None, tmp_path: Path, name: str) -> None:
     done = harness("run", f"experiments/{name}.yaml", "--runs", str(tmp_path), "--seed", "1", check=False)
