@@ -64,7 +64,7 @@ test: check e2e ## Everything: check, then end to end on a real cluster
 
 e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, every weakening
 	@$(BIN)/harness up
-	@$(BIN)/pytest -q tests/e2e
+	@$(BIN)/pytest -q --durations 20 tests/e2e
 
 nightly: $(STAMP) ## The nightly set, compared with the nights before; HISTORY=nightly holds them
 	@$(BIN)/harness up
@@ -91,6 +91,7 @@ headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the 
 
 cases: $(STAMP) ## Write docs/cases.md from the tests that carry cases from real life
 	@$(BIN)/python -m tests.cases > docs/cases.md
+
 conformance: $(STAMP) ## Documents under `chaos run` and under `harness run`: same steps, same order, same hypothesis?
 	@$(BIN)/python -m bench.conformance --write docs/conformance.md
 
@@ -99,7 +100,7 @@ SEED  ?= 1
 
 fuzz: $(STAMP) ## Mutated documents and kubeconfigs: no traceback, no exit 7; COUNT=20000 SEED=1
 	@$(BIN)/python -m bench.fuzz_documents --count $(COUNT) --seed $(SEED)
-	@if [ -e bench/fuzz_kubeconfig.py ]; then $(BIN)/python -m bench.fuzz_kubeconfig --count $(COUNT) --seed $(SEED); fi
+	@$(BIN)/python -m bench.fuzz_kubeconfig --count $(COUNT) --seed $(SEED)
 
 lock: ## Write requirements.lock anew: exact versions, hashes, markers for every Python, no address
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

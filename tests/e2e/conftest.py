@@ -17,6 +17,7 @@ from harness.keeper import container
 from harness.keeper.client import Keeper
 from harness.resources import crds
 from harness.targets.reach import Reach
+from tests.e2e import local_set as sets
 from tests.e2e.live import docker, harness, unchanged
 from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, without
 
@@ -33,6 +34,13 @@ def cluster() -> LocalCluster:
 LEASE_SECONDS = 15.0
 # The tests run these themselves; as experiments of their own they would only hold their faults for a minute.
 collect_ignore_glob = ["documents/*"]
+
+
+@pytest.fixture(scope="session")
+def local_set(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> sets.LocalSet:
+    """The local set, run once on the stack as it should be; it leaves nothing behind."""
+    with unchanged(cluster):
+        return sets.run(tmp_path_factory.mktemp("local-set"))
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ method:
     provider: {{type: python, module: harness.chaostoolkit.actions, func: pod_kill,
       arguments: {{target: {{namespace: {namespace}, selector: "{selector}", pods: {pods}}}}}}}
 extensions:
-  - {{name: harness, {more} objectives: {{{objectives}}}, phases: {{baseline: {baseline}, hold: 1s, recovery: 30s}},
+  - {{name: harness, {more} objectives: {{{objectives}}},
+     phases: {{baseline: {baseline}, hold: 1s, recovery: {recovery}}},
      blast-radius: {{namespaces: [{namespace}], pods: 20}}}}
 """
 
@@ -38,6 +39,7 @@ def write(folder: Path, **values: object) -> str:
         "pods": 1,
         "pause": 0,
         "baseline": "0s",
+        "recovery": "30s",
         "more": "",
         "objectives": "recovery: {within: 30s}",
     }
@@ -110,6 +112,7 @@ def test_prometheus_down_is_inconclusive_never_a_pass(cluster: LocalCluster, as_
         tmp_path,
         selector="app=claude-agent-registry",
         baseline="2s",
+        recovery="10s",
         more="load: {workload: execute-agent, rate: 30/s},",
         objectives="breaker: {dependency: agent-registry, opens: false}",
     )
@@ -121,7 +124,13 @@ def test_prometheus_down_is_inconclusive_never_a_pass(cluster: LocalCluster, as_
 
 def test_load_that_reaches_nobody_never_passes(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
     environment = {**os.environ, "HARNESS_GATEWAY": "http://127.0.0.1:9"}
-    path = write(tmp_path, baseline="2s", more="load: {workload: execute-agent, rate: 30/s},")
+    path = write(
+        tmp_path,
+        baseline="2s",
+        recovery="10s",
+        more="load: {workload: execute-agent, rate: 30/s},",
+        objectives="recovery: {within: 10s}",
+    )
     argv = [*HARNESS, "run", path, "--runs", str(tmp_path / "runs")]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode in (1, 2), done.stdout + done.stderr

@@ -53,6 +53,16 @@ def run(document: Path, runs: Path, environment: Mapping[str, str] | None = None
     return verdict
 
 
+def test_a_run_without_a_visible_cause_says_so(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
+    # Without a baseline: one in which nothing is served would keep the run from beginning.
+    document = tmp_path / "ejected_host.yaml"
+    document.write_text((DOCUMENTS / "ejected_host.yaml").read_text().replace("baseline: 3s", "baseline: 0s"))
+    verdict = run(document, tmp_path / "runs", {"HARNESS_HOST": "nobody.example"})
+    assert verdict["verdict"] != "PASS"
+    assert str(verdict["cause"]).startswith("no cause seen: ")
+    assert str(verdict["cause"]).endswith(" operations failed with 404, answered by the gateway")
+
+
 @pytest.mark.parametrize(("name", "said"), CAUSES)
 def test_a_planted_cause_is_named(
     name: str,
@@ -68,13 +78,3 @@ def test_a_planted_cause_is_named(
         print(f"\n    {name}: {verdict['cause']}", end="", flush=True)
     assert verdict["verdict"] == "DEVIATED" or starved(verdict), verdict
     assert all(words in str(verdict["cause"]) for words in said), verdict["cause"]
-
-
-def test_a_run_without_a_visible_cause_says_so(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
-    # Without a baseline: one in which nothing is served would keep the run from beginning.
-    document = tmp_path / "ejected_host.yaml"
-    document.write_text((DOCUMENTS / "ejected_host.yaml").read_text().replace("baseline: 3s", "baseline: 0s"))
-    verdict = run(document, tmp_path / "runs", {"HARNESS_HOST": "nobody.example"})
-    assert verdict["verdict"] != "PASS"
-    assert str(verdict["cause"]).startswith("no cause seen: ")
-    assert str(verdict["cause"]).endswith(" operations failed with 404, answered by the gateway")

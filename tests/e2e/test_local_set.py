@@ -3,52 +3,34 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 
-from harness.cluster.local import LocalCluster
-from tests.e2e.live import ROOT, events, starved, verdict_of
+from tests.e2e.live import starved, verdict_of
+from tests.e2e.local_set import LocalSet
 
 pytestmark = pytest.mark.e2e
 
 
 def test_every_experiment_of_the_local_set_ends_as_it_declares(
-    cluster: LocalCluster, as_found: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    local_set: LocalSet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    junit = tmp_path / "junit.xml"
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "experiments",
-        "--chaos-set",
-        "local",
-        "--chaos-runs",
-        str(tmp_path / "runs"),
-    ]
-    done = subprocess.run([*argv, f"--junitxml={junit}"], cwd=ROOT, capture_output=True, text=True, timeout=900)
-    verdicts = []
-    for directory in sorted((tmp_path / "runs").iterdir()):
-        lines = events(directory)
-        name = next(event["data"]["experiment"] for event in lines if event["type"] == "run.start")  # type: ignore[index]
-        verdicts.append((name, verdict_of(directory)))
-        assert (directory / "index.html").exists()
-        assert (directory / "junit.xml").exists()
+    verdicts = {name: verdict_of(directory) for name, directory in local_set.runs.items()}
     with capsys.disabled():
-        for name, verdict in verdicts:
+        for name, verdict in verdicts.items():
             said = (
                 f"{verdict['verdict']:<12} {verdict['seconds']:5.1f} s, {verdict['overhead']:.2f} s beyond its phases"
             )
             print(f"\n    {name:<32} {said}", end="", flush=True)
-    unknown = [name for name, verdict in verdicts if starved(verdict)]
-    assert all(verdict["right"] or name in unknown for name, verdict in verdicts), done.stdout[-6000:]
-    assert done.returncode == (2 if unknown else 0), done.stdout[-6000:]
+    unknown = [name for name, verdict in verdicts.items() if starved(verdict)]
+    assert all(verdict["right"] or name in unknown for name, verdict in verdicts.items()), local_set.said
+    assert local_set.exit_code == (2 if unknown else 0), local_set.said
     assert len(verdicts) - len(unknown) >= 10
-    cases = ElementTree.parse(junit).getroot().iter("testcase")
+    for directory in local_set.runs.values():
+        assert (directory / "index.html").exists()
+        assert (directory / "junit.xml").exists()
+    cases = ElementTree.parse(local_set.junit).getroot().iter("testcase")
     properties = [{item.get("name"): item.get("value") for item in case.iter("property")} for case in cases]
     assert all({"chaos_verdict", "chaos_run", "chaos_report"} <= set(found) for found in properties), json.dumps(
         properties

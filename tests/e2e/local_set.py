@@ -1,0 +1,40 @@
+"""The local set as `make chaos-local` runs it, once for every test that asks something about it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.live import ROOT, events
+
+SET_SECONDS = 900
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSet:
+    """What the set left: a folder per experiment, in order, and what pytest said."""
+
+    runs: dict[str, Path]
+    junit: Path
+    exit_code: int
+    said: str
+
+
+def run(folder: Path) -> LocalSet:
+    """Run the set as a user does."""
+    argv = [sys.executable, "-m", "pytest", "experiments", "--chaos-set", "local"]
+    argv += ["--chaos-runs", str(folder / "runs"), f"--junitxml={folder / 'junit.xml'}"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=SET_SECONDS)
+    return LocalSet(
+        {experiment_of(directory): directory for directory in sorted((folder / "runs").iterdir())},
+        folder / "junit.xml",
+        done.returncode,
+        done.stdout[-6000:],
+    )
+
+
+def experiment_of(directory: Path) -> str:
+    """Name the experiment that a run's folder is about."""
+    return next(str(event["data"]["experiment"]) for event in events(directory) if event["type"] == "run.start")  # type: ignore[index]
