@@ -21,6 +21,8 @@ from harness.source.lines import Place
 ENV = ("type", "key", "default", "env_var_type")
 SECRET_ENV = ("type", "key")
 VAULT = ("type", "path", "key")
+NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+USED = re.compile(rf"\$\{{({NAME.pattern})\}}")
 KINDS = ("env", "probe")
 TYPES = ("str", "string", "int", "integer", "float", "number", "bytes", "bool", "json")
 PROBE = "probe"
@@ -51,7 +53,7 @@ class Variables:
 
     def undefined(self, value: Any) -> list[str]:
         """Name each `${name}` in a value that stands for nothing; none where nobody can tell."""
-        found = re.findall(r"\$\{([_a-zA-Z]\w*)\}", json.dumps(value, default=str))
+        found = USED.findall(json.dumps(value, default=str))
         return [] if self.nameless else [name for name in dict.fromkeys(found) if name not in self.names]
 
     def known(self, value: Any) -> Any:
@@ -80,7 +82,47 @@ def read(problems: Problems, top: Section, environ: Mapping[str, str]) -> Variab
     secrets = _secrets(problems, _section(problems, top, "secrets"), environ)
     vaults = [name for group in secrets.values() for name, value in group.items() if value is LATER]
     nameless = any(group is NAMELESS for group in secrets.values())
-    return Variables(configuration, secrets, frozenset({*late, *vaults}), nameless)
+    found = Variables(configuration, secrets, frozenset({*late, *vaults}), nameless)
+    _unreplaced(problems, top, found)
+    return found
+
+
+def _unreplaced(problems: Problems, top: Section, variables: Variables) -> None:
+    """Refuse a variable inside the value of another, and one whose name Chaos Toolkit does not look for."""
+    text = json.dumps(top.data, default=str, ensure_ascii=False)
+    for place, value in _values(top):
+        name, kind = str(place[-1]), value.get("type") if isinstance(value, dict) else None
+        # One that is not used may be a place for what other parts of the document take over.
+        used = f"${{{name}}}" in text
+        meant = kind != PROBE and (used or isinstance(value, str) or kind == "env")
+        if meant and any(one in variables.names for one in USED.findall(json.dumps(value, default=str))):
+            problems.add(
+                place,
+                f"no variable is replaced in '{name}'",
+                why="Chaos Toolkit replaces them in steps, not in one another",
+                hint="write the value out, or put it together where it is needed",
+            )
+        if used and kind != PROBE and isinstance(value, dict) and isinstance(value.get("provider"), dict):
+            problems.add(place, f"a probe is of type probe, not {shown(kind)}", why=WORD_BY_WORD, hint="type: probe")
+        if used and not NAME.fullmatch(name):
+            problems.add(
+                place,
+                f"no variable is called '{name}'",
+                why="Chaos Toolkit looks for names of letters, digits and underscores, and no digit first",
+                hint=re.sub(r"\W", "_", name).lstrip("0123456789"),
+            )
+
+
+def _values(top: Section) -> list[tuple[Place, Any]]:
+    """List what both sections state, each with its place; the last word of that is its name."""
+    configuration, secrets = top.data.get("configuration"), top.data.get("secrets")
+    found: list[tuple[Place, Any]] = []
+    if isinstance(configuration, dict):
+        found += [((*top.at("configuration"), name), value) for name, value in configuration.items()]
+    for group, values in secrets.items() if isinstance(secrets, dict) else ():
+        if isinstance(values, dict) and values.get("type") != "vault":
+            found += [((*top.at("secrets"), group, name), value) for name, value in values.items()]
+    return found
 
 
 def _section(problems: Problems, top: Section, key: str) -> Section:
@@ -120,9 +162,7 @@ def _configuration(
 def _as_it_stands(problems: Problems, name: str, value: Any, place: Place) -> None:
     """Refuse a value that was meant to be fetched from somewhere and is handed on as it stands instead."""
     kind = value.get("type") if isinstance(value, dict) else None
-    if isinstance(value, dict) and isinstance(value.get("provider"), dict) and "type" in value["provider"]:
-        problems.add(place, f"a probe is of type probe, not {shown(kind)}", why=WORD_BY_WORD, hint="type: probe")
-    elif isinstance(value, dict) and isinstance(kind, str) and "key" in value and set(value) <= {*ENV}:
+    if isinstance(value, dict) and isinstance(kind, str) and "key" in value and set(value) <= {*ENV}:
         problems.add(
             (*place, "type"),
             f"{shown(kind)} is no place to read '{name}' from",

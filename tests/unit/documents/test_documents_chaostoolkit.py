@@ -15,6 +15,7 @@ from harness.model.experiment import BlastRadius
 from tests.unit.documents.plain import PROBE, http, plain, pods, process, refused, step
 
 LIMIT = {"timeout": 3}
+USED = {"method": [step(arguments={"x": "${a}"})]}
 
 
 @pytest.mark.case(24, "a public document, without our extension", "taken, and run as Chaos Toolkit runs it")
@@ -52,8 +53,20 @@ def test_a_document_without_our_extension_is_taken() -> None:
         ({"configuration": {"a": {"b": {"type": "env", "key": "N"}}}}, "inside another value"),
         ({"configuration": {"a": [{"type": "env", "key": "N"}]}}, "inside another value"),
         ({"configuration": {"a": {"type": "environ", "key": "N"}}}, "did you mean 'env'?"),
-        ({"configuration": {"a": {"type": "dynamic", "provider": PROBE}}}, "a probe is of type probe, not 'dynamic'"),
-        ({"configuration": {"a": {"name": "x", "provider": PROBE}}}, "a probe is of type probe, not nothing"),
+        (USED | {"configuration": {"a": {"type": "dynamic", "provider": PROBE}}}, "of type probe, not 'dynamic'"),
+        (USED | {"configuration": {"a": {"name": "x", "provider": PROBE}}}, "of type probe, not nothing"),
+        ({"configuration": {"a": "http://x", "b": "${a}/y"}}, "no variable is replaced in 'b'"),
+        (
+            {"configuration": {"b": 1, "a": {"c": ["${b}"]}}, "method": [step(arguments={"x": "${a}"})]},
+            "no variable is replaced in 'a'",
+        ),
+        (
+            {"configuration": {"a": 1, "b": {"type": "env", "key": "N", "default": "${a}"}}},
+            "no variable is replaced in",
+        ),
+        ({"configuration": {"a": 1}, "secrets": {"g": {"b": "${a}"}}}, "no variable is replaced in 'b'"),
+        ({"configuration": {"b-c": 1}, "method": [step(arguments={"x": "at ${b-c}"})]}, "no variable is called 'b-c'"),
+        ({"secrets": {"g": {"1b": "x"}}, "method": [step(arguments={"x": "${1b}"})]}, "no variable is called '1b'"),
         ({"secrets": {"g": {"b": {"type": "environ", "key": "N"}}}}, "did you mean 'env'?"),
         ({"secrets": {"g": {"b": [{"type": "env", "key": "N"}]}}}, "inside another value"),
         ({"secrets": {"g": {"b": {"type": "probe", "name": "x", "provider": PROBE}}}}, "do not come from a probe"),
@@ -319,6 +332,21 @@ def test_groups_of_secrets_are_a_list_of_names(asked: Any, groups: dict[str, Any
 )
 def test_words_that_would_change_what_a_step_does_are_not_passed_over(provider: Any, words: str) -> None:
     assert words in refused([{"type": "action", "name": "a", "provider": provider}])
+
+
+def test_names_and_values_that_ask_for_nothing_are_taken() -> None:
+    asked = {"type": "probe", "name": "q", "provider": {"type": "process", "path": "echo", "arguments": ["${a}"]}}
+    found = plain(
+        [step(arguments={"x": "${a}"})],
+        configuration={
+            "a": 1,
+            "b-c": "not asked for",
+            "taken-over": step(arguments={"x": "${a}"}),
+            "d": "${HOME} and $a",
+            "e": asked,
+        },
+    )
+    assert found.method
 
 
 def test_words_of_ones_own_are_ones_own() -> None:
