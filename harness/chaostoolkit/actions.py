@@ -37,6 +37,12 @@ TYPES: Mapping[Type, type] = {
     Type.BOOLEAN: bool,
     Type.TEXT: str,
     Type.SIGNAL: str,
+    Type.BANDWIDTH: str,
+    Type.NETWORKS: list,
+    Type.PEERS: list,
+    Type.ADDRESSES: list,
+    Type.PORTS: list,
+    Type.NAMES: list,
 }
 
 

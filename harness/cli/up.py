@@ -10,7 +10,7 @@ from harness.stack import overlays
 
 
 @click.command("up")
-@click.option("--cluster-only", is_flag=True, help="Only the cluster and the keeper, no stack.")
+@click.option("--cluster-only", is_flag=True, help="Only the cluster, the keeper and the agents, no stack.")
 @click.option(
     "--overlay",
     type=click.Choice(overlays.names()),
@@ -19,9 +19,10 @@ from harness.stack import overlays
     help="Which variant of the stack.",
 )
 def command(cluster_only: bool, overlay: str) -> None:
-    """Bring up or repair the local cluster, the keeper and the reference stack; about a second when all is well."""
+    """Bring up or repair the local cluster, keeper, agents and the reference stack; about a second when all is well."""
     import anyio
 
+    from harness.agent import install as agents
     from harness.cluster import up
     from harness.cluster.kube import Kube
     from harness.cluster.local import LocalCluster
@@ -37,6 +38,7 @@ def command(cluster_only: bool, overlay: str) -> None:
     async def resources(cluster: LocalCluster) -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             await crds.install(kube)
+            await agents.ensure(kube, cluster, progress)
         if not cluster_only:
             await deploy.up(cluster, progress, overlay)
 

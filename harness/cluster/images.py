@@ -19,17 +19,22 @@ LOAD_SECONDS = 300.0
 BYTES_PER_SECOND = 50e6
 
 
+def tag(name: str, context: Path) -> str:
+    """Return the tag of an image that is built from this context: a hash of all that goes into it."""
+    return f"harness.local/{name}:{digest([context], debian.key())}"
+
+
 def build(progress: Progress, cluster: LocalCluster, name: str, context: Path, *, estimate: float) -> str:
     """Return the content-hashed tag of an image on the Debian base, built but not loaded; older ones are removed."""
-    host, tag = cluster.docker_host, f"harness.local/{name}:{digest([context], debian.key())}"
-    if docker.has_image(host, tag):
-        return tag
+    host, wanted = cluster.docker_host, tag(name, context)
+    if docker.has_image(host, wanted):
+        return wanted
     with locked(f"image-{name}", progress):
-        if not docker.has_image(host, tag):
-            argv = ["--build-arg", f"BASE={debian.ensure(host, progress)}", "--tag", tag, str(context)]
+        if not docker.has_image(host, wanted):
+            argv = ["--build-arg", f"BASE={debian.ensure(host, progress)}", "--tag", wanted, str(context)]
             docker.build(host, argv, f"building the image {name}", progress, estimate=estimate)
-            docker.drop_older(host, tag)
-    return tag
+            docker.drop_older(host, wanted)
+    return wanted
 
 
 def load(progress: Progress, cluster: LocalCluster, tags: Sequence[str]) -> None:

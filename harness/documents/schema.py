@@ -16,7 +16,7 @@ from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
 from harness.faults import FAULTS
 from harness.faults.kind import FaultKind
 from harness.load import workload, written
-from harness.model import share, strategy
+from harness.model import peer, share, strategy
 from harness.model.experiment import SETS
 from harness.model.parameter import Parameter, Type
 
@@ -30,6 +30,20 @@ RATIO: Schema = {
     ]
 }
 TEXT: Schema = {"type": "string", "minLength": 1}
+PEER: Schema = {
+    "anyOf": [
+        TEXT,
+        *(
+            {
+                "type": "object",
+                "properties": dict.fromkeys(sorted(keys), TEXT),
+                "required": sorted(keys),
+                "additionalProperties": False,
+            }
+            for keys in peer.NAMED
+        ),
+    ]
+}
 TYPES: Mapping[Type, Schema] = {
     Type.DURATION: DURATION,
     Type.RATIO: RATIO,
@@ -38,6 +52,12 @@ TYPES: Mapping[Type, Schema] = {
     Type.NUMBER: {"type": "number"},
     Type.BOOLEAN: {"type": "boolean"},
     Type.SIGNAL: {"type": "string", "pattern": "^(SIG)?[A-Z][A-Z0-9+]*$"},
+    Type.BANDWIDTH: {"type": "string", "pattern": r"^\d+(\.\d+)?\s*[kMG]?bit/s$"},
+    Type.NETWORKS: {"type": "array", "minItems": 1, "items": TEXT},
+    Type.PEERS: {"type": "array", "minItems": 1, "items": PEER},
+    Type.ADDRESSES: {"type": "array", "minItems": 1, "items": TEXT},
+    Type.PORTS: {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1, "maximum": 65535}},
+    Type.NAMES: {"type": "array", "minItems": 1, "items": TEXT},
 }
 COUNT: Schema = {"type": "integer", "minimum": 1}
 ALL: Schema = {"const": share.ALL}

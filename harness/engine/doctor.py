@@ -67,7 +67,7 @@ async def examine(kubeconfig: Path | None, context: str | None, namespace: str =
         for question in questions:
             checks += await question(kube, scope)
         for hand in HANDS.values():
-            checks += await hand.checks(Place(kube, cluster))
+            checks += await hand.checks(Place(kube, cluster, *scope.inside))
         if cluster:
             checks += await _ways_in()
     return checks

@@ -1,9 +1,9 @@
 """Say what "as it was found" means: one line per thing a fault could have left behind.
 
 Specs without status, owners without the names of their pods, ConfigMaps by their keys (values may change by
-themselves), nodes with their cordons and taints, the node containers' state, frozen cgroups, packet rules, our
-processes, our custom resources, the keeper's debts. Two fingerprints are equal when nothing was left behind, whichever
-pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
+themselves), nodes with their cordons and taints, the node containers' state, frozen cgroups, packet rules (those of
+pods, too), our processes, our custom resources, what keeper and agents owe. Two fingerprints are equal when nothing was
+left behind, whichever pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,9 @@ for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
 for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
   read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
 for t in iptables ip6tables; do $t-save 2>/dev/null | grep -i chaos | sed "s/^/$t /"; done
+lsns -t net -n -o PID 2>/dev/null | while read -r p; do
+  for t in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
+    nsenter -t "$p" -n $t-save 2>/dev/null | sed -n 's/^:\(KCH-[^ ]*\).*/pod rules \1/p'; done; done
 ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
 tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
 for p in /proc/[0-9]*/cmdline; do
@@ -92,12 +95,12 @@ async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope, only: Col
                 together.start_soon(_ours, kube, lines, scope)
             if asked(*NODES) and not scope.alone:
                 together.start_soon(_cluster, kube, lines)
+            if asked(*OWED) and not scope.alone:
+                together.start_soon(_hands, Place(kube, cluster), lines)
             if cluster and not scope.alone:
                 for node, container in cluster.nodes.items():
                     if asked(f"container/{node}/"):
                         together.start_soon(_node, cluster, node, container, lines)
-                if asked(*OWED):
-                    together.start_soon(_hands, Place(kube, cluster), lines)
     except BaseExceptionGroup as group:
         raise first(group) from group
     return {key: lines[key] for key in sorted(lines) if not only or key in only}
@@ -243,7 +246,8 @@ async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[st
 async def _hands(place: Place, lines: dict[str, str]) -> None:
     for hand in HANDS.values():
         lines |= await hand.residue(place)
-    lines["processes"] = ", ".join(_processes())
+    if place.cluster:
+        lines["processes"] = ", ".join(_processes())
 
 
 def _processes() -> list[str]:

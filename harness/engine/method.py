@@ -163,12 +163,14 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
         if undo:
             await reach.by(fault).register(fault.id, undo)
         course.owed = True
+        order = await kind.order(fault, reach) if kind.order else None
         await session.guard()
-        await resource.create(session.kube, fault, session.plan.run, undo)
-        course.written = True
+        # A hand that has an order acts as soon as the resource is there, so writing that is the request of the effect.
+        course.unanswered = order is not None
         session.write("fault.injecting", id=fault.id)
-        course.unanswered = True
         began = datetime.now(UTC)
+        await resource.create(session.kube, fault, session.plan.run, undo, order)
+        course.written, course.unanswered = True, order is None
         try:
             facts = await kind.inject(fault, reach)
         except BaseExceptionGroup as group:
@@ -190,7 +192,9 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
         "fault.injected", id=fault.id, kind=fault.kind, victim=str(victim), container=victim.container, facts=facts
     )
     session.say(f"INJECT     {fault.kind} on {victim.shown}")
-    await _status(session, fault, Phase.INJECTED, injected_at=began, applied_at=datetime.now(UTC))
+    # A hand that has an order says itself when it had done it.
+    applied = None if order else datetime.now(UTC)
+    await _status(session, fault, Phase.INJECTED, injected_at=began, applied_at=applied)
     await notice.post(session.kube, fault, session.plan.run, "ChaosInjected")
 
 

@@ -68,7 +68,8 @@ async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Exper
             hint="once, as an administrator: harness crds | " + contexts.command(kube, "kubectl", "apply", "-f", "-"),
         )
     for hand in sorted({FAULTS[spec.kind].hand for spec in experiment.faults}):
-        await HANDS[hand].ready(Place(kube, cluster), experiment.faults)
+        own = [spec for spec in experiment.faults if FAULTS[spec.kind].hand is hand]
+        await HANDS[hand].ready(Place(kube, cluster, *scope.inside), own)
     if cluster is None:
         await _require_granted(kube, experiment)
     await healers.ready(cluster)

@@ -7,8 +7,10 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.documents import foreign, provider
 from harness.engine import composition, lasting, rights
@@ -66,6 +68,7 @@ async def resolve(
             tell=shares.append,
             alone=alone,
         )
+        spec = await _resolved(kube, spec)
         for victim in victims:
             reached = await takes(kube, spec.kind, victim, spec.parameters, owners)
             most = await _fitting(kube, spec, victim, len(reached))
@@ -151,20 +154,32 @@ async def takes(
     return tuple(sorted(pods, key=str))
 
 
+async def _resolved(kube: Kube, spec: FaultSpec) -> FaultSpec:
+    """Return a fault with what its parameters mean in the cluster; raises UsageError where they mean nothing there."""
+    try:
+        return replace(spec, parameters=await FAULTS[spec.kind].resolve(kube, spec.parameters))
+    except UsageError as error:
+        raise UsageError(error.what, where=spec.place or error.where, why=error.why, hint=error.hint) from error
+
+
 async def _fitting(kube: Kube, spec: FaultSpec, victim: Victim, there: int) -> int | None:
     """Say how many of these pods a fault takes at the most, None for all; raises UsageError where it cannot be had."""
     kind = FAULTS[spec.kind]
     if kind.unfit is None and kind.most is None:
         return None
     where = f"{spec.place}: {victim}" if spec.place else str(victim)
+    path = victim.path or (paths.pods(victim.namespace, victim.name) if victim.kind == "pod" else "")
     try:
-        item = await kube.get(victim.path + kind.part) if victim.path else None
+        item = await kube.get(path + kind.part) if path else None
         if item and kind.part:
-            item = {**item, "of": await kube.get(victim.path)}
+            item = {**item, "of": await kube.get(path)}
     except ApiError as error:
         if error.status != 404:
             raise
         item = None
+    # Of a pod that went since, the fault itself tells.
+    if item is None and victim.kind == "pod":
+        return None
     if item is None:
         what = f"{victim.owner} has no {kind.part.strip('/') or 'place'} of its own in the API"
         raise UsageError(what, where=where, why=f"{spec.kind} changes it there")
@@ -284,6 +299,7 @@ def text(experiment: Experiment, plan: Plan) -> str:
         zone = f"({fault.victim.zone})" if fault.victim.zone else ""
         place = f"on {fault.victim.node} {zone}".rstrip() if fault.victim.namespace else zone
         lines.append(f"    {fault.kind:<14} {fault.victim.shown}  {fault.victim.uid}  {place}")
+        lines += [f"    {'':<14}   {meant}"] if (meant := FAULTS[fault.kind].meant(fault.parameters)) else []
         if fault.most is not None:
             lines.append(f"    {'':<14}   at most {fault.most} of these pods go")
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]

@@ -107,7 +107,7 @@ def roles_for(experiments: Sequence[Experiment]) -> list[Mapping[str, Any]]:
     needed = {stays_in(experiment): [*INSIDE] for experiment in experiments}
     for experiment in experiments:
         needed[stays_in(experiment)] += _effects([experiment])
-    # A load may go to another namespace than its faults.
+    # A load may go to another namespace than its faults, and these may look there for whom they are about.
     for namespace, ways in _ways(experiments).items():
         needed.setdefault(namespace, []).extend(ways)
     return [_role("Role", {"name": NAME, "namespace": name}, _distinct(needed[name])) for name in sorted(needed)]
@@ -137,8 +137,8 @@ def _effects(experiments: Iterable[Experiment]) -> list[Rule]:
     return [rule for one in experiments for spec in one.faults for rule in FAULTS[spec.kind].needs(spec.target)]
 
 
-def _ways(experiments: Iterable[Experiment]) -> dict[str, list[Rule]]:
-    """List, by namespace, what loads need that reach a service through the API server."""
+def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
+    """List, by namespace, what loads need that reach a service through the API server, and faults elsewhere."""
     found: dict[str, list[Rule]] = {}
     for call in (call for one in experiments if one.load for call in one.load.calls):
         if way := PROXIED.search(call.url):
@@ -146,6 +146,9 @@ def _ways(experiments: Iterable[Experiment]) -> dict[str, list[Rule]]:
             verb = VERBS.get(call.method, call.method.lower())
             rule = {"apiGroups": [""], "resources": ["services/proxy"], "resourceNames": [service], "verbs": [verb]}
             found.setdefault(namespace, []).append(rule)
+    for spec in (spec for one in experiments for spec in one.faults):
+        for namespace, rules in FAULTS[spec.kind].elsewhere(spec.parameters).items():
+            found.setdefault(namespace, []).extend(rules)
     return found
 
 

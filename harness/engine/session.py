@@ -77,7 +77,12 @@ class Session:
 
     def __post_init__(self) -> None:
         self.reach = Reach(
-            kube=self.kube, healer=self.healer, cluster=self.cluster, guard=self.guard, emit=self._observed
+            kube=self.kube,
+            healer=self.healer,
+            cluster=self.cluster,
+            guard=self.guard,
+            emit=self._observed,
+            seed=self.plan.seed,
         )
 
     def _observed(self, kind: str, data: dict[str, Any]) -> None:

@@ -99,7 +99,10 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
     note["undo"] = operations
     try:
         with anyio.fail_after(HEAL_SECONDS):
-            if kind is None or HANDS[fault.hand].by_healer:
+            by_path = HANDS[fault.hand].undo if fault.hand in HANDS and kind is None else None
+            if by_path:
+                await by_path(reach.kube, resource.path(fault))
+            elif kind is None or HANDS[fault.hand].by_healer:
                 await _by_ledger(fault, operations, reach, known=kind is not None)
             else:
                 await kind.heal(fault, reach)

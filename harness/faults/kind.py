@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -18,6 +18,7 @@ from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
 
 if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
     from harness.workloads.pod import Pod
 
 # A rule of a Role, as Kubernetes writes it.
@@ -36,6 +37,21 @@ class Unfit(NamedTuple):
 def nothing(fault: PlannedFault, reach: Reach) -> Undo:
     """List no operation: somebody replaces what is gone."""
     return []
+
+
+async def as_written(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return parameters as they are: they name nothing of a cluster."""
+    return parameters
+
+
+def nowhere(parameters: Mapping[str, Any]) -> Mapping[str, Sequence[Rule]]:
+    """Ask for nothing beside its target."""
+    return {}
+
+
+def all_of_it(parameters: Mapping[str, Any]) -> str:
+    """Say nothing: the whole target is meant."""
+    return ""
 
 
 def stays(fault: PlannedFault, pod: Pod) -> Fate:
@@ -81,13 +97,21 @@ class FaultKind:
     `reach.guard()` and returns facts. `felt` waits for evidence from outside of the fault and `healed` until the system
     has what it lost; whoever calls them sets the deadline by cancelling. `heal` asks for the undo.
 
+    `order` is for a hand that acts by itself as soon as the fault's resource is there: it looks at what must be seen
+    before, and returns what the resource tells that hand; `inject` then waits for the effect.
+
+    `clash` says which parameter cannot go with a target or with others, and why, whatever the cluster has. `resolve`
+    makes of names in parameters what they mean in a cluster, when the run is planned, and `meant` says what of its
+    target they narrow it to, as a plan shows it.
+
     `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether it takes a pod with
     its target, `most` how many of these at the most, `inside` which containers of a pod it acts on, given the named
     one. Pods that it takes count as touched where it `spends` them. `unfit` says why a target cannot have it: what,
     why, and how to mend it. `most` and `unfit` are given the target as the API server has it, or that `part`
     of it, with the whole as `of`.
-    `rights` are what it needs, `of_target` what it needs of them for one target where that is less.
-    `clash` says which parameter cannot go with a target or with others, and why, whatever the cluster has.
+
+    `rights` are what it needs where its target is, `of_target` what it needs of them for one target where that is less,
+    `elsewhere` what its parameters need in which namespace.
     """
 
     name: str
@@ -102,6 +126,10 @@ class FaultKind:
     healed: Callable[[PlannedFault, Reach], Awaitable[Facts]]
     undo: Callable[[PlannedFault, Reach], Undo] = nothing
     heal: Callable[[PlannedFault, Reach], Awaitable[None]] = by_itself
+    order: Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]] | None = None
+    resolve: Callable[[Kube, Mapping[str, Any]], Awaitable[Mapping[str, Any]]] = as_written
+    meant: Callable[[Mapping[str, Any]], str] = all_of_it
+    elsewhere: Callable[[Mapping[str, Any]], Mapping[str, Sequence[Rule]]] = nowhere
     fate: Callable[[PlannedFault, Pod], Fate] = stays
     reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None
     prepare: Callable[[PlannedFault, Reach], Awaitable[Undo]] | None = None
@@ -125,4 +153,4 @@ class FaultKind:
     @property
     def about(self) -> str:
         """Return the text that its file begins with."""
-        return inspect.getdoc(sys.modules[self.inject.__module__]) or ""
+        return inspect.getdoc(sys.modules[f"{__package__}.{self.name}"]) or ""

@@ -21,9 +21,8 @@ from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
 from harness.model.plan import PlannedFault
 from harness.targets import containers, pods
-from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready, starts_again
+from harness.workloads.pod import Pod, is_done, is_going, is_ready
 
 PAUSE_SECONDS = 0.25
 
@@ -43,16 +42,10 @@ def undo(fault: PlannedFault, reach: Reach) -> Undo:
     return [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "thaw")]
 
 
-def fate(fault: PlannedFault, pod: Pod) -> Fate:
-    """Say whether a liveness probe may end a container meanwhile that does not start again."""
-    probed = [one["name"] for one in pod["spec"]["containers"] if one.get("livenessProbe")]
-    return Fate.HELD if all(starts_again(pod, name, failed=True) for name in probed) else Fate.GONE
-
-
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Freeze every process of the pod."""
     hand, note = reach.by(fault), reach.note(fault)
-    pod = await pods.prepare(fault, reach, fate)
+    pod = await pods.prepare(fault, reach, pods.probed)
     url = address(pod)
     if url and await _probe(fault, reach, url) == "answers":
         note["url"] = url
@@ -117,7 +110,7 @@ FAULT = FaultKind(
     evidence="the pod stops being ready, or stops answering",
     healed_when="the pod's processes run and it is ready again",
     disturbs=frozenset({Disturbance.SERVING, Disturbance.ABRUPT}),
-    fate=fate,
+    fate=pods.probed,
     inside=containers.all_named,
     undo=undo,
     inject=inject,

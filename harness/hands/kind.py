@@ -48,18 +48,23 @@ class Taken(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hand is to act: one cluster, with what is known of it when it is the local one."""
+    """Where a hand is to act: one cluster, with what is known of it when it is the local one.
+
+    `inside` is the one namespace that may be looked at, empty where all may be.
+    """
 
     kube: Kube
     cluster: LocalCluster | None = None
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HandKind:
     """One hand.
 
-    `ready` raises PreconditionFailed where faults of a document cannot be made in a place, `take` gives the hand to a
-    run, with the run's healer. What it did is undone `by_healer` alone, or by whoever reaches the API server.
+    `ready` raises PreconditionFailed where its own faults of a document cannot be made in a place, `take` gives the
+    hand to a run, with the run's healer. What it did is undone `by_healer` alone, or by whoever reaches the API server;
+    where the path of a fault's resource is enough for that, `undo` does it, also for a fault that nobody here knows.
     `residue` tells what it has not yet undone, as lines of the fingerprint, and `checks` how it is, as the doctor's.
     """
 
@@ -69,3 +74,4 @@ class HandKind:
     take: Callable[[Place, Healer], Taken]
     residue: Callable[[Place], Awaitable[Mapping[str, str]]]
     checks: Callable[[Place], Awaitable[list[Check]]]
+    undo: Callable[[Kube, str], Awaitable[Any]] | None = None

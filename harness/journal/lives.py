@@ -76,8 +76,12 @@ def _told(life: Life, event: Event) -> dict[str, Any]:
             return {"failed": str(data.get("error", ""))}
         case "fault.felt":
             return {"felt": event.t, "felt_after": data.get("after"), "evidence": data.get("evidence") or {}}
+        case "fault.told":
+            # What whoever did it says at the end stands beside what was seen from outside.
+            return {"evidence": {**life.evidence, **(data.get("evidence") or {})}}
         case "fault.not_felt":
-            return {"not_felt": str(data.get("why", ""))}
+            # Also said afterwards, of a fault that had been felt but was not what it was asked to be.
+            return {"felt": None, "not_felt": str(data.get("why", ""))}
         case "fault.heal_requested":
             return {"heal_requested": event.t}
         case "fault.healed":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import units
+from harness.model import peer, units
 
 
 class Type(enum.StrEnum):
@@ -20,6 +20,12 @@ class Type(enum.StrEnum):
     BOOLEAN = "true or false"
     TEXT = "text"
     SIGNAL = "signal"
+    BANDWIDTH = "bandwidth"
+    NETWORKS = "list of networks"
+    PEERS = "list of peers"
+    ADDRESSES = "list of addresses"
+    PORTS = "list of ports"
+    NAMES = "list of names"
 
 
 READERS: dict[Type, Callable[[Any], Any]] = {
@@ -30,12 +36,18 @@ READERS: dict[Type, Callable[[Any], Any]] = {
     Type.BOOLEAN: units.boolean,
     Type.TEXT: units.text,
     Type.SIGNAL: units.signal,
+    Type.BANDWIDTH: units.bandwidth,
+    Type.NETWORKS: units.networks,
+    Type.PEERS: peer.read,
+    Type.ADDRESSES: units.addresses,
+    Type.PORTS: units.ports,
+    Type.NAMES: units.names,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a fault or an objective."""
+    """One parameter of a fault or an objective; `choices` are all that a text may be, where there are any."""
 
     name: str
     type: Type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Callable
@@ -14,6 +15,9 @@ PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)")
 PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 SIGNAL = re.compile(r"[A-Z][A-Z0-9+]*")
+BANDWIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)bit/s")
+BITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+LAST_PORT = 65535
 
 
 def duration(value: Any) -> float:
@@ -82,6 +86,55 @@ def signal(value: Any) -> str:
     if not SIGNAL.fullmatch(name):
         raise ValueError(f"{shown(value)} is not the name of a signal, like KILL or TERM")
     return name
+
+
+def bandwidth(value: Any) -> float:
+    """Read a bandwidth such as `10Mbit/s` or `512kbit/s` as bits per second."""
+    match = BANDWIDTH.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match or not float(match[1]):
+        raise ValueError(f"{shown(value)} is not a bandwidth; write bits per second above zero, like 10Mbit/s")
+    return float(Decimal(match[1]) * BITS[match[2]])
+
+
+def networks(value: Any) -> list[str]:
+    """Read networks and addresses such as `10.0.0.0/8`, `fd00::/8` or `10.1.2.3`."""
+    return _of_ip(value, ipaddress.ip_network, "a network, like 10.0.0.0/8")
+
+
+def addresses(value: Any) -> list[str]:
+    """Read IP addresses."""
+    return _of_ip(value, ipaddress.ip_address, "an address, like 192.0.2.1")
+
+
+def _of_ip(value: Any, read: Callable[[str], object], what: str) -> list[str]:
+    found = []
+    for one in listed(value, f"values, each {what}"):
+        try:
+            found.append(str(read(one if isinstance(one, str) else "")))
+        except ValueError:
+            raise ValueError(f"{shown(one)} is not {what}") from None
+    return found
+
+
+def ports(value: Any) -> list[int]:
+    """Read port numbers."""
+    found = listed(value, "ports, like [5432]")
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, int) or not 0 < one <= LAST_PORT:
+            raise ValueError(f"{shown(one)} is not a port; one is from 1 to {LAST_PORT}")
+    return found
+
+
+def names(value: Any) -> list[str]:
+    """Read names, each a text that is not empty."""
+    return [text(one) for one in listed(value, "names, like [example.com]")]
+
+
+def listed(value: Any, what: str) -> list[Any]:
+    """Read a list that is not empty; `what` says what is in it."""
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{shown(value)} is not a list of {what}")
+    return value
 
 
 def bounded(read: Callable[[Any], float], most: float, least: float = 0.0) -> Callable[[Any], float]:

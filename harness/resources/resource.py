@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,13 @@ def name(fault: PlannedFault) -> str:
     return plain.strip("-.")[:253]
 
 
-def body(fault: PlannedFault, run: str, undo: Undo) -> dict[str, Any]:
-    """Return the resource that says all a healer needs."""
+def path(fault: PlannedFault) -> str:
+    """Return the API path of this fault's resource."""
+    return f"{collection(fault)}/{name(fault)}"
+
+
+def body(fault: PlannedFault, run: str, undo: Undo, order: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the resource that says all a healer needs, and what its hand is to do where that acts by itself."""
     victim = fault.victim
     fields = ("kind", "namespace", "name", "uid", "node", "zone", "owner", "container", "path")
     target = {field: value for field in fields if (value := getattr(victim, field))}
@@ -55,18 +61,20 @@ def body(fault: PlannedFault, run: str, undo: Undo) -> dict[str, Any]:
             "hand": str(fault.hand),
             "activity": fault.activity,
             "target": target,
-            "parameters": dict(fault.parameters),
+            "parameters": {**fault.parameters, **({str(fault.hand): dict(order)} if order else {})},
             "undo": undo,
         },
     }
 
 
-async def create(kube: Kube, fault: PlannedFault, run: str, undo_ops: Undo) -> dict[str, Any]:
+async def create(
+    kube: Kube, fault: PlannedFault, run: str, undo_ops: Undo, order: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Write the fault down; one of that name that a dead run left is replaced.
 
     Raises PreconditionFailed where the cluster would not keep how it is undone: its definition is of an older version.
     """
-    wanted = body(fault, run, undo_ops)
+    wanted = body(fault, run, undo_ops, order)
     try:
         made = await kube.create(collection(fault), wanted)
     except ApiError as error:
@@ -92,8 +100,7 @@ async def status(kube: Kube, fault: PlannedFault, phase: Phase | str, **times: V
     """
     values = {_camel(key): _plain(key, value) for key, value in times.items() if value is not None}
     try:
-        path = f"{collection(fault)}/{name(fault)}/status"
-        await kube.patch(path, {"status": {"phase": str(phase), **values}})
+        await kube.patch(f"{path(fault)}/status", {"status": {"phase": str(phase), **values}})
     except ApiError as error:
         if error.status != 404:
             raise
@@ -102,7 +109,7 @@ async def status(kube: Kube, fault: PlannedFault, phase: Phase | str, **times: V
 async def delete(kube: Kube, fault: PlannedFault) -> None:
     """Strike the fault out; one that is gone already is fine."""
     try:
-        await kube.delete(f"{collection(fault)}/{name(fault)}")
+        await kube.delete(path(fault))
     except ApiError as error:
         if error.status != 404:
             raise

@@ -16,7 +16,7 @@ from harness.model.plan import PlannedFault
 from harness.targets.reach import Facts, Reach
 from harness.workloads import Owners, Workload, kinds
 from harness.workloads.jobs import Ending
-from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static
+from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static, starts_again
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -35,7 +35,7 @@ class Fate(enum.Enum):
     """What becomes of a pod that a fault reaches, as long as nobody makes another.
 
     EVICTED is gone, too, by the eviction API, which marks the pod as disrupted. RESTARTED: a container of it ends and
-    is started again. HELD: it stays, its processes held by its cgroup, which is found by the pod's UID.
+    is started again. HELD: it stays, and its processes are found by way of its cgroup, which has the pod's UID.
     """
 
     STAYS = enum.auto()
@@ -79,6 +79,12 @@ def _meets(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     if term["operator"] == "NotIn":
         return labels.get(key) not in values
     return (key in labels) is (term["operator"] == "Exists")
+
+
+def probed(fault: PlannedFault, pod: Pod) -> Fate:
+    """Say whether a liveness probe that fails meanwhile may end a container that does not start again."""
+    watched = [one["name"] for one in pod["spec"]["containers"] if one.get("livenessProbe")]
+    return Fate.HELD if all(starts_again(pod, name, failed=True) for name in watched) else Fate.GONE
 
 
 async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:

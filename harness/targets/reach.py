@@ -39,7 +39,7 @@ class Reach:
 
     `guard` is awaited before each effect and raises when the run has lost its right to one; `emit` journals an
     observation; `notes` holds, by fault id, what a fault saw before its effect and needs for its evidence; `owners`
-    knows which workload a pod belongs to.
+    knows which workload a pod belongs to. `seed` is the run's, for what a fault leaves to chance.
     """
 
     kube: Kube
@@ -48,6 +48,7 @@ class Reach:
     guard: Callable[[], Awaitable[None]] = _no_guard
     emit: Callable[[str, dict[str, Any]], None] = _no_emit
     notes: dict[str, Facts] = field(default_factory=dict)
+    seed: int = 0
     owners: Owners = field(init=False)
 
     def __post_init__(self) -> None:

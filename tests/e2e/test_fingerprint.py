@@ -42,6 +42,9 @@ CGROUP = (
     " || { mount -o remount,rw /sys/fs/cgroup/freezer && mkdir -p $d; }; echo FROZEN > $d/freezer.state"
 )
 
+# The network namespace with the youngest first process is a pod's, not the node's.
+IN_A_POD = "nsenter -n -t $(lsns -t net -n -o PID | sort -n | tail -1)"
+
 RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
     "cordon": (kube("cordon", "NODE"), kube("uncordon", "NODE"), "/cordoned"),
     "taint": (
@@ -82,6 +85,11 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
         "cgroup frozen",
     ),
     "packet filter chain": (inside("iptables -N CHAOS-PLANTED"), inside("iptables -X CHAOS-PLANTED"), "CHAOS-PLANTED"),
+    "rules of a fault in a pod": (
+        inside(f"{IN_A_POD} iptables -t mangle -N KCH-PLANTED"),
+        inside(f"{IN_A_POD} iptables -t mangle -X KCH-PLANTED"),
+        "KCH-PLANTED",
+    ),
     "qdisc": (
         inside("tc qdisc add dev lo root tbf rate 10gbit burst 1mb latency 1ms"),
         inside("tc qdisc del dev lo root"),

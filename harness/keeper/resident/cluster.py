@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 _KUBECTL = "k='kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s'; run=$1; "
-# Only the run's own Lease is marked, and only in the version that was read: the next run may hold it by now.
+# Only the run's own Lease is marked: the next run may hold it by now. Agents wait for the mark, so it is tried in one
+# request first; what that refuses is looked at, and marked only in the version that was read.
 EXPIRE = (
     _KUBECTL
-    + """
+    + r"""
+$k -n chaos-system patch lease chaos-run --type=json -p "[
+  {\"op\": \"test\", \"path\": \"/spec/holderIdentity\", \"value\": \"$run\"},
+  {\"op\": \"add\", \"path\": \"/metadata/annotations/chaos.harness.dev~1expired\", \"value\": \"$run\"}]" && exit 0
 held=$($k -n chaos-system get lease chaos-run --ignore-not-found \
   -o 'jsonpath={.spec.holderIdentity} {.metadata.resourceVersion}') || exit 1
 set -- $held

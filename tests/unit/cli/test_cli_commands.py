@@ -63,6 +63,11 @@ def test_help_names_every_command_and_every_exit_code() -> None:
     assert "130 interrupted" in said
 
 
+def test_every_command_that_is_written_can_be_called() -> None:
+    files = Path(cli.__file__).parent.glob("*.py")
+    assert {file.stem for file in files if "\ndef command(" in file.read_text()} == set(COMMANDS)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str) -> None:
     done = harness(name, "--help")

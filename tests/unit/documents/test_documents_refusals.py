@@ -216,6 +216,52 @@ def test_an_eviction_beside_a_kill_does_not_touch_the_dependency(refused):
     assert "no fault touches" in refused(both, cap, (BUDGET, "      breaker: {dependency: cart}\n"))[0]
 
 
+def packets(kind, arguments):
+    return (FUNC, f"func: {kind}\n"), (DEADLINE, f"        {arguments}\n"), (BUDGET, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        ("pod_latency", "delay: -100ms", "'-100ms' is not a duration"),
+        ("pod_latency", "delay: 0s", "'0s' is below 0.001"),
+        ("pod_latency", "direction: egress", "the arguments of pod_latency needs 'delay'"),
+        ("pod_latency", "{delay: 100ms, jitter: 200ms}", "'jitter' is above the delay"),
+        ("pod_latency", "{delay: 100ms, direction: out}", "'out' is none of egress, ingress, both"),
+        ("pod_latency", "{delay: 100ms, peers: [10.0.0]}", "'10.0.0' is not a network"),
+        ("pod_latency", "{delay: 100ms, peers: [10.0.0.1/8]}", "'10.0.0.1/8' is not a network"),
+        ("pod_latency", "{delay: 100ms, peers: []}", "is not a list of peers"),
+        ("pod_partition", "peers: [{namespace: shop}]", "is no peer; write {namespace: shop, selector: app=cart}"),
+        ("pod_partition", "peers: [{namespace: shop, service: ''}]", "'' is not a text"),
+        ("pod_latency", "{delay: 100ms, ports: [80]}", "'ports' needs a protocol that has ports"),
+        ("pod_latency", "{delay: 100ms, own_ports: [80], protocol: icmp}", "'own_ports' needs a protocol"),
+        ("pod_latency", "{delay: 100ms, ports: [80000], protocol: tcp}", "80000 is not a port"),
+        ("pod_latency", "{delay: 100ms, protocol: sctp}", "'sctp' is none of tcp, udp, icmp"),
+        ("pod_loss", "share: 120%", "'120%' is outside 0 to 1"),
+        ("pod_loss", "share: 0%", "'0%' is below"),
+        ("pod_partition", "direction: both", "the arguments of pod_partition needs 'peers'"),
+        ("pod_bandwidth", "rate: 10Mb", "'10Mb' is not a bandwidth"),
+        ("pod_dns_error", "code: FORMERR", "'FORMERR' is none of"),
+        ("pod_dns_wrong", "addresses: [10.0.0.0/8]", "'10.0.0.0/8' is not an address"),
+    ],
+)
+def test_packet_faults_that_cannot_be_meant_are_refused(refused, kind, arguments, words):
+    written = arguments.strip("{}").replace(", ", "\n        ") if arguments.startswith("{") else arguments
+    told = refused(*packets(kind, written))
+    assert words in "\n".join(told)
+
+
+def test_a_packet_fault_is_read_with_its_units(loaded):
+    (fault,) = loaded(
+        *packets("pod_latency", "delay: 100ms\n        correlation: 25%\n        peers: [10.1.2.3]")
+    ).faults
+    assert fault.parameters["delay"] == 0.1
+    assert fault.parameters["correlation"] == 0.25
+    assert fault.parameters["peers"] == ["10.1.2.3/32"]
+    (fault,) = loaded(*packets("pod_bandwidth", "rate: 512kbit/s")).faults
+    assert fault.parameters["rate"] == 512e3
+
+
 NODE = (TARGET, "{nodes: 1, hosting: shop/app=cart}")
 STOP = (FUNC, "func: node_stop\n")
 

@@ -48,6 +48,21 @@ def test_the_window_runs_from_the_first_injection_to_the_last_healing() -> None:
     assert seen.faults[1].felt is None
 
 
+def test_what_a_fault_says_at_its_end_stands_beside_its_evidence_and_may_take_it_back() -> None:
+    entries = [
+        (0, "plan", PLAN),
+        (3, "fault.injected", {"id": "r-1", "facts": {}}),
+        (5, "fault.felt", {"id": "r-1", "evidence": {"request": "204 ms", "agent": "delayed the first packet"}}),
+        (7, "fault.told", {"id": "r-1", "evidence": {"agent": "saw 9, delayed 8"}}),
+    ]
+    (found, _) = judge.history(journal(*entries), []).faults  # type: ignore[arg-type]
+    assert found.evidence == {"request": "204 ms", "agent": "saw 9, delayed 8"}
+    assert found.felt == 5
+    missed = (8, "fault.not_felt", {"id": "r-1", "why": "1 packet passed without it"})
+    (found, _) = judge.history(journal(*entries, missed), []).faults  # type: ignore[arg-type]
+    assert found.felt is None
+
+
 def test_a_fault_that_was_never_seen_healed_keeps_the_window_open_to_the_end() -> None:
     seen = judge.history(
         journal((0, "plan", PLAN), (3, "fault.injected", {"id": "r-1", "facts": {}}), (20, "run.end", {})), []

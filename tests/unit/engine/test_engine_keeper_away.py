@@ -270,8 +270,25 @@ async def test_undo_heals_by_what_is_written_down_a_fault_of_another_version(ask
     assert [words for words in keeper.asked if words != "beat"][:2] == ["register f0", "heal f0"]
 
 
-async def test_undo_says_that_it_lacks_the_hand_of_a_fault_of_another_version(asked: Callable[..., Any]) -> None:
+async def test_undo_heals_by_its_path_a_fault_of_another_version_that_an_agent_did(
+    asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, paths = Server(("pod_soak", Hand.NODE)), list[str]()
+
+    async def heal(_: Any, path: str) -> None:
+        paths.append(path)
+
+    monkeypatch.setitem(undo.HANDS, Hand.NODE, replace(undo.HANDS[Hand.NODE], undo=heal))  # type: ignore[arg-type]
+    await asked(server, [Keeper()])
+    assert paths == ["/apis/chaos.harness.dev/v1alpha1/nodefaults/f0"]
+    assert server.left == {}
+
+
+async def test_undo_says_that_it_lacks_the_hand_of_a_fault_of_another_version(
+    asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = Server(("pod_soak", Hand.NODE))
+    monkeypatch.delitem(undo.HANDS, Hand.NODE)  # type: ignore[arg-type]
     with pytest.raises(UndoFailed, match="this version does not know the fault"):
         await asked(server, [Keeper()])
     assert list(server.left) == ["f0"]

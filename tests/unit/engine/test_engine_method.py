@@ -286,3 +286,75 @@ async def test_a_fault_whose_undo_cannot_be_found_out_is_not_begun_and_owes_noth
     with pytest.raises(InjectionFailed, match="nothing is left"):
         await method.inject(session, fault("a"))
     assert (seen, session.owed) == ([], {})
+
+
+class Written:
+    """A server that notes what stood in the journal when a fault's resource was written."""
+
+    def __init__(self, session: Session, failure: Exception | None = None) -> None:
+        self.session, self.failure = session, failure
+        self.bodies: list[dict[str, Any]] = []
+        self.patched: list[dict[str, Any]] = []
+        self.before: list[str] = []
+
+    async def create(self, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if body["kind"] == "NodeFault":
+            if self.failure:
+                raise self.failure
+            self.bodies.append(body)
+            self.before = kinds(self.session)
+        return body
+
+    async def patch(self, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        self.patched.append(body)
+        return body
+
+
+@pytest.fixture
+def ordered(broken, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
+    """A fault whose hand acts by itself as soon as its resource is there."""
+
+    def make(**does: Callable[[PlannedFault], Any]) -> Broken:
+        found: Broken = broken(**does)
+
+        async def order(one: PlannedFault, reach: Any) -> Any:
+            return await found._step("order", one)
+
+        kinds = {kind: replace(one, order=order) for kind, one in method.FAULTS.items()}
+        monkeypatch.setattr(method, "FAULTS", kinds)
+        return found
+
+    return make
+
+
+async def test_what_a_hand_is_to_do_by_itself_is_made_before_its_resource_and_the_window_opens_before(
+    session, ordered
+) -> None:
+    seen, session.kube = ordered().seen, Written(session)
+    await method.inject(session, fault("a"))
+    assert seen == ["order a", "inject a"]
+    assert session.kube.bodies[0]["spec"]["parameters"]["api"] == {"what": "order"}
+    assert session.kube.before[-1] == "fault.injecting"
+    (status,) = (body["status"] for body in session.kube.patched)
+    assert "appliedAt" not in status
+
+
+async def test_an_order_that_cannot_be_made_touches_nothing(session, ordered) -> None:
+    seen, session.kube = ordered(order=fails(InjectionFailed("no port"))).seen, Written(session)
+    with pytest.raises(InjectionFailed, match="no port"):
+        await method.inject(session, fault("a"))
+    assert seen == ["order a"]
+    assert session.kube.bodies == []
+
+
+async def test_a_resource_that_may_have_been_written_is_undone_again_after_it_may_have_arrived(
+    session, ordered, monkeypatch
+) -> None:
+    monkeypatch.setattr(healing, "IN_FLIGHT_SECONDS", 0.0)
+    seen, server = ordered().seen, session.kube
+    session.kube = Written(session, ClusterUnreachable("no answer"))
+    with pytest.raises(InjectionFailed):
+        await method.inject(session, fault("a"))
+    session.kube = server
+    await healing.undo(session, fault("a"))
+    assert seen == ["order a", "heal a", "heal a"]

@@ -35,14 +35,17 @@ class Cluster:
     async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
         return [POD] if path.endswith("/pods") else []
 
+    async def get_text(self, path: str) -> str:
+        return "{}"
+
 
 def plant(package: str, folder: Path) -> None:
-    """Add a folder to that of a package, before anybody has asked for it."""
+    """Put a folder before that of a package, before anybody has asked for it."""
     spec = importlib.util.find_spec(package)
     assert spec
     assert spec.loader
     assert spec.submodule_search_locations is not None
-    spec.submodule_search_locations.append(str(folder))
+    spec.submodule_search_locations.insert(0, str(folder))
     sys.modules[package] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[package])
 
@@ -66,7 +69,7 @@ def known() -> dict[str, Any]:
         cluster: Any = Cluster()
         return plan.text(experiment, await plan.resolve(cluster, experiment, run="r", seed=1, alone=True))
 
-    lulled = PlannedFault("r-1", "pod_doze", "break it", Hand.NODE, Victim("pod", "cart-0", "uid-0", "shop"))
+    lulled = PlannedFault("r-1", "pod_doze", "break it", Hand.API, Victim("pod", "cart-0", "uid-0", "shop"))
     cluster: Any = Cluster()
     (finding, *_) = judge.findings(experiment, History(0.0, 1.0, None), [])
     return {

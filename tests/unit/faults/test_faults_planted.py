@@ -27,7 +27,7 @@ async def nothing(fault, reach):
 
 FAULT = FaultKind(
     name="pod_doze",
-    hand=Hand.NODE,
+    hand=Hand.API,
     target="pod",
     summary="Lull pods to sleep.",
     evidence="it snores",
@@ -66,7 +66,7 @@ OBJECTIVE = ObjectiveKind(
     needs_load=False,
 )
 '''
-HAND = '''"""Lull what lives on a node."""
+HAND = '''"""Lull by the API, in the place of the hand that is there."""
 
 from harness.hands.kind import HandKind
 from harness.model.check import Check
@@ -89,15 +89,18 @@ def take(place, healer):
     return "the singing hand"
 
 
-HAND = HandKind(hand=Hand.NODE, by_healer=True, ready=ready, take=take, residue=residue, checks=checks)
+HAND = HandKind(hand=Hand.API, by_healer=True, ready=ready, take=take, residue=residue, checks=checks)
 '''
+
+# All else of that hand stays where it is.
+BESIDE = 'import harness.hands\n\n__path__.append(f"{harness.hands.__path__[-1]}/api")\n'
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("planted")
-    files = {"faults/pod_doze.py": FILE, "checkers/calm.py": OBJECTIVE, "hands/node/hand.py": HAND}
-    for name, text in {**files, "hands/node/__init__.py": ""}.items():
+    files = {"faults/pod_doze.py": FILE, "checkers/calm.py": OBJECTIVE, "hands/api/hand.py": HAND}
+    for name, text in {**files, "hands/api/__init__.py": BESIDE}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     command = [sys.executable, "-m", "tests.unit.faults.planted", str(folder)]
@@ -118,7 +121,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ),
         (
             "explain",
-            ["pod_doze  (hand: node, aimed at a pod)", "Lull pods to sleep.", "soundly", "Felt when it snores."],
+            ["pod_doze  (hand: api, aimed at a pod)", "Lull pods to sleep.", "soundly", "Felt when it snores."],
         ),
         ("explain", ["exercises  availability, burn-rate, calm, latency, recovery, retries"]),
         ("schema", ['"calm": {"description": "Nobody is woken."']),

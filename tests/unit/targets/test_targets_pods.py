@@ -403,8 +403,9 @@ async def test_the_mirror_of_a_static_pod_is_not_deleted(kind, vain):
 
 
 @pytest.mark.case(12, "a static pod that is frozen", "refused: its cgroup does not have the UID of its mirror")
-async def test_the_mirror_of_a_static_pod_is_not_frozen():
-    fate = FAULTS["pod_freeze"].fate(planned("pod_freeze"), mirror())
+@pytest.mark.parametrize("kind", ["pod_freeze", "pod_latency"])
+async def test_the_mirror_of_a_static_pod_is_neither_frozen_nor_cut_off(kind):
+    fate = FAULTS[kind].fate(planned(kind), mirror())
     found = await pods.unfit(reach(FakeKube()).owners, mirror(), fate)
     assert found == (pods.HOLDS_NOTHING, pods.ELSEWHERE)
 

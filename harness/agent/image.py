@@ -1,0 +1,56 @@
+"""Build the agent's image for the local cluster and put it on every node."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.cluster import debian, images
+from harness.cluster.cache import Progress, project_root
+from harness.cluster.local import LocalCluster
+from harness.errors import UsageError
+
+NAME = "agent"
+PUBLISHED = debian.PUBLISHED
+RESIDENT = Path(__file__).parent / "resident"
+PACKAGE = "harness/agent/resident"
+BUILD_SECONDS = 30.0
+
+
+def ensure(cluster: LocalCluster, progress: Progress) -> str:
+    """Return the tag of this version's image, built and on every node; about a second when it is there."""
+    with context() as folder:
+        tag = images.build(progress, cluster, NAME, folder, estimate=BUILD_SECONDS)
+    images.load(progress, cluster, [tag])
+    return tag
+
+
+def tag() -> str:
+    """Return the tag of this version's image, built or not; asks nobody."""
+    with context() as folder:
+        return images.tag(NAME, folder)
+
+
+def write(folder: Path) -> None:
+    """Write the build context into a folder that is not there yet; raises UsageError where it is."""
+    try:
+        with context() as made:
+            shutil.copytree(made, folder)
+    except FileExistsError as error:
+        raise UsageError(f"{folder} exists already", hint="name a folder that is not there yet") from error
+
+
+@contextmanager
+def context() -> Iterator[Path]:
+    """Yield a build context: the recipe, and the resident program with nothing else of the harness."""
+    with TemporaryDirectory(prefix="agent-image-") as scratch:
+        made = Path(scratch) / NAME
+        shutil.copytree(project_root() / "images" / NAME, made)
+        root = made / "agent"
+        shutil.copytree(RESIDENT, root / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("harness", "harness/agent"):
+            (root / package / "__init__.py").touch()
+        yield made

@@ -1,0 +1,83 @@
+"""Do a fault on this node, and undo it from what the ledger holds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from harness.agent.resident import freezer, pods, rules, supervising
+from harness.agent.resident.fault import SIGNALS, Fault
+from harness.agent.resident.ledger import Entry
+from harness.agent.resident.refused import Refused
+from harness.agent.resident.supervising import Supervised
+
+WORKER_LEASE_SECONDS = 10.0  # below a run's own; an agent that a busy node keeps waiting renews late
+LONGEST_SECONDS = 3600.0
+MARKS = tuple(1 << bit for bit in range(28, 20, -1))
+Facts = dict[str, Any]
+
+
+def owed(fault: Fault) -> Entry:
+    """Return what the ledger must hold to heal this fault without the process that made it."""
+    chain = rules.chain(worker_name(fault)) if fault.op == "packets" else ""
+    return {"run": fault.run, "path": fault.path, "pod": fault.pod, "op": fault.op, "chain": chain}
+
+
+def worker_name(fault: Fault) -> str:
+    """Name a packet fault for its rules."""
+    return f"{fault.run}/{fault.name}"[:200]
+
+
+def packets(fault: Fault, mark: int, heard: Callable[[Facts], None]) -> Supervised:
+    """Have a worker do a packet fault; raises Refused."""
+    wanted = dict(fault.effect)
+    del wanted["op"]
+    order = {"seconds": LONGEST_SECONDS, **wanted, "fault": worker_name(fault), "mark": mark}
+    handle = _network(fault.pod)
+    if not fault.pod and not (wanted.get("match") or {}).get("interfaces"):
+        os.close(handle)
+        raise Refused("a packet fault of a node without its interfaces", "pods' own packets pass there, too")
+    return Supervised({**order, "lease": WORKER_LEASE_SECONDS}, handle, rules.chain(order["fault"]), heard)
+
+
+def strike(fault: Fault) -> Facts:
+    """Send a signal to the main process of a container; raises Refused."""
+    name = fault.effect.get("signal", "KILL")
+    if name not in SIGNALS:
+        raise Refused(f"no signal {name!r}", ", ".join(SIGNALS))
+    pid = pods.main_process(str(fault.effect.get("container", "")))
+    if pid not in pods.processes(fault.pod):
+        raise Refused("the container is not of the pod", fault.pod)
+    os.kill(pid, getattr(signal, f"SIG{name}"))
+    return {"pid": pid, "signal": name}
+
+
+def undo(entry: Entry) -> None:
+    """Put back what a fault did, whoever did it; done twice it is done. Raises Refused when that does not succeed."""
+    if entry["op"] == "freeze":
+        freezer.thaw(entry["pod"])
+    if entry["op"] == "packets":
+        # A pod that is gone took its namespace with it.
+        with contextlib.suppress(Refused):
+            handle = _network(entry["pod"])
+            try:
+                supervising.clear([handle], entry["chain"])
+            finally:
+                os.close(handle)
+
+
+def sweep() -> None:
+    """Remove all chains of ours in every network namespace of this node, while nobody is at work; raises Refused."""
+    handles = [_network(""), *pods.networks()]
+    try:
+        supervising.clear(handles)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _network(pod: str) -> int:
+    return pods.open_network(pod) if pod else os.open(pods.PROC / "1/ns/net", os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,78 @@
+"""The agent's ledger: which faults of which runs it did on this node, on disk before the effect.
+
+It also remembers what was ever begun: a fault that the API server still shows after a restart is not done twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+REMEMBERED = 200
+Entry = dict[str, Any]
+
+
+class Ledger:
+    """Faults with their run and what heals them, and the runs that have expired; on disk when a call returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there; a file that cannot be read is put aside, or the agent would heal nothing at all."""
+        self.path, self._lock = path, threading.RLock()
+        self._faults: dict[str, Entry] = {}
+        self._expired: list[str] = []
+        self._begun: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                found = json.loads(path.read_text())
+                self._faults, self._expired = dict(found["faults"]), list(found["expired"])
+                self._begun = list(found["begun"])
+            except (ValueError, KeyError, TypeError):
+                path.replace(path.with_suffix(".broken"))
+
+    def faults(self) -> dict[str, Entry]:
+        """Return a copy of what is owed."""
+        with self._lock:
+            return dict(self._faults)
+
+    def owe(self, name: str, entry: Entry) -> bool:
+        """Write a fault down; False for one that was begun before or whose run is over."""
+        with self._lock:
+            if name in self._begun or entry["run"] in self._expired:
+                return False
+            self._begun = [*self._begun[1 - REMEMBERED :], name]
+            self._faults[name] = entry
+            self._save()
+            return True
+
+    def forget(self, name: str) -> None:
+        """Strike a fault out."""
+        with self._lock:
+            if self._faults.pop(name, None) is not None:
+                self._save()
+
+    def expire(self, run: str) -> None:
+        """Note that a run is over for good."""
+        with self._lock:
+            if run not in self._expired:
+                self._expired = [*self._expired[1 - REMEMBERED :], run]
+                self._save()
+
+    def expired(self, run: str) -> bool:
+        """Say whether a run is over for good."""
+        with self._lock:
+            return run in self._expired
+
+    def _save(self) -> None:
+        draft = self.path.with_suffix(".new")
+        with draft.open("w") as file:
+            json.dump({"faults": self._faults, "expired": self._expired, "begun": self._begun}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)

@@ -1,0 +1,105 @@
+"""Find what belongs to a pod on this node by the pod's UID in the cgroup path, never by name.
+
+The path holds the UID with dashes (cgroupfs) or underscores (systemd), in cgroup v1 and v2 alike. What is opened is
+looked at again afterwards: a process id may have gone to somebody else in between.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.agent.resident.refused import Refused
+
+_UID = re.compile(r"[0-9a-f][0-9a-f-]{7,63}")
+_CONTAINER = re.compile(r"[0-9a-f]{12,64}")
+PROC = Path(os.environ.get("AGENT_PROC", "/proc"))  # a folder of some processes' folders will do
+
+
+def processes(uid: str) -> Iterator[int]:
+    """Go through a pod's processes; raises Refused for what is no UID."""
+    yield from _matching(_of_pod(uid))
+
+
+def open_network(uid: str) -> int:
+    """Open a pod's network namespace and return the handle.
+
+    Raises Refused when the pod has no process here, or has no network of its own: a fault of the node's is another one.
+    """
+    path = _of_pod(uid)
+    # The oldest holds the pod's own; what runs in it may have made more for itself.
+    for pid in sorted(_matching(path), key=lambda pid: (_parent_and_birth(pid) or (0, 0))[1]):
+        try:
+            handle = os.open(PROC / str(pid) / "ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        if not path.search(_cgroups(pid)):
+            os.close(handle)
+            continue
+        if os.path.samestat(os.fstat(handle), (PROC / "1/ns/net").stat()):
+            os.close(handle)
+            raise Refused("the pod uses its node's network", "break the node's network instead")
+        return handle
+    raise Refused("the pod has no process on this node", f"UID {uid}")
+
+
+def main_process(container: str) -> int:
+    """Return a container's main process: the oldest of those whose parent is outside of it; raises Refused without one.
+
+    So is the parent of what an exec starts, but nothing can be started in a container before its main process.
+    """
+    if not _CONTAINER.fullmatch(container):
+        raise Refused(f"no container id {container!r}")
+    found = {pid: _parent_and_birth(pid) for pid in _matching(re.compile(rf"[/-]{container}"))}
+    born = [(stat[1], pid) for pid, stat in found.items() if stat is not None and stat[0] not in found]
+    if not born:
+        raise Refused("the container has no process on this node", container[:12])
+    return min(born)[1]
+
+
+def networks() -> Iterator[int]:
+    """Open every network namespace of this node but its own, each once."""
+    seen = {(PROC / "1/ns/net").stat().st_ino}
+    for pid in _pids():
+        try:
+            handle = os.open(PROC / str(pid) / "ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        inode = os.fstat(handle).st_ino
+        if inode in seen:
+            os.close(handle)
+            continue
+        seen.add(inode)
+        yield handle
+
+
+def _of_pod(uid: str) -> re.Pattern[str]:
+    if not _UID.fullmatch(uid):
+        raise Refused(f"no pod UID {uid!r}")
+    return re.compile(rf"pod(?:{uid}|{uid.replace('-', '_')})(?:\.slice)?(?:/|$)", re.MULTILINE)
+
+
+def _matching(path: re.Pattern[str]) -> Iterator[int]:
+    return (pid for pid in _pids() if path.search(_cgroups(pid)))
+
+
+def _pids() -> list[int]:
+    return sorted(int(path.name) for path in PROC.iterdir() if path.name.isdigit())
+
+
+def _cgroups(pid: int) -> str:
+    try:
+        return (PROC / str(pid) / "cgroup").read_text()
+    except OSError:
+        return ""
+
+
+def _parent_and_birth(pid: int) -> tuple[int, int] | None:
+    try:
+        # What stands before the last bracket is the program's name, and may hold anything.
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), int(fields[19])

@@ -1,0 +1,100 @@
+"""Ask an agent through a fault's resource, and hear what it says there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from harness.agent.manifest import GROUP
+from harness.agent.resident.fault import TARGET_GONE
+from harness.cluster import observe
+from harness.cluster.observe import Objects
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
+
+HEAL = f"{GROUP}/heal"
+# An agent needs about a third of a second; on a starved node its worker alone may take 6 s to begin.
+APPLIED_SECONDS = 20.0
+AGAIN_SECONDS = 0.5
+Status = dict[str, Any]
+
+
+async def applied(kube: Kube, path: str) -> Status:
+    """Return a fault's status once its agent has done it.
+
+    Raises InjectionFailed when the agent refuses, in its own words, or has said nothing after 20 s.
+    """
+
+    async def judge(found: Objects) -> Status | None:
+        if not found:
+            raise InjectionFailed("the fault's resource is gone", where=path, why="deleting it is asking for its undo")
+        status = _status(found)
+        if _is_over(status):
+            raise InjectionFailed("the agent did not do it", where=path, why=str(status.get("message", "")))
+        return status if "appliedAt" in status else None
+
+    with anyio.move_on_after(APPLIED_SECONDS):
+        return await _until(kube, path, judge)
+    raise InjectionFailed(
+        "no agent did it",
+        where=path,
+        why=f"none said a word within {APPLIED_SECONDS:g} s",
+        hint="`harness doctor` says on which nodes an agent is ready",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What an agent says of a fault at its end; nothing where there is no such resource any more.
+
+    `early` is why it had ended before it was asked to, empty where it had not, or its target went away.
+    """
+
+    status: Status = field(default_factory=dict)
+    early: str = ""
+
+
+async def heal(kube: Kube, path: str) -> Ended:
+    """Have the agent undo a fault, and return what it says when it has.
+
+    An agent undoes what has no resource. Whoever calls this sets the deadline by cancelling: an API server that is away
+    is asked again, and an agent that is away comes back and undoes what its ledger names.
+    """
+    while True:
+        try:
+            marked = await kube.patch(path, {"metadata": {"annotations": {HEAL: "true"}}})
+        except ClusterUnreachable:
+            await anyio.sleep(AGAIN_SECONDS)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return Ended()
+        else:
+            break
+
+    async def judge(found: Objects) -> Status | None:
+        status = _status(found)
+        return status if not found or _is_over(status) else None
+
+    before = marked.get("status") or {}
+    early = str(before.get("message", "")) if {"appliedAt", "healedAt"} <= before.keys() else ""
+    return Ended(await _until(kube, path, judge), "" if early == TARGET_GONE else early)
+
+
+async def _until(kube: Kube, path: str, judge: Callable[[Objects], Awaitable[Status | None]]) -> Status:
+    collection, _, name = path.rpartition("/")
+    return await observe.until(kube, collection, judge, fields=f"metadata.name={name}")
+
+
+def _status(found: Objects) -> Status:
+    return next((item.get("status") or {} for item in found.values()), {})
+
+
+def _is_over(status: Status) -> bool:
+    """Say whether the agent has undone a fault, or said why it never did it."""
+    return "healedAt" in status or ("message" in status and "appliedAt" not in status)

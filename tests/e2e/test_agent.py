@@ -1,0 +1,229 @@
+"""The agents on a real cluster: what they do inside of pods, and what is left when any part of it dies."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.agent import install, manifest
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
+from harness.model.plan import Victim
+from harness.resources import resource
+from tests.e2e.live import docker, harness, kubectl
+from tests.e2e.victims import NAMESPACE, pod_of, until
+
+LEASE_SECONDS = 15
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
+DELAY_MS = 300
+LATENCY = {
+    "op": "packets",
+    "effect": {"kind": "latency", "delay_ms": DELAY_MS},
+    "match": {"direction": "ingress", "protocol": "tcp", "own_ports": [8080]},
+}
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def agents(workload: LocalCluster) -> Iterator[None]:
+    """Have the agents on every node while these tests go on."""
+
+    async def put() -> None:
+        async with Kube.connect(workload.kubeconfig, workload.context) as kube:
+            await install.install(kube, workload, "", print)
+
+    async def take() -> None:
+        async with Kube.connect(workload.kubeconfig, workload.context) as kube:
+            await install.remove(kube, force=False)
+
+    anyio.run(put)
+    yield
+    harness("undo")
+    anyio.run(take)
+    # As `harness up` leaves it: other tests' faults are done by agents, too.
+    anyio.run(put)
+
+
+@pytest.fixture
+async def run(kube: Kube) -> AsyncIterator[str]:
+    """Hold the Lease for a run of one test: a run that gave it back is over for good."""
+    name = f"run-{time.monotonic_ns()}"
+    await _renew(kube, name)
+    yield name
+    await kube.delete(LEASE)
+
+
+async def _renew(kube: Kube, run: str) -> None:
+    spec = {"holderIdentity": run, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": _now()}
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}, "spec": spec}
+    await kube.patch(LEASE, body, kind="apply", fieldManager="test", force="true")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+
+
+def _body(victim: Victim, run: str, name: str, effect: dict[str, Any]) -> dict[str, Any]:
+    target = {"kind": "pod", "namespace": NAMESPACE, "name": victim.name, "uid": victim.uid, "node": victim.node}
+    labels = {resource.RUN_LABEL: run, resource.NODE_LABEL: victim.node}
+    spec = {"run": run, "id": name, "kind": "pod_latency", "hand": "node", "target": target, "undo": []}
+    return {
+        "apiVersion": f"{manifest.GROUP}/v1alpha1",
+        "kind": "Fault",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {**spec, "parameters": {"node": effect}},
+    }
+
+
+def _path(name: str = "") -> str:
+    return f"{resource.ROOT}/namespaces/{NAMESPACE}/faults" + f"/{name}" * bool(name)
+
+
+async def _status(kube: Kube, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await kube.get(_path(name))).get("status") or {}
+    return found
+
+
+async def _applied(kube: Kube, victim: Victim, run: str, name: str, effect: dict[str, Any]) -> None:
+    await _renew(kube, run)
+    await kube.create(_path(), _body(victim, run, name, effect))
+
+    async def so() -> bool:
+        return "appliedAt" in await _status(kube, name)
+
+    await until(so)
+
+
+def _connect_ms(cluster: LocalCluster, victim: Victim) -> float:
+    """Ask the pod from its node, and return how long the connection took to be made."""
+    address = kubectl(cluster, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "jsonpath={.status.podIP}")
+    argv = ["curl", "-s", "-o", "/dev/null", "-m", "10", "-w", "%{time_connect}", f"http://{address}:8080/"]
+    return 1e3 * float(docker(cluster, "exec", cluster.nodes[victim.node], *argv))
+
+
+def _chains(cluster: LocalCluster, victim: Victim) -> str:
+    """List the rules of ours in any network namespace of the pod's node."""
+    save = "for t in iptables-nft iptables-legacy; do nsenter -t $p -n $t-save 2>/dev/null; done"
+    script = f"for p in $(lsns -t net -n -o PID); do {save}; done | grep KCH-"
+    return docker(cluster, "exec", cluster.nodes[victim.node], "sh", "-c", script, check=False)
+
+
+def _agent_of(cluster: LocalCluster, victim: Victim) -> str:
+    words = ["-l", f"app.kubernetes.io/name={manifest.NAME}", f"--field-selector=spec.nodeName={victim.node}"]
+    return kubectl(cluster, "-n", manifest.NAMESPACE, "get", "pods", *words, "-o", "jsonpath={.items[0].metadata.name}")
+
+
+async def _healed(cluster: LocalCluster, victim: Victim) -> None:
+    async def so() -> bool:
+        return not _chains(cluster, victim)
+
+    await until(so)
+    assert _connect_ms(cluster, victim) < DELAY_MS
+
+
+async def test_latency_is_felt_from_outside_and_healed_with_its_evidence(kube: Kube, workload: LocalCluster, run: str):
+    victim = await pod_of(kube)
+    before = _connect_ms(workload, victim)
+    await _applied(kube, victim, run, "latency", LATENCY)
+    assert _connect_ms(workload, victim) >= before + DELAY_MS * 0.9
+    await kube.patch(_path("latency"), {"metadata": {"annotations": {f"{manifest.GROUP}/heal": "true"}}})
+
+    async def so() -> bool:
+        return "healedAt" in await _status(kube, "latency")
+
+    await until(so)
+    seen = (await _status(kube, "latency"))["evidence"]["packets"]
+    assert seen["missed"] == 0
+    assert seen["did"]["delayed"] > 0
+    await kube.delete(_path("latency"))
+    await _healed(workload, victim)
+
+
+async def test_deleting_the_resource_heals(kube: Kube, workload: LocalCluster, run: str):
+    victim = await pod_of(kube)
+    await _applied(kube, victim, run, "deleted", LATENCY)
+    kubectl(workload, "-n", NAMESPACE, "delete", "fault", "deleted")
+    await _healed(workload, victim)
+
+
+async def test_a_run_that_nobody_renews_is_healed(kube: Kube, workload: LocalCluster, run: str):
+    victim = await pod_of(kube)
+    await _applied(kube, victim, run, "lapsed", LATENCY)
+    await _healed(workload, victim)
+    await kube.delete(_path("lapsed"))
+
+
+async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, workload: LocalCluster, run: str):
+    victim = await pod_of(kube)
+    await _applied(kube, victim, run, "alone", LATENCY)
+    manifests = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    docker(workload, "exec", workload.control_plane, "mv", manifests, "/root/kube-apiserver.yaml")
+    try:
+
+        async def so() -> bool:
+            return not _chains(workload, victim)
+
+        await until(so, 60)
+    finally:
+        docker(workload, "exec", workload.control_plane, "mv", "/root/kube-apiserver.yaml", manifests)
+
+    async def back() -> bool:
+        return bool(await _status(kube, "alone"))
+
+    await until(back)
+    await kube.delete(_path("alone"))
+
+
+async def test_a_killed_agent_harms_nothing_and_its_successor_cleans_up(kube: Kube, workload: LocalCluster, run: str):
+    victim = await pod_of(kube)
+    await _applied(kube, victim, run, "orphan", LATENCY)
+    node = workload.nodes[victim.node]
+    # All at once, as the kernel does it when memory runs out: nobody is left to take the rules away.
+    docker(workload, "exec", node, "sh", "-c", "pkill -KILL -f harness.agent.resident", check=False)
+    assert _connect_ms(workload, victim) < DELAY_MS
+    await _healed(workload, victim)
+    await kube.delete(_path("orphan"))
+
+
+async def test_a_pod_is_frozen_and_a_container_killed_by_the_agent(kube: Kube, workload: LocalCluster, run: str):
+    victim = await pod_of(kube)
+    await _applied(kube, victim, run, "frozen", {"op": "freeze"})
+    words = ["exec", workload.nodes[victim.node], "curl", "-s", "-o", "/dev/null", "-m", "1"]
+    address = kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "jsonpath={.status.podIP}")
+    assert docker(workload, *words, "-w", "%{http_code}", f"http://{address}:8080/", check=False) == "000"
+    await kube.delete(_path("frozen"))
+    await _healed(workload, victim)
+    status = json.loads(kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "json"))["status"]
+    container = status["containerStatuses"][0]
+    identity = container["containerID"].rpartition("/")[2]
+    await _applied(kube, victim, run, "killed", {"op": "signal", "container": identity, "signal": "KILL"})
+
+    async def restarted() -> bool:
+        found = json.loads(kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "json"))
+        return int(found["status"]["containerStatuses"][0]["restartCount"]) > int(container["restartCount"])
+
+    await until(restarted)
+    await kube.delete(_path("killed"))
+
+
+def test_the_doctor_says_what_each_node_lets_its_agent_do(workload: LocalCluster):
+    said = harness("doctor", check=False).stdout
+    assert f"ready on {len(workload.nodes)} of {len(workload.nodes)} nodes" in said
+    assert "freezing by cgroup v" in said
+    assert "packets by iptables-" in said
+    assert "cannot do" not in said
+
+
+async def test_an_agent_at_rest_is_small(kube: Kube, workload: LocalCluster):
+    victim = await pod_of(kube)
+    pod = _agent_of(workload, victim)
+    script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9320/metrics').read().decode())"
+    text = kubectl(workload, "-n", manifest.NAMESPACE, "exec", pod, "--", "python3", "-c", script)
+    values = dict(line.split() for line in text.splitlines() if not line.startswith("#"))
+    assert float(values["chaos_agent_max_resident_bytes"]) < 80 << 20
+    assert float(values["chaos_agent_api_answers"]) == 1

@@ -1,0 +1,181 @@
+"""Packet faults as experiments on a real cluster: felt from outside as asked for, and gone whatever dies."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
+from harness.faults import FAULTS
+from harness.keeper.client import Keeper
+from harness.model.plan import Victim
+from harness.resources import resource
+from harness.targets.reach import Reach
+from tests.e2e.live import docker, harness, kubectl, starved, verdict_of
+from tests.e2e.test_dying import HEAL_SECONDS, REGISTRIES, Run, broken_now, seconds_until, tell
+from tests.e2e.victims import NAMESPACE, planned, pod_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
+RENEW_SECONDS = 3.0
+DELAY_MS = 100
+CONNECTIONS = 15
+ATTEMPTS = 20
+# What a pod that is not the target's tries, as often as it is told: prints how many were answered.
+ASK = """
+import socket, sys
+answered = 0
+for _ in range(int(sys.argv[2])):
+    try:
+        socket.create_connection((sys.argv[1], 8080), 0.5).close()
+        answered += 1
+    except OSError:
+        pass
+print(answered)
+"""
+
+
+@pytest.fixture
+async def leased(reach: Reach) -> AsyncIterator[Reach]:
+    """Hold the Lease as the engine does: agents heal what nobody renews."""
+    assert isinstance(reach.healer, Keeper)
+    body: dict[str, Any] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}}
+
+    async def renew() -> None:
+        while True:
+            now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+            assert isinstance(reach.healer, Keeper)
+            spec = {"holderIdentity": reach.healer.run, "leaseDurationSeconds": 15, "renewTime": now}
+            await reach.kube.patch(LEASE, {**body, "spec": spec}, kind="apply", fieldManager="test", force="true")
+            await anyio.sleep(RENEW_SECONDS)
+
+    async with anyio.create_task_group() as renewing:
+        renewing.start_soon(renew)
+        yield reach
+        renewing.cancel_scope.cancel()
+    await reach.kube.delete(LEASE)
+
+
+def _address(cluster: LocalCluster, victim: Victim) -> str:
+    return kubectl(cluster, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "jsonpath={.status.podIP}")
+
+
+def _connect_ms(cluster: LocalCluster, victim: Victim) -> float:
+    """Connect to the pod from its node several times, and return the median of how long that took."""
+    url = f"http://{_address(cluster, victim)}:8080/"
+    ask = f"for i in $(seq {CONNECTIONS}); do curl -s -o /dev/null -m 10 -w '%{{time_connect}}\\n' {url}; done"
+    times = docker(cluster, "exec", cluster.nodes[victim.node], "sh", "-c", ask).split()
+    return statistics.median(1e3 * float(one) for one in times)
+
+
+def _answered(cluster: LocalCluster, asking: Victim, asked: Victim) -> int:
+    words = ["exec", asking.name, "--", "python3", "-c", ASK, _address(cluster, asked), str(ATTEMPTS)]
+    return int(kubectl(cluster, "-n", NAMESPACE, *words))
+
+
+async def _begin(reach: Reach, fault: Any) -> dict[str, Any]:
+    """Inject a fault as the engine does, and return the evidence."""
+    kind = FAULTS[fault.kind]
+    assert kind.order
+    assert isinstance(reach.healer, Keeper)
+    order = await kind.order(fault, reach)
+    await resource.create(reach.kube, fault, reach.healer.run, [], order)
+    with anyio.fail_after(60):
+        await kind.inject(fault, reach)
+        felt = await kind.felt(fault, reach)
+    assert felt
+    return felt
+
+
+async def _end(reach: Reach, fault: Any) -> None:
+    kind = FAULTS[fault.kind]
+    with anyio.fail_after(60):
+        await kind.heal(fault, reach)
+        await kind.healed(fault, reach)
+    await resource.delete(reach.kube, fault)
+
+
+async def test_latency_is_felt_as_asked_for_and_gone_afterwards(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await pod_of(leased.kube)
+    usual = _connect_ms(workload, victim)
+    fault = planned("pod_latency", victim, "late", delay=DELAY_MS / 1e3, direction="egress")
+    felt = await _begin(leased, fault)
+    late = _connect_ms(workload, victim)
+    with capsys.disabled():
+        print(f"\n    connecting takes {usual:.1f} ms, with the fault {late:.1f} ms; {felt}", end="", flush=True)
+    assert "request" in felt
+    assert DELAY_MS <= late <= usual + DELAY_MS * 1.1
+    await _end(leased, fault)
+    assert _connect_ms(workload, victim) < DELAY_MS / 2
+
+
+async def test_a_partition_lets_nothing_through_from_its_peers_and_everything_from_others(
+    as_found: None, leased: Reach, kube: Kube, workload: LocalCluster
+) -> None:
+    victim = await pod_of(kube)
+    other = await pod_of(kube, besides=victim.uid)
+    assert _answered(workload, other, victim) == ATTEMPTS
+    fault = planned("pod_partition", victim, "cut", peers=[f"{_address(workload, other)}/32"], direction="both")
+    kind = FAULTS["pod_partition"]
+    assert kind.order
+    assert isinstance(leased.healer, Keeper)
+    await resource.create(leased.kube, fault, leased.healer.run, [], await kind.order(fault, leased))
+    await kind.inject(fault, leased)
+    assert _answered(workload, other, victim) == 0
+    with anyio.fail_after(60):
+        felt = await kind.felt(fault, leased)
+    assert felt
+    assert "dropped" in felt["agent"]
+    assert _connect_ms(workload, victim) < DELAY_MS
+    await _end(leased, fault)
+    assert _answered(workload, other, victim) == ATTEMPTS
+
+
+async def test_an_order_that_an_agent_refuses_is_told_in_its_words(leased: Reach, kube: Kube) -> None:
+    from harness.errors import InjectionFailed
+
+    fault = planned("pod_latency", await pod_of(kube), "refused", delay=0.0)
+    with pytest.raises(InjectionFailed, match="delay_ms"):
+        await _begin(leased, fault)
+    await _end(leased, fault)
+
+
+def test_deleting_the_fault_of_a_run_heals_it(
+    cluster: LocalCluster, as_found: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    REGISTRIES.clear()
+    run = Run("latency", tmp_path)
+    try:
+        run.wait_for("fault.felt")
+        assert broken_now(cluster, "latency")
+        kubectl(cluster, "delete", "faults", "--all", "--all-namespaces", "--wait=false")
+        tell(capsys, "its deletion, latency", seconds_until(lambda: not broken_now(cluster, "latency"), HEAL_SECONDS))
+        run.wait_for("fault.healed")
+    finally:
+        run.signal(2)
+        run.end()
+
+
+def test_the_plan_shows_whom_a_fault_is_about_as_addresses(cluster: LocalCluster) -> None:
+    words = ("-n", "claude-ecosystem-prod", "get", "pods", "-l", "app=claude-orchestrator")
+    addresses = kubectl(cluster, *words, "-o", "jsonpath={.items[*].status.podIP}").split()
+    shown = harness("plan", "experiments/tool-router/partition.yaml").stdout
+    assert addresses
+    assert all(one in shown for one in addresses)
+
+
+@pytest.mark.parametrize("name", ["orchestrator/registry_latency", "tool-router/partition"])
+def test_an_experiment_of_packets_passes(cluster: LocalCluster, as_found: None, tmp_path: Path, name: str) -> None:
+    done = harness("run", f"experiments/{name}.yaml", "--runs", str(tmp_path), "--seed", "1", check=False)
+    (folder,) = tmp_path.iterdir()
+    found = verdict_of(folder)
+    assert found["verdict"] == "PASS" or starved(found), done.stdout
