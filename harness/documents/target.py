@@ -33,6 +33,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "config": ("namespace", "config"),
     "namespace": ("namespace",),
 }
+COUNTED = tuple(f"{kind}s" for kind, taken in TAKES.items() if f"{kind}s" in taken)
 REQUIREMENT = re.compile(
     r"(!\s*)?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s*[<>]\s*\d+"
     r"|[\w./-]+\s+(in|notin)\s*\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)",
@@ -57,8 +58,8 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
 def read(section: Section, kind: FaultKind) -> Target:
     """Read the target of a fault; problems are noted, not raised."""
     problems, counted, needed = section.problems, f"{kind.target}s", NEEDED[kind.target]
-    for other in (f"{one}s" for one in NEEDED if one != kind.target):
-        if other in section:
+    for other in COUNTED:
+        if other != counted and other in section:
             problems.add(section.at(other), f"{kind.name} is aimed at {counted}, not {other}")
     taken = _amount(section, kind.target) if counted in TAKES[kind.target] else 0
     count, share = (0, taken) if isinstance(taken, Share) else (taken, None)
@@ -144,7 +145,7 @@ def _nodes(section: Section) -> None:
 def _only(kind: str, section: Section) -> None:
     """Refuse what says nothing of this kind of target; of counts of other kinds it was said already."""
     for key in section.data:
-        if key in KEYS and key not in TAKES[kind] and key not in {f"{one}s" for one in NEEDED}:
+        if key in KEYS and key not in TAKES[kind] and key not in COUNTED:
             section.problems.add(
                 section.at(key), f"'{key}' says nothing of a {kind}", hint=f"known here: {', '.join(TAKES[kind])}"
             )

@@ -56,7 +56,9 @@ async def test_a_workload_is_found_by_its_pods_and_every_pod_that_goes_is_named(
 async def test_the_pods_that_go_count_against_the_cap(kind: str, more: str, go: int) -> None:
     server = Server(web(5))
     await resolved(server, experiment(kind, more=more, pods=go))
-    with pytest.raises(UsageError, match=f"touches {go} pods and 0 nodes, the blast radius allows {go - 1} and 0"):
+    with pytest.raises(
+        UsageError, match=f"touches {go} pods and 0 nodes at the same time, the blast radius allows {go - 1} and 0"
+    ):
         await resolved(server, experiment(kind, more=more, pods=go - 1))
 
 

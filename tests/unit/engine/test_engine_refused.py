@@ -110,7 +110,7 @@ class Lonely(Deserted):
 async def test_a_step_that_takes_more_than_the_caps_keeps_the_run_from_beginning(session: Session) -> None:
     session.experiment = plain([pods(all=True)], extensions=[OURS])
     session.kube = Lonely(2)  # type: ignore[assignment]
-    with pytest.raises(NeverBegun, match="touches 2 pods and 0 nodes, the blast radius allows 1"):
+    with pytest.raises(NeverBegun, match="touches 2 pods and 0 nodes at the same time, the blast radius allows 1"):
         await run._plan(session)
 
 
