@@ -93,7 +93,7 @@ HAND = HandKind(hand=Hand.API, by_healer=True, ready=ready, take=take, residue=r
 '''
 
 # All else of that hand stays where it is.
-BESIDE = 'import harness.hands\n\n__path__.append(f"{harness.hands.__path__[-1]}/api")\n'
+BESIDE = 'from harness import hands\n\n__path__.append(f"{hands.__path__[-1]}/api")\n'
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from harness.cluster.local import LocalCluster
 from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed
 from harness.hands.kind import Place
 from harness.hands.node.hand import HAND
-from harness.model.fault import FaultSpec, Target
+from harness.model.fault import FaultSpec, Filter, Target
 from tests.unit.targets.fakes import CLUSTER, FakeKube
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +65,15 @@ async def test_a_node_without_a_target_needs_no_agent():
     kube = Cluster(at("a"))
     kube.objects[PODS] = [at("a")]
     await HAND.ready(place(kube), [CUT])
+
+
+async def test_a_target_in_several_namespaces_needs_an_agent_on_each_of_its_nodes():
+    kube = Cluster(at("a"))
+    kube.objects[PODS] = [at("a")]
+    kube.objects["/api/v1/namespaces/mail/pods"] = [at("b")]
+    cut = FaultSpec("pod_partition", "cut", Target(namespaces=("shop", "mail"), filter=Filter("cut=me"), pods=1))
+    with pytest.raises(PreconditionFailed, match="no agent is ready on b"):
+        await HAND.ready(place(kube), [cut])
 
 
 async def test_agents_that_may_not_be_looked_at_are_found_out_about_at_the_injection():
