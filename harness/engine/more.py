@@ -11,16 +11,25 @@ from harness.model.experiment import Activity
 from harness.model.plan import PlannedFault
 
 
-async def add(session: Session, activity: Activity, run: str, *, instead: str = "") -> tuple[PlannedFault, ...]:
+async def add(session: Session, activity: Activity, number: int = 1) -> tuple[PlannedFault, ...]:
     """Pick targets for one step now, write them down, and return what is planned with them.
 
     What is broken now, or will be by a step to come, is picked for none; what was healed may be picked again, as the
-    seed says. `instead` names the step whose earlier faults are over. Raises UsageError where a cap would be exceeded.
+    seed says. `number` says for which time the step is done: from the second on, its earlier faults are over. Raises
+    UsageError where a cap would be exceeded.
     """
+    # One at a time: whoever picks must know what the one before has picked.
+    async with session.picking:
+        return await _add(session, activity, activity.fault.activity if activity.fault and number > 1 else "")
+
+
+async def _add(session: Session, activity: Activity, instead: str) -> tuple[PlannedFault, ...]:
     before = session.plan
+    run = f"{before.run}-{len(before.faults)}"
     alone = replace(session.experiment, method=(activity,), choices=())
     waiting = [one for one in before.faults if one.activity != instead and one.id not in session.courses]
-    taken = frozenset(fault.victim.uid for fault in (*session.owed.values(), *waiting))
+    broken = [one.fault for one in session.courses.values() if one.owed or one.injecting]
+    taken = frozenset(fault.victim.uid for fault in (*broken, *waiting))
     added = await plan.resolve(session.kube, alone, run=run, seed=before.seed, taken=taken, alone=session.scope.alone)
     standing = tuple(one for one in before.faults if one.activity != instead)
     plan.require_caps(session.experiment, (*standing, *added.faults))
