@@ -31,8 +31,8 @@ async def _add(session: Session, activity: Activity, instead: str) -> tuple[Plan
     broken = [one.fault for one in session.courses.values() if one.owed or one.injecting]
     taken = frozenset(fault.victim.uid for fault in (*broken, *waiting))
     added = await plan.resolve(session.kube, alone, run=run, seed=before.seed, taken=taken, alone=session.scope.alone)
-    standing = tuple(one for one in before.faults if one.activity != instead)
-    plan.require_caps(session.experiment, (*standing, *added.faults))
+    standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
+    plan.require_caps(session.experiment, [*standing, *added.faults])
     faults = (*before.faults, *added.faults)
     session.plan = replace(
         before, faults=faults, resolved=plan.resolved(faults), shares=(*before.shares, *added.shares)
@@ -50,3 +50,9 @@ async def _add(session: Session, activity: Activity, instead: str) -> tuple[Plan
         ],
     )
     return added.faults
+
+
+def _over(session: Session) -> set[str]:
+    """Name the faults that are healed and that their step has followed with others: they count for no cap."""
+    latest = {one.activity: one.id for one in session.plan.faults}
+    return {one.fault.id for one in session.courses.values() if one.healed} - {*latest.values()}

@@ -262,7 +262,7 @@ def begun(session: Session):
 
 
 async def test_repetitions_at_the_same_time_have_targets_and_names_of_their_own(walk, session) -> None:
-    made = experiment("bg a|pod_kill|times: 2, every: 1s", "bg b|pod_kill|times: 2, every: 1s", caps="pods: 3")
+    made = experiment("bg a|pod_kill|times: 2, every: 1s", "bg b|pod_kill|times: 2, every: 1s", caps="pods: 2")
     found = await walk(made, 4)
     assert len({fault.id for fault in session.plan.faults}) == 4
     assert len({fault.victim.uid for fault in session.plan.faults}) == 4
@@ -293,3 +293,24 @@ async def test_what_a_test_asks_for_at_the_same_time_has_a_name_and_a_target_of_
             together.start_soon(ask, number)
     assert len({fault.id for fault in found}) == len({fault.victim.uid for fault in found}) == 2
     assert session.plan.faults == tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("steps", "caps"),
+    [
+        (("a|pod_kill|times: 3", "b|pod_kill|times: 2"), "pods: 1"),
+        (("bg a|pod_kill|times: 3", "b|pod_kill|duration: 1s", "c|pod_kill|times: 2"), "pods: 2"),
+    ],
+)
+async def test_a_time_that_is_over_counts_for_no_cap(walk, session, steps: tuple[str, ...], caps: str) -> None:
+    await walk(experiment(*steps, caps=caps), 8)
+    assert session.owed == {}
+
+
+async def test_what_stays_broken_counts_for_the_cap_of_each_time_beside_it(session, begun) -> None:
+    made = experiment("a|pod_kill|", "b|pod_kill|times: 2", caps="pods: 2")
+    await begun(made, 4)
+    made = replace(made, blast_radius=replace(made.blast_radius, pods=1))
+    session.experiment = made
+    with pytest.raises(UsageError, match="touches 2 pods"):
+        await more.add(session, made.method[1], 2)
