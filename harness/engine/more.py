@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from harness.engine import plan
 from harness.engine.session import Session
+from harness.faults import FAULTS
+from harness.model import timeline
 from harness.model.experiment import Activity
 from harness.model.plan import PlannedFault
 
@@ -27,9 +29,8 @@ async def _add(session: Session, activity: Activity, instead: str) -> tuple[Plan
     before = session.plan
     run = f"{before.run}-{len(before.faults)}"
     alone = replace(session.experiment, method=(activity,), choices=())
-    waiting = [one for one in before.faults if one.activity != instead and one.id not in session.courses]
     broken = [one.fault for one in session.courses.values() if one.owed or one.injecting]
-    taken = frozenset(fault.victim.uid for fault in (*broken, *waiting))
+    taken = frozenset(fault.victim.uid for fault in (*broken, *_waiting(session, activity, instead)))
     added = await plan.resolve(session.kube, alone, run=run, seed=before.seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
     plan.require_caps(session.experiment, [*standing, *added.faults])
@@ -56,3 +57,15 @@ def _over(session: Session) -> set[str]:
     """Name the faults that are healed and that their step has followed with others: they count for no cap."""
     latest = {one.activity: one.id for one in session.plan.faults}
     return {one.fault.id for one in session.courses.values() if one.healed} - {*latest.values()}
+
+
+def _waiting(session: Session, activity: Activity, instead: str) -> list[PlannedFault]:
+    """List the faults to come whose targets this step may not have.
+
+    What comes when it is healed may have the same ones, as in the plan; but none that is deleted before.
+    """
+    steps = [one for one in session.experiment.method if one.fault]
+    spares = not activity.fault or FAULTS[activity.fault.kind].instant or activity not in steps
+    later = [] if spares else steps[steps.index(activity) + 1 :]
+    free = {one.fault.activity for one in later if one.fault and timeline.over_before(activity, one)} | {instead}
+    return [one for one in session.plan.faults if one.activity not in free and one.id not in session.courses]

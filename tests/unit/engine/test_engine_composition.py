@@ -314,3 +314,40 @@ async def test_what_stays_broken_counts_for_the_cap_of_each_time_beside_it(sessi
     session.experiment = made
     with pytest.raises(UsageError, match="touches 2 pods"):
         await more.add(session, made.method[1], 2)
+
+
+def of_all(made: Experiment) -> Experiment:
+    """Have the first step take three pods at once."""
+    first = made.method[0]
+    assert first.fault
+    target = replace(first.fault.target, pods=3, at_once=3)
+    return replace(made, method=(replace(first, fault=replace(first.fault, target=target)), *made.method[1:]))
+
+
+async def test_a_time_that_is_over_before_a_step_to_come_may_have_its_targets(session, begun) -> None:
+    made = of_all(experiment("a|pod_freeze|duration: 1s, times: 2", "b|pod_freeze|", caps="pods: 3"))
+    await begun(made, 3)
+    again = await more.add(session, made.method[0], 2)
+    assert len({fault.victim.uid for fault in again}) == 3
+
+
+async def test_a_time_never_has_what_a_step_beside_it_has_still_to_break(session, begun) -> None:
+    made = experiment("bg a|pod_freeze|duration: 1s", "b|pod_freeze|duration: 1s, times: 2", caps="pods: 2")
+    await begun(made, 2)
+    beside, own = session.plan.faults
+    (again,) = await more.add(session, made.method[1], 2)
+    assert again.victim.uid == own.victim.uid != beside.victim.uid
+
+
+async def test_all_that_is_deleted_leaves_nothing_for_a_step_to_come_and_the_plan_says_so(begun) -> None:
+    with pytest.raises(UsageError, match="0 of 3 are free"):
+        await begun(of_all(experiment("a|pod_kill|times: 2", "b|pod_freeze|", caps="pods: 3")), 3)
+
+
+async def test_what_a_step_to_come_will_have_is_deleted_by_no_time_before_it(session, begun) -> None:
+    made = experiment("a|pod_kill|times: 4", "b|pod_freeze|")
+    await begun(made, 2)
+    _, later = session.plan.faults
+    for number in (2, 3, 4):
+        (again,) = await more.add(session, made.method[0], number)
+        assert again.victim.uid != later.victim.uid
