@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from dataclasses import replace
 
 from harness.engine import plan
@@ -22,16 +23,18 @@ async def add(session: Session, activity: Activity, number: int = 1) -> tuple[Pl
     """
     # One at a time: whoever picks must know what the one before has picked.
     async with session.picking:
-        return await _add(session, activity, activity.fault.activity if activity.fault and number > 1 else "")
+        return await _add(session, activity, number)
 
 
-async def _add(session: Session, activity: Activity, instead: str) -> tuple[PlannedFault, ...]:
-    before = session.plan
+async def _add(session: Session, activity: Activity, number: int) -> tuple[PlannedFault, ...]:
+    before, again = session.plan, number > 1
+    instead = activity.fault.activity if activity.fault and again else ""
+    seed = random.Random(f"{before.seed} time {number}").getrandbits(32) if again else before.seed
     run = f"{before.run}-{len(before.faults)}"
     alone = replace(session.experiment, method=(activity,), choices=())
     broken = [one.fault for one in session.courses.values() if one.owed or one.injecting]
     taken = frozenset(fault.victim.uid for fault in (*broken, *_waiting(session, activity, instead)))
-    added = await plan.resolve(session.kube, alone, run=run, seed=before.seed, taken=taken, alone=session.scope.alone)
+    added = await plan.resolve(session.kube, alone, run=run, seed=seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
     plan.require_caps(session.experiment, [*standing, *added.faults])
     faults = (*before.faults, *added.faults)

@@ -351,3 +351,16 @@ async def test_what_a_step_to_come_will_have_is_deleted_by_no_time_before_it(ses
     for number in (2, 3, 4):
         (again,) = await more.add(session, made.method[0], number)
         assert again.victim.uid != later.victim.uid
+
+
+async def picked(session: Session, begin: Any) -> list[str]:
+    await begin(experiment("a|pod_freeze|duration: 1s, times: 8"), 6)
+    for number in range(2, 9):
+        await more.add(session, session.experiment.method[0], number)
+    return names(session.plan)
+
+
+async def test_each_time_has_a_chance_of_its_own_and_the_seed_gives_the_same_again(session, begun) -> None:
+    first, again = await picked(session, begun), await picked(session, begun)
+    assert len(set(first)) > 2
+    assert first == again
