@@ -14,6 +14,7 @@ import pytest
 
 from harness.documents import document
 from harness.engine import run
+from harness.engine.abort import SIGNALS
 from harness.engine.options import Options, Outcome
 from harness.errors import PreconditionFailed
 from harness.model.experiment import Experiment
@@ -34,7 +35,16 @@ def experiment() -> Experiment:
 
 
 @pytest.fixture
-def bell():
+def heard():
+    """Have no signal ignored, as it is under nohup."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def bell(heard):
     found = Bell()
     with found.listening():
         yield found
@@ -123,7 +133,18 @@ def test_a_run_that_ends_wakes_the_scheduler_and_asks_for_nothing(bell) -> None:
     assert bell.wait(3600) == ""
 
 
-def test_the_signals_are_given_back(monkeypatch) -> None:
+def test_a_signal_that_is_ignored_stays_ignored(heard) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    bell = Bell()
+    with bell.listening():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert bell.wait(0) == ""
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert bell.wait(3600) == "SIGTERM"
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_the_signals_are_given_back(heard) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Bell().listening():
         assert signal.getsignal(signal.SIGTERM) is not before
