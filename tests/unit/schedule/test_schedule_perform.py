@@ -22,7 +22,7 @@ from harness.model.schedule import Schedule
 from harness.model.verdict import Verdict
 from harness.schedule import log
 from harness.schedule.bell import Bell
-from harness.schedule.log import MISSED, PLANNED, RAN, REFUSED, Tick
+from harness.schedule.log import FAILED, MISSED, PLANNED, RAN, REFUSED, Tick
 from harness.schedule.perform import perform, seed_of
 
 DUE = datetime(2026, 11, 30, 10, 10, tzinfo=UTC)
@@ -87,6 +87,17 @@ def test_what_keeps_a_run_from_beginning_ends_no_schedule(experiment, bell, monk
     answer(monkeypatch, found=PreconditionFailed("the lever is on"))
     tick = perform(experiment, DUE, Options(seed=7), bell, lambda _: None)
     assert (tick.state, tick.why, tick.exit, tick.last) == (REFUSED, "the lever is on", 4, False)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_bug_is_logged_as_such_and_ends_no_schedule(experiment, bell, monkeypatch, dry: bool) -> None:
+    answer(monkeypatch, found=OSError(28, "No space left on device"))
+    monkeypatch.setattr(run, "dry_run", run.run)
+    said: list[str] = []
+    tick = perform(experiment, DUE, Options(seed=7, dry_run=dry), bell, said.append)
+    assert (tick.state, tick.exit, tick.last) == (FAILED, 7, False)
+    assert tick.why == "OSError: [Errno 28] No space left on device"
+    assert "Traceback" in said[0]
 
 
 def test_something_left_broken_ends_the_schedule(experiment, bell, monkeypatch) -> None:
@@ -159,6 +170,15 @@ def test_the_log_says_when_each_experiment_was_last_accounted_for_whatever_was_c
         file.write('{"experiment": "shop/kill", "at": "2026-')
     assert log.last_seen(tmp_path, ["shop/kill"]) == {"shop/kill": datetime(2026, 11, 30, 11, tzinfo=UTC)}
     assert log.last_seen(tmp_path / "nowhere", ["shop/kill"]) == {}
+
+
+@pytest.mark.parametrize("left", ['{"experiment": "shop/kill", "at": "2026-', '{"experiment": "caf\xc3'])
+def test_what_is_logged_after_a_line_that_was_cut_off_is_read(tmp_path, left: str) -> None:
+    (tmp_path / log.FILE).write_bytes(left.encode("latin-1"))
+    ticks = [Tick("shop/kill", "2026-11-30T10:10:00Z", f"2026-11-30T1{hour}:11:00Z", RAN) for hour in (0, 1)]
+    for tick in ticks:
+        log.append(tmp_path, tick)
+    assert list(log.read(tmp_path)) == ticks
 
 
 def test_only_folders_of_runs_that_are_no_evidence_are_removed_the_oldest_first(tmp_path) -> None:
