@@ -278,8 +278,7 @@ class Live:
 
     async def _add(self, session: Session, activity: Activity) -> tuple[PlannedFault, ...]:
         assert activity.fault
-        run = f"{session.plan.run}-{len(session.experiment.method) + 1}"
-        added = await more.add(session, activity, run)
+        added = await more.add(session, activity)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))
         await method.perform(session, activity, added)
         return added

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,13 +33,22 @@ class Readiness:
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Measure from the last undo to the last moment at which something failed or was missing.
 
-    The last one counts, not the first pause between two: what fails again was not steady.
+    The last one counts, not the first pause between two: what fails again was not steady. What came before the last
+    undo must have been steady within the limit, too, each time that no fault held anything down.
     """
     within, steady = float(parameters["within"]), float(parameters.get("steady", STEADY))
     target = f"<= {seconds(within)}"
     begin = _begin(history.faults)
     if begin is None:
         return Finding("recovery", State.UNKNOWN, "no fault was injected", target)
+    found = _at_last(history, begin, within, steady, target)
+    for earlier in _earlier(history, within, target):
+        if found.state is State.HELD or (found.state is State.UNKNOWN and earlier.state is State.BROKEN):
+            found = earlier
+    return found
+
+
+def _at_last(history: History, begin: float, within: float, steady: float, target: str) -> Finding:
     ready = _readiness(history, begin)
     every = [operation for operation in history.operations if operation.punctual]
     operations = [operation for operation in every if operation.finished >= begin]
@@ -83,6 +93,61 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         shown = took if not seen_steady and not blind else "no data"
         return Finding("recovery", State.UNKNOWN, why, target, recovery=shown, detail=detail)
     return Finding("recovery", State.HELD, f"steady after {took}", target, recovery=took, detail=detail)
+
+
+def _earlier(history: History, within: float, target: str) -> Iterator[Finding]:
+    """Judge each rest between two faults that is longer than the limit; one that was steady in time yields nothing."""
+    rests = [(fault, rest) for fault, rest in _rests(history.faults) if rest[1] - rest[0] > within]
+    every = [operation for operation in history.operations if operation.punctual] if rests else []
+    start = history.window[0] if history.window else history.start
+    if census.unserved([operation for operation in every if operation.finished < start]):
+        every = []
+    failed = [operation for operation in every if not operation.ok]
+    due = sorted(operation.intended for operation in every)
+    ready = (_readiness(history, rests[0][1][0]) if rests else None) or Readiness()
+    for fault, (begin, until) in rests:
+        which, limit = f"{fault.kind} on {fault.victim}", begin + within
+        # One that was in flight at the next injection may have failed for that.
+        bad = [one.intended for one in failed if begin <= one.intended and one.finished < until]
+        short = _clipped(ready.short, (begin, until))
+        last = max([begin, *bad, *(end for _, end in short)])
+        took, told = last - begin, seconds(last - begin, beside=within)
+        detail = {"from": begin, "until": until, "failed": len(bad), "last_bad": last, "unseen": 0, "steady": True}
+        if took > within:
+            summary, state = f"{_blame(bad, short, limit)}, last {told} after {which}", State.BROKEN
+            if took - starvation.seconds_taken(history, (begin, last)) <= within:
+                state = State.UNKNOWN
+                summary += f", but {machine.told(history, (begin, last))}: nobody knows why"
+            yield Finding("recovery", state, summary, target, recovery=seconds(took), detail=detail)
+            continue
+        seen = due[bisect_left(due, limit) : bisect_left(due, until)]
+        why = "the load had gaps" if every and census.gaps(seen, (limit, until), census.slot(history.load_rate)) else ""
+        if not why and _clipped(ready.unseen, (limit, until)):
+            why = f"readiness was out of sight beyond {seconds(within)}"
+        if why:
+            yield Finding("recovery", State.UNKNOWN, f"{why} after {which}", target, recovery="no data", detail=detail)
+
+
+def _rests(faults: Iterable[FaultRecord]) -> list[tuple[FaultRecord, Span]]:
+    """Find when no fault held anything down, from the end of one to the injection of the next one."""
+    over = [(end, fault) for fault in faults if (end := _released(fault)) is not None]
+    holds = [(fault.injected or 0.0, math.inf if _stays(fault) else end) for end, fault in over]
+    found = []
+    for end, fault in sorted(over, key=lambda one: one[0]):
+        following = [injected for injected, _ in holds if injected > end]
+        if following and not any(injected <= end < until for injected, until in holds):
+            found.append((fault, (end, min(following))))
+    return found
+
+
+def _stays(fault: FaultRecord) -> bool:
+    """Say whether a fault was never undone: it holds something down to the end of the run."""
+    return not fault.instant and fault.undone is None and fault.healed is None
+
+
+def _clipped(spans: Iterable[Span], rest: Span) -> list[Span]:
+    begin, until = rest
+    return [(max(since, begin), min(end, until)) for since, end in spans if since < until and end > begin]
 
 
 def _begin(faults: Iterable[FaultRecord]) -> float | None:
@@ -196,7 +261,8 @@ OBJECTIVE = ObjectiveKind(
     name="recovery",
     place=30,
     summary="Time from the last undo (of an instantaneous fault: from its injection) until the system is steady"
-    " again: every operation good, and every workload with the ready pods it had, as far as it still wants them.",
+    " again: every operation good, and every workload with the ready pods it had, as far as it still wants them. The"
+    " same is asked of an earlier one where no other fault is there for as long as the limit.",
     broken="it was not steady within the limit",
     unknown="the run ended before the limit, the load had gaps, or readiness was not seen or out of sight past it",
     parameters=(

@@ -124,7 +124,7 @@ def _walk(experiments: Sequence[Experiment], chosen: Options, limit: float | Non
     bell, ended = Bell(), list[Tick]()
 
     def tell(tick: Tick) -> None:
-        click.echo(str(tick), err=tick.state == log.REFUSED)
+        click.echo(str(tick), err=tick.state in (log.REFUSED, log.FAILED))
         log.append(chosen.runs, tick)
         if keep is not None:
             log.thin(chosen.runs, keep)

@@ -85,8 +85,7 @@ async def perform(session: Session, activity: Activity, faults: tuple[PlannedFau
     for number in range(1, spec.times + 1):
         began = time.monotonic()
         if number > 1:
-            run = f"{session.plan.run}-{len(session.plan.faults)}-{number}"
-            faults = await more.add(session, activity, run, instead=spec.activity)
+            faults = await more.add(session, activity, number)
         await inject_in_groups(session, faults, spec.target.at_once, lasting=spec.duration)
         if spec.closes:
             last = faults[(len(faults) - 1) // spec.target.at_once * spec.target.at_once :]

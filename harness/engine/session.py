@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine.abort import Abort
@@ -36,7 +38,7 @@ class Session:
     when it may be judged, `load_profile` how its rate changes from then on; `amiss_at` is when something other than a
     breaker was last seen not to be steady; `begun` says that the first fault was let through. `cause` is why the
     verdict is no PASS, as far as that was seen. `kubeconfig` is of the run's context alone, for whatever else asks the
-    cluster; `scope` says how far its rights reach.
+    cluster; `picking` is held by whoever picks targets; `scope` says how far its rights reach.
     """
 
     experiment: Experiment
@@ -62,6 +64,7 @@ class Session:
     phase: str = "preflight"
     spans: dict[str, float] = field(default_factory=dict)
     courses: dict[str, Course] = field(default_factory=dict)
+    picking: anyio.Lock = field(default_factory=anyio.Lock)
     unrolled: dict[str, str] = field(default_factory=dict)
     planned: bool = False
     method_begun: bool = False

@@ -46,13 +46,17 @@ class Bell:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and SIGHUP as the wish for an end for as long as the block lasts."""
+        """Take SIGINT, SIGTERM and SIGHUP as the wish for an end for as long as the block lasts.
+
+        One that is ignored stays so: `nohup` lets a scheduler outlive its terminal.
+        """
 
         def asked(number: int, _: FrameType | None) -> None:
             self.asked = self.asked or signal.Signals(number).name
             self.ring()
 
-        before = {number: signal.signal(number, asked) for number in SIGNALS}
+        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, asked) for number in heeded}
         try:
             yield
         finally:

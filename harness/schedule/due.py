@@ -63,7 +63,9 @@ def _tick(schedule: Schedule, moment: datetime) -> datetime:
     if schedule.every:
         every = timedelta(seconds=schedule.every)
         return EPOCH + ((moment - EPOCH) // every + 1) * every
-    return next(CronSim(schedule.cron, moment.astimezone(ZoneInfo(schedule.timezone)))).astimezone(UTC)
+    ticks = (tick.astimezone(UTC) for tick in CronSim(schedule.cron, moment.astimezone(ZoneInfo(schedule.timezone))))
+    # In the second of two hours that are one on the clock it gives the first one's ticks again.
+    return next(tick for tick in ticks if tick > moment)
 
 
 def excluded_until(schedule: Schedule, moment: datetime) -> datetime | None:

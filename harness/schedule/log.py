@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from harness.errors import Exit, UsageError
 
 FILE = "schedule.jsonl"
-RAN, PLANNED, REFUSED, MISSED = "ran", "planned", "refused", "missed"
+RAN, PLANNED, REFUSED, FAILED, MISSED = "ran", "planned", "refused", "failed", "missed"
 REMOVABLE = (Exit.PASS, Exit.INCONCLUSIVE)
 
 
@@ -21,7 +22,8 @@ REMOVABLE = (Exit.PASS, Exit.INCONCLUSIVE)
 class Tick:
     """One time that was due, or `count` of them that were missed; `due` and `at` are in UTC.
 
-    `state` is ran, planned (a dry run), refused (nothing began: `why`) or missed. `last` says that nothing may follow.
+    `state` is ran, planned (a dry run), refused (nothing began: `why`), failed (by a bug, or what the machine refused)
+    or missed. `last` says that nothing may follow.
     """
 
     experiment: str
@@ -53,8 +55,11 @@ def append(folder: Path, tick: Tick) -> None:
     """Write one line and have it on disk; raises UsageError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(tick)) + "\n")
+        with (folder / FILE).open("ab+") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            # After a line that was cut off a new one begins.
+            start = "" if file.read() in (b"", b"\n") else "\n"
+            file.write(f"{start}{json.dumps(dataclasses.asdict(tick))}\n".encode())
     except OSError as error:
         raise UsageError("the schedule's log cannot be written", where=str(folder / FILE), why=str(error)) from error
 

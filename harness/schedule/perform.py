@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,7 @@ from harness.errors import Exit, HarnessError
 from harness.model.experiment import Experiment
 from harness.model.verdict import Verdict
 from harness.schedule.bell import Bell
-from harness.schedule.log import PLANNED, RAN, REFUSED, Tick, shown
+from harness.schedule.log import FAILED, PLANNED, RAN, REFUSED, Tick, shown
 
 Say = Callable[[str], None]
 
@@ -36,6 +37,10 @@ def perform(experiment: Experiment, due: datetime, options: Options, bell: Bell,
         outcome = _run(experiment, chosen, bell)
     except HarnessError as error:
         return replace(tick, at=shown(bell.now()), state=REFUSED, why=str(error), exit=int(error.exit))
+    except Exception as bug:  # the next one is due all the same
+        say(traceback.format_exc())
+        why = f"{type(bug).__name__}: {bug}"
+        return replace(tick, at=shown(bell.now()), state=FAILED, why=why, exit=int(Exit.INTERNAL))
     say(outcome.text)
     dirty = outcome.verdict is Verdict.DIRTY
     cut = bool(bell.asked) and outcome.verdict is Verdict.ABORTED

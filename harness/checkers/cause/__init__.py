@@ -6,6 +6,7 @@ faults of the run are the context of all that, not its cause.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from harness.checkers import census
@@ -50,8 +51,8 @@ def _matter(history: History, findings: Sequence[Finding]) -> Matter | None:
         if finding.checker not in OF_FAILURES:
             continue
         if finding.checker == "recovery" and "from" in finding.detail:
-            begin = float(finding.detail["from"])
-            failed = [operation for operation in every if not operation.ok and operation.intended >= begin]
+            begin, until = float(finding.detail["from"]), float(finding.detail.get("until", math.inf))
+            failed = [one for one in every if not one.ok and begin <= one.intended and one.finished <= until]
             over = max((operation.finished for operation in failed), default=begin)
             matter = Matter(failed, (begin, over))
         else:

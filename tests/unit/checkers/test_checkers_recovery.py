@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from harness.checkers import recovery
@@ -248,3 +251,74 @@ def test_what_somebody_else_asked_for_after_the_fault_is_believed(run, struck, s
     down = struck("workload_scale", victim="shop/cart", workload="shop/Deployment/cart")
     found = recovery.check(run(faults=[down], samples=scaled(sampled, *DOWN, (20.5, 1, 1))), PROMISE)
     assert found.recovery == "1.5 s"
+
+
+@pytest.fixture
+def rounds(run, struck, ops):
+    """Judge a pod that is killed at 10 and again at 40, of which the second is over within a second."""
+
+    def judge(failing: Callable[[float], bool] = lambda _: False, **more: Any):
+        kills = [
+            struck("pod_kill", id=str(at), injected=at, applied=at, felt=at, undone=at + 0.1, healed=at + 1)
+            for at in (10.0, 40.0)
+        ]
+        served = ops(lambda at: {"status": 503 if failing(at) else 200}, until=60.0)
+        told = {"faults": kills, "operations": served, "window": (10.0, 41.0), "end": 61.0} | more
+        return recovery.check(run(**told), PROMISE)
+
+    return judge
+
+
+def test_every_time_a_fault_is_over_the_system_must_be_steady_within_the_limit(rounds, sampled):
+    found = rounds(lambda at: 10 <= at <= 17)
+    assert (found.state, found.recovery) == (State.BROKEN, "7 s")
+    assert found.summary == "after the limit 20 operations failed, last 7 s after pod_kill on worker"
+    assert rounds(lambda at: 10 <= at <= 14 or 40 <= at <= 44).state is State.HELD
+    lost = sampled(READY, [(0, 3), (10.1, 2), (19, 3), (40.1, 2), (42, 3)], desired="3")
+    assert rounds(samples=lost).summary == "after the limit ready pods were missing, last 9 s after pod_kill on worker"
+
+
+def test_what_the_last_fault_broke_is_told_before_what_an_earlier_one_did(rounds):
+    found = rounds(lambda at: 10 <= at <= 17 or 40 <= at <= 48)
+    assert (found.state, found.detail["from"]) == (State.BROKEN, 40.0)
+
+
+def test_what_fails_while_the_next_fault_is_there_is_not_what_an_earlier_one_cost(run, struck, ops):
+    freezes = [struck("pod_freeze", id=str(at), injected=at, undone=at + 15, healed=at + 16) for at in (10.0, 30.0)]
+    failing = ops(lambda at: {"status": 503 if 30 <= at <= 46 else 200}, until=60.0)
+    seen = run(faults=freezes, operations=failing, window=(10.0, 46.0), end=61.0)
+    assert recovery.check(seen, PROMISE).state is State.HELD
+
+
+def test_an_operation_that_was_in_flight_at_the_next_injection_says_nothing_of_the_fault_before(rounds, ops):
+    slow = ops(lambda at: {"status": 0, "took": 3.0} if 38 <= at <= 40 else {}, until=60.0)
+    assert rounds(operations=slow).state is State.HELD
+
+
+def test_the_end_of_a_fault_beside_another_that_goes_on_is_no_recovery(run, struck, ops):
+    long = struck("pod_freeze", id="long", injected=10.0, undone=40.0, healed=41.0)
+    short = struck("pod_kill", id="short", injected=15.0, applied=15.0, undone=15.1, healed=16.0)
+    failing = ops(lambda at: {"status": 503 if 10 <= at <= 41 else 200}, until=60.0)
+    seen = run(faults=[long, short], operations=failing, window=(10.0, 41.0), end=61.0)
+    assert recovery.check(seen, PROMISE).state is State.HELD
+
+
+def test_what_nobody_saw_past_the_limit_of_an_earlier_fault_is_unknown(rounds, ops, sampled):
+    silent = ops(lambda at: None if 20 <= at < 25 else {}, until=60.0)
+    found = rounds(operations=silent)
+    assert (found.state, found.summary) == (State.UNKNOWN, "the load had gaps after pod_kill on worker")
+    within = ops(lambda at: None if 11 <= at < 14 else {}, until=60.0)
+    assert rounds(operations=within).state is State.HELD
+    blind = sampled(READY, [(0, 3), (12, None), (19, 3)], desired="3")
+    assert "out of sight" in rounds(samples=blind).summary
+
+
+def test_an_earlier_limit_that_was_passed_on_a_starved_machine_is_unknown(rounds, sampled):
+    taken = {"idle": 0.02, "others": 0.5, "steal": 0.0, "cluster": 0.4}
+    seconds = [(float(at), value) for at in range(8, 20) for value in taken.items()]
+    machine = [one for at, (name, value) in seconds for one in sampled(f"machine/{name}", [(at, value)])]
+    ready = sampled(READY, [(0, 3), (10.1, 2), (16, 3)], desired="3")
+    assert rounds(samples=ready).state is State.BROKEN
+    found = rounds(samples=[*ready, *machine])
+    assert found.state is State.UNKNOWN
+    assert "nobody knows why" in found.summary

@@ -152,11 +152,16 @@ def test_a_pod_whose_node_goes_too_is_shown() -> None:
 
 
 class Cluster(Shop, Kube):
-    """A namespace in which something is broken and written down."""
+    """A namespace in which something is broken and written down; others have their turn before it answers."""
 
     def __init__(self, count: int) -> None:
         Shop.__init__(self, count)
         Kube.__init__(self)
+
+    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
+        for _turn in range(5):
+            await anyio.lowlevel.checkpoint()
+        return await super().list(path)
 
 
 @pytest.fixture
@@ -239,6 +244,123 @@ async def test_what_is_picked_anew_is_never_what_a_step_to_come_will_have(sessio
     session.scope = replace(session.scope, alone=True)
     session.plan = await plan.resolve(session.kube, made, run="run", seed=1, alone=True)
     first, later = session.plan.faults
-    for _ in range(3):
-        (again,) = await more.add(session, made.method[0], "run-x", instead="bg a")
+    for number in (2, 3, 4):
+        (again,) = await more.add(session, made.method[0], number)
         assert again.victim.name == first.victim.name != later.victim.name
+
+
+@pytest.fixture
+def begun(session: Session):
+    """Plan an experiment for so many pods, of which nothing is broken yet."""
+
+    async def begin(made: Experiment, pods: int) -> None:
+        session.kube, session.experiment = Cluster(pods), made
+        session.scope = replace(session.scope, alone=True)
+        session.plan = await plan.resolve(session.kube, made, run="run", seed=1, alone=True)
+
+    return begin
+
+
+async def test_repetitions_at_the_same_time_have_targets_and_names_of_their_own(walk, session) -> None:
+    made = experiment("bg a|pod_kill|times: 2, every: 1s", "bg b|pod_kill|times: 2, every: 1s", caps="pods: 2")
+    found = await walk(made, 4)
+    assert len({fault.id for fault in session.plan.faults}) == 4
+    assert len({fault.victim.uid for fault in session.plan.faults}) == 4
+    assert len([word for word in found.seen if word.startswith("heal ")]) == 4
+    assert (session.owed, session.unclean) == ({}, [])
+
+
+async def test_what_is_just_being_injected_is_picked_for_nothing_else(session, begun) -> None:
+    made = experiment("bg a|pod_freeze|", "bg b|pod_kill|times: 2", caps="pods: 2")
+    await begun(made, 2)
+    first, _ = session.plan.faults
+    with anyio.CancelScope() as scope:
+        session.course(first).injecting = scope
+        (again,) = await more.add(session, made.method[1], 2)
+    assert again.victim.uid != first.victim.uid
+
+
+async def test_what_a_test_asks_for_at_the_same_time_has_a_name_and_a_target_of_its_own(session, begun) -> None:
+    made = experiment("a|pod_kill|", "b|pod_kill|", caps="pods: 2")
+    await begun(made, 2)
+    session.plan, found = replace(session.plan, faults=()), list[PlannedFault]()
+
+    async def ask(number: int) -> None:
+        found.extend(await more.add(session, made.method[number]))
+
+    async with anyio.create_task_group() as together:
+        for number in (0, 1):
+            together.start_soon(ask, number)
+    assert len({fault.id for fault in found}) == len({fault.victim.uid for fault in found}) == 2
+    assert session.plan.faults == tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("steps", "caps"),
+    [
+        (("a|pod_kill|times: 3", "b|pod_kill|times: 2"), "pods: 1"),
+        (("bg a|pod_kill|times: 3", "b|pod_kill|duration: 1s", "c|pod_kill|times: 2"), "pods: 2"),
+    ],
+)
+async def test_a_time_that_is_over_counts_for_no_cap(walk, session, steps: tuple[str, ...], caps: str) -> None:
+    await walk(experiment(*steps, caps=caps), 8)
+    assert session.owed == {}
+
+
+async def test_what_stays_broken_counts_for_the_cap_of_each_time_beside_it(session, begun) -> None:
+    made = experiment("a|pod_kill|", "b|pod_kill|times: 2", caps="pods: 2")
+    await begun(made, 4)
+    made = replace(made, blast_radius=replace(made.blast_radius, pods=1))
+    session.experiment = made
+    with pytest.raises(UsageError, match="touches 2 pods"):
+        await more.add(session, made.method[1], 2)
+
+
+def of_all(made: Experiment) -> Experiment:
+    """Have the first step take three pods at once."""
+    first = made.method[0]
+    assert first.fault
+    target = replace(first.fault.target, pods=3, at_once=3)
+    return replace(made, method=(replace(first, fault=replace(first.fault, target=target)), *made.method[1:]))
+
+
+async def test_a_time_that_is_over_before_a_step_to_come_may_have_its_targets(session, begun) -> None:
+    made = of_all(experiment("a|pod_freeze|duration: 1s, times: 2", "b|pod_freeze|", caps="pods: 3"))
+    await begun(made, 3)
+    again = await more.add(session, made.method[0], 2)
+    assert len({fault.victim.uid for fault in again}) == 3
+
+
+async def test_a_time_never_has_what_a_step_beside_it_has_still_to_break(session, begun) -> None:
+    made = experiment("bg a|pod_freeze|duration: 1s", "b|pod_freeze|duration: 1s, times: 2", caps="pods: 2")
+    await begun(made, 2)
+    beside, own = session.plan.faults
+    (again,) = await more.add(session, made.method[1], 2)
+    assert again.victim.uid == own.victim.uid != beside.victim.uid
+
+
+async def test_all_that_is_deleted_leaves_nothing_for_a_step_to_come_and_the_plan_says_so(begun) -> None:
+    with pytest.raises(UsageError, match="0 of 3 are free"):
+        await begun(of_all(experiment("a|pod_kill|times: 2", "b|pod_freeze|", caps="pods: 3")), 3)
+
+
+async def test_what_a_step_to_come_will_have_is_deleted_by_no_time_before_it(session, begun) -> None:
+    made = experiment("a|pod_kill|times: 4", "b|pod_freeze|")
+    await begun(made, 2)
+    _, later = session.plan.faults
+    for number in (2, 3, 4):
+        (again,) = await more.add(session, made.method[0], number)
+        assert again.victim.uid != later.victim.uid
+
+
+async def picked(session: Session, begin: Any) -> list[str]:
+    await begin(experiment("a|pod_freeze|duration: 1s, times: 8"), 6)
+    for number in range(2, 9):
+        await more.add(session, session.experiment.method[0], number)
+    return names(session.plan)
+
+
+async def test_each_time_has_a_chance_of_its_own_and_the_seed_gives_the_same_again(session, begun) -> None:
+    first, again = await picked(session, begun), await picked(session, begun)
+    assert len(set(first)) > 2
+    assert first == again

@@ -106,6 +106,32 @@ def test_what_was_missed_is_counted_without_what_is_excluded() -> None:
     assert due.missed(Schedule(every=60), at("1999-01-01T00:00"), at("2026-11-30T10:00")) == due.MOST
 
 
+# The hours in UTC before which clocks change, the one way and the other.
+CHANGES = [
+    (BERLIN, "2026-03-29T01", "2026-10-25T01"),
+    ("America/New_York", "2026-03-08T07", "2026-11-01T06"),
+    ("America/Santiago", "2026-04-05T03", "2026-09-06T04"),
+    ("Australia/Lord_Howe", "2026-04-04T15", "2026-10-03T16"),
+]
+
+
+@pytest.mark.parametrize(("zone", "hour"), [(zone, hour) for zone, *hours in CHANGES for hour in hours])
+@pytest.mark.parametrize("cron", ["45 1 * * *", "15 2,3 * * *", "30 23 * * *", "*/10 * * * *"])
+def test_what_is_due_is_later_at_every_minute_of_a_change_of_clocks(cron: str, zone: str, hour: str) -> None:
+    schedule, change = Schedule(cron=cron, timezone=zone), at(f"{hour}:00")
+    minutes = [change + timedelta(minutes=number) for number in range(-90, 90)]
+    assert len({minute.astimezone(ZoneInfo(zone)).utcoffset() for minute in minutes}) == 2
+    assert [minute for minute in minutes if due.after(schedule, minute) <= minute] == []
+
+
+def test_a_scheduler_that_begins_in_the_hour_that_comes_twice_waits_for_the_next_day() -> None:
+    daily = Schedule(cron="30 2 * * *", timezone=BERLIN)
+    second = datetime(2026, 10, 25, 1, 5, tzinfo=UTC)
+    assert local(second) == "10-25 02:05 CET"
+    assert local(due.after(daily, second)) == "10-26 02:30 CET"
+    assert due.missed(daily, second, second + timedelta(hours=12)) == 0
+
+
 MINUTES = st.integers(0, 1439)
 
 

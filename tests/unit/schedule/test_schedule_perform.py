@@ -14,6 +14,7 @@ import pytest
 
 from harness.documents import document
 from harness.engine import run
+from harness.engine.abort import SIGNALS
 from harness.engine.options import Options, Outcome
 from harness.errors import PreconditionFailed
 from harness.model.experiment import Experiment
@@ -21,7 +22,7 @@ from harness.model.schedule import Schedule
 from harness.model.verdict import Verdict
 from harness.schedule import log
 from harness.schedule.bell import Bell
-from harness.schedule.log import MISSED, PLANNED, RAN, REFUSED, Tick
+from harness.schedule.log import FAILED, MISSED, PLANNED, RAN, REFUSED, Tick
 from harness.schedule.perform import perform, seed_of
 
 DUE = datetime(2026, 11, 30, 10, 10, tzinfo=UTC)
@@ -34,7 +35,16 @@ def experiment() -> Experiment:
 
 
 @pytest.fixture
-def bell():
+def heard():
+    """Have no signal ignored, as it is under nohup."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def bell(heard):
     found = Bell()
     with found.listening():
         yield found
@@ -77,6 +87,17 @@ def test_what_keeps_a_run_from_beginning_ends_no_schedule(experiment, bell, monk
     answer(monkeypatch, found=PreconditionFailed("the lever is on"))
     tick = perform(experiment, DUE, Options(seed=7), bell, lambda _: None)
     assert (tick.state, tick.why, tick.exit, tick.last) == (REFUSED, "the lever is on", 4, False)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_bug_is_logged_as_such_and_ends_no_schedule(experiment, bell, monkeypatch, dry: bool) -> None:
+    answer(monkeypatch, found=OSError(28, "No space left on device"))
+    monkeypatch.setattr(run, "dry_run", run.run)
+    said: list[str] = []
+    tick = perform(experiment, DUE, Options(seed=7, dry_run=dry), bell, said.append)
+    assert (tick.state, tick.exit, tick.last) == (FAILED, 7, False)
+    assert tick.why == "OSError: [Errno 28] No space left on device"
+    assert "Traceback" in said[0]
 
 
 def test_something_left_broken_ends_the_schedule(experiment, bell, monkeypatch) -> None:
@@ -123,7 +144,18 @@ def test_a_run_that_ends_wakes_the_scheduler_and_asks_for_nothing(bell) -> None:
     assert bell.wait(3600) == ""
 
 
-def test_the_signals_are_given_back(monkeypatch) -> None:
+def test_a_signal_that_is_ignored_stays_ignored(heard) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    bell = Bell()
+    with bell.listening():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert bell.wait(0) == ""
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert bell.wait(3600) == "SIGTERM"
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_the_signals_are_given_back(heard) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Bell().listening():
         assert signal.getsignal(signal.SIGTERM) is not before
@@ -138,6 +170,15 @@ def test_the_log_says_when_each_experiment_was_last_accounted_for_whatever_was_c
         file.write('{"experiment": "shop/kill", "at": "2026-')
     assert log.last_seen(tmp_path, ["shop/kill"]) == {"shop/kill": datetime(2026, 11, 30, 11, tzinfo=UTC)}
     assert log.last_seen(tmp_path / "nowhere", ["shop/kill"]) == {}
+
+
+@pytest.mark.parametrize("left", ['{"experiment": "shop/kill", "at": "2026-', '{"experiment": "caf\xc3'])
+def test_what_is_logged_after_a_line_that_was_cut_off_is_read(tmp_path, left: str) -> None:
+    (tmp_path / log.FILE).write_bytes(left.encode("latin-1"))
+    ticks = [Tick("shop/kill", "2026-11-30T10:10:00Z", f"2026-11-30T1{hour}:11:00Z", RAN) for hour in (0, 1)]
+    for tick in ticks:
+        log.append(tmp_path, tick)
+    assert list(log.read(tmp_path)) == ticks
 
 
 def test_only_folders_of_runs_that_are_no_evidence_are_removed_the_oldest_first(tmp_path) -> None:
