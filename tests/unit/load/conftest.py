@@ -117,7 +117,7 @@ class Peers:
     loop: asyncio.AbstractEventLoop
     _open: list[asyncio.Server] = field(default_factory=list)
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
-    _serving: set[asyncio.Task[None]] = field(default_factory=set)
+    _serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def start(self, serve: Serve, tls: ssl.SSLContext | None = None) -> int:
         """Start one server and give its port."""
@@ -142,18 +142,20 @@ class Peers:
         return asyncio.run_coroutine_threadsafe(listen(), self.loop).result(10)
 
     async def end(self) -> None:
-        """End every connection, also one that is just being accepted: cancelled then, nobody would close it."""
+        """End every connection; one that is just being accepted is let in first, or asyncio would leave it open."""
+        ends = self.loop.time() + 5
+        while (accepting := self._others() - self._serving) and self.loop.time() < ends:
+            await asyncio.wait(accepting, timeout=1)
         for server in self._open:
             server.close()
-        while left := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in self._serving:
-                task.cancel()
-            for writer in self._writers:
-                writer.transport.abort()
-            await asyncio.wait(left, timeout=1)
+        for task in self._others():
+            task.cancel()
         for writer in self._writers:
             writer.transport.abort()
-        await asyncio.sleep(0)
+        await asyncio.gather(*self._others(), return_exceptions=True)
+
+    def _others(self) -> set[asyncio.Task[Any]]:
+        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
 
 
 @pytest.fixture
