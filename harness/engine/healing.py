@@ -47,11 +47,12 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     if why:
         course.dirty = f"{fault.kind} on {fault.victim}: {why}"
         return False
-    course.owed, course.dirty = False, ""
+    course.dirty = ""
     session.say(f"HEAL       {fault.victim}: {how} after {seconds:.2f} s")
     if operations:
         await _forget(session, fault)
     await _strike(session, fault)
+    course.owed = False  # only now: one that is cut before that is to be undone again, to be struck out at all
     return True
 
 
@@ -73,6 +74,7 @@ async def _forget(session: Session, fault: PlannedFault) -> None:
 async def _strike(session: Session, fault: PlannedFault) -> None:
     """Delete the fault's resource; one that stays would tell everyone that something is still broken."""
     why = ""
+    session.course(fault).written = False  # its end is ours from here on, and nobody's wish
     for tries in range(DELETE_TRIES):
         try:
             await resource.delete(session.kube, fault)
@@ -134,5 +136,5 @@ async def _deleted(session: Session, fault: PlannedFault) -> None:
     scope = session.course(fault).injecting
     if scope:
         scope.cancel()  # the walk ends there, and the undo follows
-    else:
+    elif session.course(fault).written:
         await heal_and_see(session, fault, HEAL_SECONDS)

@@ -161,6 +161,47 @@ async def test_an_effect_that_was_answered_is_undone_once(session, broken, monke
     assert seen.count("heal a") == 1
 
 
+async def test_an_undo_that_is_cut_before_its_resource_is_gone_is_still_owed_and_done_again(
+    session, broken, monkeypatch
+) -> None:
+    seen, asked, struck = broken().seen, anyio.Event(), session.kube.deleted
+
+    async def no_answer(path: str, **_: Any) -> dict[str, Any]:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    await method.inject(session, fault("a"))
+    with monkeypatch.context() as silent:
+        silent.setattr(session.kube, "delete", no_answer)
+        async with anyio.create_task_group() as together:
+            together.start_soon(healing.undo, session, fault("a"))
+            await asked.wait()
+            together.cancel_scope.cancel()
+    assert (set(session.owed), struck) == ({"a"}, [])
+    assert session.unclean
+    await owed.undo(session)
+    assert (seen.count("heal a"), len(struck)) == (2, 1)
+    assert (session.owed, session.unclean) == ({}, [])
+
+
+async def test_a_resource_that_the_undo_itself_takes_away_is_no_wish_of_somebody_else(
+    session, broken, monkeypatch
+) -> None:
+    seen, gone = broken().seen, anyio.Event()
+
+    async def seen_gone(path: str, **_: Any) -> dict[str, Any]:
+        await healing._deleted(session, fault("a"))
+        gone.set()
+        return {}
+
+    await method.inject(session, fault("a"))
+    monkeypatch.setattr(session.kube, "delete", seen_gone)
+    assert await healing.undo(session, fault("a"))
+    assert gone.is_set()
+    assert seen.count("heal a") == 1
+
+
 async def test_an_undo_that_is_seen_to_have_failed_leaves_the_run_dirty(session, broken) -> None:
     broken(healed=fails(UndoFailed("it came back with another address")))
     await method.inject(session, fault("a"))
