@@ -44,13 +44,14 @@ FORBIDDEN = "forbidden"
 KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, ("", "Node")})
 SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
 
-# Prints one line per residue inside a node container; a healthy node prints nothing.
+# Prints one line per residue inside a node container; a healthy node prints nothing. kube-proxy's rules name Services
+# and namespaces, which may be called like a tool that breaks things.
 NODE_SCRIPT = r"""
 for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
   read -r s < "$f" && [ "$s" != THAWED ] && echo "cgroup frozen $(dirname "${f#/sys/fs/cgroup/freezer}")"; done
 for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
   read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
-for t in iptables ip6tables; do $t-save 2>/dev/null | grep -i chaos | sed "s/^/$t /"; done
+for t in iptables ip6tables; do $t-save 2>/dev/null | grep -vE '^(:|-A )KUBE-' | grep -i chaos | sed "s/^/$t /"; done
 ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
 tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
 for p in /proc/[0-9]*/cmdline; do
