@@ -51,13 +51,14 @@ OWED = ("keeper/", "agent/", "processes")
 # All lines but those of pods that nobody owns and of what else owns some.
 TOLD_BESIDE = (*(f"{kind}/" for kind in (*SPECS, WEBHOOKS)), *NODES, *CONTAINERS, *WRITTEN, *OWED, "configmaps/")
 
-# Prints one line per residue inside a node container; a healthy node prints nothing.
+# Prints one line per residue inside a node container; a healthy node prints nothing. kube-proxy's rules name Services
+# and namespaces, which may be called like a tool that breaks things.
 NODE_SCRIPT = r"""
 for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
   read -r s < "$f" && [ "$s" != THAWED ] && echo "cgroup frozen $(dirname "${f#/sys/fs/cgroup/freezer}")"; done
 for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
   read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
-for t in iptables ip6tables; do $t-save 2>/dev/null | grep -i chaos | sed "s/^/$t /"; done
+for t in iptables ip6tables; do $t-save 2>/dev/null | grep -vE '^(:|-A )KUBE-' | grep -i chaos | sed "s/^/$t /"; done
 lsns -t net -n -o PID 2>/dev/null | while read -r p; do
   for t in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
     nsenter -t "$p" -n $t-save 2>/dev/null | sed -n 's/^:\(KCH-[^ ]*\).*/pod rules \1/p'; done; done

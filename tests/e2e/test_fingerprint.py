@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,22 @@ def test_a_residue_is_caught(residue: str, cluster: LocalCluster) -> None:
     assert any(named in line for line in caught)
     left = fingerprint.difference(before, taken(cluster))
     assert not left or (len(left) == 1 and "/ready" in left[0])
+
+
+def test_what_kube_proxy_does_for_a_service_is_no_residue_whatever_its_namespace_is_called(
+    cluster: LocalCluster,
+) -> None:
+    before = taken(cluster)
+    kubectl(cluster, "create", "namespace", "chaos-planted")
+    try:
+        kubectl(cluster, "-n", "chaos-planted", "create", "service", "clusterip", "planted", "--tcp=80:80")
+        ends = time.monotonic() + 60
+        while "chaos-planted" not in docker(cluster, "exec", worker(cluster), "iptables-save"):
+            assert time.monotonic() < ends, "kube-proxy made no rule"
+        caught = fingerprint.difference(before, taken(cluster))
+    finally:
+        kubectl(cluster, "delete", "namespace", "chaos-planted")
+    assert not [line for line in caught if "/residue" in line]
 
 
 def test_a_fault_resource_left_behind_is_caught_and_undone(cluster: LocalCluster, tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ class Peers:
 
     loop: asyncio.AbstractEventLoop
     _open: list[asyncio.Server] = field(default_factory=list)
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    _serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def start(self, serve: Serve, tls: ssl.SSLContext | None = None) -> int:
         """Start one server and give its port."""
@@ -128,20 +130,32 @@ class Peers:
             finally:
                 writer.close()
 
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._writers.append(writer)
+            self._serving.add(self.loop.create_task(quietly(reader, writer)))
+
         async def listen() -> int:
-            server = await asyncio.start_server(quietly, "127.0.0.1", 0, ssl=tls)
+            server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
             self._open.append(server)
             return int(server.sockets[0].getsockname()[1])
 
         return asyncio.run_coroutine_threadsafe(listen(), self.loop).result(10)
 
     async def end(self) -> None:
+        """End every connection; one that is just being accepted is let in first, or asyncio would leave it open."""
+        ends = self.loop.time() + 5
+        while (accepting := self._others() - self._serving) and self.loop.time() < ends:
+            await asyncio.wait(accepting, timeout=1)
         for server in self._open:
             server.close()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
+        for task in self._others():
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._others(), return_exceptions=True)
+
+    def _others(self) -> set[asyncio.Task[Any]]:
+        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
 
 
 @pytest.fixture
