@@ -105,8 +105,8 @@ def longest(steps: Sequence[Activity], recovery: float, targets: int) -> float:
     for step in steps:
         if spec := step.fault:
             several = targets if spec.target.share or spec.target.rule else spec.target.least
-            groups[step.name] = math.ceil(several / spec.target.at_once)
-            closings += groups[step.name] * spec.times
+            groups[spec.activity] = math.ceil(several / spec.target.at_once)
+            closings += groups[spec.activity] * spec.times
     return timeline.spans(steps, groups)[1] + closings * (FELT_SECONDS + healing.HEAL_SECONDS + recovery)
 
 
