@@ -25,7 +25,6 @@ from harness.engine import run as engine
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, InjectionFailed, UndoFailed, first
-from harness.model import timeline
 from harness.model.experiment import Activity, Experiment
 from harness.model.plan import PlannedFault
 
@@ -123,7 +122,7 @@ class Live:
 
     def inject(self, activity: Activity) -> tuple[PlannedFault, ...]:
         """Plan and inject a fault that the plan does not hold yet; raises UsageError and InjectionFailed."""
-        return self._call(self._add, activity)
+        return self._call(self._add, activity, patience=self._patience(activity))
 
     def heal(self, faults: tuple[PlannedFault, ...]) -> None:
         """See these faults felt, undo them and wait until the system has what it lost."""
@@ -165,18 +164,19 @@ class Live:
         """Wait until a run that was cut short has come to its end."""
         self._thread.join(self._undo_seconds())
 
-    def _patience(self) -> float:
+    def _patience(self, *added: Activity) -> float:
+        """Return how long the run may take, in seconds, with steps that its document does not hold."""
         phases, caps = self.experiment.phases, self.experiment.blast_radius
-        targets = caps.pods + caps.nodes
-        long = timeline.spans(self.experiment.method)[1]
-        return (
+        targets, steps = caps.pods + caps.nodes, (*self.experiment.method, *added)
+        found = (
             SPARE_SECONDS
             + self._undo_seconds()
-            + long
+            + method.longest(steps, phases.recovery, targets)
             + phases.baseline
             + phases.hold
             + phases.recovery * (2 + targets)
         )
+        return min(found, threading.TIMEOUT_MAX)
 
     def _undo_seconds(self) -> float:
         return UNDO_SECONDS + activities.STEP_SECONDS * len(self.experiment.rollbacks)
@@ -242,7 +242,7 @@ class Live:
         if self._failed:
             raise InjectionFailed(f"not every step succeeded: {', '.join(self._failed)}")
 
-    def _call(self, act: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    def _call(self, act: Callable[..., Awaitable[T]], *arguments: Any, patience: float = 0.0) -> T:
         portal, session = self._portal, self._session
         reason = (session.abort.reason if session else "") or "the run is over"
         if portal is None or session is None:
@@ -251,12 +251,13 @@ class Live:
             step = portal.start_task_soon(act, session, *arguments)
         except RuntimeError as error:  # the portal has closed since
             raise AbortTriggered("the run was cut short", why=session.abort.reason or str(error)) from None
+        patience = patience or self._patience()
         try:
-            return step.result(self._patience())
+            return step.result(patience)
         except TimeoutError:
             if step.done():
                 raise
-            why = f"a step took longer than {self._patience():g} s"
+            why = f"a step took longer than {patience:g} s"
             self._pull(why)
             raise AbortTriggered("the run was cut short", why=why) from None
         except CancelledError:

@@ -21,8 +21,9 @@ def lines(experiment: Experiment, plan: Plan, most: tuple[int, int]) -> list[str
     if not timeline.composed(experiment.method, experiment.choices):
         return []
     drawn = [one for one in experiment.method if one.name not in plan.left_out]
-    faults = {one.name: _faults(plan, one) for one in drawn}
-    groups = {one.name: math.ceil(len(faults[one.name]) / one.fault.target.at_once) for one in drawn if one.fault}
+    specs = [one.fault for one in drawn if one.fault]
+    faults = {spec.activity: [fault for fault in plan.faults if fault.activity == spec.activity] for spec in specs}
+    groups = {spec.activity: math.ceil(len(faults[spec.activity]) / spec.target.at_once) for spec in specs}
     spans, over = timeline.spans(drawn, groups)
     caps = experiment.blast_radius
     hold = f"{_time(over)} the method is over; what is still broken is healed after {seconds(experiment.phases.hold)}"
@@ -36,15 +37,11 @@ def lines(experiment: Experiment, plan: Plan, most: tuple[int, int]) -> list[str
     return found
 
 
-def _faults(plan: Plan, activity: Activity) -> list[PlannedFault]:
-    return [fault for fault in plan.faults if activity.fault and fault.activity == activity.fault.activity]
-
-
 def _line(span: Span, faults: dict[str, list[PlannedFault]]) -> str:
     activity, spec = span.activity, span.fault
     words = [activity.name]
     if spec:
-        words += [f"{spec.kind} on {', '.join(one.victim.shown for one in faults[activity.name])}", _lasts(spec)]
+        words += [f"{spec.kind} on {', '.join(one.victim.shown for one in faults[spec.activity])}", _lasts(spec)]
     if activity.heals:
         words.append(f"heals {activity.heals}")
     if activity.background:

@@ -6,6 +6,7 @@ whatever dies between two of them, somebody else knows what to heal.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from harness.errors import (
     first,
 )
 from harness.faults import FAULTS
+from harness.model import timeline
 from harness.model.experiment import Activity
 from harness.model.fault import Phase
 from harness.model.plan import PlannedFault
@@ -92,6 +94,20 @@ async def perform(session: Session, activity: Activity, faults: tuple[PlannedFau
             await _close(session, last, spec.duration)
         if number < spec.times:
             await anyio.sleep(max(0.0, began + spec.every - time.monotonic()))
+
+
+def longest(steps: Sequence[Activity], recovery: float, targets: int) -> float:
+    """Return how long steps may take, in seconds, where each group of targets is felt, undone and back at the limit.
+
+    `recovery` is that limit, `targets` are the most that one step has.
+    """
+    groups, closings = dict[str, int](), 0
+    for step in steps:
+        if spec := step.fault:
+            several = targets if spec.target.share or spec.target.rule else spec.target.least
+            groups[spec.activity] = math.ceil(several / spec.target.at_once)
+            closings += groups[spec.activity] * spec.times
+    return timeline.spans(steps, groups)[1] + closings * (FELT_SECONDS + healing.HEAL_SECONDS + recovery)
 
 
 async def _close(session: Session, faults: Sequence[PlannedFault], lasting: float | None) -> None:

@@ -32,8 +32,9 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     seed = random.Random(f"{before.seed} time {number}").getrandbits(32) if again else before.seed
     run = f"{before.run}-{len(before.faults)}"
     alone = replace(session.experiment, method=(activity,), choices=())
-    broken = [one.fault for one in session.courses.values() if one.owed or one.injecting]
-    taken = frozenset(fault.victim.uid for fault in (*broken, *_waiting(session, activity, instead)))
+    begun = [one.fault for one in session.courses.values() if one.injecting]
+    broken = (*session.owed.values(), *begun, *_waiting(session, activity, instead))
+    taken = frozenset(fault.victim.uid for fault in broken)
     added = await plan.resolve(session.kube, alone, run=run, seed=seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
     plan.require_caps(session.experiment, [*standing, *added.faults])

@@ -35,9 +35,9 @@ def perform(kind: str, arguments: Mapping[str, Any], options: Options | None = N
 
 def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
     target = arguments.get("target") or {}
-    namespace = target.get("namespace") or str(target.get("hosting", "")).partition("/")[0]
+    hosted = str(target.get("hosting", "")).partition("/")[0]
     radius = {
-        "namespaces": [namespace or "default"],
+        "namespaces": target.get("namespaces") or [target.get("namespace") or hosted or "default"],
         # Which pods go with a target, and how many, is known to nobody who calls an action by itself.
         "pods": EVERYBODY if FAULTS[kind].spends else _cap(target, "pods"),
         "nodes": _cap(target, "nodes"),

@@ -30,12 +30,12 @@ class Span:
 def spans(method: Iterable[Activity], groups: Mapping[str, int] | None = None) -> tuple[list[Span], float]:
     """Return the steps in time, and when the method is over; a foreign step takes no time that is known.
 
-    `groups` says of a step, by its name, in how many groups its targets are broken.
+    `groups` says of a fault, by its own name, in how many groups its targets are broken: two steps may have one name.
     """
     found, clock, over = [], 0.0, 0.0
     for activity in method:
         start = clock + activity.pause_before
-        lasts = activity.fault.seconds((groups or {}).get(activity.name, 1)) if activity.fault else 0.0
+        lasts = activity.fault.seconds((groups or {}).get(activity.fault.activity, 1)) if activity.fault else 0.0
         end = start + lasts
         found.append(Span(activity, start, end if activity.fault is None or activity.fault.closes else None))
         over = max(over, end + activity.pause_after)

@@ -19,7 +19,9 @@ import yaml
 
 from harness.chaostoolkit.live import Live
 from harness.documents import document
+from harness.documents.activity import COURSE
 from harness.documents.provider import ACTIONS
+from harness.documents.target import KEYS
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError, UsageError
 from harness.faults import FAULTS
@@ -30,7 +32,7 @@ from harness.pytest_plugin import session, spread
 from harness.pytest_plugin.session import Session
 from harness.pytest_plugin.wording import in_python
 
-TARGET = ("namespace", "selector", "pods", "nodes", "mode", "value", "at_once", "container", "hosting")
+TARGET = tuple(key.replace("-", "_") for key in KEYS)
 MARKED = '@pytest.mark.chaos(namespaces=["shop"], pods=1)'
 
 
@@ -252,7 +254,7 @@ def _place(item: pytest.Item) -> Path:
 def _aims(kind: str, name: str) -> bool:
     """Say whether an argument belongs to the target; a misspelt one to what it was meant for."""
     parameters = [one.name for one in FAULTS[kind].parameters] if kind in FAULTS else []
-    meant = difflib.get_close_matches(name, (*TARGET, *parameters), n=1)
+    meant = difflib.get_close_matches(name, (*TARGET, *COURSE, *parameters), n=1)
     return bool(meant) and meant[0] in TARGET
 
 

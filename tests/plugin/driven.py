@@ -7,8 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
+
 from harness.engine import activities
 from harness.engine.abort import Abort
+from harness.engine.course import Course
 from harness.engine.options import Options, Outcome
 from harness.engine.scope import Scope
 from harness.model.experiment import Experiment
@@ -68,6 +71,7 @@ class Engine:
             plan=Plan("run-1", 1, "kind", faults, "i", "r", left_out=self.left_out),
             owed={},
             courses={},
+            picking=anyio.Lock(),
             unrolled={},
             method_begun=False,
             deviated=False,
@@ -108,6 +112,6 @@ class Engine:
     async def inject(
         self, session: Any, faults: tuple[PlannedFault, ...], at_once: int, lasting: float | None = None
     ) -> None:
-        session.courses.update({fault.id: fault for fault in faults})
+        session.courses.update({fault.id: Course(fault) for fault in faults})
         self.did += [f"{fault.kind} {fault.victim} {at_once}" for fault in faults]
         session.owed.update({fault.id: fault for fault in faults})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -106,7 +108,7 @@ class Slow(Engine):
 
 def test_a_run_that_does_not_begin_is_cut(stand_in, monkeypatch):
     stand = stand_in(Slow())
-    monkeypatch.setattr(live.Live, "_patience", lambda _: 0.05)
+    monkeypatch.setattr(live.Live, "_patience", lambda *_: 0.05)
     with pytest.raises(AbortTriggered, match="cut short") as cut:
         a_run().start()
     assert "had not begun" in cut.value.why
@@ -188,3 +190,22 @@ def test_a_run_whose_foreign_step_failed_proves_nothing(stand_in):
     run.start()
     with pytest.raises(InjectionFailed, match="not every step succeeded: scale up"):
         run.finish(failed=["scale up"])
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_a_step_that_is_done_many_times_has_the_time_that_all_of_them_take(stand_in, added: bool) -> None:
+    once = a_run()._patience()
+    run = a_run()
+    (step,) = run.experiment.method
+    assert step.fault
+    often = replace(step, fault=replace(step.fault, duration=60.0, times=100, every=60.0))
+    if not added:
+        run.experiment = replace(run.experiment, method=(often,))
+    recovery = run.experiment.phases.recovery
+    assert run._patience(*([often] if added else [])) - once > 99 * (60 + recovery)
+
+
+def test_a_run_that_may_take_for_ever_is_waited_for_no_longer_than_a_thread_can(stand_in) -> None:
+    run = a_run()
+    run.experiment = replace(run.experiment, phases=replace(run.experiment.phases, recovery=1e12))
+    assert run._patience() == threading.TIMEOUT_MAX

@@ -128,12 +128,29 @@ def test_a_misspelt_fault_is_refused_with_the_word_that_was_meant(pytester, driv
 
 
 @pytest.mark.parametrize(
+    "how",
+    [
+        'selector="app=cart", minimum_age="1m"',
+        'annotations="chaos=yes", excluded_pod_names="canary"',
+        'selector="app=cart", kinds=["ReplicaSet"]',
+    ],
+)
+def test_a_test_says_of_a_target_what_a_document_may(pytester, driven, how):
+    did = driven()
+    pytester.makepyfile(BROKEN.format(then="pass").replace('selector="app=cart"', how))
+    pytester.runpytest().assert_outcomes(passed=1)
+    assert "inject pod_kill {'grace': 0}" in did
+
+
+@pytest.mark.parametrize(
     ("old", "new", "meant"),
     [
         ("selector=", "selecter=", "selector"),
         ("namespace=", "namespase=", "namespace"),
         ("pods=1, grace", "pod=1, grace", "pods"),
         ("grace=", "grase=", "grace"),
+        ("selector=", "anotations=", "annotations"),
+        ("grace=", "durations=", "duration"),
     ],
 )
 def test_a_misspelt_argument_is_refused_with_the_one_that_was_meant(pytester, driven, old, new, meant):

@@ -135,19 +135,21 @@ def _namespaces(flags: Flags, place: Place, wanted: Wanted) -> list[str]:
     scope = flags.read("client-namespace-scope", _namespace, "")
     labels, at = flags.given.get("namespace-labels", ("", place))
     left_out = [name[1:] for name in names if name.startswith("!")]
-    named = [name for name in names if not name.startswith("!")] or ([scope] if scope else [])
+    stated = [name for name in names if not name.startswith("!")] or ([scope] if scope else [])
+    named = [name for name in stated if name not in left_out and scope in ("", name)]
     if labels and not wanted.namespaces:
         flags.problems.add(at, f"--namespace-labels={labels} cannot be honoured", why=why, hint=hint)
     elif labels:
         flags.notes.append(f"--namespace-labels={labels} is not looked at: the namespaces below are named.")
-    if not named and not wanted.namespaces and not labels:
-        at = flags.given.get("namespaces", ("", place))[1]
+    at = next((flags.given[one][1] for one in ("namespaces", "client-namespace-scope") if one in flags.given), place)
+    if not stated and not wanted.namespaces and not labels:
         flags.problems.add(at, "chaoskube would take pods of every namespace", why=why, hint=hint)
-    outside = [name for name in wanted.namespaces if named and name not in named]
-    if outside:
-        flags.problems.add(flags.given["namespaces"][1], f"chaoskube leaves namespace {outside[0]!r} alone")
     found = [name for name in wanted.namespaces or named if name not in left_out]
-    return found or ["default"]
+    alone = [name for name in found if stated and name not in named]
+    if alone or not found:
+        for name in (alone or wanted.namespaces or stated)[:1]:
+            flags.problems.add(at, f"chaoskube leaves namespace {name!r} alone")
+    return found
 
 
 def _command(flags: Flags, name: str) -> str:

@@ -162,6 +162,27 @@ def test_namespaces_that_chaoskube_leaves_alone_stay_alone(imported, refused) ->
 
 
 @pytest.mark.parametrize(
+    ("flags", "named", "told"),
+    [
+        (["--namespaces=!shop"], ["shop"], "chaoskube.yaml:11: chaoskube leaves namespace 'shop' alone"),
+        (["--namespaces=!shop"], ["shop", "shop"], "chaoskube leaves namespace 'shop' alone"),
+        (["--namespaces=shop,!shop"], [], "chaoskube.yaml:11: chaoskube leaves namespace 'shop' alone"),
+        (["--client-namespace-scope=shop"], ["other"], "chaoskube.yaml:11: chaoskube leaves namespace 'other' alone"),
+        (["--namespaces=cart", "--client-namespace-scope=shop"], [], "chaoskube leaves namespace 'cart' alone"),
+        (["--namespaces=!shop", "--client-namespace-scope=shop"], [], "chaoskube leaves namespace 'shop' alone"),
+    ],
+)
+def test_a_namespace_that_chaoskube_leaves_alone_never_becomes_another_one(refused, flags, named, told) -> None:
+    assert told in refused(*flags, wanted=Wanted(namespaces=tuple(named)))
+
+
+def test_a_scope_of_the_client_is_the_namespace_where_none_is_named(imported) -> None:
+    assert target(imported("--client-namespace-scope=shop", "--labels=a=b")).within == ("shop",)
+    both = imported("--client-namespace-scope=shop", "--namespaces=shop,cart", "--labels=a=b")
+    assert target(both).within == ("shop",)
+
+
+@pytest.mark.parametrize(
     ("flag", "why"),
     [
         ("--namespace-labels=team=shop", "--namespace-labels=team=shop cannot be honoured"),

@@ -134,6 +134,17 @@ async def test_the_plan_shows_the_time_line_and_what_is_broken_together() -> Non
     assert f"  drawn    by seed 1: {drawn}; left out: {left}" in shown
 
 
+async def test_two_steps_with_one_name_have_a_line_each() -> None:
+    # Elsewhere it is Chaos Toolkit's custom to repeat a name; the faults have their own.
+    made = experiment("a|pod_freeze|duration: 5s", "b|pod_kill|duration: 20s", caps="pods: 3")
+    first, last = made.method
+    made = of_all(replace(made, method=(first, replace(last, name="a"))))
+    found = await planned(made, 4)
+    lines = plan.text(made, found).partition("  time line")[2].splitlines()
+    assert [line.split(";")[1].split()[0] for line in lines[1:3]] == ["pod_freeze", "pod_kill"]
+    assert [line.count("shop/web") for line in lines[1:3]] == [3, 1]
+
+
 async def test_one_fault_that_lasts_needs_no_time_line() -> None:
     made = experiment("a|pod_kill|")
     assert "time line" not in plan.text(made, await planned(made, 1))
