@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.checkers import census, machine, starvation
@@ -118,7 +118,8 @@ def _readiness(history: History, begin: float) -> Readiness | None:
     found = Readiness()
     for name, samples in series.items():
         in_sight = _last(series.get(f"workloads/{name.split('/')[1]}", ()), start) is not None
-        owed = _owed(samples, start, in_sight=in_sight) if name.startswith("ready/") else [0.0] * len(samples)
+        ours = _asked(history.faults, name.removeprefix("ready/"))
+        owed = _owed(samples, start, ours, in_sight=in_sight) if name.startswith("ready/") else [0.0] * len(samples)
         before = _last(samples, start)
         spec = before.labels.get("spec") if before else None
         for sample, enough, following in zip(samples, owed, [*samples[1:], None], strict=True):
@@ -131,12 +132,23 @@ def _readiness(history: History, begin: float) -> Readiness | None:
     return found
 
 
-def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[float]:
+def _asked(faults: Iterable[FaultRecord], workload: str) -> list[Span]:
+    """Find when a fault itself may have asked a workload for less."""
+    return [
+        (fault.injected, (math.inf if fault.undone is None else fault.undone) + ORDER_SECONDS)
+        for fault in faults
+        if fault.workload == workload and fault.injected is not None
+    ]
+
+
+def _owed(samples: Sequence[Sample], start: float, ours: Sequence[Span], *, in_sight: bool) -> list[float]:
     """Give, for each sample of a workload, how many ready pods the faults may not have cost it for good.
 
     That is what it had when the first fault came, or less once it wants less: what is wanted later was never lost.
-    Where it does not say what it wants, what it had is all that is known. A workload that was not there had nothing.
+    In the spans that are `ours` it is a fault that wants less, which is no wish of the workload's. Where it does not
+    say what it wants, what it had is all that is known. A workload that was not there had nothing.
     """
+    samples = [_unasked(sample, ours) for sample in samples]
     before = _last(samples, start)
     enough = 0.0 if before is None and in_sight else math.inf
     if before is not None:
@@ -148,6 +160,13 @@ def _owed(samples: Sequence[Sample], start: float, *, in_sight: bool) -> list[fl
         near = min(enough, _soon_wanted(samples, number))
         owed.append(0.0 if math.isinf(near) else near)
     return owed
+
+
+def _unasked(sample: Sample, ours: Sequence[Span]) -> Sample:
+    if not any(begin <= sample.time <= end for begin, end in ours):
+        return sample
+    labels = {name: value for name, value in sample.labels.items() if name != "desired"}
+    return replace(sample, labels=labels)
 
 
 def _soon_wanted(samples: Sequence[Sample], number: int) -> float:

@@ -61,6 +61,12 @@ HOW_MANY = (
     "{0}: 3, {0}: 30% of those that match (rounded down, never to none) or {0}: all; or mode: one, all, fixed,"
     " fixed-percent or random-max-percent with value: 30, as Chaos Mesh writes it; at-once: 1 (default) up to all"
 )
+# What is not counted is named.
+NAMED = {
+    "config": "{namespace: shop, config: ConfigMap/settings} or Secret/name; name-* where it ends with a hash, as"
+    " kustomize writes it, found by the pods that read it",
+    "namespace": "{namespace: shop}",
+}
 
 
 @click.command("explain")
@@ -158,7 +164,7 @@ def _fault(name: str) -> str:
 
     kind = FAULTS[name]
     rows = {"evidence": kind.evidence, "healed": kind.healed_when, "exercises": ", ".join(sorted(exercises(kind)))}
-    rows |= {"target": HOW_MANY.format(f"{kind.target}s")}
+    rows |= {"target": NAMED.get(kind.target) or HOW_MANY.format(f"{kind.target}s")}
     head = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
     return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in kind.about.splitlines()[1:])])
 

@@ -270,9 +270,16 @@ def _fault(reading: Reading, provider: dict[str, Any], activity: Section, name: 
     keys = ("target", *(parameter.name for parameter in kind.parameters))
     given = reading.filled(provider.get("arguments", {}), place)
     arguments = Section(problems, {} if given is None else given, place, f"the arguments of {func}", keys)
-    parameters = {each.name: arguments.get(each.name, each.read, each.default) for each in kind.parameters}
+    parameters = {
+        each.name: arguments.get(each.name, each.read, each.default, required=each.summary if each.required else "")
+        for each in kind.parameters
+    }
     if "target" not in arguments:
         problems.add(place, f"{func} needs 'target'", why="every fault names what it may touch")
         return None
     section = Section(problems, arguments.data["target"], arguments.at("target"), "a target", targets.KEYS)
-    return reading.own(FaultSpec(func, name, targets.read(section, kind), parameters))
+    target = targets.read(section, kind)
+    if kind.clash and (found := kind.clash(target, parameters)):
+        problems.add(arguments.at(found[0]), found[1].what, why=found[1].why, hint=found[1].hint)
+    where = f"{problems.source.path}:{problems.source.line(arguments.at('target'))}"
+    return reading.own(FaultSpec(func, name, target, parameters, where))

@@ -84,6 +84,8 @@ def _list(items: Schema) -> Schema:
 
 def _parameter(parameter: Parameter) -> Schema:
     found = {"description": parameter.summary, **TYPES[parameter.type]}
+    if parameter.choices:
+        found["enum"] = list(parameter.choices)
     if parameter.type in (Type.INTEGER, Type.NUMBER):
         limits = {"minimum": parameter.minimum, "maximum": parameter.maximum}
         found |= {key: value for key, value in limits.items() if value is not None}
@@ -138,21 +140,21 @@ def _provider(kind: str) -> Schema:
 
 def _arguments(fault: FaultKind) -> Schema:
     parameters = {parameter.name: _parameter(parameter) for parameter in fault.parameters}
-    counted = f"{fault.target}s"
+    counted, taken = f"{fault.target}s", targets.TAKES[fault.target]
     known: dict[str, Schema] = {
-        "selector": TEXT,
+        **dict.fromkeys(("namespace", "selector", "hosting", "container"), TEXT),
         counted: AMOUNT,
         "mode": {"enum": list(share.MODES)},
         "value": {"type": ["integer", "string"]},
         "at-once": {"anyOf": [COUNT, ALL]},
+        "config": {"type": "string", "pattern": f"^{targets.CONFIG.pattern}$"},
     }
-    known |= {"hosting": TEXT} if fault.target == "node" else {"namespace": TEXT}
-    if fault.container:
-        known["container"] = TEXT
-    target = _closed({key: known[key] for key in targets.KEYS if key in known}, *targets.NEEDED[fault.target])
-    target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
-    target["dependentRequired"] = {"value": ["mode"]}
-    return _closed({"target": target, **parameters}, "target")
+    keys = [key for key in targets.KEYS if key in taken and (key != "container" or fault.container)]
+    target = _closed({key: known[key] for key in keys}, *targets.NEEDED[fault.target])
+    if counted in taken:
+        target["oneOf"] = [{"required": [counted]}, {"required": ["mode"]}]
+        target["dependentRequired"] = {"value": ["mode"]}
+    return _closed({"target": target, **parameters}, "target", *(one.name for one in fault.parameters if one.required))
 
 
 def _extension() -> Schema:

@@ -1,9 +1,10 @@
-"""Read what a fault is aimed at: a rule that picks pods or nodes, and how many of them."""
+"""Read what a fault is aimed at: a rule that picks pods, nodes or workloads and how many, or a name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from harness.faults import FaultKind
@@ -13,19 +14,36 @@ from harness.model.fault import Target
 from harness.model.share import Share
 from harness.source.closed import Section, nearest
 
-KEYS = ("namespace", "selector", "pods", "nodes", "mode", "value", "at-once", "container", "hosting")
+KEYS = (
+    *("namespace", "selector", "pods", "nodes", "workloads", "mode", "value", "at-once", "container", "hosting"),
+    "config",
+)
+HOW_MANY = ("mode", "value", "at-once")
+# What the rule of each kind of target may say.
+TAKES: Mapping[str, tuple[str, ...]] = {
+    "pod": ("namespace", "selector", "pods", *HOW_MANY, "container"),
+    "node": ("selector", "nodes", *HOW_MANY, "hosting"),
+    "workload": ("namespace", "selector", "workloads", *HOW_MANY, "container"),
+    "config": ("namespace", "config"),
+    "namespace": ("namespace",),
+}
 REQUIREMENT = re.compile(
     r"(!\s*)?[\w./-]+|[\w./-]+\s*(=|==|!=)\s*[\w.-]*|[\w./-]+\s*[<>]\s*\d+"
     r"|[\w./-]+\s+(in|notin)\s*\(\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*\)",
     re.ASCII,
 )
 HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
+# With a star behind it, it begins so: kustomize ends the names of what it makes with a hash.
+CONFIG = re.compile(r"(ConfigMap|Secret)/[a-z0-9]([a-z0-9.-]{0,251}([a-z0-9]|\*))?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 # What the rule of each kind of target needs, and why.
 NEEDED: Mapping[str, Mapping[str, str]] = {
     "pod": {"namespace": "never ambient", "selector": "pods are picked by label"},
     "node": {},
+    "workload": {"namespace": "never ambient", "selector": "a workload is found by the labels of its pods"},
+    "config": {"namespace": "never ambient", "config": "it is changed by its name"},
+    "namespace": {"namespace": "never ambient"},
 }
 
 
@@ -35,7 +53,7 @@ def read(section: Section, kind: FaultKind) -> Target:
     for other in (f"{one}s" for one in NEEDED if one != kind.target):
         if other in section:
             problems.add(section.at(other), f"{kind.name} is aimed at {counted}, not {other}")
-    taken = _amount(section, kind.target)
+    taken = _amount(section, kind.target) if counted in TAKES[kind.target] else 0
     count, share = (0, taken) if isinstance(taken, Share) else (taken, None)
     target = Target(
         namespace=section.get("namespace", namespace, "", required=needed.get("namespace", "")),
@@ -46,12 +64,15 @@ def read(section: Section, kind: FaultKind) -> Target:
         share=share,
         pods=count if counted == "pods" else 0,
         nodes=count if counted == "nodes" else 0,
+        workloads=count if counted == "workloads" else 0,
+        config=section.get("config", _config, "", required=needed.get("config", "")),
+        of="" if counted in TAKES[kind.target] else kind.target,
     )
     if 0 < count < target.at_once < shares.EVERYBODY:
         problems.add(
             section.at("at-once"), f"at-once {target.at_once} is more than the {count} {counted} of the target"
         )
-    RULES[kind.target](section)
+    RULES.get(kind.target, partial(_only, kind.target))(section)
     if "container" in section and not kind.container:
         problems.add(section.at("container"), f"{kind.name} acts on whole {counted}", hint="container_kill takes one")
     return target
@@ -68,6 +89,15 @@ def _nodes(section: Section) -> None:
         problems.add(section.at("namespace"), "nodes have no namespace", hint=hint)
     if section.data and "selector" not in section and "hosting" not in section:
         problems.add(section.place, "a node target needs 'selector' or 'hosting'", hint=hint)
+
+
+def _only(kind: str, section: Section) -> None:
+    """Refuse what says nothing of this kind of target; of counts of other kinds it was said already."""
+    for key in section.data:
+        if key in KEYS and key not in TAKES[kind] and key not in {f"{one}s" for one in NEEDED}:
+            section.problems.add(
+                section.at(key), f"'{key}' says nothing of a {kind}", hint=f"known here: {', '.join(TAKES[kind])}"
+            )
 
 
 RULES: Mapping[str, Callable[[Section], None]] = {"pod": _pods, "node": _nodes}
@@ -122,6 +152,15 @@ def selector(value: Any) -> str:
         if not REQUIREMENT.fullmatch(part.strip()):
             raise ValueError(f"{units.shown(value)} is not a label selector, like app=claude-orchestrator")
     return found
+
+
+def _config(value: Any) -> str:
+    name = units.text(value)
+    if not CONFIG.fullmatch(name):
+        raise ValueError(
+            f"{units.shown(value)} is not ConfigMap/name or Secret/name, or one that begins so with a * behind"
+        )
+    return name
 
 
 def _hosting(value: Any) -> str:

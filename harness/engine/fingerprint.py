@@ -1,9 +1,9 @@
 """Say what "as it was found" means: one line per thing a fault could have left behind.
 
-Specs without status, owners without the names of their pods, nodes with their cordons and taints, the node
-containers' state, frozen cgroups, packet rules, our processes, our custom resources, the keeper's debts. Two
-fingerprints are equal when nothing was left behind, whichever pods were replaced in between. What nobody may look at is
-a line, too: `unseen/...`.
+Specs without status, owners without the names of their pods, ConfigMaps by their keys (values may change by
+themselves), nodes with their cordons and taints, the node containers' state, frozen cgroups, packet rules, our
+processes, our custom resources, the keeper's debts. Two fingerprints are equal when nothing was left behind, whichever
+pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope) -> dict[s
         async with anyio.create_task_group() as together:
             together.start_soon(_workloads, kube, lines, scope)
             together.start_soon(_owned, kube, lines, scope)
+            together.start_soon(_configs, kube, lines, scope)
             together.start_soon(_ours, kube, lines, scope)
             if not scope.alone:
                 together.start_soon(_cluster, kube, lines)
@@ -167,6 +168,14 @@ async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
             name = f"{workload.kind.lower()}/{workload.namespace}/{workload.name}"
             lines[f"{name}/replicas"] = str(wanted.number) if wanted.sure else ""
             lines[f"{name}/spec"] = _brief(item.get("spec"))
+
+
+async def _configs(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
+    for item in await _seen(kube, _in(scope, "/api/v1", "configmaps"), lines):
+        metadata = item["metadata"]
+        if metadata["name"] != lever.NAME and metadata["namespace"] not in SKIPPED_NAMESPACES:
+            known = sorted({**(item.get("data") or {}), **(item.get("binaryData") or {})})
+            lines[f"configmaps/{metadata['namespace']}/{metadata['name']}/keys"] = _brief(known)
 
 
 async def _ours(kube: Kube, lines: dict[str, str], scope: Scope) -> None:

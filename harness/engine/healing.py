@@ -43,6 +43,7 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
         why = str(error)
     seconds = time.monotonic() - began
     how = why or ("nothing to undo" if FAULTS[fault.kind].instant else "seen undone")
+    how = "; ".join([how, *reach.note(fault).get("left", [])])
     session.write("undo", id=fault.id, ops=operations, ok=not why, how=how, seconds=seconds)
     if why:
         course.dirty = f"{fault.kind} on {fault.victim}: {why}"

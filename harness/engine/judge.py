@@ -49,6 +49,7 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
 
 def _record(life: Life) -> FaultRecord:
     failed = {"failed": life.failed.splitlines()[0]} if life.failed else {}
+    victim = life.planned.get("victim") or {}
     return FaultRecord(
         id=life.id,
         kind=life.kind,
@@ -61,6 +62,7 @@ def _record(life: Life) -> FaultRecord:
         evidence={**life.facts, **failed, **life.evidence},
         instant=bool(life.planned.get("instant")),
         disturbs=frozenset(life.planned.get("disturbs") or ()),
+        workload=f"{victim['namespace']}/{victim['owner']}" if victim.get("kind") == "workload" else "",
     )
 
 

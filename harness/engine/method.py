@@ -121,8 +121,10 @@ async def inject(session: Session, fault: PlannedFault) -> None:
 
 async def _inject(session: Session, fault: PlannedFault) -> None:
     kind, reach, course = FAULTS[fault.kind], session.reach, session.course(fault)
-    undo = kind.undo(fault, reach)
     try:
+        if kind.prepare:
+            reach.note(fault)["undo"] = await kind.prepare(fault, reach)
+        undo = kind.undo(fault, reach)
         if undo:
             await reach.by(fault).register(fault.id, undo)
         course.owed = True

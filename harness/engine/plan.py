@@ -21,7 +21,8 @@ from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
 from harness.report.inert import inert
 from harness.stack import apply as stack
-from harness.targets import nodes, select
+from harness.targets import select
+from harness.targets.candidates import KINDS
 from harness.workloads import Owners
 from harness.workloads.once import Once
 
@@ -62,8 +63,9 @@ async def resolve(
         )
         taken |= {victim.uid for victim in victims}
         for victim in victims:
-            reached = await takes(kube, spec.kind, victim, spec.parameters)
-            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached))
+            reached = await takes(kube, spec.kind, victim, spec.parameters, owners)
+            most = await _fitting(kube, spec, victim, len(reached))
+            faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached, most))
     if experiment.promising:
         require_caps(experiment, faults)
     await lasting.require(kube, owners, faults)
@@ -105,17 +107,42 @@ def resolved(faults: Sequence[PlannedFault]) -> str:
     return _hash([[fault.kind, *((str(one), one.uid) for one in (fault.victim, *fault.takes))] for fault in faults])
 
 
-async def takes(kube: Kube, kind: str, victim: Victim, parameters: Mapping[str, Any]) -> tuple[Victim, ...]:
-    """Name the pods that a fault of their node, with these parameters, reaches, too."""
+async def takes(
+    kube: Kube, kind: str, victim: Victim, parameters: Mapping[str, Any], owners: Owners | None = None
+) -> tuple[Victim, ...]:
+    """Name the pods that a fault, with these parameters, takes with its target."""
     reaches = FAULTS[kind].reaches
     if reaches is None:
         return ()
-    found = [pod["metadata"] for pod in await nodes.on(kube, victim.name) if reaches(parameters, pod)]
-    pods = (Victim("pod", item["name"], item["uid"], item["namespace"], victim.name, victim.zone) for item in found)
+    there = await KINDS[victim.kind].pods(kube, owners or Owners(kube), victim)
+    found = ((pod["metadata"], pod["spec"].get("nodeName", "")) for pod in there if reaches(parameters, pod))
+    pods = (Victim("pod", item["name"], item["uid"], item["namespace"], node, victim.zone) for item, node in found)
     return tuple(sorted(pods, key=str))
 
 
-def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, ...]) -> PlannedFault:
+async def _fitting(kube: Kube, spec: FaultSpec, victim: Victim, there: int) -> int | None:
+    """Say how many of these pods a fault takes at the most, None for all; raises UsageError where it cannot be had."""
+    kind = FAULTS[spec.kind]
+    if kind.unfit is None and kind.most is None:
+        return None
+    where = f"{spec.place}: {victim}" if spec.place else str(victim)
+    try:
+        item = await kube.get(victim.path + kind.part) if victim.path else None
+        if item and kind.part:
+            item = {**item, "of": await kube.get(victim.path)}
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        item = None
+    if item is None:
+        what = f"{victim.owner} has no {kind.part.strip('/') or 'place'} of its own in the API"
+        raise UsageError(what, where=where, why=f"{spec.kind} changes it there")
+    if kind.unfit and (found := kind.unfit(spec.parameters, item, victim)):
+        raise UsageError(found.what, where=where, why=found.why, hint=found.hint)
+    return kind.most(spec.parameters, item, there) if kind.most else None
+
+
+def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, ...], most: int | None) -> PlannedFault:
     kind = FAULTS[spec.kind]
     return PlannedFault(
         identity,
@@ -125,6 +152,7 @@ def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, .
         victim,
         spec.parameters,
         pods,
+        most,
         instant=kind.instant,
         disturbs=tuple(sorted(kind.disturbs)),
     )
@@ -147,7 +175,7 @@ async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
 def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
     """Refuse what exceeds the blast radius; raises UsageError."""
     caps = experiment.blast_radius
-    pods = len({fault.victim.uid for fault in faults if fault.victim.kind == "pod"})
+    pods = len({fault.victim.uid for fault in faults if fault.victim.kind == "pod"}) + _spent(faults)
     nodes = len({fault.victim.name for fault in faults if fault.victim.kind == "node"})
     reached = [one for fault in faults for one in (fault.victim, *fault.takes)]
     outside = [str(one) for one in reached if one.namespace and one.namespace not in caps.namespaces]
@@ -162,7 +190,19 @@ def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None
         raise UsageError(
             f"the plan touches {pods} pods and {nodes} nodes, the blast radius allows {caps.pods} and {caps.nodes}",
             where=str(experiment.path),
+            why="; ".join(f"{_going(one)} pods go with {one.victim}" for one in faults if FAULTS[one.kind].spends),
         )
+
+
+def _spent(faults: Sequence[PlannedFault]) -> int:
+    """Count the pods that faults take with their targets, where their kind counts them."""
+    spending = [fault for fault in faults if FAULTS[fault.kind].spends]
+    every = {pod.uid for fault in spending if fault.most is None for pod in fault.takes}
+    return len(every) + sum(_going(fault) for fault in spending if fault.most is not None)
+
+
+def _going(fault: PlannedFault) -> int:
+    return len(fault.takes) if fault.most is None else fault.most
 
 
 def _hash(value: Any) -> str:
@@ -202,6 +242,8 @@ def text(experiment: Experiment, plan: Plan) -> str:
         zone = f"({fault.victim.zone})" if fault.victim.zone else ""
         place = f"on {fault.victim.node} {zone}".rstrip() if fault.victim.namespace else zone
         lines.append(f"    {fault.kind:<14} {fault.victim.shown}  {fault.victim.uid}  {place}")
+        if fault.most is not None:
+            lines.append(f"    {'':<14}   at most {fault.most} of these pods go")
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:
         lines.append("    nothing")

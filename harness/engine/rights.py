@@ -118,7 +118,7 @@ def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
     found: dict[str, list[Rule]] = {name: [*MIDST] for name in experiment.blast_radius.namespaces}
     for spec in experiment.faults:
         inside = [spec.target.namespace] if spec.target.namespace else experiment.blast_radius.namespaces
-        for rule in FAULTS[spec.kind].rights:
+        for rule in FAULTS[spec.kind].needs(spec.target):
             for name in [""] if of_nodes([rule]) else inside:
                 found.setdefault(name, []).append(rule)
     for namespace, ways in _ways([experiment]).items():
@@ -134,7 +134,7 @@ def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def _effects(experiments: Iterable[Experiment]) -> list[Rule]:
-    return [rule for one in experiments for spec in one.faults for rule in FAULTS[spec.kind].rights]
+    return [rule for one in experiments for spec in one.faults for rule in FAULTS[spec.kind].needs(spec.target)]
 
 
 def _ways(experiments: Iterable[Experiment]) -> dict[str, list[Rule]]:

@@ -16,6 +16,7 @@ from harness.documents.provider import ACTIONS
 from harness.engine.options import Options
 from harness.engine.run import run
 from harness.errors import InjectionFailed
+from harness.faults import FAULTS
 from harness.model.experiment import Experiment
 from harness.model.share import EVERYBODY
 from harness.model.verdict import Verdict
@@ -37,7 +38,8 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
     namespace = target.get("namespace") or str(target.get("hosting", "")).partition("/")[0]
     radius = {
         "namespaces": [namespace or "default"],
-        "pods": _cap(target, "pods"),
+        # Which pods go with a target, and how many, is known to nobody who calls an action by itself.
+        "pods": EVERYBODY if FAULTS[kind].spends else _cap(target, "pods"),
         "nodes": _cap(target, "nodes"),
     }
     provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": dict(arguments)}

@@ -95,7 +95,8 @@ async def _beat(healer: Healer) -> None:
 
 async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], failed: list[str]) -> None:
     fault, operations = resource.planned(item), item["spec"].get("undo") or []
-    kind = FAULTS.get(fault.kind)
+    kind, note = FAULTS.get(fault.kind), reach.note(fault)
+    note["undo"] = operations
     try:
         with anyio.fail_after(HEAL_SECONDS):
             if kind is None or HANDS[fault.hand].by_healer:
@@ -108,7 +109,7 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
     except (HarnessError, TimeoutError) as error:
         failed.append(f"{fault.kind} on {fault.victim}: {str(error) or 'no end'}")
         return
-    say(f"healed {fault.kind} on {fault.victim}")
+    say("; ".join([f"healed {fault.kind} on {fault.victim}", *note.get("left", [])]))
 
 
 async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], reach: Reach, *, known: bool) -> None:

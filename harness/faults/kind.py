@@ -6,12 +6,14 @@ import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from harness.errors import ApiError, ClusterUnreachable
+from harness.hands.api import undoing
 from harness.model.disturbance import Disturbance
-from harness.model.fault import Hand, Undo
+from harness.model.fault import Hand, Target, Undo
 from harness.model.parameter import Parameter
-from harness.model.plan import PlannedFault
+from harness.model.plan import PlannedFault, Victim
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
 
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 
 # A rule of a Role, as Kubernetes writes it.
 Rule: TypeAlias = Mapping[str, Any]
+Object: TypeAlias = Mapping[str, Any]
+
+
+class Unfit(NamedTuple):
+    """Why a target cannot have a fault, and how to mend it."""
+
+    what: str
+    why: str
+    hint: str = ""
 
 
 def nothing(fault: PlannedFault, reach: Reach) -> Undo:
@@ -36,6 +47,22 @@ async def by_itself(fault: PlannedFault, reach: Reach) -> None:
     """Ask for nothing: whoever replaces what is gone is at it already."""
 
 
+def recorded(fault: PlannedFault, reach: Reach) -> Undo:
+    """Return what was written down before the effect; nothing where that has not been found out."""
+    found: Undo = reach.note(fault).get("undo", [])
+    return found
+
+
+async def as_recorded(fault: PlannedFault, reach: Reach) -> None:
+    """Undo what was written down; the healer does it when the API server does not answer us."""
+    try:
+        reach.note(fault)["left"] = await undoing.perform(reach.kube, recorded(fault, reach))
+    except (ApiError, ClusterUnreachable):
+        if not reach.healer.heals:
+            raise
+        await reach.by(fault).heal(fault.id)
+
+
 async def by_hand(fault: PlannedFault, reach: Reach) -> None:
     """Have the hand that did the fault undo it as it was registered."""
     await reach.by(fault).heal(fault.id)
@@ -49,13 +76,18 @@ class FaultKind:
     that it is over at once, `restarts` that the kubelet starts again what it ended, in its own time. `evidence` and
     `healed_when` say in words what `felt` and `healed` wait for.
 
-    `undo` lists the ledger operations that heal it without the process that made it, each of which may be done twice.
-    `inject` makes the effect after `reach.guard()` and returns facts. `felt` waits for evidence from outside of the
-    fault and `healed` until the system has what it lost; whoever calls them sets the deadline by cancelling. `heal`
-    asks for the undo.
+    `undo` lists the ledger operations that heal it without the process that made it, each of which may be done twice;
+    where these depend on what is there, `prepare` finds them out right before. `inject` makes the effect after
+    `reach.guard()` and returns facts. `felt` waits for evidence from outside of the fault and `healed` until the system
+    has what it lost; whoever calls them sets the deadline by cancelling. `heal` asks for the undo.
 
-    `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether a fault of a node
-    reaches a pod there, `inside` which containers of a pod it acts on, given the named one.
+    `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether it takes a pod with
+    its target, `most` how many of these at the most, `inside` which containers of a pod it acts on, given the named
+    one. Pods that it takes count as touched where it `spends` them. `unfit` says why a target cannot have it: what,
+    why, and how to mend it. `most` and `unfit` are given the target as the API server has it, or that `part`
+    of it, with the whole as `of`.
+    `rights` are what it needs, `of_target` what it needs of them for one target where that is less.
+    `clash` says which parameter cannot go with a target or with others, and why, whatever the cluster has.
     """
 
     name: str
@@ -72,12 +104,23 @@ class FaultKind:
     heal: Callable[[PlannedFault, Reach], Awaitable[None]] = by_itself
     fate: Callable[[PlannedFault, Pod], Fate] = stays
     reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None
+    prepare: Callable[[PlannedFault, Reach], Awaitable[Undo]] | None = None
+    unfit: Callable[[Mapping[str, Any], Object, Victim], Unfit | None] | None = None
+    most: Callable[[Mapping[str, Any], Object, int], int] | None = None
+    part: str = ""
+    clash: Callable[[Target, Mapping[str, Any]], tuple[str, Unfit] | None] | None = None
+    spends: bool = False
     inside: Callable[[Pod, str], str] | None = None
     parameters: tuple[Parameter, ...] = ()
     rights: tuple[Rule, ...] = ()
+    of_target: Callable[[Target], tuple[Rule, ...]] | None = None
     container: bool = False
     instant: bool = False
     restarts: bool = False
+
+    def needs(self, target: Target) -> tuple[Rule, ...]:
+        """List what it needs to be granted for one target."""
+        return self.of_target(target) if self.of_target else self.rights
 
     @property
     def about(self) -> str:

@@ -55,7 +55,8 @@ def read(events: Iterable[Event]) -> list[Life]:
 
 def _planned(item: Data) -> Life:
     victim = item.get("victim") or {}
-    name = "/".join(str(part) for part in (victim.get("namespace"), victim.get("name")) if part)
+    inside = "" if victim.get("kind") == "namespace" else victim.get("namespace")
+    name = "/".join(str(part) for part in (inside, victim.get("name")) if part)
     container = str(victim.get("container") or "")
     return Life(str(item.get("id", "")), item, str(item.get("kind", "")), name, container)
 

@@ -47,9 +47,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A rule that picks pods or nodes; names are resolved by the plan, never here.
+    """A rule that picks pods, nodes or workloads; their names are resolved by the plan, never here.
 
-    It says how many by `pods`, by `nodes`, or by a `share` of those that match.
+    It says how many by `pods`, by `nodes`, by `workloads`, or by a `share` of those that match. What is not counted is
+    named: one `config`, as Kind/name, or the `namespace` itself; `of` says which of these is meant.
     """
 
     namespace: str = ""
@@ -59,17 +60,20 @@ class Target:
     at_once: int = 1
     container: str = ""
     hosting: str = ""
+    workloads: int = 0
+    config: str = ""
+    of: str = ""
     share: Share | None = None
     rule: Rule | None = None
 
     @property
     def kind(self) -> str:
-        """Say whether this rule picks `pod`s or `node`s."""
+        """Say what this rule picks, in the singular."""
         if self.rule:
             return self.rule.kind
         if self.share:
             return self.share.of
-        return "node" if self.nodes else "pod"
+        return self.of or ("node" if self.nodes else "workload" if self.workloads else "pod")
 
     @property
     def stays_in(self) -> str:
@@ -79,14 +83,15 @@ class Target:
     @property
     def least(self) -> int:
         """Return how many this rule takes at the least: a share takes one or more."""
-        return self.pods or self.nodes or int(self.share is not None)
+        return self.pods or self.nodes or self.workloads or int(self.share is not None or bool(self.of))
 
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """One fault of the method, as the document states it."""
+    """One fault of the method, as the document states it; `place` is the file and the line of its target."""
 
     kind: str
     activity: str
     target: Target
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    place: str = field(default="", compare=False)

@@ -61,7 +61,7 @@ class FaultRecord:
 
     `injected` is when its injection began, `applied` when it had returned: what was cut in between may have had its
     effect all the same. `undone` is when its undo was done, `healed` when the system had what the fault took.
-    `instant` and `disturbs` are as its kind says.
+    `instant` and `disturbs` are as its kind says; `workload` is the one that it was aimed at itself, by its key.
     """
 
     id: str
@@ -75,6 +75,7 @@ class FaultRecord:
     applied: float | None = None
     instant: bool = False
     disturbs: frozenset[str] = frozenset()
+    workload: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,13 @@ class Parameter:
     required: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    choices: tuple[str, ...] = ()
 
     def read(self, value: Any) -> Any:
         """Read a value from a document; raise ValueError saying what is accepted."""
         found = READERS[self.type](value)
+        if self.choices and found not in self.choices:
+            raise ValueError(f"{units.shown(value)} is none of {', '.join(self.choices)}")
         if self.minimum is not None and found < self.minimum:
             raise ValueError(f"{units.shown(value)} is below {self.minimum:g}")
         if self.maximum is not None and found > self.maximum:

@@ -11,7 +11,10 @@ from harness.model.fault import Hand
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """One resolved target: a pod of a namespace, or a node; `container` names what a fault acts on inside a pod."""
+    """One resolved target; `container` names what a fault acts on inside a pod.
+
+    `path` is where the API server keeps it, empty for pods and nodes, whose places are known.
+    """
 
     kind: str
     name: str
@@ -21,9 +24,10 @@ class Victim:
     zone: str = ""
     owner: str = ""
     container: str = ""
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.namespace}/{self.name}" if self.namespace and self.kind != "namespace" else self.name
 
     @property
     def shown(self) -> str:
@@ -39,7 +43,7 @@ def inside(containers: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """One fault against one target; `takes` are the pods that go down with a node.
+    """One fault against one target; `takes` are the pods that may go with it, `most` how many of them (None: all).
 
     `instant` and `disturbs` are as its kind says, so that whoever has the plan can judge without knowing the kind.
     """
@@ -51,6 +55,7 @@ class PlannedFault:
     victim: Victim
     parameters: Mapping[str, Any] = field(default_factory=dict)
     takes: tuple[Victim, ...] = ()
+    most: int | None = None
     instant: bool = False
     disturbs: tuple[str, ...] = ()
 

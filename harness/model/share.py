@@ -23,7 +23,7 @@ EVERYBODY = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many per cent of the `pod`s or `node`s that match; with `drawn`, the seed draws from 1 to so many."""
+    """So many per cent of the `pod`s, `node`s or `workload`s that match; `drawn`: the seed draws from 1 to so many."""
 
     of: str
     percent: float

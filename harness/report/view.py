@@ -156,8 +156,12 @@ def _undo(events: Iterable[Event], faults: Sequence[Fault]) -> tuple[Undo, ...]:
 
 
 def _operation(item: Data) -> str:
-    argv = " ".join(str(word) for word in item.get("argv") or ())
-    return brief(f"{item.get('op', '')} {item.get('container', '')} {argv}".strip(), 300)
+    where = [item[key] for key in ("container", "path", "key", "ours") if item.get(key)]
+    changes = (one for one in item.get("patch") or () if one.get("op") != "test")
+    words = [word for one in changes for word in (one.get("op"), one.get("path"), one.get("value"))]
+    kept = ["from", item["copy"]] if item.get("copy") else []
+    told = [item.get("op"), *where, *words, *kept, *(item.get("argv") or ())]
+    return brief(" ".join(str(word) for word in told if word is not None), 300)
 
 
 def _finding(data: Data) -> Finding:

@@ -21,7 +21,7 @@ _ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 def _schema() -> dict[str, Any]:
-    target = dict.fromkeys(("kind", "namespace", "name", "uid", "node", "zone", "owner", "container"), _TEXT)
+    target = dict.fromkeys(("kind", "namespace", "name", "uid", "node", "zone", "owner", "container", "path"), _TEXT)
     operation = {
         "type": "object",
         "required": ["op"],
@@ -31,6 +31,12 @@ def _schema() -> dict[str, Any]:
             "stopped": _TEXT,
             "container": _TEXT,
             "argv": {"type": "array", "items": _TEXT},
+            "path": _TEXT,
+            "patch": {"type": "array", "items": _ANYTHING},
+            "copy": _TEXT,
+            "version": _TEXT,
+            "ours": _TEXT,
+            "key": _TEXT,
         },
     }
     spec = {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
-from harness.model.plan import PlannedFault
+from harness.model.plan import PlannedFault, Victim
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -19,7 +19,7 @@ async def post(kube: Kube, fault: PlannedFault, run: str, reason: str) -> None:
     """Write an Event on the fault's target; one that cannot be written is left out, for it changes no verdict."""
     victim, now = fault.victim, datetime.now(UTC).isoformat().replace("+00:00", "Z")
     namespace = victim.namespace or "default"  # where the events of nodes are
-    about = {"apiVersion": "v1", "kind": victim.kind.capitalize(), "name": victim.name, "uid": victim.uid}
+    about = {**_what(victim), "name": victim.name, "uid": victim.uid}
     body = {
         "apiVersion": "v1",
         "kind": "Event",
@@ -35,3 +35,12 @@ async def post(kube: Kube, fault: PlannedFault, run: str, reason: str) -> None:
     }
     with contextlib.suppress(HarnessError):
         await kube.create(f"/api/v1/namespaces/{namespace}/events", body)
+
+
+def _what(victim: Victim) -> dict[str, str]:
+    """Name the target's kind as Kubernetes does; an owner is written as its kind and its name."""
+    if not victim.path:
+        return {"apiVersion": "v1", "kind": victim.kind.capitalize()}
+    group, version = victim.path.split("/")[2:4]
+    core = victim.path.startswith("/api/")
+    return {"apiVersion": "v1" if core else f"{group}/{version}", "kind": victim.owner.partition("/")[0]}

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ApiError
+from harness.errors import ApiError, PreconditionFailed
 from harness.model.fault import Hand, Phase, Undo
 from harness.model.plan import PlannedFault, Victim
 from harness.resources.crds import GROUP, VERSION
@@ -39,7 +39,7 @@ def name(fault: PlannedFault) -> str:
 def body(fault: PlannedFault, run: str, undo: Undo) -> dict[str, Any]:
     """Return the resource that says all a healer needs."""
     victim = fault.victim
-    fields = ("kind", "namespace", "name", "uid", "node", "zone", "owner", "container")
+    fields = ("kind", "namespace", "name", "uid", "node", "zone", "owner", "container", "path")
     target = {field: value for field in fields if (value := getattr(victim, field))}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -62,15 +62,27 @@ def body(fault: PlannedFault, run: str, undo: Undo) -> dict[str, Any]:
 
 
 async def create(kube: Kube, fault: PlannedFault, run: str, undo_ops: Undo) -> dict[str, Any]:
-    """Write the fault down; one of that name that a dead run left is replaced."""
+    """Write the fault down; one of that name that a dead run left is replaced.
+
+    Raises PreconditionFailed where the cluster would not keep how it is undone: its definition is of an older version.
+    """
     wanted = body(fault, run, undo_ops)
     try:
-        return await kube.create(collection(fault), wanted)
+        made = await kube.create(collection(fault), wanted)
     except ApiError as error:
         if error.status != 409:
             raise
-    await delete(kube, fault)
-    return await kube.create(collection(fault), wanted)
+        await delete(kube, fault)
+        made = await kube.create(collection(fault), wanted)
+    if made["spec"]["undo"] != undo_ops:
+        await delete(kube, fault)
+        raise PreconditionFailed(
+            "the cluster does not keep how this fault is undone",
+            where=collection(fault),
+            why="its definition of faults is of an older version",
+            hint="an administrator applies what `harness crds` prints; on the local cluster: harness up",
+        )
+    return made
 
 
 async def status(kube: Kube, fault: PlannedFault, phase: Phase | str, **times: Value) -> None:

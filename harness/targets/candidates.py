@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from harness.cluster import backoff, paths
 from harness.errors import InjectionFailed, UsageError
-from harness.model.fault import Target
 from harness.model.plan import Victim
-from harness.targets import containers
-from harness.workloads import Owners
+from harness.targets import containers, nodes, objects, readers
+from harness.targets.kind import Object, Search, TargetKind
 from harness.workloads.pod import is_going, is_ready
 
-if TYPE_CHECKING:
-    from harness.cluster.kube import Kube
-
-Object = Mapping[str, Any]
-CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 # By so much a restart was seen to come later than its back-off: the kubelet looks every so often.
 LOOKS_SECONDS = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Where candidates are looked for.
-
-    `nodes` are all nodes and `zones` theirs by name, none where they may not be looked at; `inside` says which
-    containers of a pod are meant.
-    """
-
-    kube: Kube
-    owners: Owners
-    target: Target
-    nodes: Sequence[Object] = ()
-    zones: Mapping[str, str] = field(default_factory=dict)
-    inside: Callable[[Object, str], str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TargetKind:
-    """One kind of thing that faults are aimed at.
-
-    `words` name a rule as a person would look for it, `find` lists what matches, the oldest first, each with the object
-    that it is. Of such objects `soonest` keeps those that come back soonest, where a restart has to be waited for.
-    """
-
-    words: Callable[[Target], str]
-    find: Callable[[Search], Awaitable[list[tuple[Victim, Object]]]]
-    hint: str = ""
-    soonest: Callable[[Sequence[Object], int, str, float, datetime], Sequence[Object]] | None = None
 
 
 async def _pods(search: Search) -> list[tuple[Victim, Object]]:
@@ -98,7 +60,7 @@ async def _nodes(search: Search) -> list[tuple[Victim, Object]]:
     workers = [
         node
         for node in search.nodes
-        if node["metadata"]["name"] in names and CONTROL_PLANE not in node["metadata"].get("labels", {})
+        if node["metadata"]["name"] in names and nodes.CONTROL_PLANE not in node["metadata"].get("labels", {})
     ]
     workers.sort(key=lambda node: str(node["metadata"]["name"]))
     return [(_node(search, node["metadata"]), node) for node in workers]
@@ -145,5 +107,19 @@ KINDS: Mapping[str, TargetKind] = {
     "node": TargetKind(
         words=lambda target: f"hosting {target.hosting}" if target.hosting else target.selector,
         find=_nodes,
+        pods=lambda kube, _, victim: nodes.on(kube, victim.name),
     ),
+    "workload": TargetKind(
+        words=lambda target: f"{target.namespace}/{target.selector}",
+        find=objects.workloads,
+        pods=objects.pods_of,
+        hint="a workload is found by its pods: check the selector with `kubectl get pods -A -l ...`",
+    ),
+    "config": TargetKind(
+        words=lambda target: f"{target.namespace}/{target.config}",
+        find=objects.configs,
+        pods=readers.pods_of,
+        hint="check the name with `kubectl get configmaps,secrets -n ...`",
+    ),
+    "namespace": TargetKind(words=lambda target: target.namespace, find=objects.namespaces),
 }

@@ -17,7 +17,8 @@ from harness.model import share
 from harness.model.fault import Target
 from harness.model.plan import Victim
 from harness.targets import chosen
-from harness.targets.candidates import KINDS, Search
+from harness.targets.candidates import KINDS
+from harness.targets.kind import Search
 from harness.workloads import Owners
 
 if TYPE_CHECKING:

@@ -60,6 +60,11 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
         kube("-n", NS, "delete", "service", "planted"),
         "services/",
     ),
+    "config map": (
+        kube("-n", NS, "create", "configmap", "planted", "--from-literal=a=b"),
+        kube("-n", NS, "delete", "configmap", "planted"),
+        "configmaps/",
+    ),
     "bare pod": (
         kube("-n", "default", "run", "planted", "--image=none.example/none", "--restart=Never"),
         kube("-n", "default", "delete", "pod", "planted", "--now"),

@@ -83,14 +83,22 @@ def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> Pl
     return PlannedFault(f"{name}-{time.monotonic_ns()}", kind, "a test", FAULTS[kind].hand, victim, parameters)
 
 
+async def written(reach: Reach, fault: PlannedFault) -> None:
+    """Put a fault's undo on the ledger and write it down in the cluster, as the engine does before the effect."""
+    kind = FAULTS[fault.kind]
+    assert isinstance(reach.healer, client.Keeper)
+    if kind.prepare:
+        reach.note(fault)["undo"] = await kind.prepare(fault, reach)
+    undo = kind.undo(fault, reach)
+    if undo:
+        await reach.by(fault).register(fault.id, undo)
+    await resource.create(reach.kube, fault, reach.healer.run, undo)
+
+
 async def walk(reach: Reach, fault: PlannedFault) -> dict[str, Any]:
     """Take a fault through its whole life and return what was seen, with the seconds it took."""
     kind = FAULTS[fault.kind]
-    undo = kind.undo(fault, reach)
-    assert isinstance(reach.healer, client.Keeper)
-    if undo:
-        await reach.healer.register(fault.id, undo)
-    await resource.create(reach.kube, fault, reach.healer.run, undo)
+    await written(reach, fault)
     seen: dict[str, Any] = {"kind": fault.kind}
     began = time.monotonic()
     with anyio.fail_after(120):

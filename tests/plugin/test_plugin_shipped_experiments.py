@@ -58,4 +58,6 @@ def test_the_local_set_is_worth_running_and_short():
     local = [experiment for experiment in (document.load(path, SLO) for path in FILES) if "local" in experiment.sets]
     assert len(local) >= 10
     assert sum(experiment.phases.baseline + experiment.phases.hold for experiment in local) <= 120
-    assert {experiment.path.parent.name for experiment in local} == {path.parent.name for path in FILES}
+    # What only looks on is nobody's way to an answer: it can wait for the night.
+    components = {path.parent.name for path in FILES} - {"monitoring"}
+    assert {experiment.path.parent.name for experiment in local} == components

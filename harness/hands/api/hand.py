@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import PreconditionFailed
+from harness.hands.api import kubectl
 from harness.hands.healer import Healer
 from harness.hands.kind import HandKind, Place, Taken
 from harness.model.check import Check
@@ -15,13 +16,17 @@ from harness.model.fault import FaultSpec, Hand, Undo
 
 @dataclass(frozen=True, slots=True)
 class ApiHand:
-    """The hand of one run: what it does, a fault asks the API server itself."""
+    """The hand of one run: what it does, a fault asks the API server itself.
+
+    `control_plane` is the container where its healer has kubectl, empty where there is no healer.
+    """
 
     healer: Healer
+    control_plane: str = ""
 
     async def register(self, fault_id: str, undo_ops: Undo) -> None:
         """Have the healer remember how a fault is undone without this process."""
-        await self.healer.register(fault_id, undo_ops)
+        await self.healer.register(fault_id, [kubectl.said(op, self.control_plane) for op in undo_ops])
 
     async def apply(self, fault_id: str, ops: Undo) -> dict[str, Any]:
         """Raise PreconditionFailed: there is nothing but requests."""
@@ -54,7 +59,7 @@ async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
 
 def take(place: Place, healer: Healer) -> Taken:
     """Return the hand; there is one wherever the API server is reached."""
-    return ApiHand(healer)
+    return ApiHand(healer, place.cluster.control_plane if place.cluster else "")
 
 
 async def residue(place: Place) -> Mapping[str, str]:

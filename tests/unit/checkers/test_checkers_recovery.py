@@ -231,3 +231,20 @@ def test_a_pod_that_is_seen_to_go_before_it_is_known_that_fewer_are_wanted_is_no
     assert recovery.check(run(samples=late), PROMISE).state is State.HELD
     much_later = scaled(sampled, (0, 4, 4), (27, 3, 4), (29, 3, 3))
     assert recovery.check(run(samples=much_later), PROMISE).state is State.BROKEN
+
+
+# From second 10 to 19 a fault wants none of three; what is wanted and what is there are told one after the other.
+DOWN = [(0, 3, 3), (10.1, 3, 0), (10.5, 0, 0), (19.01, 0, 0), (19.1, 0, 3)]
+
+
+@pytest.mark.parametrize(("back", "state"), [(22.0, State.HELD), (27.0, State.BROKEN)])
+def test_what_a_fault_asked_a_workload_for_is_no_wish_of_the_workloads(run, struck, sampled, back, state):
+    down = struck("workload_scale", victim="shop/cart", workload="shop/Deployment/cart")
+    found = recovery.check(run(faults=[down], samples=scaled(sampled, *DOWN, (back, 3, 3))), PROMISE)
+    assert found.state is state
+
+
+def test_what_somebody_else_asked_for_after_the_fault_is_believed(run, struck, sampled):
+    down = struck("workload_scale", victim="shop/cart", workload="shop/Deployment/cart")
+    found = recovery.check(run(faults=[down], samples=scaled(sampled, *DOWN, (20.5, 1, 1))), PROMISE)
+    assert found.recovery == "1.5 s"

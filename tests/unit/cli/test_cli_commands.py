@@ -298,3 +298,8 @@ def test_explain_suggests_what_was_meant() -> None:
     done = harness("explain", "pod_kil")
     assert done.returncode == 4
     assert "pod_kill" in done.stderr
+
+
+def test_what_is_not_counted_is_explained_by_its_name():
+    assert "config: ConfigMap/settings" in harness("explain", "config_change").stdout
+    assert "workloads: 3" in harness("explain", "workload_scale").stdout

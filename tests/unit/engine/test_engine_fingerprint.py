@@ -10,7 +10,7 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.engine import fingerprint
-from harness.engine.fingerprint import _hands, _node, _owned, difference, digest
+from harness.engine.fingerprint import _configs, _hands, _node, _owned, difference, digest
 from harness.engine.scope import Scope
 from harness.errors import PreconditionFailed
 from harness.hands.kind import Place
@@ -60,6 +60,19 @@ def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> Non
     assert lines["goose/shop/x/replicas"] == "3"
     assert lines["pods/shop/lone/uid"] == "uid-lone"
     assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "pods/shop/lone/uid"}
+
+
+def test_a_config_map_is_told_of_by_its_keys_and_the_lever_elsewhere() -> None:
+    def config(name: str, *keys: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "namespace": "shop"}, "data": dict.fromkeys(keys, "x")}
+
+    told: list[dict[str, str]] = []
+    for keys in (("a", "b"), ("b", "a"), ("a",)):
+        lines: dict[str, str] = {}
+        anyio.run(_configs, Cluster([config("settings", *keys), config("chaos-lever")], {}), lines, Scope())
+        told.append(lines)
+    assert set(told[0]) == {"configmaps/shop/settings/keys"}
+    assert told[0] == told[1] != told[2]
 
 
 HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "control-plane", Path("none"))

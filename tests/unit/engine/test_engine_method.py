@@ -17,6 +17,8 @@ from harness.journal import reader
 from harness.model.experiment import Phases
 from harness.model.plan import PlannedFault
 from tests.unit.engine.doubles import fault
+from tests.unit.faults.server import Server
+from tests.unit.faults.workloads import WEB, planned, web
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +28,7 @@ class Broken:
 
     def __init__(self, **does: Callable[[PlannedFault], Any]) -> None:
         self.seen: list[str] = []
+        self.prepare = does.pop("prepare", None)
         self.does = does
 
     def undo(self, fault: PlannedFault, reach: Any) -> list[dict[str, Any]]:
@@ -55,7 +58,7 @@ class Broken:
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
     def make(**does: Callable[[PlannedFault], Any]) -> Broken:
         found = Broken(**does)
-        steps = {step: getattr(found, step) for step in ("undo", "inject", "felt", "heal", "healed")}
+        steps = {step: getattr(found, step) for step in ("prepare", "undo", "inject", "felt", "heal", "healed")}
         kinds = {kind: replace(FAULTS[kind], **steps) for kind in ("node_cordon", "pod_kill")}
         for module in (method, healing):
             monkeypatch.setattr(module, "FAULTS", kinds)
@@ -248,3 +251,35 @@ async def test_a_run_that_may_not_act_any_more_writes_no_fault_down(session, bro
     with pytest.raises(AbortTriggered):
         await method.inject(session, fault("a"))
     assert (seen, created) == ([], [])
+
+
+async def test_what_undoes_a_fault_is_found_out_and_written_down_before_its_effect(session, monkeypatch) -> None:
+    server, seen = Server(web(3)), list[str]()
+    created: list[dict[str, Any]] = []
+
+    async def create(path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        seen.append(f"created with {server.replicas(WEB)}")
+        created.append(body)
+        return body
+
+    for name in ("get", "list", "list_at", "patch"):
+        monkeypatch.setattr(session.kube, name, getattr(server, name), raising=False)
+    monkeypatch.setattr(session.kube, "create", create)
+    scale = planned("workload_scale", keep=0.0)
+    await method.inject(session, scale)
+    assert seen[0] == "created with 3"
+    assert server.replicas(WEB) == 0
+    (op,) = created[0]["spec"]["undo"]
+    assert op["patch"][-1] == {"op": "add", "path": "/spec/replicas", "value": 3}
+    assert await healing.undo(session, scale)
+    assert server.replicas(WEB) == 3
+
+
+async def test_a_fault_whose_undo_cannot_be_found_out_is_not_begun_and_owes_nothing(session, broken) -> None:
+    async def prepare(fault: PlannedFault, reach: Any) -> Any:
+        raise InjectionFailed("nothing is left that would go")
+
+    seen = broken(prepare=prepare).seen
+    with pytest.raises(InjectionFailed, match="nothing is left"):
+        await method.inject(session, fault("a"))
+    assert (seen, session.owed) == ([], {})

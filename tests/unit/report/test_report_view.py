@@ -334,3 +334,19 @@ def test_what_is_printed_to_be_pasted_names_its_cluster():
 )
 def test_what_decided_an_eviction_is_told(answer, said):
     assert words.decided(answer) == said
+
+
+def test_an_undo_by_requests_says_what_it_writes_and_where_and_nothing_that_is_kept_apart():
+    patch = [{"op": "test", "path": "/spec", "value": {}}, {"op": "add", "path": "/spec/replicas", "value": 3}]
+    ops = [
+        {"op": "restore", "path": "/web/scale", "patch": patch},
+        {"op": "restore", "path": "/secrets/db", "patch": patch[:1], "copy": "/secrets/chaos-f"},
+        {"op": "untaint", "path": "/nodes/w", "key": "k"},
+    ]
+    log = planned(Log(), "a").add(2.0, "undo", id="a", ops=ops, ok=True, how="seen undone", seconds=0.1)
+    (undo,) = build(log).undo
+    assert undo.operations == (
+        "restore /web/scale add /spec/replicas 3",
+        "restore /secrets/db from /secrets/chaos-f",
+        "untaint /nodes/w k",
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ApiError
+from harness.errors import ApiError, PreconditionFailed
 from harness.faults import FAULTS
 from harness.resources import crds, resource
 from tests.unit.targets.fakes import FakeKube, planned, reach
@@ -66,3 +66,23 @@ def test_the_printed_columns_say_what_is_broken():
     for item in crds.definitions():
         columns = [column["name"] for column in item["spec"]["versions"][0]["additionalPrinterColumns"]]
         assert columns == ["Run", "Kind", "Target", "Phase", "Age"]
+
+
+async def test_a_fault_whose_undo_the_cluster_would_not_keep_is_not_written_down():
+    class Older(FakeKube):
+        async def create(self, path, body):
+            return {**body, "spec": {**body["spec"], "undo": [{"op": one["op"]} for one in body["spec"]["undo"]]}}
+
+    kube, undo = Older(), [{"op": "restore", "path": "/apis/apps/v1/namespaces/shop/deployments/web", "patch": []}]
+    with pytest.raises(PreconditionFailed, match="does not keep how this fault is undone"):
+        await resource.create(kube, planned("workload_scale"), "run", undo)  # type: ignore[arg-type]
+    assert len(kube.deleted) == 1
+
+
+def test_every_field_of_an_undo_is_in_the_definition():
+    (version,) = crds.definitions()[0]["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert {"path", "patch", "copy", "version", "ours", "key", "op", "container", "argv"} <= spec["undo"]["items"][
+        "properties"
+    ].keys()
+    assert "path" in spec["target"]["properties"]

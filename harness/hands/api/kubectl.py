@@ -1,0 +1,129 @@
+"""Say the same undo as a shell program for kubectl in the control-plane container, where the keeper does it.
+
+The programs take all that they are about as arguments: an undo that holds one of them needs nothing else. What somebody
+else has changed meanwhile, and what is gone, is as good as undone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.hands.api.undoing import PASSED, PATCH
+
+Op = Mapping[str, Any]
+_KUBECTL = "k='kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s'\n"
+
+# $1 namespace, $2 type, $3 name, $4 subresource, $5 patch, $6 type and $7 name of the copy that holds the patch's rest,
+# $8 what nobody else would have put there, $9 the version that a change may be on its way for. A copy's rest is no
+# argument: whoever lists processes would read it.
+_RESTORE = (
+    _KUBECTL
+    + r"""
+in=${1:+--namespace=$1} part=${4:+--subresource=$4} patch=$5 rest=
+if [ -n "$7" ]; then
+  rest=$($k $in get "$6" "$7" --ignore-not-found -o 'jsonpath={.data.PATCH}') || exit 1
+  [ "$6" != secrets ] || rest=$(printf %s "$rest" | base64 -d) || exit 1
+  [ -z "$rest" ] || patch="${patch%]},${rest#[}"
+  now=$($k $in get "$2" "$3" --ignore-not-found -o 'jsonpath={.metadata.resourceVersion}') || exit 1
+  if [ "$now" = "$9" ]; then
+    { $k $in annotate "$2" "$3" --overwrite PASSED=yes && $k $in annotate "$2" "$3" PASSED-; } || exit 1
+  fi
+fi
+if said=$(printf %s "$patch" | $k $in patch "$2" "$3" $part --type=json --patch-file=/dev/stdin 2>&1); then
+  [ -z "$7" ] || [ -n "$rest" ] || { echo "the copy $7 is gone"; exit 1; }
+else
+  case $said in
+  *"(NotFound)"*) ;;
+  *"due to an error in our request"*)
+    [ -z "$8" ] || ! $k $in get "$2" "$3" -o json | grep -qF -e "$8" || { echo "$8 is still in $2 $3"; exit 1; } ;;
+  *) [ -z "$7" ] || said=${said%%:*}; echo "$said"; exit 1 ;;
+  esac
+fi
+[ -z "$7" ] || $k $in delete "$6" "$7" --ignore-not-found --wait=false
+""".replace("PATCH", PATCH).replace("PASSED", PASSED)
+)
+# $1 namespace, $2 type, $3 what nobody else would have put there.
+_SWEEP = (
+    _KUBECTL
+    + r"""
+found=$($k --namespace="$1" get "$2" -o 'jsonpath={range .items[*]}{.metadata.name}{" "}{@}{"\n"}{end}') || exit 1
+for name in $(printf '%s\n' "$found" | grep -F -e "$3" | cut -d' ' -f1); do
+  $k --namespace="$1" delete "$2" "$name" --ignore-not-found --wait=false || exit 1
+done
+"""
+)
+# $1 namespace, $2 type, $3 name.
+_DELETE = _KUBECTL + '$k --namespace="$1" delete "$2" "$3" --ignore-not-found --wait=false\n'
+# $1 node, $2 key.
+_UNTAINT = (
+    _KUBECTL
+    + r"""
+found=$($k get node "$1" --ignore-not-found -o "jsonpath={.spec.taints[?(@.key==\"$2\")].key}") || exit 1
+[ -z "$found" ] || $k taint node "$1" "$2-"
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What kubectl calls the object, or the collection, of an API path."""
+
+    namespace: str
+    type: str
+    name: str = ""
+    part: str = ""
+
+
+def place(path: str) -> Place:
+    """Read an API path."""
+    root, *words = path.strip("/").split("/")
+    kind = "" if root == "api" else f".{words[1]}.{words[0]}"
+    words = words[1 if root == "api" else 2 :]
+    namespace = ""
+    if words[0] == "namespaces" and len(words) > 2:
+        namespace, words = words[1], words[2:]
+    plural, name, part = [*words, "", ""][:3]
+    return Place(namespace, f"{plural}{kind}", name, part)
+
+
+def said(op: Op, container: str) -> dict[str, Any]:
+    """Return an operation of this hand as one that runs in a container; any other as it is."""
+    words = WORDS.get(op["op"])
+    if words is None:
+        return dict(op)
+    program, arguments = words(op)
+    return {"op": "exec", "container": container, "argv": ["sh", "-c", program.strip(), "sh", *arguments]}
+
+
+def _restore(op: Op) -> tuple[str, list[str]]:
+    what = place(op["path"])
+    copy = place(op["copy"]) if "copy" in op else Place("", "")
+    # To test for nothing is to test for null.
+    patch = json.dumps([{"value": None, **one} if one["op"] == "test" else one for one in op["patch"]])
+    arguments = [what.namespace, what.type, what.name, what.part, patch, copy.type, copy.name]
+    return _RESTORE, [*arguments, op.get("ours", ""), op.get("version", "")]
+
+
+def _sweep(op: Op) -> tuple[str, list[str]]:
+    what = place(op["path"])
+    return _SWEEP, [what.namespace, what.type, op["ours"]]
+
+
+def _delete(op: Op) -> tuple[str, list[str]]:
+    what = place(op["path"])
+    return _DELETE, [what.namespace, what.type, what.name]
+
+
+def _untaint(op: Op) -> tuple[str, list[str]]:
+    return _UNTAINT, [place(op["path"]).name, op["key"]]
+
+
+WORDS: Mapping[str, Callable[[Op], tuple[str, list[str]]]] = {
+    "restore": _restore,
+    "sweep": _sweep,
+    "delete": _delete,
+    "untaint": _untaint,
+}

@@ -1,0 +1,88 @@
+"""How a workload rolls out another template: whether it does at all, and how many of its pods it lets go for that.
+
+As the API reference of Kubernetes 1.34 has it (apps/v1: DeploymentStrategy, StatefulSetUpdateStrategy,
+DaemonSetUpdateStrategy), with its defaults.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.cluster import paths
+
+Object = Mapping[str, Any]
+# What keeps the releases of a kind; a bad one is not to be found there by whoever takes one back later.
+RELEASES: Mapping[str, str] = {
+    "Deployment": "replicasets",
+    "StatefulSet": "controllerrevisions",
+    "DaemonSet": "controllerrevisions",
+}
+
+
+def unmoved(item: Object) -> str:
+    """Say why another template would change no pod; empty where it would."""
+    spec = item["spec"]
+    if item["kind"] not in RELEASES:
+        return f"how a {item['kind']} rolls out is not known here, only how {', '.join(RELEASES)} do"
+    if spec.get("paused"):
+        return "it is paused"
+    if _strategy(spec).get("type") == "OnDelete":
+        return "it replaces a pod only when somebody deletes one (OnDelete)"
+    if item["kind"] == "StatefulSet" and _partition(spec) >= _replicas(spec):
+        return f"its partition {_partition(spec)} holds back all of its {_replicas(spec)} pods"
+    return ""
+
+
+def let_go(item: Object, there: int) -> int:
+    """Count the pods, of so many, that a rollout lets go before their replacements are ready."""
+    spec, kind = item["spec"], item["kind"]
+    rolling = _strategy(spec).get("rollingUpdate") or {}
+    if kind == "DaemonSet":
+        if _amount(rolling.get("maxSurge", 0), there, math.ceil):
+            return 0
+        return min(_amount(rolling.get("maxUnavailable", 1), there, math.ceil), there)
+    if kind == "StatefulSet":
+        free = max(_replicas(spec) - _partition(spec), 0)
+        return min(max(_amount(rolling.get("maxUnavailable", 1), _replicas(spec), math.ceil), 1), free, there)
+    if _strategy(spec).get("type") == "Recreate":
+        return there
+    away = _amount(rolling.get("maxUnavailable", "25%"), _replicas(spec), math.floor)
+    more = _amount(rolling.get("maxSurge", "25%"), _replicas(spec), math.ceil)
+    return min(away or (0 if more else 1), there)
+
+
+def container(item: Object, name: str) -> tuple[str, Object] | None:
+    """Find a container of a template by its name: where it is, as a JSON pointer, and itself."""
+    spec = item["spec"]["template"]["spec"]
+    for key in ("containers", "initContainers"):
+        for number, one in enumerate(spec.get(key) or []):
+            if one["name"] == name:
+                return f"/spec/template/spec/{key}/{number}", one
+    return None
+
+
+def releases(item: Object, namespace: str) -> str:
+    """Return the API path of the collection where a workload's releases are kept."""
+    return paths.apps(namespace, RELEASES[item["kind"]])
+
+
+def _strategy(spec: Object) -> Object:
+    found: Object = spec.get("strategy") or spec.get("updateStrategy") or {}
+    return found
+
+
+def _partition(spec: Object) -> int:
+    return int((_strategy(spec).get("rollingUpdate") or {}).get("partition") or 0)
+
+
+def _replicas(spec: Object) -> int:
+    return int(spec.get("replicas", 1))
+
+
+def _amount(value: Any, of: int, rounded: Callable[[float], int]) -> int:
+    """Read a count, or a share of so many."""
+    if isinstance(value, str) and value.endswith("%"):
+        return rounded(int(value[:-1]) * of / 100)
+    return int(value)

@@ -1,0 +1,384 @@
+"""Faults of the API hand against a real cluster: felt from outside, undone as found by whoever has what was written.
+
+Each is undone in three ways: by the run's own requests, by the keeper's kubectl, and by a process that has nothing but
+the Fault's resource.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.cluster import paths
+from harness.cluster.kube import Kube
+from harness.engine import plan
+from harness.engine.undo import _one
+from harness.errors import ApiError, InjectionFailed
+from harness.faults import FAULTS
+from harness.hands.healer import Nobody
+from harness.keeper import container
+from harness.model.plan import PlannedFault, Victim
+from harness.resources import resource
+from harness.targets.reach import Reach
+from harness.workloads.pod import is_ready
+from tests.e2e.live import docker, kubectl
+from tests.e2e.victims import APP, NAMESPACE, SERVER, node_of, planned, pod_of, until, walk, written
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+WEB, DB = paths.deployments(NAMESPACE, APP), paths.apps(NAMESPACE, "statefulsets", "db")
+SETTINGS, SECRET = paths.core(NAMESPACE, "configmaps", "settings"), paths.core(NAMESPACE, "secrets", "db")
+VALUE = base64.b64encode(b"swordfish").decode()
+Undo = Callable[[Reach, PlannedFault], Awaitable[None]]
+
+
+async def by_the_run(reach: Reach, fault: PlannedFault) -> None:
+    await FAULTS[fault.kind].heal(fault, reach)
+
+
+async def by_the_keeper(reach: Reach, fault: PlannedFault) -> None:
+    await reach.by(fault).heal(fault.id)
+
+
+async def by_the_resource(reach: Reach, fault: PlannedFault) -> None:
+    item = await reach.kube.get(f"{resource.collection(fault)}/{resource.name(fault)}")
+    failed: list[str] = []
+    await _one(item, Reach(reach.kube, Nobody()), print, failed)
+    assert failed == []
+
+
+@pytest.fixture(params=[by_the_run, by_the_keeper, by_the_resource], ids=lambda one: one.__name__)
+def undone(request: pytest.FixtureRequest) -> Undo:
+    found: Undo = request.param
+    return found
+
+
+async def begun(reach: Reach, fault: PlannedFault) -> dict[str, Any]:
+    """Take a fault as far as its evidence."""
+    await written(reach, fault)
+    with anyio.fail_after(90):
+        await FAULTS[fault.kind].inject(fault, reach)
+        evidence = await FAULTS[fault.kind].felt(fault, reach)
+    assert evidence
+    return evidence
+
+
+async def over(reach: Reach, fault: PlannedFault, undo: Undo) -> dict[str, Any]:
+    """Undo a fault twice, see it healed, and strike it off."""
+    await undo(reach, fault)
+    await by_the_run(reach, fault)
+    with anyio.fail_after(120):
+        found = await FAULTS[fault.kind].healed(fault, reach)
+    await reach.by(fault).forget(fault.id)
+    await resource.delete(reach.kube, fault)
+    return found
+
+
+async def of(kube: Kube, path: str, owner: str, kind: str = "workload", container: str = "") -> Victim:
+    """Name an object as the plan does."""
+    metadata = (await kube.get(path))["metadata"]
+    return Victim(kind, metadata["name"], metadata["uid"], NAMESPACE, owner=owner, container=container, path=path)
+
+
+async def web(kube: Kube) -> Victim:
+    return await of(kube, WEB, f"Deployment/{APP}", container="web")
+
+
+def server(image: str, **more: Any) -> dict[str, Any]:
+    """Make a container that serves."""
+    command, requests = ["python3", "-u", "-c", SERVER], {"cpu": "10m", "memory": "32Mi"}
+    about = {"name": "web", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}
+    return {**about, "resources": {"requests": requests}, **more}
+
+
+async def template(kube: Kube, path: str = WEB) -> dict[str, Any]:
+    found: dict[str, Any] = (await kube.get(path))["spec"]["template"]
+    return found
+
+
+# -- scale ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_workload_is_scaled_to_none_and_back(reach: Reach, kube: Kube, undone: Undo) -> None:
+    fault = planned("workload_scale", await web(kube), keep=0.0)
+    assert await begun(reach, fault) == {"pods": 0, "before": 2}
+    assert (await kube.get(WEB))["spec"]["replicas"] == 0
+    assert await over(reach, fault, undone) == {"owner": f"Deployment/{APP}", "ready": 2, "desired": 2}
+
+
+async def test_a_share_stays(reach: Reach, kube: Kube, undone: Undo) -> None:
+    fault = planned("workload_scale", await web(kube), keep=0.5)
+    assert await begun(reach, fault) == {"pods": 1, "before": 2}
+    await over(reach, fault, undone)
+    assert (await kube.get(WEB))["spec"]["replicas"] == 2
+
+
+async def test_what_somebody_else_set_meanwhile_is_left(reach: Reach, kube: Kube, undone: Undo) -> None:
+    fault = planned("workload_scale", await web(kube), keep=0.0)
+    await begun(reach, fault)
+    try:
+        await kube.patch(f"{WEB}/scale", {"spec": {"replicas": 1}})
+        await over(reach, fault, undone)
+        assert (await kube.get(WEB))["spec"]["replicas"] == 1
+    finally:
+        await kube.patch(f"{WEB}/scale", {"spec": {"replicas": 2}})
+
+
+# -- rollout ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fails", "reasons"), [("image-pull", ("Pull",)), ("crash-loop", ("Crash", "Run", "Start"))])
+async def test_a_release_that_cannot_start_is_rolled_out_and_taken_back(
+    reach: Reach, kube: Kube, undone: Undo, fails: str, reasons: tuple[str, ...]
+) -> None:
+    before, fault = await template(kube), planned("workload_bad_rollout", await web(kube), fails=fails)
+    evidence = await begun(reach, fault)
+    assert any(word in evidence["reason"] for word in reasons), evidence
+    assert sum(map(is_ready, await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}"))) == 2
+    await over(reach, fault, undone)
+    assert await template(kube) == before
+
+    async def swept() -> bool:
+        sets = await kube.list(paths.apps(NAMESPACE, "replicasets"), labels=f"app={APP}")
+        return "chaos.invalid" not in json.dumps(sets)
+
+    await until(swept)
+
+
+async def test_a_release_of_somebody_else_is_left(reach: Reach, kube: Kube, undone: Undo) -> None:
+    before, fault = await template(kube), planned("workload_bad_rollout", await web(kube), fails="crash-loop")
+    await begun(reach, fault)
+    theirs = {"name": "web", "command": ["python3", "-u", "-c", SERVER + "# another\n"]}
+    try:
+        await kube.patch(WEB, {"spec": {"template": {"spec": {"containers": [theirs]}}}}, kind="strategic")
+        await over(reach, fault, undone)
+        assert (await template(kube))["spec"]["containers"][0]["command"] == theirs["command"]
+    finally:
+        ours = {"name": "web", "command": before["spec"]["containers"][0]["command"]}
+        await kube.patch(WEB, {"spec": {"template": {"spec": {"containers": [ours]}}}}, kind="strategic")
+
+
+@pytest.fixture
+async def stateful(kube: Kube, image: str) -> AsyncIterator[None]:
+    """A StatefulSet of two, one after the other."""
+    labels = {"app": "db"}
+    spec = {"terminationGracePeriodSeconds": 2, "containers": [server(image)]}
+    whole = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "db"},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+    await kube.patch(DB, whole, kind="apply")
+
+    async def ready() -> bool:
+        return bool((await kube.get(DB)).get("status", {}).get("readyReplicas") == 2)
+
+    await until(ready)
+    yield
+    await kube.delete(DB)
+
+
+async def test_a_stateful_set_that_waits_for_a_bad_pod_comes_back(
+    reach: Reach, kube: Kube, stateful: None, undone: Undo
+) -> None:
+    victim = await of(kube, DB, "StatefulSet/db", container="web")
+    fault = planned("workload_bad_rollout", victim, fails="image-pull")
+    await begun(reach, fault)
+    assert (await over(reach, fault, undone))["ready"] == 2
+
+
+# -- config -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def configured(kube: Kube, image: str) -> AsyncIterator[None]:
+    """A ConfigMap, a Secret, and a pod that reads both."""
+    about = {"metadata": {"name": "settings"}, "apiVersion": "v1", "kind": "ConfigMap"}
+    await kube.patch(SETTINGS, {**about, "data": {"mode": "fast\n"}}, kind="apply")
+    about = {"metadata": {"name": "db"}, "apiVersion": "v1", "kind": "Secret"}
+    await kube.patch(SECRET, {**about, "data": {"password": VALUE, "user": VALUE}}, kind="apply")
+    reads = {"envFrom": [{"secretRef": {"name": "db"}}], "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    spec = {"containers": [server(image, **reads)], "volumes": [{"name": "v", "configMap": {"name": "settings"}}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "reader"}, "spec": spec}
+    await kube.patch(paths.pods(NAMESPACE, "reader"), pod, kind="apply")
+    yield
+    for path in (paths.pods(NAMESPACE, "reader"), SETTINGS, SECRET):
+        await kube.delete(path, grace=0)
+
+
+CHANGES = [{"change": "removed"}, {"change": "emptied"}, {"change": "garbled"}, {"change": "set", "to": "slow"}]
+
+
+@pytest.mark.parametrize("told", CHANGES, ids=lambda told: told["change"])
+async def test_a_key_of_a_config_map_is_changed_and_back(
+    reach: Reach, kube: Kube, configured: None, undone: Undo, told: dict[str, str]
+) -> None:
+    victim = await of(kube, SETTINGS, "ConfigMap/settings", "config")
+    fault = planned("config_change", victim, key="mode", **told)
+    assert (await begun(reach, fault))["pods"] == "reader"
+    assert (await kube.get(SETTINGS)).get("data", {}).get("mode") != "fast\n"
+    assert await over(reach, fault, undone) == {"config": "back"}
+    assert (await kube.get(SETTINGS))["data"] == {"mode": "fast\n"}
+    assert await copies(kube) == []
+
+
+@pytest.mark.parametrize("change", ["removed", "emptied", "garbled"])
+async def test_the_value_of_a_secret_is_in_no_ledger_and_in_no_resource_and_comes_back(
+    reach: Reach, kube: Kube, configured: None, undone: Undo, change: str
+) -> None:
+    fault = planned("config_change", await of(kube, SECRET, "Secret/db", "config"), key="password", change=change)
+    await begun(reach, fault)
+    assert (await kube.get(SECRET))["data"].get("password") != VALUE
+    assert reach.cluster
+    faults = kubectl(reach.cluster, "get", "faults", "-n", NAMESPACE, "-o", "yaml")
+    show = "print(open('/ledger/ledger.json').read())"
+    ledger = docker(reach.cluster, "exec", container.NAME, "python3", "-c", show)
+    assert fault.id in faults
+    assert fault.id in ledger
+    assert [word for word in (VALUE, "swordfish") if word in faults + ledger] == []
+    await over(reach, fault, undone)
+    assert (await kube.get(SECRET))["data"] == {"password": VALUE, "user": VALUE}
+    assert await copies(kube) == []
+
+
+async def copies(kube: Kube) -> list[str]:
+    """Name what was kept beside a target and is still there."""
+    found: list[str] = []
+    for plural in ("configmaps", "secrets"):
+        listed = await kube.list(paths.core(NAMESPACE, plural))
+        found += [item["metadata"]["name"] for item in listed if item["metadata"]["name"].startswith("chaos-")]
+    return found
+
+
+async def test_what_somebody_else_wrote_into_a_secret_meanwhile_is_left(
+    reach: Reach, kube: Kube, configured: None, undone: Undo
+) -> None:
+    fault = planned("config_change", await of(kube, SECRET, "Secret/db", "config"), key="password", change="removed")
+    await begun(reach, fault)
+    await kube.patch(SECRET, {"data": {"password": "bmV3"}})
+    await over(reach, fault, undone)
+    assert (await kube.get(SECRET))["data"] == {"password": "bmV3", "user": VALUE}
+    assert await copies(kube) == []
+
+
+async def test_an_immutable_config_map_is_refused_and_nothing_is_kept(
+    reach: Reach, kube: Kube, configured: None
+) -> None:
+    await kube.patch(SETTINGS, {"immutable": True})
+    fault = planned(
+        "config_change", await of(kube, SETTINGS, "ConfigMap/settings", "config"), key="mode", change="removed"
+    )
+    with pytest.raises(InjectionFailed, match="immutable"):
+        await written(reach, fault)
+    assert await copies(kube) == []
+
+
+# -- node, namespace, pod ---------------------------------------------------------------------------------------------
+
+
+async def test_a_node_is_tainted_with_a_key_of_its_own_and_untainted(reach: Reach, kube: Kube, undone: Undo) -> None:
+    victim = await node_of(kube)
+    before = (await kube.get(paths.nodes(victim.name)))["spec"].get("taints")
+    fault = planned("node_taint", victim, effect="NoSchedule")
+    assert await begun(reach, fault) == {"tainted": True}
+    await over(reach, fault, undone)
+    assert (await kube.get(paths.nodes(victim.name)))["spec"].get("taints") == before
+
+
+async def test_a_taint_that_somebody_put_beside_it_stays(reach: Reach, kube: Kube, undone: Undo) -> None:
+    victim, theirs = await node_of(kube), {"key": "theirs", "effect": "PreferNoSchedule"}
+    fault = planned("node_taint", victim, effect="NoSchedule")
+    await begun(reach, fault)
+    taints = (await kube.get(paths.nodes(victim.name)))["spec"]["taints"]
+    try:
+        await kube.patch(paths.nodes(victim.name), {"spec": {"taints": [theirs, *taints]}})
+        await over(reach, fault, undone)
+        keys = [one["key"] for one in (await kube.get(paths.nodes(victim.name)))["spec"]["taints"]]
+        assert "theirs" in keys
+        assert not [key for key in keys if key.startswith("chaos.harness.dev/")]
+    finally:
+        item = await kube.get(paths.nodes(victim.name))
+        left = [one for one in item["spec"].get("taints") or [] if one["key"] != "theirs"]
+        await kube.patch(paths.nodes(victim.name), {"spec": {"taints": left or None}})
+
+
+async def test_every_pod_that_the_plan_names_leaves_a_node_that_nothing_tolerates(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    takes = await plan.takes(kube, "node_taint", victim, {"effect": "NoExecute"})
+    fault = replace(planned("node_taint", victim, effect="NoExecute"), takes=takes)
+    assert any(pod.namespace == NAMESPACE for pod in takes)
+    seen = await walk(reach, fault)
+    assert seen["felt"]["going"]
+
+    async def left() -> bool:
+        there = {pod["metadata"]["uid"] for pod in await kube.list("/api/v1/pods")}
+        return not there & {pod.uid for pod in takes}
+
+    await until(left)
+
+
+async def test_nothing_is_admitted_while_the_quota_is_exhausted(reach: Reach, kube: Kube, undone: Undo) -> None:
+    uid = (await kube.get(paths.namespace(NAMESPACE)))["metadata"]["uid"]
+    owner, path = f"Namespace/{NAMESPACE}", paths.namespace(NAMESPACE)
+    fault = planned(
+        "namespace_quota_exhaustion", Victim("namespace", NAMESPACE, uid, NAMESPACE, owner=owner, path=path)
+    )
+    fault = replace(fault, parameters={"of": "configmaps"})
+    assert (await begun(reach, fault))["hard"] == "0"
+    with pytest.raises(ApiError, match="exceeded quota"):
+        await kube.create(paths.core(NAMESPACE, "configmaps"), {"metadata": {"name": "one-more"}})
+    assert await over(reach, fault, undone) == {"quota": "gone"}
+
+    async def admitted() -> bool:
+        return bool(await kube.create(paths.core(NAMESPACE, "configmaps"), {"metadata": {"name": "one-more"}}))
+
+    await until(admitted)
+    await kube.delete(paths.core(NAMESPACE, "configmaps", "one-more"))
+
+
+@pytest.fixture
+async def service(kube: Kube) -> AsyncIterator[None]:
+    """A Service in front of the web servers."""
+    path = paths.core(NAMESPACE, "services", "front")
+    spec = {"selector": {"app": APP}, "ports": [{"port": 80, "targetPort": 8080}]}
+    await kube.patch(
+        path, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front"}, "spec": spec}, kind="apply"
+    )
+
+    async def sent() -> bool:
+        slices = await kube.list(f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices")
+        return sum(len(item.get("endpoints") or []) for item in slices) == 2
+
+    await until(sent)
+    yield
+    await kube.delete(path)
+
+
+async def test_a_pod_leaves_the_rotation_is_replaced_and_comes_back_or_goes(
+    reach: Reach, kube: Kube, service: None, undone: Undo
+) -> None:
+    fault = planned("pod_unready", await pod_of(kube))
+    assert await begun(reach, fault) == {"out_of": "front"}
+    assert is_ready(await kube.get(paths.pods(NAMESPACE, fault.victim.name)))
+
+    async def replaced() -> bool:
+        return len(await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")) == 2
+
+    await until(replaced)
+    found = await over(reach, fault, undone)
+    assert found["pod"] in ("back", "gone")
+
+    async def two() -> bool:
+        return len(await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")) == 2
+
+    await until(two)

@@ -1,0 +1,156 @@
+"""The keeper undoes by kubectl what the run undoes by requests, and nothing that somebody else has changed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.hands.api import kubectl
+from harness.keeper.resident.docker import check
+
+WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
+SECRET = "/api/v1/namespaces/shop/secrets"
+NOT_OURS = "The request is invalid: the server rejected our request due to an error in our request"
+# Answers by the verb it is asked for, and writes down what it was asked and given.
+FAKE = """#!/bin/sh
+shift 2
+for word in "$@"; do case $word in --namespace=*) ;; *) verb=$word; break ;; esac; done
+{ printf '%s\\n' "$*"; [ "$verb" != patch ] || { cat; echo; }; } >> "$ASKED/log"
+[ ! -f "$ASKED/$verb.says" ] || cat "$ASKED/$verb.says"
+[ ! -f "$ASKED/$verb.fails" ] || { cat "$ASKED/$verb.fails" >&2; exit 1; }
+"""
+
+
+@dataclass
+class Node:
+    """A control-plane container with a kubectl that answers as a test wants it."""
+
+    folder: Path
+    says: dict[str, str] = field(default_factory=dict)
+    fails: dict[str, str] = field(default_factory=dict)
+
+    def run(self, op: dict[str, Any]) -> tuple[int, str, list[str]]:
+        """Do an operation; return its exit status, what it printed, and what kubectl was asked."""
+        program = self.folder / "kubectl"
+        program.write_text(FAKE)
+        program.chmod(0o755)
+        for kind, texts in (("says", self.says), ("fails", self.fails)):
+            for verb, text in texts.items():
+                (self.folder / f"{verb}.{kind}").write_text(text)
+        said = kubectl.said(op, "control-plane")
+        assert check([said]) == [said]
+        environment = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "ASKED": str(self.folder)}
+        done = subprocess.run(said["argv"], capture_output=True, text=True, env=environment)
+        log = self.folder / "log"
+        return done.returncode, done.stdout + done.stderr, log.read_text().splitlines() if log.exists() else []
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+TESTS = [{"op": "test", "path": "/data/key", "value": ""}]
+BACK = [{"op": "replace", "path": "/data/key", "value": "c2VjcmV0"}]
+PLAIN = {"op": "restore", "path": f"{WEB}/scale", "patch": [{"op": "test", "path": "/spec", "value": {}}, *BACK]}
+KEPT = {"op": "restore", "path": f"{SECRET}/db", "patch": TESTS, "copy": f"{SECRET}/copy", "version": "7"}
+OURS = {**PLAIN, "path": WEB, "ours": "chaos.invalid/run-1:none"}
+
+
+def test_a_patch_is_sent_to_the_part_that_it_is_for(node: Node) -> None:
+    code, _, asked = node.run(PLAIN)
+    assert code == 0
+    assert asked[0].startswith("--namespace=shop patch deployments.v1.apps web --subresource=scale --type=json")
+    assert json.loads(asked[1]) == PLAIN["patch"]
+
+
+def test_to_test_for_nothing_is_to_test_for_null(node: Node) -> None:
+    _, _, asked = node.run({"op": "restore", "path": WEB, "patch": [{"op": "test", "path": "/data/key"}]})
+    assert json.loads(asked[1]) == [{"op": "test", "path": "/data/key", "value": None}]
+
+
+@pytest.mark.parametrize("answer", [NOT_OURS, 'Error from server (NotFound): deployments.apps "web" not found'])
+def test_what_is_gone_or_no_longer_ours_is_undone(node: Node, answer: str) -> None:
+    node.fails["patch"] = answer
+    assert node.run(PLAIN)[0] == 0
+
+
+@pytest.mark.parametrize("answer", ["Unable to connect to the server: EOF", "Error from server (Forbidden): no"])
+def test_any_other_refusal_is_tried_again(node: Node, answer: str) -> None:
+    node.fails["patch"] = answer
+    code, said, _ = node.run(PLAIN)
+    assert (code, answer in said) == (1, True)
+
+
+@pytest.mark.parametrize(("there", "code"), [('{"image": "chaos.invalid/run-1:none"}', 1), ('{"image": "web:2"}', 0)])
+def test_what_has_moved_is_not_taken_for_gone(node: Node, there: str, code: int) -> None:
+    node.fails["patch"], node.says["get"] = NOT_OURS, there
+    assert node.run(OURS)[0] == code
+
+
+def test_a_kept_value_is_in_no_argument_and_its_copy_goes(node: Node) -> None:
+    node.says["get"] = base64.b64encode(json.dumps(BACK).encode()).decode()
+    code, said, asked = node.run(KEPT)
+    assert code == 0
+    assert json.loads(asked[3]) == [*TESTS, *BACK]
+    assert asked[-1] == "--namespace=shop delete secrets copy --ignore-not-found --wait=false"
+    assert "c2VjcmV0" not in said + "".join(line for line in asked if "patch" in line and "[" not in line)
+    assert "c2VjcmV0" not in json.dumps(kubectl.said(KEPT, "control-plane"))
+
+
+def test_a_refusal_that_quotes_a_kept_value_is_cut(node: Node) -> None:
+    node.says["get"] = base64.b64encode(json.dumps(BACK).encode()).decode()
+    node.fails["patch"] = "Error from server (BadRequest): c2VjcmV0 is no good"
+    code, said, _ = node.run(KEPT)
+    assert (code, said.strip()) == (1, "Error from server (BadRequest)")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("", 1), (NOT_OURS, 0)])
+def test_without_its_copy_it_is_undone_only_where_nothing_is_as_the_fault_left_it(
+    node: Node, answer: str, code: int
+) -> None:
+    node.fails |= {"patch": answer} if answer else {}
+    assert node.run(KEPT)[0] == code
+
+
+def test_no_change_can_be_on_its_way_any_more_when_the_copy_goes(node: Node) -> None:
+    node.says["get"], node.fails["patch"] = base64.b64encode(b"[]").decode(), NOT_OURS
+    code, _, asked = node.run({**KEPT, "version": node.says["get"]})
+    assert code == 0
+    verbs = [line.split()[1] for line in asked if line.startswith("--")]
+    assert verbs == ["get", "get", "annotate", "annotate", "patch", "delete"]
+    assert "db --overwrite chaos.harness.dev/passed=yes" in asked[2]
+    assert "db chaos.harness.dev/passed-" in asked[3]
+
+
+def test_only_what_holds_the_faults_own_text_is_swept(node: Node) -> None:
+    node.says["get"] = 'web-abc {"image":"web:1"}\nweb-bad {"image":"chaos.invalid/run-1:none"}\n'
+    op = {"op": "sweep", "path": "/apis/apps/v1/namespaces/shop/replicasets", "ours": "chaos.invalid/run-1:none"}
+    code, _, asked = node.run(op)
+    assert code == 0
+    assert asked[1:] == ["--namespace=shop delete replicasets.v1.apps web-bad --ignore-not-found --wait=false"]
+
+
+def test_a_deletion_of_what_is_gone_is_fine(node: Node) -> None:
+    code, _, asked = node.run({"op": "delete", "path": "/api/v1/namespaces/shop/resourcequotas/chaos-run-1"})
+    assert (code, asked) == (0, ["--namespace=shop delete resourcequotas chaos-run-1 --ignore-not-found --wait=false"])
+
+
+@pytest.mark.parametrize(("found", "asked"), [("", 1), ("chaos.harness.dev/run-1", 2)])
+def test_a_taint_is_taken_off_by_its_key_where_it_is_there(node: Node, found: str, asked: int) -> None:
+    node.says["get"] = found
+    code, _, log = node.run({"op": "untaint", "path": "/api/v1/nodes/worker", "key": "chaos.harness.dev/run-1"})
+    assert (code, len(log)) == (0, asked)
+    assert log[1:] in ([], ["taint node worker chaos.harness.dev/run-1-"])
+
+
+def test_an_operation_of_another_hand_stays_as_it_is() -> None:
+    op = {"op": "exec", "container": "worker", "argv": ["true"]}
+    assert kubectl.said(op, "control-plane") == op

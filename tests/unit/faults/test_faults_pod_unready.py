@@ -1,0 +1,121 @@
+"""A pod is taken out of its Services' rotation by a label, and comes back by the same label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.errors import InjectionFailed
+from harness.faults import FAULTS
+from harness.faults.kind import as_recorded
+from harness.model.plan import Victim
+from harness.resources import resource
+from harness.targets.reach import Reach
+from tests.unit.faults.server import Server
+from tests.unit.faults.workloads import APPS, PODS, planned, web
+
+pytestmark = pytest.mark.anyio
+KIND = FAULTS["pod_unready"]
+VICTIM = Victim("pod", "web-uid-0", "uid-0", "shop", "worker", owner="Deployment/web")
+FAULT, POD = planned("pod_unready", VICTIM), f"{PODS}/web-uid-0"
+SLICE = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/web-1"
+
+
+def shop(selector: dict[str, str] | None, **labels: str) -> Server:
+    """Make two pods that a Service picks by a selector; the ReplicaSet picks them by their app."""
+    server = Server(web(2))
+    server.objects[f"{APPS}/replicasets/web-abc"]["spec"]["selector"] = {"matchLabels": {"app": "web"}}
+    for number in (0, 1):
+        metadata = server.objects[f"{PODS}/web-uid-{number}"]["metadata"]
+        metadata["labels"] |= labels
+        metadata["resourceVersion"] = "7"
+    service = {"metadata": {"name": "web"}, "spec": {"selector": selector} if selector else {}}
+    server.objects["/api/v1/namespaces/shop/services/web"] = service
+    rotation(server, "uid-0", "uid-1")
+    return server
+
+
+def rotation(server: Server, *uids: str) -> None:
+    """Say as the EndpointSlice controller does which pods the Service sends requests."""
+    endpoints = [{"targetRef": {"uid": uid}, "conditions": {"ready": True}} for uid in uids]
+    labels = {"kubernetes.io/service-name": "web"}
+    server.objects[SLICE] = {"metadata": {"name": "web-1", "labels": labels}, "endpoints": endpoints}
+
+
+async def unready(server: Server) -> Reach:
+    """Take the fault as far as its effect."""
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    reach.note(FAULT)["undo"] = await KIND.prepare(FAULT, reach)
+    await KIND.inject(FAULT, reach)
+    return reach
+
+
+async def elsewhere(server: Server, reach: Reach) -> list[str]:
+    """Undo it in a process that has nothing but the resource."""
+    item = resource.body(FAULT, "run", KIND.undo(FAULT, reach))
+    other = Reach(server)  # type: ignore[arg-type]
+    other.note(FAULT)["undo"] = item["spec"]["undo"]
+    await as_recorded(resource.planned(item), other)
+    left: list[str] = other.note(FAULT)["left"]
+    return left
+
+
+@pytest.mark.parametrize(
+    ("selector", "labels", "gone"),
+    [
+        ({"app": "web"}, {}, "app"),
+        ({"app": "web", "live": "yes"}, {"live": "yes"}, "live"),
+        ({"a": "1", "app": "web", "tier/of": "x"}, {"a": "1", "tier/of": "x"}, "a"),
+        ({"app": "web", "tier/of": "x"}, {"tier/of": "x"}, "tier/of"),
+    ],
+)
+async def test_a_label_goes_by_which_the_controller_does_not_know_it_if_there_is_one(
+    selector: dict[str, str], labels: dict[str, str], gone: str
+) -> None:
+    server = shop(selector, **labels)
+    before = dict(server.objects[POD]["metadata"]["labels"])
+    reach = await unready(server)
+    assert before.keys() - server.objects[POD]["metadata"]["labels"].keys() == {gone}
+    for _ in range(2):
+        await elsewhere(server, reach)
+    assert server.objects[POD]["metadata"]["labels"] == before
+
+
+@pytest.mark.parametrize("selector", [None, {"app": "other"}])
+async def test_a_pod_that_no_service_picks_is_spared(selector: Any) -> None:
+    with pytest.raises(InjectionFailed, match="in no rotation"):
+        await unready(shop(selector))
+
+
+async def test_it_is_felt_when_no_endpoint_slice_has_it_and_healed_when_one_has_it_again() -> None:
+    server = shop({"app": "web"})
+    reach = await unready(server)
+    rotation(server, "uid-1")
+    assert await KIND.felt(FAULT, reach) == {"out_of": "web"}
+    await elsewhere(server, reach)
+    rotation(server, "uid-0", "uid-1")
+    found = await KIND.healed(FAULT, reach)
+    assert found == {"pod": "back", "owner": "Deployment/web", "ready": 2, "desired": 2}
+
+
+async def test_a_pod_that_its_controller_let_go_for_its_replacement_is_healed() -> None:
+    server = shop({"app": "web"})
+    reach = await unready(server)
+    server.objects[f"{PODS}/web-new"] = {
+        **server.objects[f"{PODS}/web-uid-1"],
+        "metadata": {**server.objects[f"{PODS}/web-uid-1"]["metadata"], "uid": "new"},
+    }
+    await server.delete(POD)
+    assert await elsewhere(server, reach) == []
+    assert (await KIND.healed(FAULT, reach))["pod"] == "gone"
+
+
+async def test_a_label_that_somebody_set_meanwhile_stays_and_is_told_of() -> None:
+    server = shop({"app": "web"})
+    reach = await unready(server)
+    server.objects[POD]["metadata"]["labels"]["app"] = "quarantine"
+    (left,) = await elsewhere(server, reach)
+    assert '"quarantine"' in left
+    assert server.objects[POD]["metadata"]["labels"]["app"] == "quarantine"
