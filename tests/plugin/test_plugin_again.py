@@ -149,12 +149,19 @@ def test_a_session_that_can_tell_nobody_ends_with_its_verdict(
     assert subprocess.run(argv, cwd=pytester.path, capture_output=True, check=False).returncode == 2
 
 
+@pytest.mark.case(
+    17,
+    "the terminal's encoding cannot hold a pod's name or a title",
+    "the characters are replaced, the exit code is the verdict's",
+)
 def test_what_a_sessions_terminal_cannot_show_is_replaced_and_lines_stay_lines(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
-    out, _ = session(pytester, monkeypatch).communicate(timeout=60)
+    running = session(pytester, monkeypatch)
+    out, _ = running.communicate(timeout=60)
     assert "VERDICT\n  ? of r\n" in out.decode("latin-1")
+    assert running.returncode == 2
 
 
 def test_a_patient_terminal_is_otherwise_the_one_it_was(capsys: pytest.CaptureFixture[str]) -> None:

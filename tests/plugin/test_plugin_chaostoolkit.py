@@ -17,7 +17,7 @@ from chaoslib.experiment import run_experiment
 
 from harness.chaostoolkit import actions, controls, live
 from harness.engine import single
-from harness.errors import PreconditionFailed, UsageError
+from harness.errors import InjectionFailed, PreconditionFailed, UsageError
 from harness.faults import FAULTS
 from harness.model.verdict import Verdict
 from probes import slo
@@ -264,6 +264,25 @@ def test_chaos_run_performs_a_step_that_means_a_fault_through_the_run(stand_in, 
     journal = chaos_run(TRANSLATED)
     assert stand.did == ["baseline", "pod_kill shop/cart-0 1000000", "judge"]
     assert journal["run"][0]["output"] == {"run": "run-1", "touched": ["shop/cart-0"]}
+
+
+NOBODY = DOCUMENT.replace(
+    "rollbacks: []\n",
+    """\
+  - type: action
+    name: find nobody
+    provider: {type: python, module: json, func: loads, arguments: {s: "[]"}}
+rollbacks: []
+""",
+).replace("  - name: harness\n", "  - name: harness\n    uncovered: true\n")
+
+
+@pytest.mark.case(2, "a foreign step that matched nothing, under `chaos run`", "no evidence: INCONCLUSIVE")
+def test_a_step_that_matched_nothing_under_chaos_run_is_a_failure_of_the_run(stand_in, tmp_path):
+    stand_in(Engine())
+    (tmp_path / "experiment.yaml").write_text(NOBODY)
+    with pytest.raises(InjectionFailed, match="not every step succeeded: find nobody"):
+        chaos_run(NOBODY)
 
 
 def test_what_chaos_run_was_given_decides_whom_a_fault_meets(monkeypatch, tmp_path):

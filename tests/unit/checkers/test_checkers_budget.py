@@ -250,13 +250,19 @@ def test_a_budget_that_was_not_worked_out_anew_when_it_was_read_says_nothing(evi
 @pytest.mark.case(
     11, "a workload with a long name, or one that begins like another's", "its owner is found by reference"
 )
-def test_the_ready_pods_are_those_of_the_evicted_pods_owner_whatever_its_name(evicted, sampled):
-    long = f"shop/Deployment/{'c' * 62}"
-    one = answer(201, 2, owner=long, pod=f"shop/{'c' * 47}-abcde")
+@pytest.mark.parametrize(
+    ("owner", "pod", "other"),
+    [
+        (f"Deployment/{'c' * 62}", f"{'c' * 47}-abcde", "Deployment/cart"),
+        ("StatefulSet/keycloak-postgresql", "keycloak-postgresql-0", "Deployment/keycloak"),
+    ],
+)
+def test_the_ready_pods_are_those_of_the_evicted_pods_owner_whatever_its_name(evicted, sampled, owner, pod, other):
+    one = answer(201, 2, owner=f"shop/{owner}", pod=f"shop/{pod}")
     promise = {**PROMISE, "min-available": 2}
     ready = [
-        *sampled(f"ready/{long}", [(0, 3), (10.5, 2)]),
-        *sampled("ready/shop/Deployment/cart", [(0, 3), (10.5, 0)]),
+        *sampled(f"ready/shop/{owner}", [(0, 3), (10.5, 2)]),
+        *sampled(f"ready/shop/{other}", [(0, 3), (10.5, 0)]),
     ]
     found = disruption_budget.check(_with(evicted(one), ready), promise)
     assert (found.state, found.in_fault) == (State.HELD, "1 granted, 0 refused, least ready 2")

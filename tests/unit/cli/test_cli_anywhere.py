@@ -122,6 +122,19 @@ def test_a_bare_environment_is_enough(tmp_path: Path, program: str, code: int) -
     assert (done.returncode, b"Traceback" in done.stderr + done.stdout) == (code, False), done.stderr + done.stdout
 
 
+@pytest.mark.case(
+    17,
+    "the terminal's encoding cannot hold a pod's name or a title",
+    "the characters are replaced, the exit code is the verdict's",
+)
+def test_a_run_that_its_terminal_cannot_show_ends_with_its_verdict(tmp_path: Path) -> None:
+    step = 'name: a, provider: {type: process, path: "true"}'
+    fails = step.replace("a,", f'"{TITLE}",').replace("true", "false")
+    (tmp_path / "fails.yaml").write_text(DOCUMENT.replace(step, fails), encoding="utf-8")
+    done = bare(tmp_path, 'PYTHONIOENCODING=latin-1 "$0" -m harness.cli run fails.yaml')
+    assert (done.returncode, b"na\xefve, ?' ended with status 1" in done.stdout) == (2, True), done.stderr
+
+
 @pytest.mark.parametrize("words", ["plan nothing.yaml", "run nothing.yaml", "explain", "list nothing.yaml"])
 def test_a_reader_who_leaves_after_the_first_line_costs_nothing(tmp_path: Path, words: str) -> None:
     done = bare(tmp_path, f'{{ "$0" -m harness.cli {words}; echo $? >&3; }} 3>code | head -1')

@@ -188,6 +188,7 @@ def outside(number: int, path: str) -> bool:
     return not (anybody or path.endswith("reviews") or "/namespaces/shop/" in path)
 
 
+@pytest.mark.case(22, "rights in one namespace only", "every command works there")
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] != "doctor"], ids=" ".join)
 def test_rights_in_the_contexts_namespace_are_enough(
     run: Callable[..., tuple[int, Server]], capsys: pytest.CaptureFixture[str], words: tuple[str, ...]

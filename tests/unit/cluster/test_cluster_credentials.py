@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,26 @@ def kube(access: Access, answer: Any) -> Kube:
     return client
 
 
-@pytest.mark.case(6, "a token that is rotated while a run goes on", "a refused request is signed anew, a watch too")
-def test_a_refused_request_is_made_again_with_the_token_that_is_there_now(tmp_path: Path) -> None:
+async def look(client: Kube) -> None:
+    await client.get("/api/v1/nodes")
+
+
+async def watch(client: Kube) -> None:
+    async for _ in client.watch("/api/v1/nodes"):
+        break
+
+
+async def renew(client: Kube) -> None:
+    await client.replace("/apis/coordination.k8s.io/v1/namespaces/shop/leases/chaos-run", {})
+
+
+@pytest.mark.case(
+    6, "a token that is rotated while a run goes on", "a refused request is signed anew, a watch and a renewal, too"
+)
+@pytest.mark.parametrize("ask", [look, watch, renew])
+def test_a_refused_request_is_made_again_with_the_token_that_is_there_now(
+    tmp_path: Path, ask: Callable[[Kube], Awaitable[None]]
+) -> None:
     path = tmp_path / "token"
     path.write_text("old")
     asked: list[str] = []
@@ -180,12 +199,11 @@ def test_a_refused_request_is_made_again_with_the_token_that_is_there_now(tmp_pa
 
     client = kube(access(token_file=path), answer)
 
-    async def look() -> None:
-        async for _ in client.watch("/api/v1/nodes"):
-            break
-        await client.get("/api/v1/nodes")
+    async def twice() -> None:
+        await ask(client)
+        await ask(client)
 
-    anyio.run(look)
+    anyio.run(twice)
     assert asked == ["Bearer old", "Bearer new", "Bearer new"]
 
 

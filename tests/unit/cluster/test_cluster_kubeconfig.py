@@ -356,6 +356,7 @@ def test_a_command_is_asked_only_where_nothing_else_is_given(
 # -- handing on --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.case(7, "impersonation, in the kubeconfig that other programs are given", "it is the same access")
 @pytest.mark.parametrize(
     "fields",
     [

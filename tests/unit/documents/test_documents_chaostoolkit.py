@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,14 @@ def test_a_tolerance_that_cannot_be_compared_is_refused(tolerance: Any, words: s
     assert words in refused(configuration=known, **{"steady-state-hypothesis": {"title": "x", "probes": [probe]}})
 
 
+@pytest.mark.case(16, "a tolerance that fails only when it is asked", "works, or is refused before the run")
+def test_a_jsonpath_that_nobody_could_follow_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jsonpath2.path", None)
+    probe = {"type": "probe", "name": "a", "tolerance": {"type": "jsonpath", "path": "$.a"}, "provider": PROBE}
+    told = refused(**{"steady-state-hypothesis": {"title": "x", "probes": [probe]}})
+    assert "needs the package jsonpath2" in told
+
+
 @pytest.mark.parametrize(
     "tolerance",
     [
@@ -381,6 +390,15 @@ def test_a_reference_takes_the_step_it_names() -> None:
         ("one", True, 1),
         ("one", False, 1),
     ]
+
+
+@pytest.mark.case(24, "a public document whose variables come from the environment", "taken with what stands there")
+def test_what_a_document_takes_from_the_environment_is_there() -> None:
+    variable = {"type": "env", "key": "WHERE"}
+    data = {"title": "x", "description": "x", "configuration": {"where": variable}, "secrets": {"k8s": {"x": variable}}}
+    text = json.dumps(data | {"method": [pods(ns="${where}")]})
+    found = document.loads(text, Path("x.json"), given=Given(environ={"WHERE": "mail"}))
+    assert (found.faults[0].target.namespace, found.blast_radius.namespaces) == ("mail", ("mail",))
 
 
 def test_variables_of_the_command_line_replace_the_stated_ones() -> None:

@@ -50,12 +50,17 @@ def test_a_step_that_no_plan_covers_needs_a_word(method: list[Any], rest: dict[s
     assert len(found.uncovered) == 1
 
 
+@pytest.mark.case(
+    1, "a foreign step beside a blast radius", "refused, or planned, capped and proved like a fault of ours"
+)
 def test_a_known_step_outside_the_blast_radius_is_refused_whatever_the_document_says() -> None:
     scale = step(
         "chaosk8s.deployment.actions", "scale_deployment", arguments={"ns": "mail", "name": "x", "replicas": 0}
     )
     assert "outside the blast radius" in refused(**ours(scale, extension={"uncovered": True}))
-    assert "'mail' is outside the blast radius" in refused(**ours(pods(ns="mail"), extension={"uncovered": True}))
+    for arguments in ({}, {"all": True}):
+        everyone = pods(ns="mail", **arguments)
+        assert "'mail' is outside the blast radius" in refused(**ours(everyone, extension={"uncovered": True}))
     assert "namespace 'default' is outside" in refused(**ours(step("chaosk8s.pod.actions", "terminate_pods")))
 
 
@@ -145,6 +150,9 @@ def test_a_selector_or_a_pattern_that_says_nothing_selects_all_as_the_driver_doe
     assert (fault.target.selector, fault.target.rule) == ("", Rule("pod"))
 
 
+@pytest.mark.case(
+    1, "a foreign step beside a blast radius", "refused, or planned, capped and proved like a fault of ours"
+)
 def test_a_translated_step_is_held_to_the_caps() -> None:
     assert "the faults ask for 3 pods, the blast radius allows 2" in refused(**ours(pods(qty=3)))
     assert "needs 'blast-radius'" in refused([pods()], extensions=[{"name": "harness"} | PROMISE])
@@ -224,6 +232,7 @@ def test_a_step_that_is_repeated_is_another_fault() -> None:
     assert [fault.activity for fault in plain([pods(), pods()]).faults] == ["terminate_pods", "terminate_pods (2)"]
 
 
+@pytest.mark.case(24, "a public document about pods", "what it kills is planned as a fault")
 def test_a_document_without_caps_reaches_what_it_names() -> None:
     found = plain([pods(qty=2), step("chaosk8s.deployment.actions", "scale_deployment", arguments={"ns": "mail"})])
     assert found.blast_radius == BlastRadius(("mail", "shop"), pods=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -168,3 +169,22 @@ async def test_a_run_that_nobody_interrupted_is_still_cut_by_ctrl_c(trigger: str
         other.pull(trigger, "it was pulled")
     with abort.undisturbed(other):
         assert signal.getsignal(signal.SIGINT) is before
+
+
+class Blind:
+    """A cluster on which nobody may look for a lever."""
+
+    async def watch(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        raise ApiError(403, "Forbidden", "")
+        yield
+
+
+@pytest.mark.anyio
+@pytest.mark.case(22, "rights in one namespace only", "a run inside that namespace works")
+async def test_a_lever_that_may_not_be_looked_for_ends_no_run() -> None:
+    going_on = Abort()
+    async with anyio.create_task_group() as together:
+        together.start_soon(abort.on_lever, going_on, Blind(), "chaos-system")
+        await anyio.wait_all_tasks_blocked()
+        together.cancel_scope.cancel()
+    assert not going_on

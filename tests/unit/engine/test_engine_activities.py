@@ -8,10 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import activities, method, owed
+from harness.engine import activities, method, owed, steady
 from harness.errors import AbortTriggered, InjectionFailed
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target
+from tests.unit.documents.plain import plain, step
 from tests.unit.engine.doubles import fault
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +49,26 @@ async def test_a_rollback_outside_its_tolerance_leaves_the_run_dirty(session) ->
     session.worker.answer = {"status": "succeeded", "output": 2, "tolerance_met": False}
     await activities.roll_back(session)
     assert session.unclean == ["rollback 'is it back' is outside its tolerance: 2"]
+
+
+@pytest.mark.case(14, "a pause on a probe of the hypothesis or on a rollback", "honoured, or refused")
+async def test_pauses_are_handed_on_and_come_on_top_of_the_deadline(session) -> None:
+    pauses, asked = {"before": 300, "after": 400}, {}
+    up, back = (step(name=name, kind="probe", tolerance=True, pauses=pauses) for name in ("up", "back"))
+    session.experiment = plain(
+        rollbacks=[back],
+        extensions=[{"name": "harness", "objectives": {"recovery": {"within": "1s"}}}],
+        **{"steady-state-hypothesis": {"title": "x", "probes": [up]}},
+    )
+
+    async def call(activity: dict[str, Any], *, deadline: float, **_: Any) -> dict[str, Any]:
+        asked[activity["name"]] = activity["pauses"], deadline
+        return {"status": "succeeded", "output": True, "tolerance_met": True}
+
+    session.worker.call, session.method_begun = call, True
+    await steady.ask(session)
+    await activities.roll_back(session)
+    assert asked == {"up": (pauses, steady.PROBE_SECONDS + 700), "back": (pauses, activities.STEP_SECONDS + 700)}
 
 
 async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(session) -> None:

@@ -46,6 +46,7 @@ async def begin(server: Server, kind: str = "pod_kill") -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.case(7, "a user who may not do what the run needs", "Forbidden, before anything is touched")
 @pytest.mark.parametrize(
     ("kind", "denied"),
     [

@@ -128,12 +128,28 @@ STRUCK = (
     (4, "fault.felt", {"id": "r-1"}),
     (9, "fault.healed", {"id": "r-1"}),
 )
+FELT = (STRUCK[0], (3, "fault.injected", {"id": "r-1", "facts": {}}), *STRUCK[2:])
 
 
 def judged(events: list[Event], **more: Any) -> dict[str, tuple[State, str]]:
     """Return state and summary of each finding."""
     found = judge.findings(experiment(**more), judge.history(events, []), events)
     return {finding.checker: (finding.state, finding.summary) for finding in found}
+
+
+@pytest.mark.case(2, "a foreign step that matched nothing, beside our extension", "no evidence: INCONCLUSIVE")
+def test_a_step_that_matched_nothing_is_no_evidence_beside_a_fault_that_was_felt() -> None:
+    step = {"name": "find nobody", "by": "shop.act", "acts": True, "status": "succeeded", "output": []}
+    found = judged(journal(*FELT, (10, "step", step)))
+    assert found["evidence"][0] is State.HELD
+    assert found["steps"] == (State.UNKNOWN, "step 'find nobody' matched nothing")
+
+
+@pytest.mark.case(1, "a foreign step whose effect nobody saw", "never PASS by the hypothesis alone")
+def test_an_uncovered_step_is_proved_by_a_fault_that_was_felt_and_by_nothing_less() -> None:
+    uncovered = ("step 'act', by shop.act",)
+    assert judged(journal(), uncovered=uncovered, objectives=())["uncovered"][0] is State.UNKNOWN
+    assert judged(journal(*FELT), uncovered=uncovered, objectives=())["uncovered"][0] is State.NOTED
 
 
 def test_an_abort_that_a_breach_of_the_window_caused_is_a_broken_promise() -> None:

@@ -86,6 +86,9 @@ async def test_one_by_one_spares_the_next_target_when_the_last_was_not_undone(se
     assert set(session.owed) == {"a"}
 
 
+@pytest.mark.case(
+    3, "a custom resource that does not say how many pods it wants", "the next pod is spared until it is back"
+)
 async def test_one_by_one_spares_the_next_target_when_the_last_is_not_back_in_time(session, broken) -> None:
     session.experiment = replace(session.experiment, phases=Phases(recovery=0.05))
     seen = broken(healed=lambda _: anyio.sleep_forever()).seen

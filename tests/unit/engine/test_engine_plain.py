@@ -119,11 +119,33 @@ def test_a_rollback_that_fails_is_dirty(folder: Path) -> None:
     assert outcome.verdict is Verdict.DIRTY
 
 
-@pytest.mark.case(14, "a pause, a strategy or a control that was passed over", "honoured, or refused")
+@pytest.mark.case(14, "a strategy of the rollbacks", "followed, or refused")
 def test_a_strategy_of_the_rollbacks_is_followed(folder: Path) -> None:
     never = {"rollbacks": {"strategy": "never"}}
     _, log, _ = ended(folder, step("break"), probes=[BREAKS], rollbacks=[step("mend")], runtime=never)
     assert log == ["break"]
+
+
+# Writes down for how long a step would have paused.
+CLOCK = """
+import types
+
+import chaoslib.activity
+from plain_steps import mark
+
+def configure_control():
+    chaoslib.activity.time = types.SimpleNamespace(sleep=lambda seconds: mark(f"pause-{seconds:g}"))
+"""
+
+
+@pytest.mark.case(14, "a pause on a probe of the hypothesis or on a rollback", "honoured, or refused")
+def test_whatever_pauses_in_a_document_pauses(folder: Path) -> None:
+    (folder / "plain_clock.py").write_text(CLOCK)
+    clock = {"name": "clock", "provider": {"type": "python", "module": "plain_clock"}}
+    pauses = {"pauses": {"before": 600, "after": 700}}
+    rest = {"rollbacks": [step("back", **pauses)], "controls": [clock]}
+    _, log, _ = ended(folder, step("one", **pauses), probes=[HOLDS | pauses], **rest)
+    assert log == [line for name in ("up", "one", "up", "back") for line in ("pause-600", name, "pause-700")]
 
 
 def test_no_step_finds_its_way_to_a_cluster_that_nobody_named(folder: Path) -> None:

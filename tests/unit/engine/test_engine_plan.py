@@ -42,6 +42,18 @@ def test_a_plan_holds_no_commands_for_a_terminal(experiment) -> None:
     assert "step 'a\ufffd'" in shown
 
 
+@pytest.mark.case(
+    19,
+    "a pod whose first container is a proxy and whose annotation names another as its default; none is named",
+    "the annotated container is hit, and plan, terminal and report name it",
+)
+def test_the_plan_names_the_container_that_is_hit(experiment) -> None:
+    pod = Victim("pod", "web-1", "uid-1", "shop", "worker", container="web")
+    fault = PlannedFault("run-1", "container_kill", "kill it", Hand.HOST, pod)
+    shown = plan.text(experiment(SHOP), Plan("run", 1, "kind-here", (fault,), "i", "r"))
+    assert "shop/web-1 (container web)  uid-1" in shown
+
+
 def test_the_resolved_hash_tells_other_pods_on_the_same_node_apart() -> None:
     assert plan.resolved([drain("shop")]) != plan.resolved([drain("shop", "billing")])
     assert plan.resolved([drain("shop")]) == plan.resolved([drain("shop")])

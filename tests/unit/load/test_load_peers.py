@@ -13,13 +13,11 @@ from typing import Any
 import pytest
 
 from harness.load import pool
-from harness.load.answer import NotSent
 from harness.load.exchange import Exchange
 from harness.load.names import Names
 from harness.load.pool import Pool, Pools
-from harness.load.requests import Origin, Request
+from harness.load.requests import Origin
 from harness.model.history import Operation
-from harness.model.load import Expect
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -295,32 +293,6 @@ def test_connections_are_kept_for_the_next_operation(peers: Any, drive: Any) -> 
     assert ends(found) == {(200, "")}
     # On a machine that holds the load up, several are sent together, each over one of its own.
     assert len(ports) < len(found)
-
-
-def test_a_connection_that_has_just_ended_is_neither_handed_out_nor_sent_on(peers: Any) -> None:
-    async def serve(reader: Reader, writer: Writer) -> None:
-        while True:
-            await asked(reader)
-            writer.write(OK)
-
-    port = peers.start(serve)
-    origin = Origin(False, "127.0.0.1", port)
-    request = Request(origin, "GET", "/", [("host", "127.0.0.1")], b"", Expect())
-
-    async def main() -> None:
-        pool = Pools(None, {}, "").of(origin)
-        first = await pool.take()
-        assert (await first.send(request)).status == 200
-        # The loop tells the end of a connection in two steps; an operation may fall due between them.
-        first.eof_received()
-        second = await pool.take()
-        assert second is not first
-        with pytest.raises(NotSent):
-            first.send(request)
-        assert (await second.send(request)).status == 200
-        pool.close()
-
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EADDRNOTAVAIL])

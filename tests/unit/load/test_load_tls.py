@@ -202,6 +202,7 @@ def test_a_server_that_leaves_in_good_order_costs_no_operation(peers: Any, drive
     assert len(two.seen) == len(found)
 
 
+@pytest.mark.case(8, "a connection that ends just as it is used again", "what was not sent is sent once more")
 def test_what_a_server_refused_unread_is_sent_once_more(peers: Any, drive: Any) -> None:
     def refuse(two: Two, number: int, http: Any) -> bool:
         if number == 3:

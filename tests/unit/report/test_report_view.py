@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from html import unescape
 
 import pytest
 
 from harness.journal.event import Event
 from harness.model.history import Operation
-from harness.report import terminal, words
+from harness.report import html, markdown, terminal, words
 from harness.report.values import UNFINISHED
 from harness.report.view import build
 
@@ -82,6 +83,19 @@ def test_an_effect_on_another_uid_than_the_planned_one_is_astray():
     log = planned(Log(), "a").add(2.0, "fault.injected", id="a", kind="pod_kill", facts={"uid": "u2"})
     assert build(log).faults[0].astray
     assert not build(planned(Log(), "a").add(2.0, "fault.injected", id="a", facts={"uid": "u1"})).faults[0].astray
+
+
+@pytest.mark.case(
+    19,
+    "a pod whose first container is a proxy and whose annotation names another as its default; none is named",
+    "the annotated container is hit, and plan, terminal and report name it",
+)
+@pytest.mark.parametrize("draw", [terminal.draw, markdown.draw, html.draw])
+def test_every_view_names_the_container_that_was_hit(draw):
+    victim = {"namespace": "shop", "name": "web-1", "uid": "u1", "container": "web"}
+    log = Log().add(0.0, "plan", faults=[{"id": "a", "kind": "container_kill", "victim": victim}], objectives=[])
+    log.add(2.0, "fault.injected", id="a", kind="container_kill", victim="shop/web-1", container="web")
+    assert "shop/web-1 (container web)" in unescape(draw(build(log)))
 
 
 def test_each_second_has_its_share_and_its_quantiles():

@@ -119,6 +119,15 @@ def test_tolerances_are_chaos_toolkits_own(folder: Path) -> None:
     assert [result["tolerance_met"] for result in results] == [True] * 3 + [False] * 2
 
 
+@pytest.mark.case(16, "a jsonpath tolerance", "works")
+def test_a_part_of_an_answer_is_compared_by_its_path(folder: Path) -> None:
+    path = {"type": "jsonpath", "path": "$[*].status"}
+    met, unmet = ({"count": 2}, {"expect": ["up", "down"]}), ({"count": 3}, {"expect": ["up"]})
+    pods: dict[str, Any] = {"a": [{"status": "up"}], "b": [{"status": "down"}]}
+    results = _run(folder, *(_python("add", path | compared, **pods) for compared in (*met, *unmet)))
+    assert [result["tolerance_met"] for result in results] == [True, True, False, False]
+
+
 def test_a_child_waits_for_nothing_that_only_the_engine_needs(folder: Path) -> None:
     assert _run(folder, _python("heavy"))[0]["output"] == []
 

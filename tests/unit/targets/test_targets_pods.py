@@ -178,6 +178,34 @@ async def test_a_ready_pod_of_another_workload_with_the_same_labels_heals_nothin
     assert scope.cancelled_caught
 
 
+COW = {
+    "/apis/farm.example/v1": {"resources": [{"name": "kine", "kind": "Cow", "namespaced": True}]},
+    "/apis/farm.example/v1/namespaces/shop/kine/elsie": {"metadata": {"uid": "uid-elsie"}, "spec": {}},
+}
+
+
+def of_cow(uid: str, *, ready: bool = True) -> dict[str, Any]:
+    item = pod(uid, ready=ready)
+    item["metadata"]["ownerReferences"] = reference("Cow", "elsie", "farm.example/v1")
+    return item
+
+
+@pytest.mark.case(
+    3, "a custom resource that does not say how many pods it wants", "the next pod is spared until it is back"
+)
+async def test_a_workload_that_does_not_say_what_it_wants_is_whole_with_as_many_as_it_had():
+    herd = [of_cow(f"uid-{number}") for number in (1, 2, 3)]
+    kube = FakeKube({f"{PODS}/web-1": herd[0], PODS: herd, **COW}, [("ADDED", of_cow("uid-4", ready=False))])
+    there = await taken(kube)
+    with anyio.move_on_after(0.1) as scope:
+        await pods.replaced(planned("pod_kill"), there)
+    assert scope.cancelled_caught
+    kube.changes.append(("MODIFIED", of_cow("uid-4")))
+    with anyio.fail_after(5):
+        found = await pods.replaced(planned("pod_kill"), there)
+    assert found == {"owner": "Cow/elsie", "ready": 3, "desired": 3}
+
+
 @pytest.mark.case(10, "more pods wanted than before", "what is asked for later is no loss")
 async def test_what_is_wanted_more_than_there_was_is_not_waited_for():
     there = await taken(cluster(("ADDED", pod("uid-3")), found=[pod("uid-1"), pod("uid-2")], replicas=6))
