@@ -7,7 +7,7 @@ BIN      = $(VENV)/bin
 STAMP    = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep cases conformance fuzz lock
+.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep crash-matrix torment bench-faults cases conformance fuzz lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,19 @@ repeat: $(STAMP) ## The local set N times, quiet and with cores kept busy: N=10 
 sweep: $(STAMP) ## Every kind of workload, fault and budget beside an oracle that asks the API server only; docs/sweep.md
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench.sweep --rows $(RUNS)/sweep.json
+
+crash-matrix: $(STAMP) ## Every fault, and whatever may die during it: ONLY=pod_freeze,api-stopped SHARD=1/3; docs/crash-matrix.md
+	@$(BIN)/harness up
+	@$(BIN)/python -m bench.crash_matrix --only "$(ONLY)" --shard "$(SHARD)"
+
+torment: N = 200
+torment: $(STAMP) ## Random processes killed at random moments of random faults: N=200 SEED=1; docs/torment.md
+	@$(BIN)/harness up
+	@$(BIN)/python -m bench.torment --count $(N) --seed $(SEED) --rows $(RUNS)
+
+bench-faults: $(STAMP) ## How fast each fault is applied, felt and removed, and an abort begins: ONLY=pod_freeze; docs/bench-faults.md
+	@$(BIN)/harness up
+	@$(BIN)/python -m bench.fault_times --only "$(ONLY)"
 
 headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the local set
 	@$(BIN)/harness up

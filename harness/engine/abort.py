@@ -102,9 +102,10 @@ async def on_lost_lease(abort: Abort, lease: Leases, say: Callable[[str], None])
     """Renew the lease; abort when it was taken, or was not renewed for as long as it lasts."""
     missed = 0
     while True:
-        await anyio.sleep(RENEW_EVERY)
+        # Neither a pause nor an answer that does not come may outlast the lease.
+        await anyio.sleep(min(RENEW_EVERY, lease.left()))
         try:
-            with anyio.fail_after(RENEW_SECONDS):
+            with anyio.fail_after(min(RENEW_SECONDS, lease.left())):
                 await lease.renew()
             missed = 0
         except AbortTriggered as error:

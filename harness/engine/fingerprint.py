@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,18 @@ SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
     "virtualservices": "/apis/networking.istio.io/v1",
     "destinationrules": "/apis/networking.istio.io/v1",
 }
-WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+WEBHOOKS = "webhooks"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 FORBIDDEN = "forbidden"
 # Told of elsewhere; Jobs come and go by themselves.
 KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, ("", "Node")})
 SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
+NODES, CONTAINERS = ("node/",), ("container/",)
+# What is written down about faults, not what they did.
+WRITTEN = ("fault/", "nodefault/", "lease/", "lever")
+OWED = ("keeper/", "agent/", "processes")
+# All lines but those of pods that nobody owns and of what else owns some.
+TOLD_BESIDE = (*(f"{kind}/" for kind in (*SPECS, WEBHOOKS)), *NODES, *CONTAINERS, *WRITTEN, *OWED, "configmaps/")
 
 # Prints one line per residue inside a node container; a healthy node prints nothing.
 NODE_SCRIPT = r"""
@@ -61,27 +68,39 @@ true
 """
 
 
-async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope) -> dict[str, str]:
+async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope, only: Collection[str] = ()) -> dict[str, str]:
     """Return the fingerprint: what, and in which state; of a scope that is alone it is that of its namespace.
+
+    With `only` no more is asked than tells these lines, and the rest of what was told is left out.
 
     Raises ClusterUnreachable when the API is away, ApiError for a refusal that is not about rights.
     """
     lines: dict[str, str] = {}
+
+    def asked(*heads: str) -> bool:
+        return not only or any(key.startswith(heads) for key in only)
+
     try:
         async with anyio.create_task_group() as together:
-            together.start_soon(_workloads, kube, lines, scope)
-            together.start_soon(_owned, kube, lines, scope)
-            together.start_soon(_configs, kube, lines, scope)
-            together.start_soon(_ours, kube, lines, scope)
-            if not scope.alone:
+            specs = [kind for kind in (*SPECS, WEBHOOKS) if asked(f"{kind}/")]
+            together.start_soon(_workloads, kube, lines, scope, specs)
+            if not only or any(not key.startswith(TOLD_BESIDE) for key in only):
+                together.start_soon(_owned, kube, lines, scope)
+            if asked("configmaps/"):
+                together.start_soon(_configs, kube, lines, scope)
+            if asked(*WRITTEN):
+                together.start_soon(_ours, kube, lines, scope)
+            if asked(*NODES) and not scope.alone:
                 together.start_soon(_cluster, kube, lines)
             if cluster and not scope.alone:
                 for node, container in cluster.nodes.items():
-                    together.start_soon(_node, cluster, node, container, lines)
-                together.start_soon(_hands, Place(kube, cluster), lines)
+                    if asked(f"container/{node}/"):
+                        together.start_soon(_node, cluster, node, container, lines)
+                if asked(*OWED):
+                    together.start_soon(_hands, Place(kube, cluster), lines)
     except BaseExceptionGroup as group:
         raise first(group) from group
-    return dict(sorted(lines.items()))
+    return {key: lines[key] for key in sorted(lines) if not only or key in only}
 
 
 def digest(lines: Mapping[str, str]) -> str:
@@ -129,7 +148,7 @@ def _taint(taint: Mapping[str, Any]) -> str:
     return f"{taint['key']}={taint.get('value', '')}:{taint['effect']}"
 
 
-async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
+async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Collection[str]) -> None:
     async def specs(kind: str, path: str) -> None:
         for item in await _seen(kube, path, lines):
             metadata = item["metadata"]
@@ -145,9 +164,10 @@ async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
 
     async with anyio.create_task_group() as together:
         for kind, root in SPECS.items():
-            together.start_soon(specs, kind, _in(scope, root, kind))
-        if not scope.alone:
-            together.start_soon(specs, "webhooks", WEBHOOKS)
+            if kind in wanted:
+                together.start_soon(specs, kind, _in(scope, root, kind))
+        if WEBHOOKS in wanted and not scope.alone:
+            together.start_soon(specs, WEBHOOKS, ADMISSION)
 
 
 async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:

@@ -95,6 +95,10 @@ class Leases:
         for lease in self._held:
             lease.check()
 
+    def left(self) -> float:
+        """Return for how many seconds none of them lapses."""
+        return max(0.0, min((lease.left() for lease in self._held), default=SECONDS))
+
     async def release(self) -> None:
         """Give them back, the first one last, each whatever became of the others."""
         failures: list[HarnessError] = []
@@ -192,6 +196,10 @@ class Lease:
             raise AbortTriggered("the lease was lost", why="a healer or another run took it") from error
         self._body = lease
         await self._replace()
+
+    def left(self) -> float:
+        """Return in how many seconds it lapses, less than none when it has."""
+        return self._renewed + SECONDS - boottime()
 
     def check(self) -> None:
         """Refuse an effect when the lease has lapsed; raises AbortTriggered."""

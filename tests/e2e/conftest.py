@@ -10,16 +10,16 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import local, paths
+from bench.dying import workload as servers
+from harness.cluster import local
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.keeper import container
 from harness.keeper.client import Keeper
-from harness.resources import crds
 from harness.targets.reach import Reach
 from tests.e2e import local_set as sets
 from tests.e2e.live import docker, harness, unchanged
-from tests.e2e.victims import APP, NAMESPACE, SERVER, settled, without
+from tests.e2e.victims import NAMESPACE, settled
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +69,7 @@ def image(cluster: LocalCluster) -> str:
 
     async def find() -> str:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            item = await kube.get(paths.deployments("claude-ecosystem-prod", "claude-tool-router"))
-            return str(item["spec"]["template"]["spec"]["containers"][0]["image"])
+            return await servers.image(kube)
 
     return anyio.run(find)
 
@@ -79,55 +78,14 @@ def image(cluster: LocalCluster) -> str:
 def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
     """Two web servers on two nodes, with a budget that lets one go."""
     container.ensure(cluster, print)
-    labels = {"app": APP}
-    web = {
-        "name": "web",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-u", "-c", SERVER],
-        "ports": [{"containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 2},
-        "livenessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 2, "failureThreshold": 5},
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-    }
-    spread = {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": labels},
-    }
-    pod = {"terminationGracePeriodSeconds": 2, "containers": [web], "topologySpreadConstraints": [spread]}
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": APP},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
-    }
-    budget = {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": APP},
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}},
-    }
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
 
     async def make() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await crds.install(kube)
-            for name in (NAMESPACE, "chaos-system"):
-                await kube.patch(f"/api/v1/namespaces/{name}", {**namespace, "metadata": {"name": name}}, kind="apply")
-            await kube.patch(paths.deployments(NAMESPACE, APP), deployment, kind="apply")
-            budgets = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/{APP}"
-            await kube.patch(budgets, budget, kind="apply")
-            await settled(kube)
+            await servers.make(kube, NAMESPACE, image)
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await without(kube, NAMESPACE)
+            await servers.without(kube, NAMESPACE)
 
     anyio.run(make)
     yield cluster

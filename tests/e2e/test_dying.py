@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bench.dying import run as runs
 from harness.cluster.local import LocalCluster
 from harness.keeper import container
-from tests.e2e.live import HARNESS, ROOT, docker, harness, kubectl
+from tests.e2e.live import docker, harness, kubectl
 
 pytestmark = pytest.mark.e2e
 # The promise itself: where the keeper lives it heals within two seconds, elsewhere within the lease and two.
@@ -24,41 +23,11 @@ DOCUMENTS = Path(__file__).parent / "documents"
 HANDS = ("cordon", "freeze", "pod_freeze")
 
 
-class Run:
-    """A run that holds one fault until something dies."""
+class Run(runs.Run):
+    """A run that holds one fault of a hand until something dies."""
 
     def __init__(self, hand: str, folder: Path) -> None:
-        self.folder = folder
-        argv = [*HARNESS, "run", str(DOCUMENTS / f"{hand}.yaml"), "--runs", str(folder), "--seed", "1"]
-        self.process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-
-    def lines(self) -> list[dict[str, object]]:
-        """Read the journal so far."""
-        found = sorted(self.folder.glob("*/journal.jsonl"))
-        text = found[0].read_text() if found else ""
-        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
-
-    def wait_for(self, kind: str) -> dict[str, object]:
-        """Return the first event of a kind as soon as it is there."""
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            for event in self.lines():
-                if event["type"] == kind:
-                    return event
-            assert self.process.poll() is None, self.process.communicate()[0]
-            time.sleep(0.02)
-        raise AssertionError(f"no {kind} within 90 s")
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the engine alone."""
-        os.kill(self.process.pid, number)
-
-    def end(self) -> int:
-        """Wait for the engine's end and return its exit code."""
-        self.process.communicate(timeout=120)
-        return self.process.returncode
+        super().__init__(DOCUMENTS / f"{hand}.yaml", folder)
 
 
 @pytest.fixture

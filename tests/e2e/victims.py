@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import anyio
 
+from bench.dying import workload
+from bench.dying.workload import APP, SERVER, until, without
 from harness.cluster import paths
 from harness.cluster.kube import Kube
-from harness.errors import HarnessError
 from harness.faults import FAULTS
 from harness.keeper import client
 from harness.model.plan import PlannedFault, Victim
@@ -20,44 +19,12 @@ from harness.resources import resource
 from harness.targets.reach import Reach
 
 NAMESPACE = "chaos-keeper-test"
-APP = "victim"
-
-SERVER = """
-import http.server, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-http.server.ThreadingHTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
-"""
+__all__ = ["APP", "NAMESPACE", "SERVER", "node_of", "planned", "pod_of", "settled", "until", "walk", "without"]
 
 
 async def settled(kube: Kube) -> None:
     """Wait until the budget lets one of two ready web servers go."""
-
-    async def one() -> bool:
-        budgets = await kube.list(f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets")
-        return bool(budgets) and budgets[0].get("status", {}).get("disruptionsAllowed") == 1
-
-    await until(one)
-
-
-async def until(true: Callable[[], Any], seconds: float = 120) -> None:
-    """Wait until a question to the cluster is answered with yes."""
-    with anyio.fail_after(seconds):
-        while True:
-            with contextlib.suppress(HarnessError):
-                if await true():
-                    return
-            await anyio.sleep(0.05)
-
-
-async def without(kube: Kube, namespace: str) -> None:
-    """Delete a namespace and wait until it is gone, so that the next test finds the cluster as this one did."""
-    with contextlib.suppress(HarnessError):
-        await kube.delete(f"/api/v1/namespaces/{namespace}")
-
-    async def gone() -> bool:
-        return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={namespace}")
-
-    await until(gone)
+    await workload.settled(kube, NAMESPACE)
 
 
 async def pod_of(kube: Kube, *, besides: str = "") -> Victim:

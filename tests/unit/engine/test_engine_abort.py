@@ -118,6 +118,29 @@ class LeaseServer:
         return await self.get(path)
 
 
+class SilentServer(LeaseServer):
+    """An API server that answers no renewal."""
+
+    silent = False
+
+    async def replace(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await (anyio.sleep_forever() if self.silent else super().replace(path, body))
+
+
+@pytest.mark.anyio
+async def test_a_lease_that_lapses_while_its_renewal_waits_ends_the_run_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "SECONDS", 0.5)
+    monkeypatch.setattr(abort, "RENEW_EVERY", 0.01)
+    monkeypatch.setattr(abort, "RENEW_SECONDS", 60.0)
+    server, pulled = SilentServer(), Abort()
+    held = lease.Leases(server, "run-1", Scope(), (), kept=True)  # type: ignore[arg-type]
+    await held.acquire(holder_is_dead=True)
+    server.silent = True
+    with anyio.fail_after(10):
+        await abort.on_lost_lease(pulled, held, lambda _: None)
+    assert pulled.trigger == "lease"
+
+
 @pytest.mark.anyio
 async def test_a_renewal_whose_answer_was_lost_does_not_end_the_run() -> None:
     server = LeaseServer()

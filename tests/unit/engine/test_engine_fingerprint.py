@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -73,6 +73,28 @@ def test_a_config_map_is_told_of_by_its_keys_and_the_lever_elsewhere() -> None:
         told.append(lines)
     assert set(told[0]) == {"configmaps/shop/settings/keys"}
     assert told[0] == told[1] != told[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "asked"),
+    [
+        ("node/a/cordoned", "true", "/api/v1/nodes"),
+        ("deployments/shop/a/replicas", "3", "/apis/apps/v1/deployments"),
+        ("pods/shop/a/uid", "uid-a", "/api/v1/pods"),
+    ],
+)
+def test_no_more_is_asked_than_tells_the_line_that_is_wanted(line: str, value: str, asked: str) -> None:
+    metadata = {"name": "a", "namespace": "shop", "uid": "uid-a"}
+
+    class One(Cluster):
+        paths: ClassVar[list[str]] = []
+
+        async def list(self, path: str) -> list[Any]:
+            self.paths.append(path)
+            return [{"metadata": metadata, "spec": {"unschedulable": True, "replicas": 3}, "status": {}}]
+
+    assert anyio.run(fingerprint.take, One([], {}), None, Scope(), [line]) == {line: value}
+    assert One.paths == [asked]
 
 
 HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "control-plane", Path("none"))

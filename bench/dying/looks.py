@@ -1,0 +1,207 @@
+"""See whether what a fault did is still there, as closely as that can be asked: by the fingerprint's lines it changed.
+
+Whatever the fingerprint sees can be followed, also of a fault that is new. What it needs a second for has a quicker
+look: a container's state, frozen control groups, the rules of packet faults. Of each the last look that saw it broken
+is kept, by its begin, and the first that did not, by its end: it was removed in between.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from subprocess import DEVNULL
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskStatus
+from anyio.streams.text import TextReceiveStream
+
+from bench.dying.place import Place
+from harness.engine.fingerprint import OWED, WRITTEN
+from harness.errors import HarnessError
+from harness.keeper.resident.docker import Docker, Refused
+
+PAUSE_SECONDS, AGAIN_SECONDS = 0.05, 0.2
+# Each looks for some 15 s and prints 1 while it is broken: a client that is killed leaves nothing behind for long.
+_FOLLOW = """
+n=0; while [ $n -lt 300 ]; do broken=0; look "$@"; echo $broken; [ $broken = 0 ] && exit
+n=$((n+1)); sleep 0.05; done
+"""
+# Arguments: the control groups, as the fingerprint tells them, of either version.
+_FROZEN = """
+look() { for dir; do for file in "/sys/fs/cgroup/freezer$dir/freezer.state" "$dir/cgroup.freeze"; do
+[ -r "$file" ] && read -r state < "$file" && case $state in THAWED|0) ;; *) broken=1 ;; esac; done; done; }
+"""
+# Arguments: the chains. A namespace of a pod is known by its oldest process, which ends with the pod.
+_RULES = """
+places=; for pid in $(lsns -t net -n -o PID); do
+for tool in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
+saved=$(nsenter -t "$pid" -n $tool-save 2>/dev/null)
+for chain; do case $saved in *":$chain "*) places="$places $pid:$tool" ;; esac; done; done; done
+look() { for place in $places; do saved=$(nsenter -t "${place%:*}" -n ${place#*:}-save 2>/dev/null)
+for chain; do case $saved in *":$chain "*) broken=1 ;; esac; done; done; }
+"""
+QUICK = {"cgroup frozen ": _FROZEN, "pod rules ": _RULES}
+# True while it is broken, None where nobody can say.
+Look = Callable[[], Awaitable[bool | None]]
+
+
+@dataclass(slots=True)
+class Part:
+    """One thing that a fault changed: when a look that saw it so began, and when the first that did not had ended."""
+
+    what: str
+    broken: float = -math.inf
+    whole: float = math.inf
+
+
+@dataclass(slots=True)
+class Seen:
+    """All that a fault changed; nothing for one that is over at once."""
+
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def broken(self) -> float:
+        """Return when it was surely still there."""
+        return max((part.broken for part in self.parts), default=-math.inf)
+
+    @property
+    def whole(self) -> float:
+        """Return when it was surely gone; not yet is infinity."""
+        return max((part.whole for part in self.parts), default=-math.inf)
+
+    @property
+    def left(self) -> list[str]:
+        """Name what was not seen gone."""
+        return [part.what for part in self.parts if part.whole == math.inf]
+
+
+def effects(before: Mapping[str, str], during: Mapping[str, str]) -> dict[str, str]:
+    """Return the lines that a fault changed, as they were: what is written down about it, and what follows, left out.
+
+    Readiness follows, and the taint of a cordon: both are the cluster's answer, in its own time.
+    """
+    changed = [key for key in before.keys() | during.keys() if before.get(key) != during.get(key)]
+    cordoned = {key.removesuffix("cordoned") for key in changed if key.endswith("/cordoned")}
+    return {
+        key: before.get(key, "")
+        for key in sorted(changed)
+        if not key.startswith((*WRITTEN, *OWED, "unseen/"))
+        and not key.endswith("/ready")
+        and not (key.endswith("/taints") and key.removesuffix("taints") in cordoned)
+    }
+
+
+async def follow(
+    place: Place,
+    before: Mapping[str, str],
+    during: Mapping[str, str],
+    seen: Seen,
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Look at everything that a fault changed until it is as before; it has started when `seen` has all its parts."""
+    was = effects(before, during)
+    plain = {key for key in was if not key.startswith("container/")}
+    async with anyio.create_task_group() as together:
+
+        def begin(what: str, look: Look) -> None:
+            part = Part(what, broken=time.monotonic())
+            seen.parts.append(part)
+            together.start_soon(_until_whole, part, look)
+
+        if plain:
+            begin(", ".join(sorted(plain)), partial(_lines, place, {key: was[key] for key in plain}))
+        for key in sorted(was.keys() - plain):
+            node, _, what = key.removeprefix("container/").partition("/")
+            if what == "state":
+                begin(key, partial(_state, place, node, was[key]))
+            elif what == "residue" and (found := quick(was[key], during.get(key, ""))):
+                for script, arguments in found.items():
+                    part = Part(f"{key}: {' '.join(arguments)}", broken=time.monotonic())
+                    seen.parts.append(part)
+                    together.start_soon(_inside, place, node, script, arguments, part)
+            elif what == "residue":
+                begin(key, partial(_residue, place, node, key, was[key]))
+            else:
+                begin(key, partial(_lines, place, {key: was[key]}))
+        task_status.started()
+
+
+def quick(before: str, during: str) -> dict[str, list[str]]:
+    """Return the shell programs that follow what is new in a node, with their arguments; none where one thing has none.
+
+    Residue is the fingerprint's: its lines, separated by `; `.
+    """
+    found: dict[str, list[str]] = {}
+    for line in sorted(set(during.split("; ")) - set(before.split("; "))):
+        head = next((one for one in QUICK if line.startswith(one)), None)
+        if head is None:
+            return {}
+        found.setdefault(QUICK[head] + _FOLLOW, []).append(line.removeprefix(head))
+    return found
+
+
+async def _until_whole(part: Part, look: Look) -> None:
+    while True:
+        began = time.monotonic()
+        state = await look()
+        if state is False:
+            part.whole = time.monotonic()
+            return
+        if state:
+            part.broken = began
+        # A look that takes its time must not take the machine from whoever heals.
+        await anyio.sleep(max(PAUSE_SECONDS if state else AGAIN_SECONDS, time.monotonic() - began))
+
+
+async def _lines(place: Place, was: Mapping[str, str]) -> bool | None:
+    try:
+        now = await place.fingerprint(only=was.keys())
+    except HarnessError:
+        return None
+    return any(now.get(key, "") != value for key, value in was.items())
+
+
+async def _residue(place: Place, node: str, key: str, was: str) -> bool | None:
+    """Look into a whole node; one that does not run tells nothing."""
+    state = f"container/{node}/state"
+    try:
+        now = await place.fingerprint(only=(key, state))
+    except HarnessError:
+        return None
+    return now.get(key, "") != was if now.get(state) == "running" else None
+
+
+async def _state(place: Place, node: str, was: str) -> bool | None:
+    daemon = Docker(place.cluster.docker_host.removeprefix("unix://"), place.cluster.name)
+    try:
+        found = await anyio.to_thread.run_sync(daemon.inspect, place.cluster.nodes[node], abandon_on_cancel=True)
+    except Refused:
+        return None
+    now = "absent" if found is None else "paused" if found["paused"] else "running" if found["running"] else "exited"
+    return now != was
+
+
+async def _inside(place: Place, node: str, script: str, arguments: Sequence[str], part: Part) -> None:
+    """Follow a program in a node, begun again where the node was away or its time was over."""
+    argv = ["docker", "exec", place.cluster.nodes[node], "sh", "-c", script, "sh", *arguments]
+    while part.whole == math.inf:
+        last = time.monotonic()
+        async with await anyio.open_process(argv, env=place.environment, stdin=DEVNULL, stderr=DEVNULL) as process:
+            assert process.stdout
+            try:
+                async for text in TextReceiveStream(process.stdout):
+                    now = time.monotonic()
+                    if "0" in text:
+                        part.whole = now
+                        return
+                    part.broken, last = last, now
+            finally:
+                if process.returncode is None:
+                    process.kill()
+        await anyio.sleep(AGAIN_SECONDS)

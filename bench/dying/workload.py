@@ -1,0 +1,172 @@
+"""Two web servers on two nodes in a namespace of their own, made to be broken.
+
+They have what faults are aimed at: a budget that lets one go, a Service, and a ConfigMap that they read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import anyio
+
+from harness.cluster import paths
+from harness.cluster.kube import Kube
+from harness.errors import HarnessError
+from harness.resources import crds
+from harness.targets import nodes
+from harness.workloads.pod import is_going, is_ready
+
+APP, CONTAINER, PORT, REPLICAS = "victim", "web", 8080, 2
+SELECTOR = f"app={APP}"
+# The one key of their ConfigMap; a parameter that is a text and has no choices gets this word, too.
+KEY = "example"
+# So that a later command finds what a killed one left.
+MARK = "chaos-harness/made-to-be-broken"
+SETTLED_SECONDS, GONE_SECONDS = 300.0, 120.0
+LOOK_SECONDS = 0.05
+# It asks for a name twice a second, so that what is done to DNS meets somebody.
+SERVER = """
+import http.server, signal, socket, sys, threading, time
+def ask():
+    while True:
+        try:
+            socket.getaddrinfo("kubernetes.default.svc.cluster.local.", 443)
+        except OSError:
+            pass
+        time.sleep(0.5)
+threading.Thread(target=ask, daemon=True).start()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+http.server.ThreadingHTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+async def image(kube: Kube) -> str:
+    """Return an image with Python that every node has: the stack's."""
+    item = await kube.get(paths.deployments("claude-ecosystem-prod", "claude-tool-router"))
+    return str(item["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+async def make(kube: Kube, namespace: str, image: str) -> None:
+    """Make namespace and web servers, and wait until the budget lets one of them go."""
+    await crds.install(kube)
+    for name, labels in ((namespace, {MARK: "true"}), ("chaos-system", {})):
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        await kube.patch(f"/api/v1/namespaces/{name}", body, kind="apply")
+    for path, item in _objects(namespace, image):
+        await kube.patch(path, item, kind="apply")
+    await settled(kube, namespace)
+
+
+def _objects(namespace: str, image: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    labels, metadata = {"app": APP}, {"name": APP}
+    core, budgets = f"/api/v1/namespaces/{namespace}", f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: "whole"}}
+    yield f"{core}/configmaps/{APP}", config
+    service = {"selector": labels, "ports": [{"port": PORT}]}
+    yield f"{core}/services/{APP}", {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}
+    budget = {"minAvailable": REPLICAS - 1, "selector": {"matchLabels": labels}}
+    kinds = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget"}
+    yield f"{budgets}/{APP}", {**kinds, "metadata": metadata, "spec": budget}
+    yield paths.deployments(namespace, APP), _deployment(image)
+
+
+def _deployment(image: str) -> dict[str, Any]:
+    labels = {"app": APP}
+    ask = {"httpGet": {"path": "/", "port": PORT}}
+    web = {
+        "name": CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-u", "-c", SERVER],
+        "ports": [{"containerPort": PORT}],
+        "envFrom": [{"configMapRef": {"name": APP}}],
+        "readinessProbe": {**ask, "periodSeconds": 1, "failureThreshold": 2},
+        "livenessProbe": {**ask, "periodSeconds": 2, "failureThreshold": 5},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    }
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels},
+    }
+    pod = {"terminationGracePeriodSeconds": 2, "containers": [web], "topologySpreadConstraints": [spread]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"replicas": REPLICAS, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": spec}
+
+
+async def settled(kube: Kube, namespace: str) -> None:
+    """Wait until the budget lets one of two ready web servers go, and none is on its way out."""
+
+    async def is_so() -> bool:
+        budgets = await kube.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets")
+        pods = await kube.list(paths.pods(namespace), labels=SELECTOR)
+        whole = len(pods) == REPLICAS and all(is_ready(pod) and not is_going(pod) for pod in pods)
+        return whole and bool(budgets) and budgets[0].get("status", {}).get("disruptionsAllowed") == 1
+
+    await until(is_so, SETTLED_SECONDS)
+
+
+async def renew(kube: Kube, namespace: str, labels: str = SELECTOR) -> None:
+    """Replace pods whose containers were started again: the kubelet would wait longer each time."""
+    for pod in await kube.list(paths.pods(namespace), labels=labels):
+        if any(one.get("restartCount") for one in pod["status"].get("containerStatuses") or ()):
+            with contextlib.suppress(HarnessError):
+                await kube.delete(paths.pods(namespace, pod["metadata"]["name"]), uid=pod["metadata"]["uid"])
+
+
+async def around(kube: Kube) -> list[str]:
+    """Name the namespaces whose pods a fault of a worker reaches."""
+    workers = [
+        node["metadata"]["name"]
+        for node in await kube.list(paths.nodes())
+        if nodes.CONTROL_PLANE not in node["metadata"].get("labels", {})
+    ]
+    pods = await kube.list("/api/v1/pods")
+    reached = (pod for pod in pods if pod["spec"].get("nodeName") in workers and nodes.movable(pod))
+    return sorted({pod["metadata"]["namespace"] for pod in reached})
+
+
+async def forgotten(kube: Kube, besides: str) -> None:
+    """Remove the namespaces that a command before this one made, and wait until they are gone."""
+    found = await kube.list("/api/v1/namespaces", labels=MARK)
+    for name in (item["metadata"]["name"] for item in found):
+        if name != besides:
+            await without(kube, name)
+
+
+async def without(kube: Kube, namespace: str) -> None:
+    """Delete a namespace and wait until it is gone, so that whoever comes next finds the cluster as this one did."""
+    with contextlib.suppress(HarnessError):
+        await kube.delete(f"/api/v1/namespaces/{namespace}")
+
+    async def gone() -> bool:
+        return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={namespace}")
+
+    await until(gone, GONE_SECONDS)
+
+
+async def until(true: Callable[[], Awaitable[Any]], seconds: float = GONE_SECONDS) -> None:
+    """Wait until a question to the cluster is answered with yes; raises TimeoutError."""
+    with anyio.fail_after(seconds):
+        while True:
+            with contextlib.suppress(HarnessError):
+                if await true():
+                    return
+            await anyio.sleep(LOOK_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def lent(kube: Kube, prefix: str) -> AsyncIterator[str]:
+    """Have the web servers in a namespace of a new name, and take it away afterwards."""
+    name = f"{prefix}-{time.time_ns() // 1000 % 10**9}"
+    try:
+        await make(kube, name, await image(kube))
+        yield name
+    finally:
+        with anyio.CancelScope(shield=True):
+            await without(kube, name)
