@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,24 @@ async def perform(kube: Kube, ops: Undo) -> list[str]:
 
     Raises UndoFailed where what the fault did cannot be taken back, ApiError, and ClusterUnreachable.
     """
-    return [left for op in ops if op["op"] in DOES and (left := await DOES[op["op"]](kube, op))]
+    if other := sorted({op["op"] for op in ops} - DOES.keys()):
+        why, hint = "another version of the harness wrote it down", "undo it with that version"
+        raise UndoFailed(f"this undo is not known here: {', '.join(other)}", why=why, hint=hint)
+    return [left for op in ops if (left := await DOES[op["op"]](kube, op))]
+
+
+def written(patch: Sequence[Op]) -> str:
+    """Write a patch so that YAML, as which kubectl reads it, says the same as JSON.
+
+    YAML knows no pairs of surrogates, so what is above U+FFFF stays as it is; what else YAML reads otherwise is named.
+    """
+    text = json.dumps(list(patch), ensure_ascii=False)
+    return re.sub(r"[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def text_of(path: str, patch: Sequence[Op]) -> dict[str, str]:
     """Return the data of a copy at this path that holds the rest of a patch, as its kind writes data."""
-    text = json.dumps(list(patch))
+    text = written(patch)
     return {PATCH: base64.b64encode(text.encode()).decode() if _secret(path) else text}
 
 
@@ -78,11 +91,15 @@ async def _restore(kube: Kube, op: Op) -> str:
 
 
 async def _pass(kube: Kube, op: Op) -> None:
-    """Make another version of an object that is still of the one that a change may be on its way for."""
-    item = await _read(kube, op["path"])
-    if item is not None and item["metadata"]["resourceVersion"] == op["version"]:
-        for value in ("yes", None):
-            await kube.patch(op["path"], {"metadata": {"annotations": {PASSED: value}}})
+    """Make another version of an object that is still of the one that a change may be on its way for.
+
+    The mark that makes it goes, also one of an undo that was cut.
+    """
+    metadata = (await _read(kube, op["path"]) or {}).get("metadata", {})
+    old = metadata.get("resourceVersion") == op["version"]
+    marked = PASSED in (metadata.get("annotations") or {})
+    for value in [*(["yes"] if old else []), *([None] if old or marked else [])]:
+        await kube.patch(op["path"], {"metadata": {"annotations": {PASSED: value}}})
 
 
 async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *, kept: bool) -> str:
@@ -149,7 +166,7 @@ def _held(path: str, copy: Op | None) -> list[Op]:
 
 
 def _secret(path: str) -> bool:
-    return "/secrets/" in path
+    return path.split("/")[-2] == "secrets"
 
 
 async def _sweep(kube: Kube, op: Op) -> str:
