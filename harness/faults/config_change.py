@@ -72,8 +72,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
     copy = f"{victim.path.rpartition('/')[0]}/chaos-{resource.name(fault)[:247]}"
     reach.note(fault).update(change=change, using=using, copy=copy)
-    version = item["metadata"]["resourceVersion"]
-    return [{"op": "restore", "path": victim.path, "patch": list(change.tests), "copy": copy, "version": version}]
+    undo = {"op": "restore", "path": victim.path, "patch": list(change.tests), "map": change.pointer.rpartition("/")[0]}
+    return [{**undo, "copy": copy, "version": item["metadata"]["resourceVersion"]}]
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
@@ -100,11 +100,14 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the API server serves another value than the fault's."""
-    change: keys.Change = reach.note(fault)["change"]
+    note = reach.note(fault)
+    change: keys.Change = note["change"]
 
     def back(item: Object | None) -> Facts | None:
         if item is None:
             return {"config": "gone"}
+        if note.get("left"):
+            return {"config": "left as somebody else has it"}
         return {"config": "back"} if undoing.found_at(item, change.pointer) != change.bad else None
 
     return await objects.until(reach, fault.victim.path, back)

@@ -51,11 +51,7 @@ def change(item: Object, key: str, how: str, to: str | None, identity: str) -> C
     pointer = f"/{field}/{undoing.escaped(key)}"
     there = _put(pointer, bad) if item.get(field) else {"op": "add", "path": f"/{field}", "value": {key: bad}}
     same, version = (expect(f"/metadata/{name}", item["metadata"][name]) for name in ("uid", "resourceVersion"))
-    tests, back = expect(pointer, bad), _put(pointer, before)
-    if bad is None and len(item[field]) == 1:
-        # A field without any key is left out, so there would be nothing that a key could be added to.
-        tests, back = expect(f"/{field}"), {"op": "add", "path": f"/{field}", "value": {key: before}}
-    return Change(pointer, bad, (version, there), (same, tests), (back,))
+    return Change(pointer, bad, (version, there), (same, expect(pointer, bad)), (_put(pointer, before),))
 
 
 async def keep(fault: PlannedFault, reach: Reach, change: Change, copy: str) -> None:

@@ -4,9 +4,10 @@ An operation needs nothing but itself, may be done twice, and touches only what 
 
 - `restore`: a JSON patch for one object, whose tests say what the fault set, one without a value that nothing is
   there. With `copy` what follows the tests lies in an object of that path, which goes afterwards: a value that must
-  not be read elsewhere is kept where it may be. A change that is still on its way is for one `version` of the object
-  only, so first of all that version must have passed. `ours` is a text that nobody but this fault would have
-  put there.
+  not be read elsewhere is kept where it may be. With `map` something is added to that mapping, which is made where it
+  is not there: an API server leaves out an empty one. A change that is still on its way is for one `version` of the
+  object only, so first of all that version must have passed. `ours` is a text that nobody but this fault would have put
+  there.
 - `sweep`: delete whatever in a collection holds the text `ours`.
 - `delete`: delete one object by its path.
 - `untaint`: take the taint with this `key` off a node.
@@ -124,8 +125,11 @@ async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *,
             raise UndoFailed(
                 f"{path} cannot be made what it was", why=f"its copy {op['copy']} is gone", hint="apply it anew"
             )
+        holder = op.get("map", "")
+        missing = [{"op": "test", "path": holder}] if found_at(item, holder) is None else []
+        made = [{"op": "add", "path": holder, "value": {}} for _ in missing]
         try:
-            await kube.patch(path, [*guards(item, tests), *rest], kind="json")
+            await kube.patch(path, [*guards(item, [*tests, *missing]), *made, *rest], kind="json")
             return ""
         except ApiError as error:
             if error.status not in CHANGED:

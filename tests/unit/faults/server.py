@@ -75,6 +75,8 @@ class Server:
         for field in ("data", "binaryData"):
             if item.get(field) == {}:
                 del item[field]
+        if item["metadata"].get("labels") == {}:
+            del item["metadata"]["labels"]
         if path.endswith("/scale"):
             self.objects[path.removesuffix("/scale")]["spec"]["replicas"] = item["spec"].get("replicas", 0)
         else:

@@ -168,6 +168,18 @@ def test_a_namespace_may_be_called_secrets(node: Node) -> None:
     assert json.loads(asked[3]) == [*TESTS, *BACK]
 
 
+def test_a_mapping_that_is_not_there_is_made_first_and_one_that_is_stays(node: Node) -> None:
+    made = [{"op": "test", "path": "/data", "value": None}, {"op": "add", "path": "/data", "value": {}}]
+    node.says["get-copy"] = base64.b64encode(json.dumps(BACK).encode()).decode()
+    asked = node.run({**KEPT, "map": "/data"})[2]
+    assert [json.loads(line) for line in asked if line.startswith("[")] == [[*made, *TESTS, *BACK]]
+    node.fails["patch"] = NOT_OURS
+    code, _, asked = node.run({**KEPT, "map": "/data"})
+    assert code == 0
+    assert [json.loads(line) for line in asked if line.startswith("[")][1:] == [[*made, *TESTS, *BACK], [*TESTS, *BACK]]
+    assert asked[-1].split()[1:4] == ["delete", "secrets", "copy"]
+
+
 def test_only_what_holds_the_faults_own_text_is_swept(node: Node) -> None:
     node.says["get"] = 'web-abc {"image":"web:1"}\nweb-bad {"image":"chaos.invalid/run-1:none"}\n'
     op = {"op": "sweep", "path": "/apis/apps/v1/namespaces/shop/replicasets", "ours": "chaos.invalid/run-1:none"}

@@ -169,6 +169,33 @@ async def test_what_somebody_else_wrote_meanwhile_stays_and_is_told_of_without_i
     assert not [path for path in server.objects if "chaos-" in path]
 
 
+@pytest.mark.parametrize(
+    ("settings", "meanwhile", "then"),
+    [
+        ({"data": {"mode": "fast"}}, {"other": "1"}, {"other": "1", "mode": "fast"}),
+        ({"data": {"mode": "fast", "size": "3"}}, None, {"mode": "fast"}),
+        ({"data": {"mode": "fast"}}, {"mode": "slow"}, {"mode": "slow"}),
+    ],
+)
+async def test_a_key_comes_back_whatever_becomes_of_the_others(settings: Any, meanwhile: Any, then: Any) -> None:
+    server, one = shop(settings), fault()
+    reach = await changed(server, one)
+    server.objects[MAP].pop("data", None)
+    server.objects[MAP] |= {"data": meanwhile} if meanwhile else {}
+    left = await elsewhere(server, reach, one)
+    assert len(left) == ("mode" in (meanwhile or {}))
+    assert server.objects[MAP]["data"] == then
+    assert not [path for path in server.objects if "chaos-" in path]
+
+
+async def test_what_was_left_as_somebody_else_has_it_is_not_called_back() -> None:
+    server, one = shop(), fault()
+    reach = await changed(server, one)
+    server.objects[MAP]["metadata"]["uid"] = "another"
+    await as_recorded(one, reach)
+    assert await KIND.healed(one, reach) == {"config": "left as somebody else has it"}
+
+
 async def test_what_somebody_writes_right_before_the_effect_is_not_overwritten() -> None:
     server, one = shop(), fault(DB, "password")
     reach = Reach(server)  # type: ignore[arg-type]
