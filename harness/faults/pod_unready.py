@@ -11,7 +11,6 @@ before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -43,7 +42,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     return [_back(fault, name, value) for name, value in labels.items()]
 
 
-def _back(fault: PlannedFault, name: str, value: str) -> Mapping[str, Any]:
+def _back(fault: PlannedFault, name: str, value: str) -> dict[str, Any]:
     same, at = expect("/metadata/uid", fault.victim.uid), _at(name)
     patch = [same, expect(at), {"op": "add", "path": at, "value": value}]
     return {"op": "restore", "path": objects.place(fault.victim), "patch": patch, "map": LABELS}
