@@ -55,6 +55,9 @@ def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit 
         return Unfit(f"{victim.owner} has no key '{key}'", f"its keys: {', '.join(keys.known(item)) or 'none'}")
     if keys.unchanged(item, key, how, to):
         return Unfit(f"'{key}' of {victim.owner} is so already", "nothing would change")
+    if keys.forbidden(item, key, how):
+        why = f"the API server would not keep one whose '{key}' is {how}"
+        return Unfit(f"{victim.owner}: {item['type']} forbids this change", why, "another change, or another key")
     return None
 
 
@@ -67,7 +70,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     if not using and told.get("readers") != API:
         why, hint = "to change what nobody reads proves nothing", "readers: api, where something else reads it"
         raise InjectionFailed("no pod reads it", where=str(victim), why=why, hint=hint)
-    if fault.takes and len(using) > len(fault.takes):
+    if len(using) > len(fault.takes):
         raise InjectionFailed(f"{len(using)} pods read it, the plan counted {len(fault.takes)}", where=str(victim))
     change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
     copy = f"{victim.path.rpartition('/')[0]}/chaos-{resource.name(fault)[:247]}"
@@ -104,10 +107,8 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     change: keys.Change = note["change"]
 
     def back(item: Object | None) -> Facts | None:
-        if item is None:
-            return {"config": "gone"}
-        if note.get("left"):
-            return {"config": "left as somebody else has it"}
+        if item is None or note.get("left"):
+            return {"config": "left as somebody else has it" if item else "gone"}
         return {"config": "back"} if undoing.found_at(item, change.pointer) != change.bad else None
 
     return await objects.until(reach, fault.victim.path, back)

@@ -86,7 +86,8 @@ class FaultKind:
     one. Pods that it takes count as touched where it `spends` them. `unfit` says why a target cannot have it: what,
     why, and how to mend it. `most` and `unfit` are given the target as the API server has it, or that `part`
     of it, with the whole as `of`.
-    `rights` are what it needs, `of_target` what it needs of them for one target where that is less.
+    `rights` are what it needs, `of_target` what it needs of them for one target where that is less, `beside` what it
+    needs for rarer targets: a role grants it, and a run begins without it.
     `clash` says which parameter cannot go with a target or with others, and why, whatever the cluster has.
     """
 
@@ -114,6 +115,7 @@ class FaultKind:
     parameters: tuple[Parameter, ...] = ()
     rights: tuple[Rule, ...] = ()
     of_target: Callable[[Target], tuple[Rule, ...]] | None = None
+    beside: tuple[Rule, ...] = ()
     container: bool = False
     instant: bool = False
     restarts: bool = False

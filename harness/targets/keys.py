@@ -17,6 +17,14 @@ from harness.targets.reach import Reach
 
 REMOVED, EMPTIED, GARBLED, SET = CHANGES = ("removed", "emptied", "garbled", "set")
 Op = Mapping[str, Any]
+# What the API server refuses to keep of a Secret, by its type and key (core/v1: SecretType, Kubernetes 1.34).
+DEMANDED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "kubernetes.io/dockercfg": {".dockercfg": CHANGES},
+    "kubernetes.io/dockerconfigjson": {".dockerconfigjson": CHANGES},
+    "kubernetes.io/ssh-auth": {"ssh-privatekey": (REMOVED, EMPTIED)},
+    "kubernetes.io/tls": {"tls.crt": (REMOVED,), "tls.key": (REMOVED,)},
+}
+BASIC, EITHER = "kubernetes.io/basic-auth", frozenset({"username", "password"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,14 @@ def unchanged(item: Object, key: str, how: str, to: str | None) -> bool:
     """Say whether a key is so already."""
     field, before = _where(item, key)
     return before == _value(how, to, "", encoded=_encoded(item, field))
+
+
+def forbidden(item: Object, key: str, how: str) -> bool:
+    """Say whether the type of a Secret forbids a change of its key."""
+    kind = str(item.get("type", ""))
+    if kind == BASIC and how == REMOVED:
+        return key in EITHER and not EITHER & {*known(item)} - {key}
+    return how in DEMANDED.get(kind, {}).get(key, ())
 
 
 def change(item: Object, key: str, how: str, to: str | None, identity: str) -> Change:

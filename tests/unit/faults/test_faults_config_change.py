@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def shop(settings: dict[str, Any] | None = None, password: str = HIDDEN) -> Serv
 
 
 def fault(victim: Victim = SETTINGS, key: str = "mode", change: str = "removed", **more: Any) -> PlannedFault:
-    return planned("config_change", victim, key=key, change=change, **more)
+    reader = Victim("pod", "web-0", "uid-0", "shop")
+    return replace(planned("config_change", victim, key=key, change=change, **more), takes=(reader,))
 
 
 async def changed(server: Server, one: PlannedFault) -> Reach:
@@ -267,6 +269,11 @@ async def test_what_no_pod_reads_is_refused_unless_something_reads_it_by_the_api
     await changed(server, fault(readers="api"))
 
 
+async def test_more_readers_than_the_plan_counted_are_refused_also_where_it_had_none() -> None:
+    with pytest.raises(InjectionFailed, match="1 pods read it, the plan counted 0"):
+        await changed(shop(), replace(fault(readers="api"), takes=()))
+
+
 @pytest.mark.parametrize(
     ("item", "parameters", "what"),
     [
@@ -281,6 +288,32 @@ def test_what_would_not_change_is_unfit(item: Any, parameters: Any, what: str) -
     found = KIND.unfit({"key": "mode", **parameters}, {"kind": "ConfigMap", **item}, SETTINGS)
     assert found
     assert what in found.what
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "refused"),
+    [
+        ("kubernetes.io/dockerconfigjson", ".dockerconfigjson", ["removed", "emptied", "garbled"]),
+        ("kubernetes.io/dockercfg", ".dockercfg", ["removed", "emptied", "garbled"]),
+        ("kubernetes.io/ssh-auth", "ssh-privatekey", ["removed", "emptied"]),
+        ("kubernetes.io/tls", "tls.crt", ["removed"]),
+        ("kubernetes.io/tls", "tls.key", ["removed"]),
+        ("kubernetes.io/tls", "ca.crt", []),
+        ("kubernetes.io/basic-auth", "password", ["removed"]),
+        ("Opaque", ".dockerconfigjson", []),
+    ],
+)
+def test_what_the_type_of_a_secret_forbids_is_unfit(kind: str, key: str, refused: list[str]) -> None:
+    assert KIND.unfit
+    item = {"kind": "Secret", "type": kind, "data": {key: "eA=="}}
+    found = {how: KIND.unfit({"key": key, "change": how}, item, DB) for how in ("removed", "emptied", "garbled")}
+    assert [how for how, said in found.items() if said and f"{kind} forbids" in said.what] == refused
+
+
+def test_a_secret_that_has_another_way_to_sign_in_may_lose_one() -> None:
+    assert KIND.unfit
+    item = {"kind": "Secret", "type": "kubernetes.io/basic-auth", "data": {"username": "eA==", "password": "eA=="}}
+    assert KIND.unfit({"key": "password", "change": "removed"}, item, DB) is None
 
 
 def test_every_way_by_which_a_pod_reads_is_known() -> None:

@@ -178,4 +178,4 @@ def test_what_would_roll_out_nothing_is_unfit(kind: str, spec: Any, why: str) ->
     found = KIND.unfit({}, {"kind": kind, "spec": spec}, VICTIM)
     assert found
     assert why in found.why
-    assert KIND.unfit({}, {"kind": "Deployment", "spec": {}}, VICTIM) is None
+    assert KIND.unfit({}, {"kind": "Deployment", "spec": {"template": template()}}, VICTIM) is None
