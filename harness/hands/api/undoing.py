@@ -91,6 +91,25 @@ async def _restore(kube: Kube, op: Op) -> str:
     return left
 
 
+async def take_back(kube: Kube, op: Op, made: Op) -> Op:
+    """Do a `restore` whose tests need not hold, and return the object; raises ApiError where it has changed since."""
+    held = _held(op["copy"], await _read(kube, op["copy"])) if "copy" in op else []
+    rest = [one for one in (*op["patch"], *held) if one["op"] != "test"]
+    version = {"op": "test", "path": "/metadata/resourceVersion", "value": made["metadata"]["resourceVersion"]}
+    if _restored(made, rest):
+        return made
+    return await kube.patch(op["path"], [version, *_holder(made, op), *rest], kind="json")
+
+
+def _restored(item: Op, rest: Sequence[Op]) -> bool:
+    return all(_bare(found_at(item, one["path"])) == _bare(one.get("value")) for one in rest)
+
+
+def _holder(item: Op, op: Op) -> list[Op]:
+    holder = op.get("map", "")
+    return [{"op": "add", "path": holder, "value": {}}] if found_at(item, holder) is None else []
+
+
 async def _pass(kube: Kube, op: Op) -> None:
     """Make another version of an object that is still of the one that a change may be on its way for.
 
@@ -111,7 +130,7 @@ async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *,
             return ""
         other = differing(item, tests)
         if other is not None:
-            if all(_bare(found_at(item, one["path"])) == _bare(one.get("value")) for one in rest):
+            if _restored(item, rest):
                 return ""
             if op.get("ours") and op["ours"] in json.dumps(item):
                 raise UndoFailed(
@@ -125,9 +144,8 @@ async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *,
             raise UndoFailed(
                 f"{path} cannot be made what it was", why=f"its copy {op['copy']} is gone", hint="apply it anew"
             )
-        holder = op.get("map", "")
-        missing = [{"op": "test", "path": holder}] if found_at(item, holder) is None else []
-        made = [{"op": "add", "path": holder, "value": {}} for _ in missing]
+        made = _holder(item, op)
+        missing = [{"op": "test", "path": one["path"]} for one in made]
         try:
             await kube.patch(path, [*guards(item, [*tests, *missing]), *made, *rest], kind="json")
             return ""

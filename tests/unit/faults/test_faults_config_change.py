@@ -198,6 +198,20 @@ async def test_what_was_left_as_somebody_else_has_it_is_not_called_back() -> Non
     assert await KIND.healed(one, reach) == {"config": "left as somebody else has it"}
 
 
+async def test_a_key_that_a_webhook_fills_in_anew_is_taken_back_and_its_copy_goes() -> None:
+    server, one = shop(), fault(DB, "password")
+    server.webhook = lambda item: item["data"].setdefault("password", "ZGVmYXVsdA==")
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    reach.note(one)["undo"] = await KIND.prepare(one, reach)
+    with pytest.raises(InjectionFailed, match="rewritten on its way") as refused:
+        await KIND.inject(one, reach)
+    assert "ZGVm" not in str(refused.value)
+    assert server.objects[SECRET]["data"]["password"] == HIDDEN
+    assert await elsewhere(server, reach, one) == []
+    assert not [path for path in server.objects if "chaos-" in path]
+
+
 async def test_what_somebody_writes_right_before_the_effect_is_not_overwritten() -> None:
     server, one = shop(), fault(DB, "password")
     reach = Reach(server)  # type: ignore[arg-type]

@@ -136,6 +136,17 @@ async def test_a_label_comes_back_whatever_somebody_made_of_another(meanwhile: d
     assert {name: labels.get(name) for name in ("live", "tier")} == {"live": "yes", **meanwhile}
 
 
+async def test_labels_that_a_webhook_puts_back_in_part_are_all_put_back_and_the_fault_is_refused() -> None:
+    server = shop({"live": "yes"}, live="yes", tier="x")
+    other = {"metadata": {"name": "other"}, "spec": {"selector": {"tier": "x"}}}
+    server.objects["/api/v1/namespaces/shop/services/other"] = other
+    before = dict(server.objects[POD]["metadata"]["labels"])
+    server.webhook = lambda item: item["metadata"]["labels"].setdefault("tier", "default")
+    with pytest.raises(InjectionFailed, match="rewritten on its way"):
+        await unready(server)
+    assert server.objects[POD]["metadata"]["labels"] == before
+
+
 async def test_a_label_that_somebody_set_meanwhile_stays_and_is_told_of() -> None:
     server = shop({"app": "web"})
     reach = await unready(server)
