@@ -20,6 +20,7 @@ from anyio.abc import TaskStatus
 from anyio.streams.text import TextReceiveStream
 
 from bench.dying.place import Place
+from harness.engine import fingerprint
 from harness.engine.fingerprint import OWED, WRITTEN
 from harness.errors import HarnessError
 from harness.keeper.resident.docker import Docker, Refused
@@ -85,11 +86,11 @@ def effects(before: Mapping[str, str], during: Mapping[str, str]) -> dict[str, s
 
     Readiness follows, and the taint of a cordon: both are the cluster's answer, in its own time.
     """
-    changed = [key for key in before.keys() | during.keys() if before.get(key) != during.get(key)]
+    changed = fingerprint.changed(before, during)
     cordoned = {key.removesuffix("cordoned") for key in changed if key.endswith("/cordoned")}
     return {
         key: before.get(key, "")
-        for key in sorted(changed)
+        for key in changed
         if not key.startswith((*WRITTEN, *OWED, "unseen/"))
         and not key.endswith("/ready")
         and not (key.endswith("/taints") and key.removesuffix("taints") in cordoned)

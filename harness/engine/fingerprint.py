@@ -1,9 +1,10 @@
 """Say what "as it was found" means: one line per thing a fault could have left behind.
 
-Specs without status, owners without the names of their pods, ConfigMaps by their keys (values may change by
-themselves), nodes with their cordons and taints, the node containers' state, frozen cgroups, packet rules (those of
-pods, too), our processes, our custom resources, what keeper and agents owe. Two fingerprints are equal when nothing was
-left behind, whichever pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
+Specs without status, owners without the names of their pods but with the labels that these have, ConfigMaps and Secrets
+by their keys (values may change by themselves, and those of a Secret are nobody's business), nodes with their cordons
+and taints, the node containers' state, frozen cgroups, packet rules (those of pods, too), our processes, our custom
+resources, what keeper and agents owe. Two fingerprints are equal when nothing was left behind, whichever pods were
+replaced in between. What nobody may look at is a line, too: `unseen/...`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from harness.errors import ApiError, PreconditionFailed, first
 from harness.hands.kind import Place
 from harness.hands.known import HANDS
 from harness.resources import resource
+from harness.targets import keys
 from harness.workloads import Owners, kinds
-from harness.workloads.pod import controller, is_done
+from harness.workloads.pod import controller, is_done, is_going
 
 OWNERS = ("deployments", "statefulsets", "daemonsets")
 SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
@@ -38,18 +40,30 @@ SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
     "virtualservices": "/apis/networking.istio.io/v1",
     "destinationrules": "/apis/networking.istio.io/v1",
 }
+CONFIGS = ("configmaps", "secrets")
+# A cluster deletes it when its time has come.
+PASSING = "bootstrap.kubernetes.io/token"
 WEBHOOKS = "webhooks"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 FORBIDDEN = "forbidden"
-# Told of elsewhere; Jobs come and go by themselves.
-KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, kinds.JOB, ("", "Node")})
+# Jobs come and go by themselves, and what a node owns it makes itself; the others are told of elsewhere.
+COMING = frozenset({kinds.JOB, ("", "Node")})
+KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, *COMING})
 SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
 NODES, CONTAINERS = ("node/",), ("container/",)
+LABELS = "labels/"
 # What is written down about faults, not what they did.
 WRITTEN = ("fault/", "nodefault/", "lease/", "lever")
 OWED = ("keeper/", "agent/", "processes")
-# All lines but those of pods that nobody owns and of what else owns some.
-TOLD_BESIDE = (*(f"{kind}/" for kind in (*SPECS, WEBHOOKS)), *NODES, *CONTAINERS, *WRITTEN, *OWED, "configmaps/")
+# All lines but those of pods that nobody owns, of what else owns some, and of their labels.
+TOLD_BESIDE = (
+    *(f"{kind}/" for kind in (*SPECS, WEBHOOKS)),
+    *NODES,
+    *CONTAINERS,
+    *WRITTEN,
+    *OWED,
+    *(f"{kind}/" for kind in CONFIGS),
+)
 
 # Prints one line per residue inside a node container; a healthy node prints nothing. kube-proxy's rules name Services
 # and namespaces, which may be called like a tool that breaks things.
@@ -90,8 +104,8 @@ async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope, only: Col
             together.start_soon(_workloads, kube, lines, scope, specs)
             if not only or any(not key.startswith(TOLD_BESIDE) for key in only):
                 together.start_soon(_owned, kube, lines, scope)
-            if asked("configmaps/"):
-                together.start_soon(_configs, kube, lines, scope)
+            if configs := [kind for kind in CONFIGS if asked(f"{kind}/")]:
+                together.start_soon(_configs, kube, lines, scope, configs)
             if asked(*WRITTEN):
                 together.start_soon(_ours, kube, lines, scope)
             if asked(*NODES) and not scope.alone:
@@ -114,11 +128,13 @@ def digest(lines: Mapping[str, str]) -> str:
 
 def difference(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """List what changed, one line each: gone, new, or other than before."""
-    changed = []
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            changed.append(f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}")
-    return changed
+    return [f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}" for key in changed(before, after)]
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Name the lines that differ; a workload that has no pod at the moment says nothing of labels."""
+    differ = (key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    return sorted(key for key in differ if not key.startswith(LABELS) or (key in before and key in after))
 
 
 async def _seen(kube: Kube, path: str, lines: dict[str, str]) -> Items:
@@ -176,10 +192,15 @@ async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Co
 
 async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
     """Tell of whatever else owns pods, and of pods that nobody owns: nobody would give them back."""
-    owners, seen = Owners(kube), set[str]()
+    owners, seen, labels = Owners(kube), set[str](), dict[str, set[str]]()
     for pod in await _seen(kube, _in(scope, "/api/v1", "pods"), lines):
         metadata, workload = pod["metadata"], await owners.of(pod)
-        if metadata["namespace"] in SKIPPED_NAMESPACES or (workload and workload.uid in seen):
+        if metadata["namespace"] in SKIPPED_NAMESPACES:
+            continue
+        if workload and workload.what not in COMING and not is_going(pod) and not is_done(pod):
+            name = f"{LABELS}{workload.kind.lower()}/{workload.namespace}/{workload.name}"
+            labels.setdefault(name, set()).add(" ".join(sorted(metadata.get("labels") or {})))
+        if workload and workload.uid in seen:
             continue
         if workload is None:
             if controller(pod) is None and not is_done(pod):
@@ -192,14 +213,16 @@ async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
             name = f"{workload.kind.lower()}/{workload.namespace}/{workload.name}"
             lines[f"{name}/replicas"] = str(wanted.number) if wanted.sure else ""
             lines[f"{name}/spec"] = _brief(item.get("spec"))
+    lines |= {name: _brief(sorted(found)) for name, found in labels.items()}
 
 
-async def _configs(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
-    for item in await _seen(kube, _in(scope, "/api/v1", "configmaps"), lines):
-        metadata = item["metadata"]
-        if metadata["name"] != lever.NAME and metadata["namespace"] not in SKIPPED_NAMESPACES:
-            known = sorted({**(item.get("data") or {}), **(item.get("binaryData") or {})})
-            lines[f"configmaps/{metadata['namespace']}/{metadata['name']}/keys"] = _brief(known)
+async def _configs(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Collection[str]) -> None:
+    for kind in wanted:
+        for item in await _seen(kube, _in(scope, "/api/v1", kind), lines):
+            metadata = item["metadata"]
+            passing = metadata["name"] == lever.NAME or item.get("type") == PASSING
+            if not passing and metadata["namespace"] not in SKIPPED_NAMESPACES:
+                lines[f"{kind}/{metadata['namespace']}/{metadata['name']}/keys"] = _brief(keys.known(item))
 
 
 async def _ours(kube: Kube, lines: dict[str, str], scope: Scope) -> None:

@@ -134,7 +134,8 @@ def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def _effects(experiments: Iterable[Experiment]) -> list[Rule]:
-    return [rule for one in experiments for spec in one.faults for rule in FAULTS[spec.kind].needs(spec.target)]
+    told = ((FAULTS[spec.kind], spec.target) for one in experiments for spec in one.faults)
+    return [rule for kind, target in told for rule in (*kind.needs(target), *kind.beside)]
 
 
 def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:

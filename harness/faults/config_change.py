@@ -55,6 +55,9 @@ def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit 
         return Unfit(f"{victim.owner} has no key '{key}'", f"its keys: {', '.join(keys.known(item)) or 'none'}")
     if keys.unchanged(item, key, how, to):
         return Unfit(f"'{key}' of {victim.owner} is so already", "nothing would change")
+    if keys.forbidden(item, key, how):
+        why = f"the API server would not keep one whose '{key}' is {how}"
+        return Unfit(f"{victim.owner}: {item['type']} forbids this change", why, "another change, or another key")
     return None
 
 
@@ -67,13 +70,13 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     if not using and told.get("readers") != API:
         why, hint = "to change what nobody reads proves nothing", "readers: api, where something else reads it"
         raise InjectionFailed("no pod reads it", where=str(victim), why=why, hint=hint)
-    if fault.takes and len(using) > len(fault.takes):
+    if len(using) > len(fault.takes):
         raise InjectionFailed(f"{len(using)} pods read it, the plan counted {len(fault.takes)}", where=str(victim))
     change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
     copy = f"{victim.path.rpartition('/')[0]}/chaos-{resource.name(fault)[:247]}"
     reach.note(fault).update(change=change, using=using, copy=copy)
-    version = item["metadata"]["resourceVersion"]
-    return [{"op": "restore", "path": victim.path, "patch": list(change.tests), "copy": copy, "version": version}]
+    undo = {"op": "restore", "path": victim.path, "patch": list(change.tests), "map": change.pointer.rpartition("/")[0]}
+    return [{**undo, "copy": copy, "version": item["metadata"]["resourceVersion"]}]
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
@@ -100,11 +103,12 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the API server serves another value than the fault's."""
-    change: keys.Change = reach.note(fault)["change"]
+    note = reach.note(fault)
+    change: keys.Change = note["change"]
 
     def back(item: Object | None) -> Facts | None:
-        if item is None:
-            return {"config": "gone"}
+        if item is None or note.get("left"):
+            return {"config": "left as somebody else has it" if item else "gone"}
         return {"config": "back"} if undoing.found_at(item, change.pointer) != change.bad else None
 
     return await objects.until(reach, fault.victim.path, back)

@@ -111,7 +111,9 @@ class FaultKind:
     of it, with the whole as `of`.
 
     `rights` are what it needs where its target is, `of_target` what it needs of them for one target where that is less,
-    `elsewhere` what its parameters need in which namespace.
+    `beside` what it needs for rarer targets: a role grants it, and a run begins without it. `elsewhere` is what its
+    parameters need in which namespace. `clash` says which parameter cannot go with a target or with others, and why,
+    whatever the cluster has.
     """
 
     name: str
@@ -142,6 +144,7 @@ class FaultKind:
     parameters: tuple[Parameter, ...] = ()
     rights: tuple[Rule, ...] = ()
     of_target: Callable[[Target], tuple[Rule, ...]] | None = None
+    beside: tuple[Rule, ...] = ()
     container: bool = False
     instant: bool = False
     restarts: bool = False

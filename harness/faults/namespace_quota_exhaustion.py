@@ -91,7 +91,10 @@ FAULT = FaultKind(
     healed_when="the quota is gone",
     disturbs=frozenset({Disturbance.CAPACITY}),
     parameters=(Parameter("of", Type.TEXT, f"Of what: {', '.join(COUNTED)}.", default=PODS, choices=COUNTED),),
-    rights=({"apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["get", "create", "delete"]},),
+    rights=(
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["get", "create", "delete"]},
+    ),
     unfit=unfit,
     prepare=prepare,
     undo=recorded,

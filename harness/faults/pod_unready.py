@@ -11,6 +11,8 @@ before.
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 
 from harness.errors import ApiError, InjectionFailed
@@ -25,6 +27,7 @@ from harness.targets.reach import Facts, Reach
 from harness.workloads.pod import is_going
 
 PAUSE_SECONDS = 0.25
+LABELS = "/metadata/labels"
 
 
 async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
@@ -36,19 +39,17 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
         raise InjectionFailed("this pod is in no rotation", where=str(fault.victim), why=why)
     labels = {name: pod["metadata"]["labels"][name] for name in await services.keys(reach, pod, sending)}
     reach.note(fault).update(labels=labels, services=[item["metadata"]["name"] for item in sending])
-    back = [{"op": "add", "path": _at(name), "value": value} for name, value in labels.items()]
-    absent = [expect(_at(name)) for name in labels]
-    return [
-        {
-            "op": "restore",
-            "path": objects.place(fault.victim),
-            "patch": [expect("/metadata/uid", fault.victim.uid), *absent, *back],
-        }
-    ]
+    return [_back(fault, name, value) for name, value in labels.items()]
+
+
+def _back(fault: PlannedFault, name: str, value: str) -> dict[str, Any]:
+    same, at = expect("/metadata/uid", fault.victim.uid), _at(name)
+    patch = [same, expect(at), {"op": "add", "path": at, "value": value}]
+    return {"op": "restore", "path": objects.place(fault.victim), "patch": patch, "map": LABELS}
 
 
 def _at(label: str) -> str:
-    return f"/metadata/labels/{undoing.escaped(label)}"
+    return f"{LABELS}/{undoing.escaped(label)}"
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:

@@ -45,6 +45,8 @@ def _bad(fault: PlannedFault) -> tuple[str, Any, str]:
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
     """Say that no pod would get another template."""
     why = rollout.unmoved(item)
+    if not why and victim.container and rollout.container(item, victim.container) is None:
+        why = f"its template has no container {victim.container}"
     return Unfit(f"{victim.owner} would roll out nothing", why, "aim at a workload that does") if why else None
 
 

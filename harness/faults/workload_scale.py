@@ -118,6 +118,11 @@ FAULT = FaultKind(
             "verbs": ["get", "patch"],
         },
     ),
+    beside=(
+        {"apiGroups": ["apps"], "resources": ["replicasets/scale"], "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["replicationcontrollers/scale"], "verbs": ["get", "patch"]},
+        {"apiGroups": ["argoproj.io"], "resources": ["rollouts/scale"], "verbs": ["get", "patch"]},
+    ),
     reaches=objects.every,
     spends=True,
     part=SCALE,

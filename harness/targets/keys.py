@@ -17,6 +17,14 @@ from harness.targets.reach import Reach
 
 REMOVED, EMPTIED, GARBLED, SET = CHANGES = ("removed", "emptied", "garbled", "set")
 Op = Mapping[str, Any]
+# What the API server refuses to keep of a Secret, by its type and key (core/v1: SecretType, Kubernetes 1.34).
+DEMANDED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "kubernetes.io/dockercfg": {".dockercfg": CHANGES},
+    "kubernetes.io/dockerconfigjson": {".dockerconfigjson": CHANGES},
+    "kubernetes.io/ssh-auth": {"ssh-privatekey": (REMOVED, EMPTIED)},
+    "kubernetes.io/tls": {"tls.crt": (REMOVED,), "tls.key": (REMOVED,)},
+}
+BASIC, EITHER = "kubernetes.io/basic-auth", frozenset({"username", "password"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,14 @@ def unchanged(item: Object, key: str, how: str, to: str | None) -> bool:
     return before == _value(how, to, "", encoded=_encoded(item, field))
 
 
+def forbidden(item: Object, key: str, how: str) -> bool:
+    """Say whether the type of a Secret forbids a change of its key."""
+    kind = str(item.get("type", ""))
+    if kind == BASIC and how == REMOVED:
+        return key in EITHER and not EITHER & {*known(item)} - {key}
+    return how in DEMANDED.get(kind, {}).get(key, ())
+
+
 def change(item: Object, key: str, how: str, to: str | None, identity: str) -> Change:
     """Work out how a key is changed and changed back; `identity` is what a garbled one is made of."""
     field, before = _where(item, key)
@@ -51,11 +67,7 @@ def change(item: Object, key: str, how: str, to: str | None, identity: str) -> C
     pointer = f"/{field}/{undoing.escaped(key)}"
     there = _put(pointer, bad) if item.get(field) else {"op": "add", "path": f"/{field}", "value": {key: bad}}
     same, version = (expect(f"/metadata/{name}", item["metadata"][name]) for name in ("uid", "resourceVersion"))
-    tests, back = expect(pointer, bad), _put(pointer, before)
-    if bad is None and len(item[field]) == 1:
-        # A field without any key is left out, so there would be nothing that a key could be added to.
-        tests, back = expect(f"/{field}"), {"op": "add", "path": f"/{field}", "value": {key: before}}
-    return Change(pointer, bad, (version, there), (same, tests), (back,))
+    return Change(pointer, bad, (version, there), (same, expect(pointer, bad)), (_put(pointer, before),))
 
 
 async def keep(fault: PlannedFault, reach: Reach, change: Change, copy: str) -> None:

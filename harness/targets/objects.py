@@ -166,13 +166,37 @@ async def change(fault: PlannedFault, reach: Reach, patch: Sequence[Object], par
             )
         await reach.guard()
         try:
-            await reach.kube.patch(place(fault.victim) + part, [*undoing.guards(item, tests), *rest], kind="json")
-            return
+            made = await reach.kube.patch(
+                place(fault.victim) + part, [*undoing.guards(item, tests), *rest], kind="json"
+            )
+            break
         except ApiError as error:
             if error.status not in undoing.CHANGED:
                 raise
             why = f"{error.status} {error.reason}"
-    raise InjectionFailed("the target does not take the change", where=str(fault.victim), why=why)
+    else:
+        raise InjectionFailed("the target does not take the change", where=str(fault.victim), why=why)
+    await _as_it_was_set(fault, reach, place(fault.victim) + part, made)
+
+
+async def _as_it_was_set(fault: PlannedFault, reach: Reach, path: str, made: Object) -> None:
+    """See that the undo will know what was set again; what was rewritten on its way is taken back at once."""
+    undo = [op for op in reach.note(fault).get("undo", []) if op["op"] == "restore" and op["path"] == path]
+    told = [one for op in undo for one in op["patch"] if one["op"] == "test"]
+    if (other := undoing.differing(made, told)) is None:
+        return
+    try:
+        for op in undo:
+            made = await undoing.take_back(reach.kube, op, made)
+        then = "it was taken back"
+    except ApiError as error:
+        then = f"it could not be taken back: {error.status} {error.reason}"
+    raise InjectionFailed(
+        "the change was rewritten on its way",
+        where=str(fault.victim),
+        why=f"{other['path']} is not what was set, as if an admission webhook had a say in it; {then}",
+        hint="aim at what nobody rewrites",
+    )
 
 
 async def until(reach: Reach, path: str, judge: Callable[[Object | None], Facts | None]) -> Facts:

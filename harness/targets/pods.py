@@ -205,9 +205,10 @@ async def replaced(fault: PlannedFault, reach: Reach) -> Facts:
     return await complete(reach, loss, without=fault.victim.uid)
 
 
-async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
+async def complete(reach: Reach, loss: Loss, *, without: str = "", daemons: bool = False) -> Facts:
     """Wait until what keeps a pod has as many ready pods of its own as it had, or as it wants now if that is less.
 
+    With `daemons` a DaemonSet has to have as many as it had: one wants less by itself where its pods may not be.
     Raises ObservationFailed where that is none because it has failed since.
     """
     owners = reach.owners
@@ -225,6 +226,8 @@ async def complete(reach: Reach, loss: Loss, *, without: str = "") -> Facts:
             ready = _has(workload, await owners.own(others, workload))
             wanted = await owners.wanted(workload, ready)
             enough = 0 if wanted is None else wanted.again(before)
+            if wanted is not None and daemons and workload.what == kinds.DAEMON_SET:
+                enough = before
             if enough is None or ready < enough:
                 seen = now
                 return None

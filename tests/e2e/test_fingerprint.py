@@ -69,6 +69,11 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
         kube("-n", NS, "delete", "configmap", "planted"),
         "configmaps/",
     ),
+    "secret": (
+        kube("-n", NS, "create", "secret", "generic", "planted", "--from-literal=a=b"),
+        kube("-n", NS, "delete", "secret", "planted"),
+        "secrets/",
+    ),
     "bare pod": (
         kube("-n", "default", "run", "planted", "--image=none.example/none", "--restart=Never"),
         kube("-n", "default", "delete", "pod", "planted", "--now"),

@@ -6,44 +6,52 @@ else has changed meanwhile, and what is gone, is as good as undone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.hands.api.undoing import PASSED, PATCH
+from harness.hands.api.undoing import PASSED, PATCH, written
 
 Op = Mapping[str, Any]
 _KUBECTL = "k='kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s'\n"
 
 # $1 namespace, $2 type, $3 name, $4 subresource, $5 patch, $6 type and $7 name of the copy that holds the patch's rest,
-# $8 what nobody else would have put there, $9 the version that a change may be on its way for. A copy's rest is no
-# argument: whoever lists processes would read it.
+# $8 what nobody else would have put there, $9 the version that a change may be on its way for, $10 the patch for where
+# the mapping that it adds to is not there. A copy's rest is no argument: whoever lists processes would read it.
 _RESTORE = (
     _KUBECTL
     + r"""
-in=${1:+--namespace=$1} part=${4:+--subresource=$4} patch=$5 rest=
+in=${1:+--namespace=$1} part=${4:+--subresource=$4} rest=
 if [ -n "$7" ]; then
   rest=$($k $in get "$6" "$7" --ignore-not-found -o 'jsonpath={.data.PATCH}') || exit 1
   [ "$6" != secrets ] || rest=$(printf %s "$rest" | base64 -d) || exit 1
-  [ -z "$rest" ] || patch="${patch%]},${rest#[}"
-  now=$($k $in get "$2" "$3" --ignore-not-found -o 'jsonpath={.metadata.resourceVersion}') || exit 1
-  if [ "$now" = "$9" ]; then
-    { $k $in annotate "$2" "$3" --overwrite PASSED=yes && $k $in annotate "$2" "$3" PASSED-; } || exit 1
-  fi
+  now=$($k $in get "$2" "$3" --ignore-not-found \
+    -o 'jsonpath={.metadata.resourceVersion} {.metadata.annotations.ESCAPED}') || exit 1
+  case $now in "$9 "*) now=' yes'; $k $in annotate "$2" "$3" --overwrite PASSED=yes || exit 1 ;; esac
+  case $now in *' yes') $k $in annotate "$2" "$3" PASSED- || exit 1 ;; esac
 fi
-if said=$(printf %s "$patch" | $k $in patch "$2" "$3" $part --type=json --patch-file=/dev/stdin 2>&1); then
-  [ -z "$7" ] || [ -n "$rest" ] || { echo "the copy $7 is gone"; exit 1; }
-else
+other=
+for patch in ${10:+"${10}"} "$5"; do
+  other=
+  [ -z "$rest" ] || patch="${patch%]},${rest#[}"
+  if said=$(printf %s "$patch" | $k $in patch "$2" "$3" $part --type=json --patch-file=/dev/stdin 2>&1); then
+    [ -z "$7" ] || [ -n "$rest" ] || { echo "the copy $7 is gone"; exit 1; }
+    break
+  fi
   case $said in
-  *"(NotFound)"*) ;;
-  *"due to an error in our request"*)
-    [ -z "$8" ] || ! $k $in get "$2" "$3" -o json | grep -qF -e "$8" || { echo "$8 is still in $2 $3"; exit 1; } ;;
+  *"(NotFound)"*) break ;;
+  *"due to an error in our request"*) other=yes ;;
   *) [ -z "$7" ] || said=${said%%:*}; echo "$said"; exit 1 ;;
   esac
+done
+if [ -n "$other" ] && [ -n "$8" ]; then
+  now=$($k $in get "$2" "$3" --ignore-not-found -o json) || exit 1
+  case $now in *"$8"*) echo "$8 is still in $2 $3"; exit 1 ;; esac
 fi
 [ -z "$7" ] || $k $in delete "$6" "$7" --ignore-not-found --wait=false
-""".replace("PATCH", PATCH).replace("PASSED", PASSED)
+""".replace("PATCH", PATCH)
+    .replace("PASSED", PASSED)
+    .replace("ESCAPED", PASSED.replace(".", r"\."))
 )
 # $1 namespace, $2 type, $3 what nobody else would have put there.
 _SWEEP = (
@@ -102,9 +110,14 @@ def _restore(op: Op) -> tuple[str, list[str]]:
     what = place(op["path"])
     copy = place(op["copy"]) if "copy" in op else Place("", "")
     # To test for nothing is to test for null.
-    patch = json.dumps([{"value": None, **one} if one["op"] == "test" else one for one in op["patch"]])
-    arguments = [what.namespace, what.type, what.name, what.part, patch, copy.type, copy.name]
-    return _RESTORE, [*arguments, op.get("ours", ""), op.get("version", "")]
+    patch = [{"value": None, **one} if one["op"] == "test" else one for one in op["patch"]]
+    whole = ""
+    if holder := op.get("map"):
+        # First of all: what is below it cannot be tested for before.
+        missing, made = ({"op": do, "path": holder, "value": value} for do, value in (("test", None), ("add", {})))
+        whole = written([missing, made, *patch])
+    arguments = [what.namespace, what.type, what.name, what.part, written(patch), copy.type, copy.name]
+    return _RESTORE, [*arguments, op.get("ours", ""), op.get("version", ""), whole]
 
 
 def _sweep(op: Op) -> tuple[str, list[str]]:

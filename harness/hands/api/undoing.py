@@ -4,9 +4,10 @@ An operation needs nothing but itself, may be done twice, and touches only what 
 
 - `restore`: a JSON patch for one object, whose tests say what the fault set, one without a value that nothing is
   there. With `copy` what follows the tests lies in an object of that path, which goes afterwards: a value that must
-  not be read elsewhere is kept where it may be. A change that is still on its way is for one `version` of the object
-  only, so first of all that version must have passed. `ours` is a text that nobody but this fault would have
-  put there.
+  not be read elsewhere is kept where it may be. With `map` something is added to that mapping, which is made where it
+  is not there: an API server leaves out an empty one. A change that is still on its way is for one `version` of the
+  object only, so first of all that version must have passed. `ours` is a text that nobody but this fault would have put
+  there.
 - `sweep`: delete whatever in a collection holds the text `ours`.
 - `delete`: delete one object by its path.
 - `untaint`: take the taint with this `key` off a node.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +42,24 @@ async def perform(kube: Kube, ops: Undo) -> list[str]:
 
     Raises UndoFailed where what the fault did cannot be taken back, ApiError, and ClusterUnreachable.
     """
-    return [left for op in ops if op["op"] in DOES and (left := await DOES[op["op"]](kube, op))]
+    if other := sorted({op["op"] for op in ops} - DOES.keys()):
+        why, hint = "another version of the harness wrote it down", "undo it with that version"
+        raise UndoFailed(f"this undo is not known here: {', '.join(other)}", why=why, hint=hint)
+    return [left for op in ops if (left := await DOES[op["op"]](kube, op))]
+
+
+def written(patch: Sequence[Op]) -> str:
+    """Write a patch so that YAML, as which kubectl reads it, says the same as JSON.
+
+    YAML knows no pairs of surrogates, so what is above U+FFFF stays as it is; what else YAML reads otherwise is named.
+    """
+    text = json.dumps(list(patch), ensure_ascii=False)
+    return re.sub(r"[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def text_of(path: str, patch: Sequence[Op]) -> dict[str, str]:
     """Return the data of a copy at this path that holds the rest of a patch, as its kind writes data."""
-    text = json.dumps(list(patch))
+    text = written(patch)
     return {PATCH: base64.b64encode(text.encode()).decode() if _secret(path) else text}
 
 
@@ -77,12 +91,35 @@ async def _restore(kube: Kube, op: Op) -> str:
     return left
 
 
+async def take_back(kube: Kube, op: Op, made: Op) -> Op:
+    """Do a `restore` whose tests need not hold, and return the object; raises ApiError where it has changed since."""
+    held = _held(op["copy"], await _read(kube, op["copy"])) if "copy" in op else []
+    rest = [one for one in (*op["patch"], *held) if one["op"] != "test"]
+    version = {"op": "test", "path": "/metadata/resourceVersion", "value": made["metadata"]["resourceVersion"]}
+    if _restored(made, rest):
+        return made
+    return await kube.patch(op["path"], [version, *_holder(made, op), *rest], kind="json")
+
+
+def _restored(item: Op, rest: Sequence[Op]) -> bool:
+    return all(_bare(found_at(item, one["path"])) == _bare(one.get("value")) for one in rest)
+
+
+def _holder(item: Op, op: Op) -> list[Op]:
+    holder = op.get("map", "")
+    return [{"op": "add", "path": holder, "value": {}}] if found_at(item, holder) is None else []
+
+
 async def _pass(kube: Kube, op: Op) -> None:
-    """Make another version of an object that is still of the one that a change may be on its way for."""
-    item = await _read(kube, op["path"])
-    if item is not None and item["metadata"]["resourceVersion"] == op["version"]:
-        for value in ("yes", None):
-            await kube.patch(op["path"], {"metadata": {"annotations": {PASSED: value}}})
+    """Make another version of an object that is still of the one that a change may be on its way for.
+
+    The mark that makes it goes, also one of an undo that was cut.
+    """
+    metadata = (await _read(kube, op["path"]) or {}).get("metadata", {})
+    old = metadata.get("resourceVersion") == op["version"]
+    marked = PASSED in (metadata.get("annotations") or {})
+    for value in [*(["yes"] if old else []), *([None] if old or marked else [])]:
+        await kube.patch(op["path"], {"metadata": {"annotations": {PASSED: value}}})
 
 
 async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *, kept: bool) -> str:
@@ -93,7 +130,7 @@ async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *,
             return ""
         other = differing(item, tests)
         if other is not None:
-            if all(_bare(found_at(item, one["path"])) == _bare(one.get("value")) for one in rest):
+            if _restored(item, rest):
                 return ""
             if op.get("ours") and op["ours"] in json.dumps(item):
                 raise UndoFailed(
@@ -107,8 +144,10 @@ async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *,
             raise UndoFailed(
                 f"{path} cannot be made what it was", why=f"its copy {op['copy']} is gone", hint="apply it anew"
             )
+        made = _holder(item, op)
+        missing = [{"op": "test", "path": one["path"]} for one in made]
         try:
-            await kube.patch(path, [*guards(item, tests), *rest], kind="json")
+            await kube.patch(path, [*guards(item, [*tests, *missing]), *made, *rest], kind="json")
             return ""
         except ApiError as error:
             if error.status not in CHANGED:
@@ -149,7 +188,7 @@ def _held(path: str, copy: Op | None) -> list[Op]:
 
 
 def _secret(path: str) -> bool:
-    return "/secrets/" in path
+    return path.split("/")[-2] == "secrets"
 
 
 async def _sweep(kube: Kube, op: Op) -> str:

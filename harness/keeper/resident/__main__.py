@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.keeper.resident.connection import Connection
 from harness.keeper.resident.docker import Docker
-from harness.keeper.resident.healing import PATIENCE_SECONDS, Keeper, say
+from harness.keeper.resident.healing import IN_FLIGHT_SECONDS, PATIENCE_SECONDS, Keeper, say
 from harness.keeper.resident.ledger import Ledger
 
 
@@ -20,7 +20,8 @@ def main() -> None:
     docker = Docker(environment.get("DOCKER_SOCKET", "/var/run/docker.sock"), environment["CLUSTER"])
     ledger = Ledger(Path(environment.get("KEEPER_LEDGER", "/ledger/ledger.json")))
     version, patience = environment.get("KEEPER_VERSION", ""), environment.get("KEEPER_PATIENCE", PATIENCE_SECONDS)
-    keeper = Keeper(docker, ledger, environment["CONTROL_PLANE"], version, float(patience))
+    in_flight = float(environment.get("KEEPER_IN_FLIGHT", IN_FLIGHT_SECONDS))
+    keeper = Keeper(docker, ledger, environment["CONTROL_PLANE"], version, float(patience), in_flight)
     server = listen(Path(environment["KEEPER_SOCKET"]))
     say(f"keeper {keeper.version} of cluster {docker.cluster} listens")
     while True:

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from harness.keeper.resident import cluster
@@ -17,7 +17,9 @@ RUN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 MENDING = "undo"  # the run name of `harness undo`: it may come again after it expired
 HEAL_SECONDS = 25.0
 BUSY_SECONDS = 0.5
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 12.0
+# A request of a process that died may still be answered: an undo before that would undo nothing.
+IN_FLIGHT_SECONDS = 5.0
 FIRST_GROUP_SECONDS = 3.0
 LOOK_SECONDS = 0.1
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -31,9 +33,11 @@ def say(text: str) -> None:
 class Keeper:
     """The ledger, who is connected, and the healing."""
 
-    def __init__(self, docker: Docker, ledger: Ledger, control_plane: str, version: str, patience: float) -> None:
+    def __init__(
+        self, docker: Docker, ledger: Ledger, control_plane: str, version: str, patience: float, in_flight: float
+    ) -> None:
         self.docker, self.ledger, self.control_plane, self.version = docker, ledger, control_plane, version
-        self.patience = patience
+        self.patience, self.in_flight = patience, in_flight
         self.live = ""
         self.errors: dict[str, str] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
@@ -112,8 +116,8 @@ class Keeper:
             raise Refused("unhealed", f"fault {fault} is not healed yet", self.errors.get(fault, ""))
         return {"seconds": time.monotonic() - began}
 
-    def _heal(self, run: str, fault: str, give_up: Callable[[], bool]) -> bool:
-        """Undo one fault until it is seen undone; it stays on the ledger until then."""
+    def _heal(self, run: str, fault: str, give_up: Callable[[], bool], *, last: bool = True) -> bool:
+        """Undo one fault until it is seen undone; it stays on the ledger until then, or until the `last` time."""
         tries = 0
         while True:
             with self._lock(run, fault):
@@ -122,7 +126,9 @@ class Keeper:
                 try:
                     for op in sorted(undo, key=lambda op: op["op"] not in HOST_LEVEL):
                         self._undo(op)
-                    self.forget(run, fault)
+                    self.errors.pop(fault, None)
+                    if last:
+                        self.forget(run, fault)
                     return True
                 except Refused as refused:
                     self.errors[fault] = str(refused)
@@ -187,16 +193,19 @@ class Keeper:
     def _settle(self, run: str, faults: dict[str, list[Op]]) -> None:
         # What frees a node comes first: whatever runs inside one waits for it.
         host = [fault for fault, undo in faults.items() if any(op["op"] in HOST_LEVEL for op in undo)]
+        late = [fault for fault, undo in faults.items() if undo and all(map(self._asked_of_the_cluster, undo))]
         first = self._start(run, host)
         with self.ledger.lock:
             self.ledger.save()
         until = time.monotonic() + FIRST_GROUP_SECONDS
         for thread in first:
             thread.join(max(0.0, until - time.monotonic()))
-        rest = self._start(run, [fault for fault in faults if fault not in host])
+        rest = self._start(run, [fault for fault in faults if fault not in (*host, *late)])
+        rest += self._start(run, late, last=False)
         self._tell(run, cluster.EXPIRE, "marking the run expired")
         for thread in (*first, *rest):
             thread.join()
+        self._once_more(run, late)
         self._tell(run, cluster.CLEAR, "deleting the run's faults")
         with self.ledger.lock:
             self.ledger.runs.pop(run, None)
@@ -204,8 +213,26 @@ class Keeper:
             self.ledger.save()
         say(f"run {run} is healed")
 
-    def _start(self, run: str, faults: Iterable[str]) -> list[threading.Thread]:
-        threads = [threading.Thread(target=self._heal, args=(run, name, lambda: False), daemon=True) for name in faults]
+    def _asked_of_the_cluster(self, op: Op) -> bool:
+        return (op["op"], op["container"]) == ("exec", self.control_plane)
+
+    def _once_more(self, run: str, faults: Collection[str]) -> None:
+        """Undo again what may have arrived since; what is not to be undone twice was undone once."""
+        if faults:
+            time.sleep(self.in_flight)
+            until = time.monotonic() + self.patience
+            for thread in self._start(run, faults, lambda: time.monotonic() > until):
+                thread.join()
+        for fault in faults:
+            self.forget(run, fault)
+
+    def _start(
+        self, run: str, faults: Iterable[str], give_up: Callable[[], bool] = lambda: False, *, last: bool = True
+    ) -> list[threading.Thread]:
+        given = {"last": last}
+        threads = [
+            threading.Thread(target=self._heal, args=(run, name, give_up), kwargs=given, daemon=True) for name in faults
+        ]
         for thread in threads:
             thread.start()
         return threads

@@ -28,6 +28,12 @@ def test_each_difference_is_one_line_that_says_before_and_after() -> None:
     assert digest(before) != digest(after)
 
 
+def test_a_workload_that_has_no_pod_says_nothing_of_labels() -> None:
+    line, other = {"labels/deployment/shop/web": "1"}, {"labels/deployment/shop/web": "2"}
+    assert difference(line, {}) == difference({}, line) == []
+    assert difference(line, other) == ["labels/deployment/shop/web: 1 -> 2"]
+
+
 class Cluster:
     """Pods, and what owns them."""
 
@@ -59,7 +65,39 @@ def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> Non
     anyio.run(_owned, Cluster(pods, objects), lines, Scope())
     assert lines["goose/shop/x/replicas"] == "3"
     assert lines["pods/shop/lone/uid"] == "uid-lone"
-    assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "pods/shop/lone/uid"}
+    assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "labels/goose/shop/x", "pods/shop/lone/uid"}
+
+
+def test_a_pod_that_lacks_a_label_is_seen_and_one_that_was_replaced_is_not() -> None:
+    reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "uid-db", "controller": True}
+    objects = {
+        "/apis/apps/v1": {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]},
+        "/apis/apps/v1/namespaces/shop/statefulsets/db": {"metadata": {"uid": "uid-db"}, "spec": {}},
+    }
+    told: list[dict[str, str]] = []
+    for second in ({"app": "db", "role": "b"}, {"role": "c", "app": "db"}, {"app": "db"}):
+        pods = [owned("db-0", reference), owned("db-1", reference)]
+        pods[0]["metadata"]["labels"], pods[1]["metadata"]["labels"] = {"app": "db", "role": "a"}, second
+        lines: dict[str, str] = {}
+        anyio.run(_owned, Cluster(pods, objects), lines, Scope())
+        told.append(lines)
+    assert set(told[0]) == {"labels/statefulset/shop/db"}
+    assert told[0] == told[1] != told[2]
+
+
+def test_a_secret_is_told_of_by_its_keys_and_never_by_what_they_hold() -> None:
+    def told(token: str, *keys: str) -> dict[str, str]:
+        lines: dict[str, str] = {}
+        metadata = {"namespace": "shop"}
+        secrets = [
+            {"metadata": {**metadata, "name": "db"}, "data": dict.fromkeys(keys, token)},
+            {"metadata": {**metadata, "name": "joins"}, "type": "bootstrap.kubernetes.io/token", "data": {"a": token}},
+        ]
+        anyio.run(_configs, Cluster(secrets, {}), lines, Scope(), ["secrets"])
+        return lines
+
+    assert set(told("x", "a")) == {"secrets/shop/db/keys"}
+    assert told("x", "a", "b") == told("y", "b", "a") != told("x", "a")
 
 
 def test_a_config_map_is_told_of_by_its_keys_and_the_lever_elsewhere() -> None:
@@ -69,7 +107,9 @@ def test_a_config_map_is_told_of_by_its_keys_and_the_lever_elsewhere() -> None:
     told: list[dict[str, str]] = []
     for keys in (("a", "b"), ("b", "a"), ("a",)):
         lines: dict[str, str] = {}
-        anyio.run(_configs, Cluster([config("settings", *keys), config("chaos-lever")], {}), lines, Scope())
+        anyio.run(
+            _configs, Cluster([config("settings", *keys), config("chaos-lever")], {}), lines, Scope(), ["configmaps"]
+        )
         told.append(lines)
     assert set(told[0]) == {"configmaps/shop/settings/keys"}
     assert told[0] == told[1] != told[2]

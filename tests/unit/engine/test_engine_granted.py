@@ -82,6 +82,31 @@ def test_what_is_about_nodes_is_asked_for_in_no_namespace() -> None:
     assert ["pods/eviction"] in found["shop"]
 
 
+WORKLOAD = "{namespace: shop, selector: app=web, workloads: 1}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "right"),
+    [
+        ("namespace_quota_exhaustion", "{namespace: shop}", ("namespaces", "get")),
+        ("workload_scale", WORKLOAD, ("rollouts/scale", "patch")),
+        ("workload_scale", WORKLOAD, ("replicasets/scale", "patch")),
+        ("workload_scale", WORKLOAD, ("replicationcontrollers/scale", "get")),
+    ],
+)
+def test_a_role_grants_whatever_a_fault_may_be_aimed_at(kind: str, target: str, right: tuple[str, str]) -> None:
+    (role,) = rights.roles_for([experiment(kind, target)])
+    assert right in {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
+
+
+@pytest.mark.anyio
+async def test_a_run_asks_for_no_right_to_scale_what_is_not_its_target() -> None:
+    server = Reviewing("patch rollouts/scale", "patch replicasets/scale")
+    async with permission.hold(server, None, experiment("workload_scale", WORKLOAD), "run-1"):  # type: ignore[arg-type]
+        pass
+    assert "patch deployments/scale in shop" in server.asked
+
+
 @pytest.mark.parametrize("kind", ["pod_kill", "pod_evict"])
 def test_a_run_is_asked_for_no_more_than_its_role_grants(kind: str) -> None:
     one = experiment(kind, load=f"{{url: {PROXY}, rate: 9/s}}")

@@ -86,6 +86,17 @@ async def test_a_container_that_no_pod_has_is_refused() -> None:
         await resolved(Server(web(3)), experiment("workload_bad_rollout", target))
 
 
+async def test_a_container_that_is_in_no_template_is_refused() -> None:
+    server = Server(web(3))
+    for path, item in server.objects.items():
+        if "/pods/" in path:
+            item["spec"]["containers"] = [{"name": "web"}, {"name": "injected"}]
+    target = TARGET.replace("}", ", container: injected}")
+    with pytest.raises(UsageError, match="Deployment/web would roll out nothing") as refused:
+        await resolved(server, experiment("workload_bad_rollout", target))
+    assert refused.value.why == "its template has no container injected"
+
+
 async def test_pods_without_a_workload_are_no_target() -> None:
     server = Server({})
     with pytest.raises(UsageError, match="no workload matches"):

@@ -26,6 +26,7 @@ class Server:
         self.bodies: list[Any] = []
         self.meanwhile: Any = None
         self.refuses: dict[str, ApiError] = {}
+        self.webhook: Any = None
 
     def replicas(self, path: str) -> Any:
         return self.objects[path]["spec"].get("replicas")
@@ -75,12 +76,17 @@ class Server:
         for field in ("data", "binaryData"):
             if item.get(field) == {}:
                 del item[field]
+        if item["metadata"].get("labels") == {}:
+            del item["metadata"]["labels"]
+        if self.webhook:
+            self.webhook(item)
         if path.endswith("/scale"):
             self.objects[path.removesuffix("/scale")]["spec"]["replicas"] = item["spec"].get("replicas", 0)
+            item = self._at(path)
         else:
             self.objects[path] = item
         self._moved(item)
-        return item
+        return copy.deepcopy(item)
 
     def _moved(self, item: dict[str, Any]) -> None:
         """Give an object that was written another version."""

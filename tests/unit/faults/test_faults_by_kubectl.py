@@ -12,18 +12,22 @@ from typing import Any
 
 import pytest
 
-from harness.hands.api import kubectl
+from harness.hands.api import kubectl, undoing
 from harness.keeper.resident.docker import check
 
 WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
 SECRET = "/api/v1/namespaces/shop/secrets"
 NOT_OURS = "The request is invalid: the server rejected our request due to an error in our request"
-# Answers by the verb it is asked for, and writes down what it was asked and given.
+# Answers by the verb it is asked for, or by verb and name, and writes down what it was asked and given.
 FAKE = """#!/bin/sh
 shift 2
-for word in "$@"; do case $word in --namespace=*) ;; *) verb=$word; break ;; esac; done
-{ printf '%s\\n' "$*"; [ "$verb" != patch ] || { cat; echo; }; } >> "$ASKED/log"
-[ ! -f "$ASKED/$verb.says" ] || cat "$ASKED/$verb.says"
+all=$*
+case $1 in --namespace=*) shift ;; esac
+verb=$1
+{ printf '%s\\n' "$all"; [ "$verb" != patch ] || { cat; echo; }; } >> "$ASKED/log"
+for which in "$verb-$3" "$verb"; do
+  [ ! -f "$ASKED/$which.says" ] || { cat "$ASKED/$which.says"; break; }
+done
 [ ! -f "$ASKED/$verb.fails" ] || { cat "$ASKED/$verb.fails" >&2; exit 1; }
 """
 
@@ -121,13 +125,59 @@ def test_without_its_copy_it_is_undone_only_where_nothing_is_as_the_fault_left_i
 
 
 def test_no_change_can_be_on_its_way_any_more_when_the_copy_goes(node: Node) -> None:
-    node.says["get"], node.fails["patch"] = base64.b64encode(b"[]").decode(), NOT_OURS
-    code, _, asked = node.run({**KEPT, "version": node.says["get"]})
+    node.says |= {"get-copy": base64.b64encode(b"[]").decode(), "get-db": "7 "}
+    node.fails["patch"] = NOT_OURS
+    code, _, asked = node.run(KEPT)
     assert code == 0
     verbs = [line.split()[1] for line in asked if line.startswith("--")]
     assert verbs == ["get", "get", "annotate", "annotate", "patch", "delete"]
     assert "db --overwrite chaos.harness.dev/passed=yes" in asked[2]
     assert "db chaos.harness.dev/passed-" in asked[3]
+
+
+@pytest.mark.parametrize(("there", "verbs"), [("8 yes", ["annotate", "patch"]), ("8 ", ["patch"]), ("", ["patch"])])
+def test_a_mark_that_an_undo_which_was_cut_left_is_taken_away(node: Node, there: str, verbs: list[str]) -> None:
+    node.says |= {"get-copy": base64.b64encode(json.dumps(BACK).encode()).decode(), "get-db": there}
+    code, _, asked = node.run(KEPT)
+    assert code == 0
+    assert [line.split()[1] for line in asked if line.startswith("--")] == ["get", "get", *verbs, "delete"]
+    assert ("db chaos.harness.dev/passed-" in "".join(asked)) == ("annotate" in verbs)
+
+
+def test_a_patch_has_no_letter_that_yaml_reads_otherwise_than_json(node: Node) -> None:
+    value = "\U0001f600 \u00e9 \x7f\x85\u2028\ufeff \x1b\n"
+    back = [{"op": "add", "path": "/data/key", "value": value}]
+    _, _, asked = node.run({**PLAIN, "patch": back})
+    node.says["get"] = base64.b64decode(undoing.text_of(KEPT["copy"], back)["patch"]).decode()
+    assert json.loads(asked[1]) == json.loads(node.says["get"]) == back
+    for text in (asked[1], node.says["get"]):
+        assert "\\ud83d" not in text
+        assert not [letter for letter in text if "\x7f" <= letter <= "\uffff"]
+
+
+def test_a_look_that_failed_does_not_say_that_nothing_has_moved(node: Node) -> None:
+    node.fails |= {"patch": NOT_OURS, "get": "Unable to connect to the server: timeout"}
+    assert node.run(OURS)[0] == 1
+
+
+def test_a_namespace_may_be_called_secrets(node: Node) -> None:
+    maps = "/api/v1/namespaces/secrets/configmaps"
+    node.says["get"] = undoing.text_of(f"{maps}/copy", BACK)["patch"]
+    code, _, asked = node.run({**KEPT, "path": f"{maps}/settings", "copy": f"{maps}/copy"})
+    assert code == 0
+    assert json.loads(asked[3]) == [*TESTS, *BACK]
+
+
+def test_a_mapping_that_is_not_there_is_made_first_and_one_that_is_stays(node: Node) -> None:
+    made = [{"op": "test", "path": "/data", "value": None}, {"op": "add", "path": "/data", "value": {}}]
+    node.says["get-copy"] = base64.b64encode(json.dumps(BACK).encode()).decode()
+    asked = node.run({**KEPT, "map": "/data"})[2]
+    assert [json.loads(line) for line in asked if line.startswith("[")] == [[*made, *TESTS, *BACK]]
+    node.fails["patch"] = NOT_OURS
+    code, _, asked = node.run({**KEPT, "map": "/data"})
+    assert code == 0
+    assert [json.loads(line) for line in asked if line.startswith("[")][1:] == [[*made, *TESTS, *BACK], [*TESTS, *BACK]]
+    assert asked[-1].split()[1:4] == ["delete", "secrets", "copy"]
 
 
 def test_only_what_holds_the_faults_own_text_is_swept(node: Node) -> None:

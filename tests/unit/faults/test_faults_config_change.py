@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def shop(settings: dict[str, Any] | None = None, password: str = HIDDEN) -> Serv
 
 
 def fault(victim: Victim = SETTINGS, key: str = "mode", change: str = "removed", **more: Any) -> PlannedFault:
-    return planned("config_change", victim, key=key, change=change, **more)
+    reader = Victim("pod", "web-0", "uid-0", "shop")
+    return replace(planned("config_change", victim, key=key, change=change, **more), takes=(reader,))
 
 
 async def changed(server: Server, one: PlannedFault) -> Reach:
@@ -169,6 +171,47 @@ async def test_what_somebody_else_wrote_meanwhile_stays_and_is_told_of_without_i
     assert not [path for path in server.objects if "chaos-" in path]
 
 
+@pytest.mark.parametrize(
+    ("settings", "meanwhile", "then"),
+    [
+        ({"data": {"mode": "fast"}}, {"other": "1"}, {"other": "1", "mode": "fast"}),
+        ({"data": {"mode": "fast", "size": "3"}}, None, {"mode": "fast"}),
+        ({"data": {"mode": "fast"}}, {"mode": "slow"}, {"mode": "slow"}),
+    ],
+)
+async def test_a_key_comes_back_whatever_becomes_of_the_others(settings: Any, meanwhile: Any, then: Any) -> None:
+    server, one = shop(settings), fault()
+    reach = await changed(server, one)
+    server.objects[MAP].pop("data", None)
+    server.objects[MAP] |= {"data": meanwhile} if meanwhile else {}
+    left = await elsewhere(server, reach, one)
+    assert len(left) == ("mode" in (meanwhile or {}))
+    assert server.objects[MAP]["data"] == then
+    assert not [path for path in server.objects if "chaos-" in path]
+
+
+async def test_what_was_left_as_somebody_else_has_it_is_not_called_back() -> None:
+    server, one = shop(), fault()
+    reach = await changed(server, one)
+    server.objects[MAP]["metadata"]["uid"] = "another"
+    await as_recorded(one, reach)
+    assert await KIND.healed(one, reach) == {"config": "left as somebody else has it"}
+
+
+async def test_a_key_that_a_webhook_fills_in_anew_is_taken_back_and_its_copy_goes() -> None:
+    server, one = shop(), fault(DB, "password")
+    server.webhook = lambda item: item["data"].setdefault("password", "ZGVmYXVsdA==")
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    reach.note(one)["undo"] = await KIND.prepare(one, reach)
+    with pytest.raises(InjectionFailed, match="rewritten on its way") as refused:
+        await KIND.inject(one, reach)
+    assert "ZGVm" not in str(refused.value)
+    assert server.objects[SECRET]["data"]["password"] == HIDDEN
+    assert await elsewhere(server, reach, one) == []
+    assert not [path for path in server.objects if "chaos-" in path]
+
+
 async def test_what_somebody_writes_right_before_the_effect_is_not_overwritten() -> None:
     server, one = shop(), fault(DB, "password")
     reach = Reach(server)  # type: ignore[arg-type]
@@ -240,6 +283,11 @@ async def test_what_no_pod_reads_is_refused_unless_something_reads_it_by_the_api
     await changed(server, fault(readers="api"))
 
 
+async def test_more_readers_than_the_plan_counted_are_refused_also_where_it_had_none() -> None:
+    with pytest.raises(InjectionFailed, match="1 pods read it, the plan counted 0"):
+        await changed(shop(), replace(fault(readers="api"), takes=()))
+
+
 @pytest.mark.parametrize(
     ("item", "parameters", "what"),
     [
@@ -254,6 +302,32 @@ def test_what_would_not_change_is_unfit(item: Any, parameters: Any, what: str) -
     found = KIND.unfit({"key": "mode", **parameters}, {"kind": "ConfigMap", **item}, SETTINGS)
     assert found
     assert what in found.what
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "refused"),
+    [
+        ("kubernetes.io/dockerconfigjson", ".dockerconfigjson", ["removed", "emptied", "garbled"]),
+        ("kubernetes.io/dockercfg", ".dockercfg", ["removed", "emptied", "garbled"]),
+        ("kubernetes.io/ssh-auth", "ssh-privatekey", ["removed", "emptied"]),
+        ("kubernetes.io/tls", "tls.crt", ["removed"]),
+        ("kubernetes.io/tls", "tls.key", ["removed"]),
+        ("kubernetes.io/tls", "ca.crt", []),
+        ("kubernetes.io/basic-auth", "password", ["removed"]),
+        ("Opaque", ".dockerconfigjson", []),
+    ],
+)
+def test_what_the_type_of_a_secret_forbids_is_unfit(kind: str, key: str, refused: list[str]) -> None:
+    assert KIND.unfit
+    item = {"kind": "Secret", "type": kind, "data": {key: "eA=="}}
+    found = {how: KIND.unfit({"key": key, "change": how}, item, DB) for how in ("removed", "emptied", "garbled")}
+    assert [how for how, said in found.items() if said and f"{kind} forbids" in said.what] == refused
+
+
+def test_a_secret_that_has_another_way_to_sign_in_may_lose_one() -> None:
+    assert KIND.unfit
+    item = {"kind": "Secret", "type": "kubernetes.io/basic-auth", "data": {"username": "eA==", "password": "eA=="}}
+    assert KIND.unfit({"key": "password", "change": "removed"}, item, DB) is None
 
 
 def test_every_way_by_which_a_pod_reads_is_known() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 
 from harness.errors import InjectionFailed
@@ -114,6 +115,25 @@ async def test_pods_that_have_to_leave_are_felt_and_waited_for() -> None:
     await elsewhere(server, reach, one)
     found = await KIND.healed(one, reach)
     assert found["owners"] == [{"owner": "Deployment/web", "ready": 2, "desired": 2}]
+
+
+async def test_a_daemon_set_is_waited_for_although_it_wants_less_while_its_node_is_tainted() -> None:
+    daemons = "/apis/apps/v1/namespaces/shop/daemonsets/log"
+    pod = {**web(1)[f"{PODS}/web-uid-0"]}
+    pod["metadata"] = {**pod["metadata"], "ownerReferences": reference("DaemonSet", "log")}
+    log = {"metadata": {"name": "log", "namespace": "shop", "uid": "uid-log", "generation": 1}}
+    status = {"desiredNumberScheduled": 1, "observedGeneration": 1}
+    server = Cluster({f"{PODS}/web-uid-0": pod, daemons: {**log, "spec": {}, "status": status}, PATH: node()})
+    one = fault("NoExecute", "uid-0")
+    reach = await tainted(server, one)
+    await server.delete(f"{PODS}/web-uid-0")
+    server.objects[daemons]["status"]["desiredNumberScheduled"] = 0
+    await elsewhere(server, reach, one)
+    with anyio.move_on_after(0.1) as waiting:
+        await KIND.healed(one, reach)
+    assert waiting.cancelled_caught
+    server.objects[f"{PODS}/web-uid-0"] = pod
+    assert (await KIND.healed(one, reach))["owners"] == [{"owner": "DaemonSet/log", "ready": 1, "desired": 1}]
 
 
 async def test_no_pod_that_would_leave_proves_nothing() -> None:

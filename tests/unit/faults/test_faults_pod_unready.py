@@ -77,7 +77,7 @@ async def test_a_label_goes_by_which_the_controller_does_not_know_it_if_there_is
     server = shop(selector, **labels)
     before = dict(server.objects[POD]["metadata"]["labels"])
     reach = await unready(server)
-    assert before.keys() - server.objects[POD]["metadata"]["labels"].keys() == {gone}
+    assert before.keys() - server.objects[POD]["metadata"].get("labels", {}).keys() == {gone}
     for _ in range(2):
         await elsewhere(server, reach)
     assert server.objects[POD]["metadata"]["labels"] == before
@@ -112,10 +112,45 @@ async def test_a_pod_that_its_controller_let_go_for_its_replacement_is_healed() 
     assert (await KIND.healed(FAULT, reach))["pod"] == "gone"
 
 
+async def test_a_pod_that_has_no_other_label_gets_its_own_back() -> None:
+    server = shop({"app": "web"})
+    server.objects[POD]["metadata"]["labels"] = {"app": "web"}
+    reach = await unready(server)
+    assert "labels" not in server.objects[POD]["metadata"]
+    for _ in range(2):
+        assert await elsewhere(server, reach) == []
+    assert server.objects[POD]["metadata"]["labels"] == {"app": "web"}
+
+
+@pytest.mark.parametrize("meanwhile", [{"tier": "x"}, {"tier": "y"}])
+async def test_a_label_comes_back_whatever_somebody_made_of_another(meanwhile: dict[str, str]) -> None:
+    server = shop({"live": "yes"}, live="yes", tier="x")
+    other = {"metadata": {"name": "other"}, "spec": {"selector": {"tier": "x"}}}
+    server.objects["/api/v1/namespaces/shop/services/other"] = other
+    reach = await unready(server)
+    assert not {"live", "tier"} & server.objects[POD]["metadata"]["labels"].keys()
+    server.objects[POD]["metadata"]["labels"] |= meanwhile
+    left = await elsewhere(server, reach)
+    assert len(left) == (meanwhile != {"tier": "x"})
+    labels = server.objects[POD]["metadata"]["labels"]
+    assert {name: labels.get(name) for name in ("live", "tier")} == {"live": "yes", **meanwhile}
+
+
+async def test_labels_that_a_webhook_puts_back_in_part_are_all_put_back_and_the_fault_is_refused() -> None:
+    server = shop({"live": "yes"}, live="yes", tier="x")
+    other = {"metadata": {"name": "other"}, "spec": {"selector": {"tier": "x"}}}
+    server.objects["/api/v1/namespaces/shop/services/other"] = other
+    before = dict(server.objects[POD]["metadata"]["labels"])
+    server.webhook = lambda item: item["metadata"]["labels"].setdefault("tier", "default")
+    with pytest.raises(InjectionFailed, match="rewritten on its way"):
+        await unready(server)
+    assert server.objects[POD]["metadata"]["labels"] == before
+
+
 async def test_a_label_that_somebody_set_meanwhile_stays_and_is_told_of() -> None:
     server = shop({"app": "web"})
     reach = await unready(server)
-    server.objects[POD]["metadata"]["labels"]["app"] = "quarantine"
+    server.objects[POD]["metadata"]["labels"] = {"app": "quarantine"}
     (left,) = await elsewhere(server, reach)
     assert '"quarantine"' in left
     assert server.objects[POD]["metadata"]["labels"]["app"] == "quarantine"

@@ -8,8 +8,9 @@ import anyio
 import pytest
 
 from harness import faults
-from harness.errors import PreconditionFailed
+from harness.errors import PreconditionFailed, UndoFailed
 from harness.faults import FAULTS
+from harness.hands.api import undoing
 from harness.hands.host import inside
 from harness.hands.known import HANDS
 from harness.keeper.resident.docker import check
@@ -55,3 +56,8 @@ def test_a_cordon_is_undone_in_the_control_plane_and_only_for_its_own_fault():
 def test_a_thaw_counts_as_done_on_a_stopped_node_and_a_freeze_does_not():
     assert inside.freezer("n", "u", "thaw")["stopped"] == "healed"
     assert "stopped" not in inside.freezer("n", "u", "freeze")
+
+
+async def test_an_undo_of_another_version_is_no_success():
+    with pytest.raises(UndoFailed, match="not known here: unlabel"):
+        await undoing.perform(FakeKube(), [{"op": "unlabel", "path": "/api/v1/namespaces/shop/pods/web"}])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import InjectionFailed, UndoFailed
+from harness.errors import ApiError, InjectionFailed, UndoFailed
 from harness.faults import FAULTS
 from harness.faults.kind import as_recorded
 from harness.model.plan import PlannedFault, Victim
@@ -56,6 +56,32 @@ async def test_the_template_comes_back_as_it_was(fails: str, before: dict[str, A
     for _ in range(2):
         assert await elsewhere(server, reach, fault) == []
     assert container(server) == found
+
+
+async def test_an_image_that_a_webhook_rewrites_is_taken_back_and_refused() -> None:
+    def mirrored(item: dict[str, Any]) -> None:
+        one = item["spec"]["template"]["spec"]["containers"][0]
+        one["image"] = f"mirror/{one['image']}" if one["image"] == BAD else one["image"]
+
+    server, fault = Server(web()), planned("workload_bad_rollout")
+    server.webhook = mirrored
+    with pytest.raises(InjectionFailed, match="rewritten on its way") as refused:
+        await rolled(server, fault)
+    assert "taken back" in refused.value.why
+    assert container(server)["image"] == "web:1"
+
+
+async def test_what_cannot_be_taken_back_is_told_of() -> None:
+    server, fault = Server(web()), planned("workload_bad_rollout")
+
+    def kept(item: dict[str, Any]) -> None:
+        item["spec"]["template"]["spec"]["containers"][0]["image"] = "mirror/web:1"
+        server.refuses["PATCH"] = ApiError(403, "Forbidden", "no")
+
+    server.webhook = kept
+    with pytest.raises(InjectionFailed, match="rewritten on its way") as refused:
+        await rolled(server, fault)
+    assert "403 Forbidden" in refused.value.why
 
 
 async def test_a_release_that_somebody_rolled_out_meanwhile_stays() -> None:
@@ -178,4 +204,4 @@ def test_what_would_roll_out_nothing_is_unfit(kind: str, spec: Any, why: str) ->
     found = KIND.unfit({}, {"kind": kind, "spec": spec}, VICTIM)
     assert found
     assert why in found.why
-    assert KIND.unfit({}, {"kind": "Deployment", "spec": {}}, VICTIM) is None
+    assert KIND.unfit({}, {"kind": "Deployment", "spec": {"template": template()}}, VICTIM) is None

@@ -72,6 +72,14 @@ async def test_an_undo_that_comes_twice_or_before_the_effect_changes_nothing() -
     assert server.replicas(WEB) == 3
 
 
+async def test_a_scale_that_is_rewritten_on_its_way_is_taken_back_and_refused() -> None:
+    server = Server(web(3))
+    server.webhook = lambda item: item["spec"].update(replicas=max(item["spec"].get("replicas", 0), 1))
+    with pytest.raises(InjectionFailed, match="rewritten on its way"):
+        await scaled(server)
+    assert server.replicas(WEB) == 3
+
+
 async def test_what_somebody_else_set_meanwhile_stays_and_is_told_of() -> None:
     server = Server(web(3))
     reach = await scaled(server)

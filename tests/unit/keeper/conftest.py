@@ -119,6 +119,7 @@ class Resident:
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "keeper.sock"
         self.ledger = folder / "ledger.json"
+        self.in_flight = "0.05"
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
 
@@ -132,6 +133,7 @@ class Resident:
             "KEEPER_LEDGER": str(self.ledger),
             "KEEPER_VERSION": "v1",
             "KEEPER_PATIENCE": "1",
+            "KEEPER_IN_FLIGHT": self.in_flight,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.keeper.resident"], env=environment, stdout=subprocess.PIPE, text=True

@@ -246,6 +246,40 @@ async def test_a_dead_run_is_told_to_the_cluster_and_a_finished_one_is_not(keepe
     await healed(keeper)
 
 
+async def kubectl_run(keeper):
+    run = await Keeper.connect(keeper.socket, "run-1", 60)
+    await run.register("f1", KUBECTL)
+    run._writer.transport.abort()
+
+
+async def test_what_is_asked_of_the_cluster_is_undone_once_more_before_the_run_is_cleared(keeper, docker):
+    await kubectl_run(keeper)
+    await healed(keeper)
+    undone = [number for number, argv in enumerate(docker.execs) if argv == KUBECTL[0]["argv"]]
+    (cleared,) = (number for number, argv in enumerate(docker.execs) if "nodefaults" in argv[2])
+    assert (len(undone), cleared) == (2, len(docker.execs) - 1)
+
+
+async def test_what_may_still_arrive_survives_the_keeper(keeper, docker):
+    keeper.kill()
+    keeper.in_flight = "60"
+    keeper.start()
+    await kubectl_run(keeper)
+    await anyio.to_thread.run_sync(docker.wait, lambda: len(docker.execs) == 2)
+    keeper.kill()
+    keeper.in_flight = "0.05"
+    keeper.start()
+    await healed(keeper)
+    assert docker.execs.count(KUBECTL[0]["argv"]) == 3
+
+
+async def test_what_will_not_be_undone_twice_keeps_no_run_from_being_cleared(keeper, docker):
+    docker.exit = lambda argv: argv == KUBECTL[0]["argv"] and docker.execs.count(argv) > 1
+    await kubectl_run(keeper)
+    await healed(keeper)
+    assert "nodefaults" in docker.execs[-1][2]
+
+
 async def test_a_container_that_is_gone_counts_as_healed(keeper, docker):
     run = await frozen(keeper)
     del docker.containers["node-a"]

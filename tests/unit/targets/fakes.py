@@ -31,6 +31,7 @@ SERVED = {
         "resources": [
             {"name": "replicasets", "kind": "ReplicaSet", "namespaced": True},
             {"name": "deployments", "kind": "Deployment", "namespaced": True},
+            {"name": "daemonsets", "kind": "DaemonSet", "namespaced": True},
         ]
     }
 }
