@@ -112,8 +112,7 @@ class FaultKind:
 
     `rights` are what it needs where its target is, `of_target` what it needs of them for one target where that is less,
     `beside` what it needs for rarer targets: a role grants it, and a run begins without it. `elsewhere` is what its
-    parameters need in which namespace. `clash` says which parameter cannot go with a target or with others, and why,
-    whatever the cluster has.
+    parameters need in which namespace.
     """
 
     name: str
