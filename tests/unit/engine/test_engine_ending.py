@@ -19,8 +19,6 @@ from harness.model.verdict import Verdict
 from tests.unit.engine.doubles import Kube
 
 PLAN = {"faults": [{"id": "r-1", "kind": "pod_kill", "victim": {"namespace": "shop", "name": "web-1"}}]}
-
-
 WHY = "availability 40 % below 80 % for 10 s"
 
 
@@ -116,16 +114,16 @@ def test_a_journal_that_lacks_something_does_not_speak_for_the_run(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("cut", "taken", "status", "verdict", "reason"),
+    ("cut", "taken", "verdict", "reason"),
     [
-        ("lever", 0.0, 200, Verdict.ABORTED, WHY),
-        ("abort-when", 0.0, 200, Verdict.DEVIATED, f"abort-when: {WHY}"),
-        ("abort-when", 0.5, 200, Verdict.INCONCLUSIVE, f"abort-when: {WHY}, but others took 50 % of the machine's CPU"),
+        ("lever", 0.0, Verdict.ABORTED, WHY),
+        ("abort-when", 0.0, Verdict.DEVIATED, f"abort-when: {WHY}"),
+        ("abort-when", 0.5, Verdict.INCONCLUSIVE, f"abort-when: {WHY}, but others took 50 % of the machine's CPU"),
     ],
 )
 def test_a_run_cut_short_by_its_own_rule_is_judged_by_it_and_one_that_others_end_is_aborted(
-    tmp_path: Path, cut: str, taken: float, status: int, verdict: Verdict, reason: str
+    tmp_path: Path, cut: str, taken: float, verdict: Verdict, reason: str
 ) -> None:
-    written, outcome = ended(tmp_path, status, cut=cut, taken=taken)
+    written, outcome = ended(tmp_path, 200, cut=cut, taken=taken)
     assert outcome.verdict is verdict
     assert written["reason"].startswith(reason), written["reason"]
