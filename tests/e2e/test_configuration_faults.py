@@ -356,7 +356,10 @@ async def service(kube: Kube) -> AsyncIterator[None]:
     )
 
     async def sent() -> bool:
-        slices = await kube.list(f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices")
+        slices = await kube.list(
+            f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices",
+            labels="kubernetes.io/service-name=front",
+        )
         return sum(len(item.get("endpoints") or []) for item in slices) == 2
 
     await until(sent)
@@ -368,7 +371,8 @@ async def test_a_pod_leaves_the_rotation_is_replaced_and_comes_back_or_goes(
     reach: Reach, kube: Kube, service: None, undone: Undo
 ) -> None:
     fault = planned("pod_unready", await pod_of(kube))
-    assert await begun(reach, fault) == {"out_of": "front"}
+    # The web servers may have a Service of their own beside this one.
+    assert "front" in (await begun(reach, fault))["out_of"].split(", ")
     assert is_ready(await kube.get(paths.pods(NAMESPACE, fault.victim.name)))
 
     async def replaced() -> bool:
