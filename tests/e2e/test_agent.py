@@ -224,6 +224,6 @@ async def test_an_agent_at_rest_is_small(kube: Kube, workload: LocalCluster):
     pod = _agent_of(workload, victim)
     script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9320/metrics').read().decode())"
     text = kubectl(workload, "-n", manifest.NAMESPACE, "exec", pod, "--", "python3", "-c", script)
-    values = dict(line.split() for line in text.splitlines() if not line.startswith("#"))
+    values = dict(line.split() for line in text.splitlines() if line and line[0] != "#")
     assert float(values["chaos_agent_max_resident_bytes"]) < 80 << 20
     assert float(values["chaos_agent_api_answers"]) == 1

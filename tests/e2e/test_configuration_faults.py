@@ -216,6 +216,12 @@ async def configured(kube: Kube, image: str) -> AsyncIterator[None]:
         await kube.delete(path, grace=0)
 
 
+async def configuring(kube: Kube, path: str, owner: str, **told: Any) -> PlannedFault:
+    """Plan a change with the pods that read what is changed, as the engine does."""
+    fault = planned("config_change", await of(kube, path, owner, "config"), **told)
+    return replace(fault, takes=await plan.takes(kube, fault.kind, fault.victim, fault.parameters))
+
+
 CHANGES = [{"change": "removed"}, {"change": "emptied"}, {"change": "garbled"}, {"change": "set", "to": "slow"}]
 
 
@@ -223,8 +229,7 @@ CHANGES = [{"change": "removed"}, {"change": "emptied"}, {"change": "garbled"}, 
 async def test_a_key_of_a_config_map_is_changed_and_back(
     reach: Reach, kube: Kube, configured: None, undone: Undo, told: dict[str, str]
 ) -> None:
-    victim = await of(kube, SETTINGS, "ConfigMap/settings", "config")
-    fault = planned("config_change", victim, key="mode", **told)
+    fault = await configuring(kube, SETTINGS, "ConfigMap/settings", key="mode", **told)
     assert (await begun(reach, fault))["pods"] == "reader"
     assert (await kube.get(SETTINGS)).get("data", {}).get("mode") != "fast\n"
     assert await over(reach, fault, undone) == {"config": "back"}
@@ -236,7 +241,7 @@ async def test_a_key_of_a_config_map_is_changed_and_back(
 async def test_the_value_of_a_secret_is_in_no_ledger_and_in_no_resource_and_comes_back(
     reach: Reach, kube: Kube, configured: None, undone: Undo, change: str
 ) -> None:
-    fault = planned("config_change", await of(kube, SECRET, "Secret/db", "config"), key="password", change=change)
+    fault = await configuring(kube, SECRET, "Secret/db", key="password", change=change)
     await begun(reach, fault)
     assert (await kube.get(SECRET))["data"].get("password") != VALUE
     assert reach.cluster
@@ -263,7 +268,7 @@ async def copies(kube: Kube) -> list[str]:
 async def test_what_somebody_else_wrote_into_a_secret_meanwhile_is_left(
     reach: Reach, kube: Kube, configured: None, undone: Undo
 ) -> None:
-    fault = planned("config_change", await of(kube, SECRET, "Secret/db", "config"), key="password", change="removed")
+    fault = await configuring(kube, SECRET, "Secret/db", key="password", change="removed")
     await begun(reach, fault)
     await kube.patch(SECRET, {"data": {"password": "bmV3"}})
     await over(reach, fault, undone)
@@ -275,9 +280,7 @@ async def test_an_immutable_config_map_is_refused_and_nothing_is_kept(
     reach: Reach, kube: Kube, configured: None
 ) -> None:
     await kube.patch(SETTINGS, {"immutable": True})
-    fault = planned(
-        "config_change", await of(kube, SETTINGS, "ConfigMap/settings", "config"), key="mode", change="removed"
-    )
+    fault = await configuring(kube, SETTINGS, "ConfigMap/settings", key="mode", change="removed")
     with pytest.raises(InjectionFailed, match="immutable"):
         await written(reach, fault)
     assert await copies(kube) == []
