@@ -1,4 +1,4 @@
-"""Read what a fault is aimed at: a rule that picks pods, nodes or workloads and how many, or a name."""
+"""Read what a fault is aimed at: a rule that picks pods, nodes, zones or workloads and how many, or a name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.source.closed import Section, nearest
 FILTERS = ("annotations", "kinds", "included-pod-names", "excluded-pod-names", "minimum-age")
 KEYS = (
     "namespace", "namespaces", "selector", *FILTERS,
-    "pods", "nodes", "workloads", "mode", "value", "at-once", "container", "hosting", "config",
+    "pods", "nodes", "zones", "workloads", "mode", "value", "at-once", "container", "hosting", "config",
 )  # fmt: skip
 # What picks pods; a rule that has none of these would pick any.
 PICKING = ("selector", "annotations", "included-pod-names")
@@ -29,6 +29,7 @@ HOW_MANY = ("mode", "value", "at-once")
 TAKES: Mapping[str, tuple[str, ...]] = {
     "pod": ("namespace", "namespaces", "selector", *FILTERS, "pods", *HOW_MANY, "container"),
     "node": ("selector", "nodes", *HOW_MANY, "hosting"),
+    "zone": ("selector", "zones", *HOW_MANY, "hosting"),
     "workload": ("namespace", "selector", "workloads", *HOW_MANY, "container"),
     "config": ("namespace", "config"),
     "namespace": ("namespace",),
@@ -49,6 +50,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     # Of a pod several ways say where and which: see _pods.
     "pod": {},
     "node": {},
+    "zone": {},
     "workload": {"namespace": "never ambient", "selector": "a workload is found by the labels of its pods"},
     "config": {"namespace": "never ambient", "config": "it is changed by its name"},
     "namespace": {"namespace": "never ambient"},
@@ -75,6 +77,7 @@ def read(section: Section, kind: FaultKind) -> Target:
         namespaces=_namespaces(section),
         filter=_filter(section),
         workloads=count if counted == "workloads" else 0,
+        zones=count if counted == "zones" else 0,
         config=section.get("config", _config, "", required=needed.get("config", "")),
         of="" if counted in TAKES[kind.target] else kind.target,
     )
@@ -130,16 +133,17 @@ def _pods(section: Section) -> None:
         problems.add(section.place, "a target needs 'selector'", why="pods are picked by label", hint="or annotations")
 
 
-def _nodes(section: Section) -> None:
+def _nodes(kind: str, section: Section) -> None:
+    """Note what does not find nodes; a zone is found by those that it has."""
     problems, hint = section.problems, "hosting: namespace/app=label"
     for key in ("namespace", "namespaces"):
         if key in section:
             problems.add(section.at(key), "nodes have no namespace", hint=hint)
     for key in FILTERS:
         if key in section:
-            problems.add(section.at(key), f"'{key}' picks pods, not nodes")
+            problems.add(section.at(key), f"'{key}' picks pods, not {kind}s")
     if section.data and "selector" not in section and "hosting" not in section:
-        problems.add(section.place, "a node target needs 'selector' or 'hosting'", hint=hint)
+        problems.add(section.place, f"a {kind} target needs 'selector' or 'hosting'", hint=hint)
 
 
 def _only(kind: str, section: Section) -> None:
@@ -151,7 +155,10 @@ def _only(kind: str, section: Section) -> None:
             )
 
 
-RULES: Mapping[str, Callable[[Section], None]] = {"pod": _pods, "node": _nodes}
+RULES: Mapping[str, Callable[[Section], None]] = {
+    "pod": _pods,
+    **{kind: partial(_nodes, kind) for kind in ("node", "zone")},
+}
 
 
 def require_readable(target: Target) -> None:

@@ -51,6 +51,8 @@ def test_each_cause_can_be_struck() -> None:
         ("node_freeze", "target-restarted", "its target is a node"),
         ("node_freeze", "target-deleted", "does not come back as it was found"),
         ("node_freeze", "node-restarted", ""),
+        ("zone_outage", "node-restarted", ""),
+        ("zone_outage", "target-restarted", "no process of its own"),
         ("pod_kill", "target-deleted", "over at once"),
         ("pod_kill", "engine-killed", ""),
         ("pod_freeze", "target-restarted", ""),
