@@ -37,6 +37,7 @@ TARGETS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "zone": lambda namespace: {"zones": 1, "hosting": f"{namespace}/{SELECTOR}"},
     "workload": lambda namespace: {"namespace": namespace, "selector": SELECTOR, "workloads": 1},
     "config": lambda namespace: {"namespace": namespace, "config": f"ConfigMap/{APP}"},
+    "component": lambda _: {"component": "kube-scheduler"},
     "namespace": lambda namespace: {"namespace": namespace},
 }
 # A node goes with whatever is on it, a zone of the local cluster is one node; anything else is one's own.

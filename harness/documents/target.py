@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from harness.source.closed import Section, nearest
 FILTERS = ("annotations", "kinds", "included-pod-names", "excluded-pod-names", "minimum-age")
 KEYS = (
     "namespace", "namespaces", "selector", *FILTERS,
-    "pods", "nodes", "zones", "workloads", "mode", "value", "at-once", "container", "hosting", "config",
+    "pods", "nodes", "zones", "workloads", "mode", "value", "at-once", "container", "hosting", "config", "component",
 )  # fmt: skip
 # What picks pods; a rule that has none of these would pick any.
 PICKING = ("selector", "annotations", "included-pod-names")
@@ -32,6 +32,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "zone": ("selector", "zones", *HOW_MANY, "hosting"),
     "workload": ("namespace", "selector", "workloads", *HOW_MANY, "container"),
     "config": ("namespace", "config"),
+    "component": ("component",),
     "namespace": ("namespace",),
 }
 COUNTED = tuple(f"{kind}s" for kind, taken in TAKES.items() if f"{kind}s" in taken)
@@ -41,6 +42,7 @@ REQUIREMENT = re.compile(
     re.ASCII,
 )
 HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
+COMPONENTS = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
 # With a star behind it, it begins so: kustomize ends the names of what it makes with a hash.
 CONFIG = re.compile(r"(ConfigMap|Secret)/[a-z0-9]([a-z0-9.-]{0,251}([a-z0-9]|\*))?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -53,6 +55,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "zone": {},
     "workload": {"namespace": "never ambient", "selector": "a workload is found by the labels of its pods"},
     "config": {"namespace": "never ambient", "config": "it is changed by its name"},
+    "component": {"component": "what keeps the cluster is meant by its name"},
     "namespace": {"namespace": "never ambient"},
 }
 
@@ -79,6 +82,7 @@ def read(section: Section, kind: FaultKind) -> Target:
         workloads=count if counted == "workloads" else 0,
         zones=count if counted == "zones" else 0,
         config=section.get("config", _config, "", required=needed.get("config", "")),
+        component=section.get("component", _component, "", required=needed.get("component", "")),
         of="" if counted in TAKES[kind.target] else kind.target,
     )
     if 0 < count < target.at_once < shares.EVERYBODY:
@@ -131,6 +135,7 @@ def _pods(section: Section) -> None:
         problems.add(section.place, "a target needs 'namespace'", why="never ambient", hint="or several: namespaces")
     if not any(key in section for key in PICKING) and not section.meant & {*PICKING}:
         problems.add(section.place, "a target needs 'selector'", why="pods are picked by label", hint="or annotations")
+    _only("pod", section, told=("hosting",))
 
 
 def _nodes(kind: str, section: Section) -> None:
@@ -144,12 +149,13 @@ def _nodes(kind: str, section: Section) -> None:
             problems.add(section.at(key), f"'{key}' picks pods, not {kind}s")
     if section.data and "selector" not in section and "hosting" not in section:
         problems.add(section.place, f"a {kind} target needs 'selector' or 'hosting'", hint=hint)
+    _only(kind, section, told=("namespace", "namespaces", *FILTERS, "container"))
 
 
-def _only(kind: str, section: Section) -> None:
-    """Refuse what says nothing of this kind of target; of counts of other kinds it was said already."""
+def _only(kind: str, section: Section, told: Sequence[str] = ()) -> None:
+    """Refuse what says nothing of this kind of target; of counts of other kinds, and of what is `told`, it was said."""
     for key in section.data:
-        if key in KEYS and key not in TAKES[kind] and key not in COUNTED:
+        if key in KEYS and key not in (*TAKES[kind], *COUNTED, *told):
             section.problems.add(
                 section.at(key), f"'{key}' says nothing of a {kind}", hint=f"known here: {', '.join(TAKES[kind])}"
             )
@@ -235,6 +241,13 @@ def _config(value: Any) -> str:
         raise ValueError(
             f"{units.shown(value)} is not ConfigMap/name or Secret/name, or one that begins so with a * behind"
         )
+    return name
+
+
+def _component(value: Any) -> str:
+    name = units.text(value)
+    if name not in COMPONENTS:
+        raise ValueError(f"{units.shown(value)} is none of {', '.join(COMPONENTS)}")
     return name
 
 

@@ -73,6 +73,7 @@ async def resolve(
             reached = await takes(kube, spec.kind, victim, spec.parameters, owners)
             most = await _fitting(kube, spec, victim, len(reached))
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached, most))
+    require_alone(experiment, faults)
     if experiment.promising:
         require_caps(experiment, faults)
     await lasting.require(kube, owners, faults)
@@ -238,6 +239,17 @@ def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None
             f" the blast radius allows {caps.pods} and {caps.nodes}",
             where=str(experiment.path),
             why="; ".join(f"{_going(one)} pods go with {one.victim}" for one in faults if FAULTS[one.kind].spends),
+        )
+
+
+def require_alone(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
+    """Refuse another fault beside one that must be alone in its run; raises UsageError."""
+    if len(faults) > 1 and (lone := next((one for one in faults if FAULTS[one.kind].alone), None)):
+        raise UsageError(
+            f"{lone.kind} stands alone in a run, this one has {len(faults)} faults",
+            where=str(experiment.path),
+            why="it takes the ground from under whatever else is done and undone",
+            hint="an experiment of its own, done once",
         )
 
 

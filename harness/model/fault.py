@@ -65,8 +65,8 @@ class Target:
     """A rule that picks pods, nodes, zones or workloads; their names are resolved by the plan, never here.
 
     It says how many by `pods`, by `nodes`, by `zones`, by `workloads`, or by a `share` of those that match;
-    `namespaces` are several in the place of one. What is not counted is named: one `config`, as Kind/name, or the
-    `namespace` itself; `of` says which of these is meant.
+    `namespaces` are several in the place of one. What is not counted is named: one `config`, as Kind/name, one
+    `component` of the control plane, or the `namespace` itself; `of` says which of these is meant.
     """
 
     namespace: str = ""
@@ -79,6 +79,7 @@ class Target:
     workloads: int = 0
     zones: int = 0
     config: str = ""
+    component: str = ""
     of: str = ""
     share: Share | None = None
     rule: Rule | None = None

@@ -9,7 +9,7 @@ from harness.cluster import backoff, paths
 from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
-from harness.targets import containers, filters, nodes, objects, readers, zones
+from harness.targets import components, containers, filters, nodes, objects, readers, zones
 from harness.targets.kind import Object, Search, TargetKind
 from harness.workloads.pod import is_going, is_ready
 
@@ -157,6 +157,11 @@ KINDS: Mapping[str, TargetKind] = {
         find=objects.configs,
         pods=readers.pods_of,
         hint="check the name with `kubectl get configmaps,secrets -n ...`",
+    ),
+    "component": TargetKind(
+        words=lambda target: target.component,
+        find=components.find,
+        hint="it is found by the labels that kubeadm gives: `kubectl -n kube-system get pods -L component`",
     ),
     "namespace": TargetKind(words=lambda target: target.namespace, find=objects.namespaces),
 }

@@ -94,6 +94,30 @@ if systemctl is-active --quiet kubelet; then now=start; else now=stop; fi
 """
 
 
+# $1 pause or resume, $2 name of the processes, $3 fault, $4 seconds after which a timer of that fault resumes them,
+# whoever lives by then. The kernel keeps 15 letters of a name.
+_PROCESS = r"""
+do=$1 name=$(printf %.15s "$2") timer=chaos-timer-$3 seconds=$4 pids=
+for dir in /proc/[0-9]*; do
+  { read -r comm < $dir/comm; } 2> /dev/null && [ "$comm" = "$name" ] && pids="$pids ${dir#/proc/}"
+done
+if [ "$do" = pause ]; then
+  [ -n "$pids" ] || { echo "no process is called $2"; exit 3; }
+  setsid sh -c "sleep $seconds; kill -CONT$pids" "$timer" < /dev/null > /dev/null 2>&1 &
+  kill -STOP $pids && echo "$pids"
+  exit
+fi
+[ -z "$pids" ] || kill -CONT $pids || exit
+for file in /proc/[0-9]*/cmdline; do
+  tr "\0" "\n" < "$file" 2> /dev/null | grep -qxF -- "$timer" || continue
+  pid=${file#/proc/}
+  # It leads a group of its own, with what it waits for.
+  kill -- "-${pid%/cmdline}" 2> /dev/null
+done
+exit 0
+"""
+
+
 def freezer(container: str, uid: str, do: str) -> dict[str, Any]:
     """Freeze or thaw every process of a pod on the node whose container is named; a stopped node thawed them all."""
     op = _shell(container, _FREEZER, uid, do)
@@ -120,6 +144,16 @@ def kubelet(container: str, do: str) -> dict[str, Any]:
     """Stop or start the kubelet of a node; a node that was stopped since has it again when it starts."""
     op = _shell(container, _KUBELET, do)
     return op | {"stopped": "healed"} if do == "start" else op
+
+
+def pause(container: str, process: str, fault: str, seconds: float) -> dict[str, Any]:
+    """Pause the processes of this name on a node for some seconds."""
+    return _shell(container, _PROCESS, "pause", process, fault, f"{seconds:g}")
+
+
+def resume(container: str, process: str, fault: str) -> dict[str, Any]:
+    """Let the processes of this name go on, and end the timer that would; a stopped node has neither."""
+    return _shell(container, _PROCESS, "resume", process, fault) | {"stopped": "healed"}
 
 
 def _shell(container: str, program: str, *arguments: str) -> dict[str, Any]:

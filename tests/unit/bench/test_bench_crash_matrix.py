@@ -53,6 +53,7 @@ def test_each_cause_can_be_struck() -> None:
         ("node_freeze", "node-restarted", ""),
         ("zone_outage", "node-restarted", ""),
         ("zone_outage", "target-restarted", "no process of its own"),
+        ("component_pause", "node-restarted", "nothing of the control plane is ended"),
         ("pod_kill", "target-deleted", "over at once"),
         ("pod_kill", "engine-killed", ""),
         ("pod_freeze", "target-restarted", ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,31 +16,10 @@ from harness.model.plan import PlannedFault, Victim
 from harness.targets import nodes, zones
 from harness.targets.pods import Fate
 from harness.targets.reach import Reach
+from tests.unit.faults.keeper import Keeper
 from tests.unit.targets.fakes import CLUSTER, NODE, planned
 
 pytestmark = pytest.mark.anyio
-ADDRESS = "198.51.100.7"
-
-
-class Keeper:
-    """A keeper that writes down what it is asked to do."""
-
-    heals = True
-
-    def __init__(self) -> None:
-        self.done: list[dict[str, Any]] = []
-        self.healed: list[str] = []
-        self.addresses = [ADDRESS]
-
-    async def apply(self, fault_id: str, ops: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        self.done += ops
-        return {"results": [{} for _ in ops]}
-
-    async def inspect(self, container: str) -> dict[str, Any]:
-        return {"running": True, "paused": False, "addresses": self.addresses}
-
-    async def heal(self, fault_id: str) -> None:
-        self.healed.append(fault_id)
 
 
 class Cluster:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +149,75 @@ def test_a_kubelet_that_does_not_come_up_is_not_healed(node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("effect", "undo"),
-    [(network("cut"), network("mend")), (inside.kubelet("n", "stop"), inside.kubelet("n", "start"))],
+    [
+        (network("cut"), network("mend")),
+        (inside.kubelet("n", "stop"), inside.kubelet("n", "start")),
+        (inside.pause("n", "etcd", "f", 5), inside.resume("n", "etcd", "f")),
+    ],
 )
 def test_a_stopped_node_counts_as_undone_and_not_as_done(effect: Mapping[str, Any], undo: Mapping[str, Any]) -> None:
     assert undo["stopped"] == "healed"
     assert "stopped" not in effect
+
+
+class Sleeper:
+    """A process of a name of its own, longer than what the kernel keeps of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"z{os.getpid()}-component"
+        program = folder / self.name
+        shutil.copy(str(shutil.which("sleep")), program)
+        self.process = subprocess.Popen([program, "600"])
+
+    def state(self) -> str:
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2][0]
+
+    def until(self, state: str) -> None:
+        deadline = time.monotonic() + 10
+        while self.state() != state:
+            assert time.monotonic() < deadline, self.state()
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[Sleeper]:
+    one = Sleeper(tmp_path)
+    one.until("S")
+    yield one
+    one.process.kill()
+    one.process.wait()
+
+
+def timers(fault: str) -> list[str]:
+    """Name the processes that would resume what a fault has paused."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if f"chaos-timer-{fault}".encode() in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+    return found
+
+
+def test_a_process_is_paused_and_resumed_and_its_timer_goes_with_it(node: Node, sleeper: Sleeper) -> None:
+    fault = f"run-{os.getpid()}-1"
+    assert node.does(inside.pause("node-a", sleeper.name, fault, 600)) == 0
+    sleeper.until("T")
+    assert len(timers(fault)) == 1
+    assert timers(f"run-{os.getpid()}") == []
+    for _ in range(2):
+        assert node.does(inside.resume("node-a", sleeper.name, fault)) == 0
+        sleeper.until("S")
+    deadline = time.monotonic() + 10
+    while timers(fault):
+        assert time.monotonic() < deadline
+
+
+def test_a_paused_process_goes_on_by_itself_when_its_time_is_over(node: Node, sleeper: Sleeper) -> None:
+    fault = f"run-{os.getpid()}-2"
+    node.does(inside.pause("node-a", sleeper.name, fault, 0.1))
+    sleeper.until("S")
+
+
+def test_what_does_not_run_cannot_be_paused_and_counts_as_resumed(node: Node) -> None:
+    assert node.does(inside.pause("node-a", f"no{os.getpid()}", "run-1", 600)) == 3
+    assert timers("run-1") == []
+    assert node.does(inside.resume("node-a", f"no{os.getpid()}", "run-1")) == 0

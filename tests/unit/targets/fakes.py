@@ -19,10 +19,20 @@ CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "net", {"worker": "c-worker"
 POD = Victim("pod", "web-1", "uid-1", "shop", "worker", "a", "Deployment/web", "web")
 NODE = Victim("node", "worker", "uid-n", node="worker", zone="a")
 ZONE = Victim("zone", "a", "uid-n", zone="a")
+SCHEDULER = Victim(
+    "component",
+    "kube-scheduler-main",
+    "uid-s",
+    node="worker",
+    owner="Pod/kube-scheduler-main",
+    container="kube-scheduler",
+    path="/api/v1/namespaces/kube-system/pods/kube-scheduler-main",
+)
 
 
 def planned(kind: str, **parameters: Any) -> PlannedFault:
-    victim, takes = {"node": (NODE, ()), "zone": (ZONE, (NODE,))}.get(FAULTS[kind].target, (POD, ()))
+    aims = {"node": (NODE, ()), "zone": (ZONE, (NODE,)), "component": (SCHEDULER, ())}
+    victim, takes = aims.get(FAULTS[kind].target, (POD, ()))
     return PlannedFault("run-1", kind, "an activity", FAULTS[kind].hand, victim, parameters, takes)
 
 
