@@ -88,7 +88,9 @@ def spoken_for(faults: Mapping[str, FaultKind]) -> frozenset[str]:
 def meaningless(kind: FaultKind, cause: str) -> str:
     """Say why a cell has no meaning; empty where it has one."""
     what = kind.target
-    if cause == "node-restarted" and what not in ("pod", "node"):
+    if cause in ("node-restarted", "target-restarted") and what == "component":
+        return "nothing of the control plane is ended"
+    if cause == "node-restarted" and what not in ("pod", "node", "zone"):
         return f"a {what} is on no node"
     if cause == "target-restarted" and what != "pod":
         return "its target is a node: see node-restarted" if what == "node" else f"a {what} has no process of its own"

@@ -59,7 +59,9 @@ async def _measured(place: Place, cell: Cell, begun: Row) -> Row:
         async with started(text, terminal=cell.cause in causes.TERMINAL) as run:
             await aside(partial(run.wait_for, "fault.injected", INJECTED_SECONDS))
             (planned,) = run.wait_for("plan")["data"]["faults"]
-            case, seen = Case(cell, place, run, planned["victim"]), Seen()
+            # A zone is hit where its first node is.
+            hit = next((one for one in planned["takes"] if one["kind"] == "node"), planned["victim"])
+            case, seen = Case(cell, place, run, hit), Seen()
             await _struck(case, seen, before)
             code = await _ended(run)
             left = await place.unlike(before, CLEAN_SECONDS)

@@ -34,12 +34,15 @@ EXAMPLES: Mapping[str, Callable[[Parameter], Any]] = {
 TARGETS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "pod": lambda namespace: {"namespace": namespace, "selector": SELECTOR, "pods": 1},
     "node": lambda namespace: {"nodes": 1, "hosting": f"{namespace}/{SELECTOR}"},
+    "zone": lambda namespace: {"zones": 1, "hosting": f"{namespace}/{SELECTOR}"},
     "workload": lambda namespace: {"namespace": namespace, "selector": SELECTOR, "workloads": 1},
     "config": lambda namespace: {"namespace": namespace, "config": f"ConfigMap/{APP}"},
+    "component": lambda _: {"component": "kube-scheduler"},
     "namespace": lambda namespace: {"namespace": namespace},
 }
-# A node goes with whatever is on it; anything else is one's own.
-CAPS: Mapping[str, Mapping[str, int]] = {"pod": {"pods": 1}, "node": {"nodes": 1, "pods": 200}}
+# A node goes with whatever is on it, a zone of the local cluster is one node; anything else is one's own.
+WHOLE = {"nodes": 1, "pods": 200}
+CAPS: Mapping[str, Mapping[str, int]] = {"pod": {"pods": 1}, "node": WHOLE, "zone": WHOLE}
 OWN = {"pods": REPLICAS}
 
 
@@ -52,11 +55,11 @@ def written(
 ) -> str:
     """Return a document that holds one fault of a kind for some seconds.
 
-    `reached` are the namespaces that a fault of a node reaches, too. Raises UsageError for a kind of target or
-    parameter that has no example here.
+    `reached` are the namespaces that a fault of a node or a zone reaches, too. Raises UsageError for a kind of target
+    or parameter that has no example here.
     """
     target = _target(kind, namespace)
-    namespaces = sorted({namespace, *reached}) if kind.target == "node" else [namespace]
+    namespaces = sorted({namespace, *reached}) if kind.target in ("node", "zone") else [namespace]
     provider = {
         "type": "python",
         "module": "harness.chaostoolkit.actions",

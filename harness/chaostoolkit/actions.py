@@ -5,9 +5,10 @@ is broken stays so until the method is over. Without it each action is a run of 
 all the same, the fault undone before the action returns, and no objective judged.
 
 A target is a rule: `{namespace, selector, pods}` picks pods, `{nodes, selector}` or `{nodes, hosting: namespace/label}`
-picks nodes, `{namespace, selector, workloads}` what keeps the pods that match; how many is a count, a share of those
-that match like `30%`, or `all`. `at-once` says how many are broken together, `container` names the container where a
-pod has several. `{namespace, config: ConfigMap/name}` (or `Secret/name`) and `{namespace}` name the one thing meant.
+picks nodes, with `zones` instead of `nodes` the zones that have such, `{namespace, selector, workloads}` what keeps the
+pods that match; how many is a count, a share of those that match like `30%`, or `all`. `at-once` says how many are
+broken together, `container` names the container where a pod has several. `{namespace, config: ConfigMap/name}` (or
+`Secret/name`), `{component: etcd}` and `{namespace}` name the one thing meant.
 
 `duration` says how long a fault lasts before it is healed; without one it lasts until the method is over. `times` and
 `every` do it again, each time with targets that are picked anew.

@@ -207,12 +207,12 @@ def _detail(caller: Caller, start: float) -> Mapping[str, Any]:
 def missed(parameters: Mapping[str, Any], faults: Sequence[tuple[FaultSpec, bool]]) -> Missed | None:
     """Say that no fault touches the dependency.
 
-    Nodes picked by label may carry anything; whether they carry the dependency shows as evidence in the run.
+    Nodes and zones picked by label may carry anything; whether they carry the dependency shows as evidence in the run.
     """
     dependency = str(parameters.get("dependency", ""))
     for fault, abrupt in faults:
         target = fault.target
-        anywhere = target.kind == "node" and not target.hosting
+        anywhere = target.kind in ("node", "zone") and not target.hosting
         if abrupt and (anywhere or dependency in f"{target.selector},{target.hosting}"):
             return None
     return Missed(

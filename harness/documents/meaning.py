@@ -71,7 +71,9 @@ def named(method: tuple[Activity, ...], namespaces: list[str]) -> BlastRadius:
     faults = [activity.fault for activity in method if activity.fault]
     every = {name for name in [*namespaces, *(fault.target.stays_in for fault in faults)] if name not in ("", EVERY)}
     return BlastRadius(
-        tuple(sorted(every)), sum(fault.target.pods for fault in faults), sum(fault.target.nodes for fault in faults)
+        tuple(sorted(every)),
+        sum(fault.target.pods for fault in faults),
+        sum(fault.target.nodes + fault.target.zones for fault in faults),
     )
 
 
@@ -121,18 +123,23 @@ def _blast_radius(extension: Extension, faults: list[Named], method: tuple[Activ
                 )
     for what, cap in (("pods", caps.pods), ("nodes", caps.nodes)):
         # What a share comes to is known only when it is planned; then the cap is looked at again.
-        aimed = [(fault, place) for fault, place in faults if what == f"{fault.target.kind}s"]
-        kind = [one for one in method if one.fault and what == f"{one.fault.target.kind}s"]
+        aimed = [(fault, place) for fault, place in faults if what == _cap(fault)]
+        kind = [one for one in method if one.fault and what == _cap(one.fault)]
         broken = [[one for one in kind if one.fault and one.fault.activity in names] for names in together(method)]
         asked = max((_most(extension, each) for each in broken), default=0)
         if asked > cap:
             place, closing = aimed[0][1], any(fault.closes for fault, _ in faults)
             problems.add(
-                (*place, what),
+                (*place, f"{aimed[0][0].target.kind}s"),
                 f"the faults ask for {asked} {what if asked > 1 else what[:-1]}{' at the same time' * closing},"
                 f" the blast radius allows {cap}",
                 hint=f"raise blast-radius.{what} to {asked}, or ask for fewer",
             )
+
+
+def _cap(fault: FaultSpec) -> str:
+    """Name the cap that a target counts against; how many nodes a zone has, only the plan knows."""
+    return {"zone": "nodes"}.get(fault.target.kind, f"{fault.target.kind}s")
 
 
 def _list(namespaces: tuple[str, ...]) -> str:

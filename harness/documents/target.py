@@ -1,9 +1,9 @@
-"""Read what a fault is aimed at: a rule that picks pods, nodes or workloads and how many, or a name."""
+"""Read what a fault is aimed at: a rule that picks pods, nodes, zones or workloads and how many, or a name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from harness.source.closed import Section, nearest
 FILTERS = ("annotations", "kinds", "included-pod-names", "excluded-pod-names", "minimum-age")
 KEYS = (
     "namespace", "namespaces", "selector", *FILTERS,
-    "pods", "nodes", "workloads", "mode", "value", "at-once", "container", "hosting", "config",
+    "pods", "nodes", "zones", "workloads", "mode", "value", "at-once", "container", "hosting", "config", "component",
 )  # fmt: skip
 # What picks pods; a rule that has none of these would pick any.
 PICKING = ("selector", "annotations", "included-pod-names")
@@ -29,8 +29,10 @@ HOW_MANY = ("mode", "value", "at-once")
 TAKES: Mapping[str, tuple[str, ...]] = {
     "pod": ("namespace", "namespaces", "selector", *FILTERS, "pods", *HOW_MANY, "container"),
     "node": ("selector", "nodes", *HOW_MANY, "hosting"),
+    "zone": ("selector", "zones", *HOW_MANY, "hosting"),
     "workload": ("namespace", "selector", "workloads", *HOW_MANY, "container"),
     "config": ("namespace", "config"),
+    "component": ("component",),
     "namespace": ("namespace",),
 }
 COUNTED = tuple(f"{kind}s" for kind, taken in TAKES.items() if f"{kind}s" in taken)
@@ -40,6 +42,7 @@ REQUIREMENT = re.compile(
     re.ASCII,
 )
 HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
+COMPONENTS = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
 # With a star behind it, it begins so: kustomize ends the names of what it makes with a hash.
 CONFIG = re.compile(r"(ConfigMap|Secret)/[a-z0-9]([a-z0-9.-]{0,251}([a-z0-9]|\*))?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -49,8 +52,10 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     # Of a pod several ways say where and which: see _pods.
     "pod": {},
     "node": {},
+    "zone": {},
     "workload": {"namespace": "never ambient", "selector": "a workload is found by the labels of its pods"},
     "config": {"namespace": "never ambient", "config": "it is changed by its name"},
+    "component": {"component": "what keeps the cluster is meant by its name"},
     "namespace": {"namespace": "never ambient"},
 }
 
@@ -75,7 +80,9 @@ def read(section: Section, kind: FaultKind) -> Target:
         namespaces=_namespaces(section),
         filter=_filter(section),
         workloads=count if counted == "workloads" else 0,
+        zones=count if counted == "zones" else 0,
         config=section.get("config", _config, "", required=needed.get("config", "")),
+        component=section.get("component", _component, "", required=needed.get("component", "")),
         of="" if counted in TAKES[kind.target] else kind.target,
     )
     if 0 < count < target.at_once < shares.EVERYBODY:
@@ -128,30 +135,36 @@ def _pods(section: Section) -> None:
         problems.add(section.place, "a target needs 'namespace'", why="never ambient", hint="or several: namespaces")
     if not any(key in section for key in PICKING) and not section.meant & {*PICKING}:
         problems.add(section.place, "a target needs 'selector'", why="pods are picked by label", hint="or annotations")
+    _only("pod", section, told=("hosting",))
 
 
-def _nodes(section: Section) -> None:
+def _nodes(kind: str, section: Section) -> None:
+    """Note what does not find nodes; a zone is found by those that it has."""
     problems, hint = section.problems, "hosting: namespace/app=label"
     for key in ("namespace", "namespaces"):
         if key in section:
             problems.add(section.at(key), "nodes have no namespace", hint=hint)
     for key in FILTERS:
         if key in section:
-            problems.add(section.at(key), f"'{key}' picks pods, not nodes")
+            problems.add(section.at(key), f"'{key}' picks pods, not {kind}s")
     if section.data and "selector" not in section and "hosting" not in section:
-        problems.add(section.place, "a node target needs 'selector' or 'hosting'", hint=hint)
+        problems.add(section.place, f"a {kind} target needs 'selector' or 'hosting'", hint=hint)
+    _only(kind, section, told=("namespace", "namespaces", *FILTERS, "container"))
 
 
-def _only(kind: str, section: Section) -> None:
-    """Refuse what says nothing of this kind of target; of counts of other kinds it was said already."""
+def _only(kind: str, section: Section, told: Sequence[str] = ()) -> None:
+    """Refuse what says nothing of this kind of target; of counts of other kinds, and of what is `told`, it was said."""
     for key in section.data:
-        if key in KEYS and key not in TAKES[kind] and key not in COUNTED:
+        if key in KEYS and key not in (*TAKES[kind], *COUNTED, *told):
             section.problems.add(
                 section.at(key), f"'{key}' says nothing of a {kind}", hint=f"known here: {', '.join(TAKES[kind])}"
             )
 
 
-RULES: Mapping[str, Callable[[Section], None]] = {"pod": _pods, "node": _nodes}
+RULES: Mapping[str, Callable[[Section], None]] = {
+    "pod": _pods,
+    **{kind: partial(_nodes, kind) for kind in ("node", "zone")},
+}
 
 
 def require_readable(target: Target) -> None:
@@ -228,6 +241,13 @@ def _config(value: Any) -> str:
         raise ValueError(
             f"{units.shown(value)} is not ConfigMap/name or Secret/name, or one that begins so with a * behind"
         )
+    return name
+
+
+def _component(value: Any) -> str:
+    name = units.text(value)
+    if name not in COMPONENTS:
+        raise ValueError(f"{units.shown(value)} is none of {', '.join(COMPONENTS)}")
     return name
 
 

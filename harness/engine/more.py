@@ -34,9 +34,10 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     alone = replace(session.experiment, method=(activity,), choices=())
     begun = [one.fault for one in session.courses.values() if one.injecting]
     broken = (*session.owed.values(), *begun, *_waiting(session, activity, instead))
-    taken = frozenset(fault.victim.uid for fault in broken)
+    taken = frozenset(uid for fault in broken for uid in fault.victim.uids)
     added = await plan.resolve(session.kube, alone, run=run, seed=seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
+    plan.require_alone(session.experiment, [*standing, *added.faults])
     plan.require_caps(session.experiment, [*standing, *added.faults])
     faults = (*before.faults, *added.faults)
     session.plan = replace(

@@ -73,6 +73,7 @@ async def resolve(
             reached = await takes(kube, spec.kind, victim, spec.parameters, owners)
             most = await _fitting(kube, spec, victim, len(reached))
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached, most))
+    require_alone(experiment, faults)
     if experiment.promising:
         require_caps(experiment, faults)
     await lasting.require(kube, owners, faults)
@@ -120,8 +121,8 @@ def _taken(earlier: Sequence[Activity], activity: Activity, faults: Sequence[Pla
         over = timeline.over_before(one, activity)
         for fault in faults:
             if one.fault and fault.activity == one.fault.activity:
-                found |= {fault.victim.uid} if not over or fault.instant else set()
-                found |= {pod.uid for pod in fault.takes} if over else set()
+                found |= fault.victim.uids if not over or fault.instant else set()
+                found |= {pod.uid for pod in pods_of(fault)} if over else set()
     return frozenset(found)
 
 
@@ -144,14 +145,15 @@ def resolved(faults: Sequence[PlannedFault]) -> str:
 async def takes(
     kube: Kube, kind: str, victim: Victim, parameters: Mapping[str, Any], owners: Owners | None = None
 ) -> tuple[Victim, ...]:
-    """Name the pods that a fault, with these parameters, takes with its target."""
-    reaches = FAULTS[kind].reaches
+    """Name what a fault, with these parameters, takes with its target: what that is made of, and pods."""
+    reaches, of = FAULTS[kind].reaches, KINDS[victim.kind]
+    parts = await of.parts(kube, victim)
     if reaches is None:
-        return ()
-    there = await KINDS[victim.kind].pods(kube, owners or Owners(kube), victim)
+        return (*parts,)
+    there = await of.pods(kube, owners or Owners(kube), victim)
     found = ((pod["metadata"], pod["spec"].get("nodeName", "")) for pod in there if reaches(parameters, pod))
     pods = (Victim("pod", item["name"], item["uid"], item["namespace"], node, victim.zone) for item, node in found)
-    return tuple(sorted(pods, key=str))
+    return (*parts, *sorted(pods, key=str))
 
 
 async def _resolved(kube: Kube, spec: FaultSpec) -> FaultSpec:
@@ -240,6 +242,17 @@ def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None
         )
 
 
+def require_alone(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
+    """Refuse another fault beside one that must be alone in its run; raises UsageError."""
+    if len(faults) > 1 and (lone := next((one for one in faults if FAULTS[one.kind].alone), None)):
+        raise UsageError(
+            f"{lone.kind} stands alone in a run, this one has {len(faults)} faults",
+            where=str(experiment.path),
+            why="it takes the ground from under whatever else is done and undone",
+            hint="an experiment of its own, done once",
+        )
+
+
 def most_together(experiment: Experiment, faults: Sequence[PlannedFault]) -> tuple[int, int]:
     """Return how many pods and how many nodes may be broken at the same time."""
     known = {one.fault.activity for one in experiment.method if one.fault}
@@ -248,18 +261,27 @@ def most_together(experiment: Experiment, faults: Sequence[PlannedFault]) -> tup
     groups = [names | always for names in timeline.together(experiment.method)] or [always]
     broken = [[fault for fault in faults if fault.activity in names] for names in groups]
     pods = max(len({one.victim.uid for one in some if one.victim.kind == "pod"}) + _spent(some) for some in broken)
-    return pods, max(len({one.victim.name for one in some if one.victim.kind == "node"}) for some in broken)
+    return pods, max(len(_nodes_of(some)) for some in broken)
+
+
+def _nodes_of(faults: Sequence[PlannedFault]) -> set[str]:
+    return {one.name for fault in faults for one in (fault.victim, *fault.takes) if one.kind == "node"}
 
 
 def _spent(faults: Sequence[PlannedFault]) -> int:
     """Count the pods that faults take with their targets, where their kind counts them."""
     spending = [fault for fault in faults if FAULTS[fault.kind].spends]
-    every = {pod.uid for fault in spending if fault.most is None for pod in fault.takes}
+    every = {pod.uid for fault in spending if fault.most is None for pod in pods_of(fault)}
     return len(every) + sum(_going(fault) for fault in spending if fault.most is not None)
 
 
 def _going(fault: PlannedFault) -> int:
-    return len(fault.takes) if fault.most is None else fault.most
+    return len(pods_of(fault)) if fault.most is None else fault.most
+
+
+def pods_of(fault: PlannedFault) -> list[Victim]:
+    """Name the pods that go with a target."""
+    return [one for one in fault.takes if one.kind == "pod"]
 
 
 def _hash(value: Any) -> str:

@@ -38,9 +38,9 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
     hosted = str(target.get("hosting", "")).partition("/")[0]
     radius = {
         "namespaces": target.get("namespaces") or [target.get("namespace") or hosted or "default"],
-        # Which pods go with a target, and how many, is known to nobody who calls an action by itself.
+        # What goes with a target, and how much, is known to nobody who calls an action by itself.
         "pods": EVERYBODY if FAULTS[kind].spends else _cap(target, "pods"),
-        "nodes": _cap(target, "nodes"),
+        "nodes": EVERYBODY if FAULTS[kind].target == "zone" else _cap(target, "nodes"),
     }
     provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": dict(arguments)}
     text = yaml.safe_dump(

@@ -62,11 +62,11 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A rule that picks pods, nodes or workloads; their names are resolved by the plan, never here.
+    """A rule that picks pods, nodes, zones or workloads; their names are resolved by the plan, never here.
 
-    It says how many by `pods`, by `nodes`, by `workloads`, or by a `share` of those that match; `namespaces` are
-    several in the place of one. What is not counted is named: one `config`, as Kind/name, or the `namespace` itself;
-    `of` says which of these is meant.
+    It says how many by `pods`, by `nodes`, by `zones`, by `workloads`, or by a `share` of those that match;
+    `namespaces` are several in the place of one. What is not counted is named: one `config`, as Kind/name, one
+    `component` of the control plane, or the `namespace` itself; `of` says which of these is meant.
     """
 
     namespace: str = ""
@@ -77,7 +77,9 @@ class Target:
     container: str = ""
     hosting: str = ""
     workloads: int = 0
+    zones: int = 0
     config: str = ""
+    component: str = ""
     of: str = ""
     share: Share | None = None
     rule: Rule | None = None
@@ -96,7 +98,8 @@ class Target:
             return self.rule.kind
         if self.share:
             return self.share.of
-        return self.of or ("node" if self.nodes else "workload" if self.workloads else "pod")
+        counts = {"node": self.nodes, "zone": self.zones, "workload": self.workloads}
+        return self.of or next((kind for kind, count in counts.items() if count), "pod")
 
     @property
     def stays_in(self) -> str:
@@ -106,7 +109,7 @@ class Target:
     @property
     def least(self) -> int:
         """Return how many this rule takes at the least: a share takes one or more."""
-        return self.pods or self.nodes or self.workloads or int(self.share is not None or bool(self.of))
+        return self.pods or self.nodes or self.zones or self.workloads or int(self.share is not None or bool(self.of))
 
 
 @dataclass(frozen=True, slots=True)

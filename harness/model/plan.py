@@ -13,7 +13,8 @@ from harness.model.fault import Hand
 class Victim:
     """One resolved target; `container` names what a fault acts on inside a pod.
 
-    `path` is where the API server keeps it, empty for pods and nodes, whose places are known.
+    `path` is where the API server keeps it, empty for pods and nodes, whose places are known. A zone has no UID of its
+    own: it has those of its nodes, with commas in between.
     """
 
     kind: str
@@ -27,7 +28,14 @@ class Victim:
     path: str = ""
 
     def __str__(self) -> str:
+        if self.kind == "zone":
+            return f"zone {self.name}"
         return f"{self.namespace}/{self.name}" if self.namespace and self.kind != "namespace" else self.name
+
+    @property
+    def uids(self) -> frozenset[str]:
+        """Name all that this target is: two targets that may be broken together have none in common."""
+        return frozenset(self.uid.split(","))
 
     @property
     def shown(self) -> str:
@@ -43,9 +51,11 @@ def inside(containers: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """One fault against one target; `takes` are the pods that may go with it, `most` how many of them (None: all).
+    """One fault against one target.
 
-    `instant` and `disturbs` are as its kind says, so that whoever has the plan can judge without knowing the kind.
+    `takes` are the nodes that a zone is made of, and the pods that may go with the target, `most` how many of these
+    (None: all). `instant` and `disturbs` are as its kind says, so that whoever has the plan can judge without knowing
+    the kind.
     """
 
     id: str

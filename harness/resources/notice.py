@@ -16,8 +16,17 @@ COMPONENT = "kube-chaos-harness"
 
 
 async def post(kube: Kube, fault: PlannedFault, run: str, reason: str) -> None:
-    """Write an Event on the fault's target; one that cannot be written is left out, for it changes no verdict."""
-    victim, now = fault.victim, datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    """Write an Event on the fault's target; one that cannot be written is left out, for it changes no verdict.
+
+    A zone is no object of its own: its nodes tell.
+    """
+    parts = [one for one in fault.takes if one.kind == "node"]
+    for victim in parts if fault.victim.kind == "zone" else [fault.victim]:
+        await _post(kube, victim, f"{fault.kind} of run {run}, on purpose", reason)
+
+
+async def _post(kube: Kube, victim: Victim, message: str, reason: str) -> None:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     namespace = victim.namespace or "default"  # where the events of nodes are
     about = {**_what(victim), "name": victim.name, "uid": victim.uid}
     body = {
@@ -26,7 +35,7 @@ async def post(kube: Kube, fault: PlannedFault, run: str, reason: str) -> None:
         "metadata": {"generateName": f"{victim.name}.chaos-", "namespace": namespace},
         "involvedObject": about | ({"namespace": namespace} if victim.namespace else {}),
         "reason": reason,
-        "message": f"{fault.kind} of run {run}, on purpose",
+        "message": message,
         "type": "Warning" if reason == "ChaosInjected" else "Normal",
         "source": {"component": COMPONENT},
         "firstTimestamp": now,

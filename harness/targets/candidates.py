@@ -9,7 +9,7 @@ from harness.cluster import backoff, paths
 from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
-from harness.targets import containers, filters, nodes, objects, readers
+from harness.targets import components, containers, filters, nodes, objects, readers, zones
 from harness.targets.kind import Object, Search, TargetKind
 from harness.workloads.pod import is_going, is_ready
 
@@ -80,6 +80,27 @@ def _node(search: Search, metadata: Object) -> Victim:
     return Victim(kind="node", name=name, uid=metadata["uid"], node=name, zone=search.zones[name])
 
 
+async def _zones(search: Search) -> list[tuple[Victim, Object]]:
+    """Find the zones of the workers that match; one that holds the control plane is left out, as such nodes are.
+
+    Raises UsageError where no other one matches.
+    """
+    matching = sorted({victim.zone for victim, _ in await _nodes(search)} - {""})
+    found = [zone for zone in matching if not zones.holds_control_plane(zone, search.nodes)]
+    if matching and not found:
+        raise UsageError(
+            f"the control plane is in zone {', '.join(matching)}",
+            where=_of_nodes(search.target),
+            why="a run that cannot reach the API server sees nothing and holds no lease",
+            hint="aim at another zone",
+        )
+    return [(zones.target(zone, search.nodes), {}) for zone in found]
+
+
+def _of_nodes(target: Target) -> str:
+    return f"hosting {target.hosting}" if target.hosting else target.selector
+
+
 def soonest(pods: Sequence[Object], count: int, container: str, patience: float, now: datetime) -> Sequence[Object]:
     """Keep the pods whose container would be started again as soon as those of the quickest; all where too few exist.
 
@@ -114,9 +135,16 @@ KINDS: Mapping[str, TargetKind] = {
         soonest=soonest,
     ),
     "node": TargetKind(
-        words=lambda target: f"hosting {target.hosting}" if target.hosting else target.selector,
+        words=_of_nodes,
         find=_nodes,
         pods=lambda kube, _, victim: nodes.on(kube, victim.name),
+    ),
+    "zone": TargetKind(
+        words=_of_nodes,
+        find=_zones,
+        parts=zones.parts,
+        pods=zones.pods,
+        hint=f"a zone is found by its workers: check `kubectl get nodes -L {zones.LABEL}`",
     ),
     "workload": TargetKind(
         words=lambda target: f"{target.namespace}/{target.selector}",
@@ -129,6 +157,11 @@ KINDS: Mapping[str, TargetKind] = {
         find=objects.configs,
         pods=readers.pods_of,
         hint="check the name with `kubectl get configmaps,secrets -n ...`",
+    ),
+    "component": TargetKind(
+        words=lambda target: target.component,
+        find=components.find,
+        hint="it is found by the labels that kubeadm gives: `kubectl -n kube-system get pods -L component`",
     ),
     "namespace": TargetKind(words=lambda target: target.namespace, find=objects.namespaces),
 }

@@ -176,7 +176,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
     if not is_ready(node) or not await answers(reach.kube, fault.victim.name):
         raise InjectionFailed("the node is not ready to begin with", where=fault.victim.name)
     ready = [pod for pod in await on(reach.kube, fault.victim.name) if pod_is_ready(pod)]
-    reach.note(fault)["ready"] = {pod["metadata"]["uid"]: containers(pod) for pod in ready}
+    # One fault may have several nodes.
+    reach.note(fault).setdefault("ready", {}).update({pod["metadata"]["uid"]: containers(pod) for pod in ready})
     return node
 
 

@@ -16,15 +16,13 @@ from harness.errors import UsageError
 from harness.model import share
 from harness.model.fault import Target
 from harness.model.plan import Victim
-from harness.targets import chosen
+from harness.targets import chosen, zones
 from harness.targets.candidates import KINDS
 from harness.targets.kind import Search
 from harness.workloads import Owners
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
-
-ZONE = "topology.kubernetes.io/zone"
 
 
 async def resolve(
@@ -49,10 +47,10 @@ async def resolve(
     kind = KINDS[target.kind]
     # Without a look at nodes zones are not known, and pods are picked by owner and age.
     nodes = [] if alone else await kube.list(paths.nodes())
-    zones = {node["metadata"]["name"]: node["metadata"].get("labels", {}).get(ZONE, "") for node in nodes}
-    matching = await kind.find(Search(kube, owners, target, nodes, zones, inside))
+    zoned = {node["metadata"]["name"]: zones.of(node) for node in nodes}
+    matching = await kind.find(Search(kube, owners, target, nodes, zoned, inside))
     found, rule = [victim for victim, _ in matching], kind.words(target)
-    free = [victim for victim in found if victim.uid not in taken]
+    free = [victim for victim in found if taken.isdisjoint(victim.uids)]
     if target.rule:
         free = chosen.candidates(target.rule, free)
     if not target.rule and len(free) < min(len(found), target.least):

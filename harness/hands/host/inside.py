@@ -1,4 +1,4 @@
-"""Shell programs that run in a node container and find a pod there by the UID in its cgroup path.
+"""Shell programs that run in a node container: about a pod there, found by the UID in its cgroup path, or the node.
 
 They are plain sh with what every node image has, and take what they are about as arguments: an undo that holds one of
 them needs nothing else.
@@ -6,6 +6,7 @@ them needs nothing else.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 # $1 pod UID, $2 freeze or thaw. A pod whose cgroup is gone is thawed. cgroup v1 has freezer.state, v2 cgroup.freeze.
@@ -60,6 +61,62 @@ curl -s -o /dev/null --http0.9 --noproxy '*' -m 1 "$1"
 [ $? -eq 28 ] && echo silent || echo answers
 """
 
+# $1 cut or mend, $2 what marks the rules of one fault. All that comes in or leaves by eth0 is dropped, where a node of
+# kind has its address: in chains where nobody accepts a packet before, and both ways at once. The node keeps its
+# address, which `docker network disconnect` would give away; with its container the rules end, too.
+_NETWORK = r"""
+do=$1 mark=$2 tools=iptables
+[ "$do" = mend ] || ip -o link show eth0 > /dev/null || exit
+# Without an address of version 6 nothing is to be dropped, and some hosts have no table for it.
+[ -z "$(ip -6 addr show dev eth0 scope global 2> /dev/null)" ] || tools="iptables ip6tables"
+there() {
+  rules=$($tool -w 5 -t mangle -S $1) || exit 1
+  echo "$rules" | grep -qE -- "--comment \"?$mark\"? "
+}
+for tool in $tools; do
+  goal="-m comment --comment $mark -j DROP"
+  if [ "$do" = cut ]; then
+    there PREROUTING && there POSTROUTING && continue
+    printf "%s\n" "*mangle" "-I PREROUTING -i eth0 $goal" "-I POSTROUTING -o eth0 $goal" COMMIT |
+      $tool-restore --noflush --wait 5 || exit 1
+  else
+    while there PREROUTING; do $tool -w 5 -t mangle -D PREROUTING -i eth0 $goal || exit 1; done
+    while there POSTROUTING; do $tool -w 5 -t mangle -D POSTROUTING -o eth0 $goal || exit 1; done
+  fi
+done
+"""
+
+# $1 stop or start. Its unit is one that systemd starts with the node.
+_KUBELET = r"""
+systemctl "$1" kubelet || exit
+if systemctl is-active --quiet kubelet; then now=start; else now=stop; fi
+[ "$now" = "$1" ] || { systemctl is-active kubelet; exit 1; }
+"""
+
+
+# $1 pause or resume, $2 name of the processes, $3 fault, $4 seconds after which a timer of that fault resumes them,
+# whoever lives by then. The kernel keeps 15 letters of a name.
+_PROCESS = r"""
+do=$1 name=$(printf %.15s "$2") timer=chaos-timer-$3 seconds=$4 pids=
+for dir in /proc/[0-9]*; do
+  { read -r comm < $dir/comm; } 2> /dev/null && [ "$comm" = "$name" ] && pids="$pids ${dir#/proc/}"
+done
+if [ "$do" = pause ]; then
+  [ -n "$pids" ] || { echo "no process is called $2"; exit 3; }
+  setsid sh -c "sleep $seconds; kill -CONT$pids" "$timer" < /dev/null > /dev/null 2>&1 &
+  kill -STOP $pids && echo "$pids"
+  exit
+fi
+[ -z "$pids" ] || kill -CONT $pids || exit
+for file in /proc/[0-9]*/cmdline; do
+  tr "\0" "\n" < "$file" 2> /dev/null | grep -qxF -- "$timer" || continue
+  pid=${file#/proc/}
+  # It leads a group of its own, with what it waits for.
+  kill -- "-${pid%/cmdline}" 2> /dev/null
+done
+exit 0
+"""
+
 
 def freezer(container: str, uid: str, do: str) -> dict[str, Any]:
     """Freeze or thaw every process of a pod on the node whose container is named; a stopped node thawed them all."""
@@ -75,6 +132,28 @@ def kill(container: str, container_id: str, signal: str) -> dict[str, Any]:
 def probe(container: str, url: str) -> dict[str, Any]:
     """Ask a pod for anything at all, from its node."""
     return _shell(container, _PROBE, url)
+
+
+def network(container: str, fault: str, do: str) -> dict[str, Any]:
+    """Cut a node off, or mend what this fault has cut; a node that was stopped since is whole when it starts."""
+    op = _shell(container, _NETWORK, do, re.sub(r"[^0-9A-Za-z_-]", "-", f"chaos-{fault}"))
+    return op | {"stopped": "healed"} if do == "mend" else op
+
+
+def kubelet(container: str, do: str) -> dict[str, Any]:
+    """Stop or start the kubelet of a node; a node that was stopped since has it again when it starts."""
+    op = _shell(container, _KUBELET, do)
+    return op | {"stopped": "healed"} if do == "start" else op
+
+
+def pause(container: str, process: str, fault: str, seconds: float) -> dict[str, Any]:
+    """Pause the processes of this name on a node for some seconds."""
+    return _shell(container, _PROCESS, "pause", process, fault, f"{seconds:g}")
+
+
+def resume(container: str, process: str, fault: str) -> dict[str, Any]:
+    """Let the processes of this name go on, and end the timer that would; a stopped node has neither."""
+    return _shell(container, _PROCESS, "resume", process, fault) | {"stopped": "healed"}
 
 
 def _shell(container: str, program: str, *arguments: str) -> dict[str, Any]:

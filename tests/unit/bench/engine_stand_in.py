@@ -33,7 +33,7 @@ def end(number: int, _: object) -> None:
 for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(one, end)
 folder.mkdir(parents=True)
-write("plan", faults=[{"victim": {"kind": "pod", "name": "a", "namespace": "n", "node": "worker"}}])
+write("plan", faults=[{"victim": {"kind": "pod", "name": "a", "namespace": "n", "node": "worker"}, "takes": []}])
 broken.touch()
 write("fault.injecting")
 write("fault.injected")

@@ -297,6 +297,37 @@ def test_nodes_picked_by_label_may_carry_any_dependency(loaded):
     assert loaded((TARGET, "{nodes: 1, selector: zone=a}"), STOP, (DEADLINE, ""), (BUDGET, ""), cap, breaker)
 
 
+ZONE = (TARGET, "{zones: 1, hosting: shop/app=cart}")
+OUTAGE = ((FUNC, "func: zone_outage\n"), (DEADLINE, ""), (BUDGET, ""))
+
+
+def test_a_zone_has_a_node_at_the_least_and_so_needs_a_cap_for_nodes(refused, loaded):
+    told = refused(ZONE, *OUTAGE)[0]
+    assert told.startswith("evict.yaml:20: ")
+    assert "the faults ask for 1 node, the blast radius allows 0" in told
+    target = loaded(ZONE, *OUTAGE, ("[shop], pods: 3", "[shop], nodes: 1")).faults[0].target
+    assert (target.kind, target.zones, target.least) == ("zone", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{zones: 1}", "a zone target needs 'selector' or 'hosting'"),
+        ("{nodes: 1, hosting: shop/app=cart}", "zone_outage is aimed at zones, not nodes"),
+        ("{zones: 1, namespace: shop, hosting: shop/app=cart}", "nodes have no namespace"),
+        ("{zones: 1, hosting: mail/app=cart}", "namespace 'mail' is outside the blast radius"),
+    ],
+)
+def test_wrong_zone_targets_are_refused(refused, written, words):
+    assert words in "\n".join(refused((TARGET, written), *OUTAGE, ("[shop], pods: 3", "[shop], nodes: 1")))
+
+
+def test_zones_picked_by_label_may_carry_any_dependency(loaded):
+    breaker = (RECOVERY, "breaker: {dependency: registry}")
+    labelled = (TARGET, "{zones: 1, selector: topology.kubernetes.io/zone=a}")
+    assert loaded(labelled, *OUTAGE, ("[shop], pods: 3", "[shop], nodes: 1"), breaker)
+
+
 def test_a_drain_exercises_the_budget_of_any_namespace(loaded):
     cap = ("[shop], pods: 3", "[shop], nodes: 1")
     named = ("{name: cart}", "{name: cart, namespace: mail}")

@@ -48,7 +48,9 @@ async def test_a_pod_that_would_be_lost_is_refused_by_name(kind: str) -> None:
 
 
 @pytest.mark.case(13, "a pod that nobody replaces, and a fault that leaves it", "allowed: nothing is lost")
-@pytest.mark.parametrize("kind", ["pod_freeze", "container_kill", "node_cordon", "node_freeze", "node_stop"])
+@pytest.mark.parametrize(
+    "kind", ["pod_freeze", "container_kill", "node_cordon", "node_freeze", "node_stop", "node_disconnect"]
+)
 async def test_a_pod_that_stays_is_not_refused(kind: str) -> None:
     await require(Cluster(), fault(kind))
 

@@ -62,3 +62,36 @@ def test_the_resolved_hash_tells_other_pods_on_the_same_node_apart() -> None:
 def test_the_plan_names_what_must_be_whole_beyond_the_blast_radius(experiment) -> None:
     shown = plan.text(experiment(SHOP), Plan("run", 1, "kind-here", (drain("shop"),), "i", "r", around=("mesh",)))
     assert "every workload complete in mesh, too" in shown
+
+
+def outage(*nodes: str) -> PlannedFault:
+    """Make the outage of a zone with these nodes, on each of which one pod runs."""
+    parts = [Victim("node", name, f"uid-{name}", node=name, zone="a") for name in nodes]
+    pods = [Victim("pod", f"web-{name}", f"uid-web-{name}", "shop", name, "a") for name in nodes]
+    zone = Victim("zone", "a", ",".join(one.uid for one in parts), zone="a")
+    return PlannedFault("run-1", "zone_outage", "lose it", Hand.HOST, zone, takes=(*parts, *pods))
+
+
+@pytest.mark.parametrize(("pods", "nodes"), [(1, 2), (2, 1)])
+def test_every_node_of_a_zone_and_every_pod_on_it_counts_against_the_caps(experiment, pods: int, nodes: int) -> None:
+    plan.require_caps(experiment(BlastRadius(("shop",), pods=2, nodes=2)), [outage("w1", "w2")])
+    with pytest.raises(UsageError, match="2 pods and 2 nodes at the same time, the blast radius allows") as refused:
+        plan.require_caps(experiment(BlastRadius(("shop",), pods=pods, nodes=nodes)), [outage("w1", "w2")])
+    assert refused.value.why == "2 pods go with zone a"
+
+
+def test_a_node_of_a_zone_that_is_aimed_at_beside_it_counts_once(experiment) -> None:
+    beside = PlannedFault("run-2", "node_freeze", "freeze it", Hand.HOST, Victim("node", "w1", "uid-w1", node="w1"))
+    plan.require_caps(experiment(BlastRadius(("shop",), pods=1, nodes=1)), [outage("w1"), beside])
+
+
+def test_the_plan_shows_the_nodes_of_a_zone(experiment) -> None:
+    shown = plan.text(experiment(SHOP), Plan("run", 1, "kind-here", (outage("w1", "w2"),), "i", "r"))
+    lines = [line.strip() for line in shown.splitlines()]
+    assert lines[lines.index("touches") + 1 :][:5] == [
+        "zone_outage    zone a  uid-w1,uid-w2  (a)",
+        "with it w1  uid-w1",
+        "with it w2  uid-w2",
+        "with it shop/web-w1  uid-web-w1",
+        "with it shop/web-w2  uid-web-w2",
+    ]

@@ -18,6 +18,7 @@ SHOP: dict[str, Any] = {"namespace": "shop", "selector": "app=web"}
         ("pod_kill", {"namespaces": ["shop", "cart"], "annotations": "chaos=yes", "pods": 1}, ("shop", "cart")),
         ("workload_scale", {**SHOP, "workloads": 1}, ("shop",)),
         ("node_cordon", {"nodes": 1, "hosting": "shop/app=web"}, ("shop",)),
+        ("zone_outage", {"zones": 1, "hosting": "shop/app=web"}, ("shop",)),
     ],
 )
 def test_an_action_may_touch_the_namespaces_that_it_names(kind: str, target: dict[str, Any], namespaces) -> None:

@@ -18,12 +18,15 @@ from harness.model.fault import Hand
 from tests.unit.targets.fakes import FakeKube, planned, reach
 
 pytestmark = pytest.mark.anyio
+# What is named for a part of what it is aimed at.
+PARTS = {"container": "pod", "kubelet": "node"}
 
 
 @pytest.mark.parametrize("path", sorted(Path(faults.__file__).parent.glob("[a-z]*_*.py")), ids=lambda path: path.stem)
 def test_a_file_in_the_folder_is_a_fault_by_its_name_and_short_enough_to_be_read(path):
     assert FAULTS[path.stem].name == path.stem
-    assert FAULTS[path.stem].target == path.stem.partition("_")[0].replace("container", "pod")
+    of = path.stem.partition("_")[0]
+    assert FAULTS[path.stem].target == PARTS.get(of, of)
     assert FAULTS[path.stem].hand in HANDS
     assert len(path.read_text().splitlines()) < 150
 
@@ -41,8 +44,8 @@ def test_a_fault_of_the_host_has_an_undo_and_needs_the_keeper(kind):
         anyio.run(FAULTS[kind].inject, planned(kind), reach(FakeKube()))
 
 
-@pytest.mark.parametrize("kind", ["node_freeze", "node_stop"])
-def test_the_undo_of_a_node_fault_names_the_nodes_container(kind):
+@pytest.mark.parametrize("kind", [kind for kind in FAULTS if FAULTS[kind].hand is Hand.HOST])
+def test_the_undo_of_a_fault_of_the_host_names_the_nodes_container(kind):
     assert FAULTS[kind].undo(planned(kind), reach(FakeKube()))[0]["container"] == "c-worker"
 
 

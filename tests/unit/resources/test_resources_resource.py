@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_fault_comes_back_from_its_resource_as_it_was(kind):
-    fault = planned(kind, deadline=3.0)
+def test_a_fault_comes_back_from_its_resource_as_it_was_but_for_what_goes_with_its_target(kind):
+    fault = replace(planned(kind, deadline=3.0), takes=())
     assert resource.planned(resource.body(fault, "run", [])) == fault
 
 

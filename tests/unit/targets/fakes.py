@@ -18,11 +18,22 @@ PODS = "/api/v1/namespaces/shop/pods"
 CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "net", {"worker": "c-worker"}, "c-control-plane", Path("s"))
 POD = Victim("pod", "web-1", "uid-1", "shop", "worker", "a", "Deployment/web", "web")
 NODE = Victim("node", "worker", "uid-n", node="worker", zone="a")
+ZONE = Victim("zone", "a", "uid-n", zone="a")
+SCHEDULER = Victim(
+    "component",
+    "kube-scheduler-main",
+    "uid-s",
+    node="worker",
+    owner="Pod/kube-scheduler-main",
+    container="kube-scheduler",
+    path="/api/v1/namespaces/kube-system/pods/kube-scheduler-main",
+)
 
 
 def planned(kind: str, **parameters: Any) -> PlannedFault:
-    victim = NODE if FAULTS[kind].target == "node" else POD
-    return PlannedFault("run-1", kind, "an activity", FAULTS[kind].hand, victim, parameters)
+    aims = {"node": (NODE, ()), "zone": (ZONE, (NODE,)), "component": (SCHEDULER, ())}
+    victim, takes = aims.get(FAULTS[kind].target, (POD, ()))
+    return PlannedFault("run-1", kind, "an activity", FAULTS[kind].hand, victim, parameters, takes)
 
 
 # What an API server says it serves, as far as the faults ask.

@@ -1,0 +1,81 @@
+"""Nodes and zones that are cut off, restarted or without a kubelet: felt from outside, and healed as found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.cluster import paths
+from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
+from harness.engine import plan
+from harness.model.plan import PlannedFault
+from harness.targets import zones
+from harness.targets.reach import Reach
+from tests.e2e.live import docker
+from tests.e2e.victims import NAMESPACE, node_of, planned, walk
+
+pytestmark = pytest.mark.e2e
+
+
+def rules(cluster: LocalCluster, node: str) -> str:
+    """Return what drops packets in a node on purpose."""
+    found = docker(cluster, "exec", cluster.nodes[node], "iptables-save", "-t", "mangle")
+    return "\n".join(line for line in found.splitlines() if "chaos-" in line)
+
+
+async def outage(kube: Kube) -> PlannedFault:
+    """Plan to lose the zone of a web server."""
+    node = await kube.get(paths.nodes((await node_of(kube)).name))
+    zone = zones.target(zones.of(node), await kube.list(paths.nodes()))
+    return replace(planned("zone_outage", zone), takes=await plan.takes(kube, "zone_outage", zone, {}))
+
+
+@pytest.mark.anyio
+async def test_a_node_that_is_cut_off_falls_silent_and_keeps_its_address(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    before = await reach.healer.inspect(victim.name)
+    seen = await walk(reach, planned("node_disconnect", victim))
+    assert seen["felt"]["kubelet"] == "silent"
+    assert seen["healed"]["ready"] is True
+    assert await reach.healer.inspect(victim.name) == before
+    assert reach.cluster
+    assert rules(reach.cluster, victim.name) == ""
+
+
+@pytest.mark.anyio
+async def test_a_zone_is_lost_with_all_its_nodes_and_is_back_as_one(reach: Reach, kube: Kube) -> None:
+    fault = await outage(kube)
+    names = [part.victim.name for part in zones.each(fault)]
+    assert any(pod.namespace == NAMESPACE for pod in fault.takes)
+    seen = await walk(reach, fault)
+    assert seen["felt"] == dict.fromkeys(names, "silent")
+    assert seen["healed"]["ready"] is True
+    assert reach.cluster
+    assert [rules(reach.cluster, name) for name in names] == [""] * len(names)
+
+
+@pytest.mark.anyio
+async def test_what_runs_on_a_node_without_a_kubelet_runs_on(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    before = await _containers(kube, victim.name)
+    seen = await walk(reach, planned("kubelet_stop", victim))
+    assert seen["felt"]["kubelet"] == "silent"
+    assert seen["healed"]["ready"] is True
+    assert await _containers(kube, victim.name) == before
+
+
+@pytest.mark.anyio
+async def test_a_restarted_node_comes_back_by_itself_with_new_containers(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    before = await _containers(kube, victim.name)
+    seen = await walk(reach, planned("node_restart", victim))
+    assert seen["felt"]["kubelet"] == "silent"
+    assert (await reach.healer.inspect(victim.name))["addresses"] == seen["facts"]["addresses"]
+    assert not before & await _containers(kube, victim.name)
+
+
+async def _containers(kube: Kube, node: str) -> set[str]:
+    pods = await kube.list(paths.pods(NAMESPACE), fields=f"spec.nodeName={node}")
+    return {one["containerID"] for pod in pods for one in pod["status"].get("containerStatuses") or []}
