@@ -104,7 +104,7 @@ def server() -> Iterator[Server]:
     yield found
     assert found.loop is not None
     found.loop.call_soon_threadsafe(found.end)  # type: ignore[attr-defined]
-    thread.join(10)
+    thread.join(60)
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -139,11 +139,11 @@ class Peers:
             self._open.append(server)
             return int(server.sockets[0].getsockname()[1])
 
-        return asyncio.run_coroutine_threadsafe(listen(), self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(listen(), self.loop).result(60)
 
     async def end(self) -> None:
         """End every connection; one that is just being accepted is let in first, or asyncio would leave it open."""
-        ends = self.loop.time() + 5
+        ends = self.loop.time() + 30
         while (accepting := self._others() - self._serving) and self.loop.time() < ends:
             await asyncio.wait(accepting, timeout=1)
         for server in self._open:
@@ -167,9 +167,9 @@ def peers() -> Iterator[Peers]:
     thread.start()
     found = Peers(loop)
     yield found
-    asyncio.run_coroutine_threadsafe(found.end(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(found.end(), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 
@@ -179,7 +179,7 @@ def drive(tmp_path: Path) -> Callable[..., tuple[Summary, list[Operation]]]:
 
     def run(load: dict[str, Any], *, seconds: float = 0.5, **more: Any) -> tuple[Summary, list[Operation]]:
         directory = Path(tempfile.mkdtemp(dir=tmp_path))
-        told = {"load": {"rate": "40/s", "timeout": "5s", **load}, "folder": str(tmp_path), "seconds": seconds, **more}
+        told = {"load": {"rate": "40/s", "timeout": "30s", **load}, "folder": str(tmp_path), "seconds": seconds, **more}
         spec = specs.from_mapping({**told, "out": directory / operations.FILE})
 
         async def main(writer: Writer) -> Summary:
