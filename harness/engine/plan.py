@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from harness.cluster.kube import Kube
@@ -48,25 +49,25 @@ async def resolve(
     faults: list[PlannedFault] = []
     shares: list[str] = []
     for spec in experiment.faults:
-        patience = _patience(experiment) if FAULTS[spec.kind].restarts else None
-        victims = await select.resolve(
-            kube,
-            owners,
-            spec.target,
-            chance,
-            taken=taken,
-            inside=FAULTS[spec.kind].inside,
-            unfit=FAULTS[spec.kind].unfit,
-            patience=patience,
-            tell=shares.append,
-            alone=alone,
-        )
-        taken |= {victim.uid for victim in victims}
+        kind = FAULTS[spec.kind]
         try:
-            parameters = await FAULTS[spec.kind].resolve(kube, spec.parameters)
+            victims = await select.resolve(
+                kube,
+                owners,
+                spec.target,
+                chance,
+                taken=taken,
+                inside=kind.inside,
+                unfit=partial(kind.unfit, spec),
+                patience=_patience(experiment) if kind.restarts else None,
+                tell=shares.append,
+                alone=alone,
+            )
+            parameters = await kind.resolve(kube, spec.parameters)
         except UsageError as error:
-            where = f"{experiment.path}:{spec.line}"
-            raise UsageError(error.what, where=where, why=error.why, hint=error.hint) from error
+            places = [f"{experiment.path}:{spec.line}", *([error.where] if error.where else [])]
+            raise UsageError(error.what, where=", ".join(places), why=error.why, hint=error.hint) from error
+        taken |= {victim.uid for victim in victims}
         for victim in victims:
             reached = await takes(kube, spec.kind, victim, parameters)
             faults.append(_fault(f"{run}-{len(faults) + 1}", replace(spec, parameters=parameters), victim, reached))

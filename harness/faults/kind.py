@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.model.disturbance import Disturbance
-from harness.model.fault import Hand, Undo
+from harness.model.fault import FaultSpec, Hand, Undo
 from harness.model.parameter import Parameter
 from harness.model.plan import PlannedFault
 from harness.targets.pods import Fate
@@ -38,7 +38,7 @@ async def as_written(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, 
     return parameters
 
 
-def anyone(pod: Pod) -> str:
+def anyone(spec: FaultSpec, pod: Pod) -> str:
     """Find nothing that keeps a pod from being a target."""
     return ""
 
@@ -86,7 +86,7 @@ class FaultKind:
     when the run is planned, and `part` says what of its target is meant then, as a plan shows it.
 
     `rights` are what must be granted where its target is, `elsewhere` what its parameters need in which namespace.
-    `unfit` says why a pod cannot be its target.
+    `unfit` says why a pod cannot be the target of what a document states.
 
     `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether a fault of a node
     reaches a pod there, `inside` which containers of a pod it acts on, given the named one.
@@ -109,7 +109,7 @@ class FaultKind:
     resolve: Callable[[Kube, Mapping[str, Any]], Awaitable[Mapping[str, Any]]] = as_written
     part: Callable[[Mapping[str, Any]], str] = all_of_it
     elsewhere: Callable[[Mapping[str, Any]], Mapping[str, Sequence[Rule]]] = nowhere
-    unfit: Callable[[Pod], str] = anyone
+    unfit: Callable[[FaultSpec, Pod], str] = anyone
     fate: Callable[[PlannedFault, Pod], Fate] = stays
     reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None
     inside: Callable[[Pod, str], str] | None = None

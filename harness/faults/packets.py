@@ -20,7 +20,7 @@ from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
 from harness.faults.kind import FaultKind, Rule
 from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
-from harness.model.fault import Hand
+from harness.model.fault import FaultSpec, Hand
 from harness.model.parameter import Parameter, Type
 from harness.model.plan import PlannedFault
 from harness.resources import resource
@@ -119,7 +119,7 @@ def fault(
     )
 
 
-def unfit(pod: Pod) -> str:
+def unfit(spec: FaultSpec, pod: Pod) -> str:
     """Find a pod without a network of its own."""
     return "it uses its node's network: every pod of the node would be hit" if pod["spec"].get("hostNetwork") else ""
 
@@ -243,18 +243,7 @@ def silent(fault: PlannedFault, asked: Asked, usual: float) -> Facts | None:
 
 async def _told(fault: PlannedFault, reach: Reach) -> Facts:
     """Return what the agent says of the packets that it met; empty as long as it met none."""
-    try:
-        item = await reach.kube.get(resource.path(fault))
-    except ClusterUnreachable:
-        return {}
-    except ApiError as error:
-        if error.status == 404:
-            raise ObservationFailed("the fault's resource went away before it was felt") from None
-        raise
-    status = item.get("status") or {}
-    if "healedAt" in status:
-        raise ObservationFailed("it ended before it was felt", where=str(fault.victim), why=status.get("message", ""))
-    found: Facts = (status.get("evidence") or {}).get("packets") or {}
+    found = await asking.told(reach.kube, resource.path(fault), "packets", str(fault.victim))
     return found if found.get("did") else {}
 
 

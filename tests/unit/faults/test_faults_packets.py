@@ -10,7 +10,6 @@ import pytest
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
 from harness.faults import FAULTS, packets
 from harness.hands.node import asking
-from harness.model.fault import Hand
 from harness.resources import resource
 from harness.targets.reach import Reach
 from tests.unit.targets.fakes import PODS, FakeKube, planned, pod, reach, web
@@ -98,8 +97,8 @@ ORDERS = {
 }
 
 
-def test_every_fault_of_the_node_hand_is_tried_here():
-    assert {name for name, kind in FAULTS.items() if kind.hand is Hand.NODE} == set(ORDERS)
+def test_every_packet_fault_is_tried_here():
+    assert {name for name, kind in FAULTS.items() if kind.rights is packets.RIGHTS} == set(ORDERS)
 
 
 @pytest.mark.parametrize("kind", ORDERS)

@@ -1,0 +1,94 @@
+"""Processes in a container's control groups that use its resources up, and that nothing leaves behind.
+
+Each dies with whoever started it, whatever that one dies of (PR_SET_PDEATHSIG), and of a timer of the kernel's own. It
+stays in the agent's namespaces: nobody in the container sees it, and it sees nothing of the container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.agent.resident.refused import Refused
+
+KILL_SECONDS = 2.0
+_PR_SET_PDEATHSIG = 1
+_NUMBERS = range(1, signal.NSIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Hog:
+    """One such process; `handle` becomes readable when it ends."""
+
+    pid: int
+    handle: int
+
+
+def start(work: Callable[[], None], doors: Sequence[Path], seconds: float) -> Hog:
+    """Start one that enters by these doors first; raises Refused when one is closed. It lives so long at most."""
+    reads, writes = os.pipe()
+    parent, libc = os.getpid(), ctypes.CDLL(None)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            _plain(seconds)
+            if os.getppid() == parent:
+                _enter(doors, writes)
+                work()
+        finally:
+            os._exit(1)
+    os.close(writes)
+    with os.fdopen(reads, "rb") as said:
+        why = said.read().decode()
+    if why:
+        os.waitpid(pid, 0)
+        raise Refused("the container's control groups take nobody in", why)
+    return Hog(pid, os.pidfd_open(pid))
+
+
+def end(hogs: Sequence[Hog]) -> list[int]:
+    """Kill them and return those that are still there: the kernel takes its time where a group is throttled."""
+    for one in hogs:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one.pid, signal.SIGKILL)
+    left = []
+    for one in hogs:
+        ready, _, _ = select.select([one.handle], [], [], KILL_SECONDS)
+        left += [] if ready else [one.pid]
+        os.close(one.handle)
+    return left
+
+
+def ended(hog: Hog) -> str:
+    """Say how one ended that should not have."""
+    _, status = os.waitpid(hog.pid, 0)
+    number = -os.waitstatus_to_exitcode(status)
+    return f"by {signal.Signals(number).name}" if number in _NUMBERS else f"with {-number}"
+
+
+def _plain(seconds: float) -> None:
+    """Forget what the parent set up, and hold none of its pipes."""
+    signal.set_wakeup_fd(-1)
+    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(one, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(nothing, stream)
+
+
+def _enter(doors: Sequence[Path], writes: int) -> None:
+    try:
+        for door in doors:
+            door.write_text("0")
+    except OSError as error:
+        os.write(writes, f"{door}: {error.strerror}".encode())
+        os._exit(1)
+    os.close(writes)

@@ -1,0 +1,175 @@
+"""What faults on resources tell the agents, what the plan refuses, what is felt, and what is asked at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.documents import document
+from harness.engine import plan
+from harness.errors import ObservationFailed, UsageError
+from harness.faults import FAULTS, packets, resources
+from harness.model.fault import Hand
+from harness.targets import containers
+from tests.unit.targets.fakes import PODS, FakeKube, planned, reach, web
+from tests.unit.targets.fakes import pod as plain
+
+pytestmark = pytest.mark.anyio
+FAULT = "/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults/run-1"
+LIMITS = {"cpu": "1", "memory": "64Mi"}
+
+
+def pod(**more: Any) -> dict[str, Any]:
+    found = plain()
+    found["spec"] = {"nodeName": "worker", "containers": [{"name": "web", "resources": {"limits": LIMITS}}], **more}
+    status = {"name": "web", "containerID": "containerd://abc123", "state": {"running": {}}, "restartCount": 2}
+    found["status"]["containerStatuses"] = [status]
+    found["metadata"]["creationTimestamp"] = "0"
+    return found
+
+
+class Cluster(FakeKube):
+    """One pod, and a fault whose agent says the next word each time it is asked."""
+
+    context = "here"
+
+    def __init__(self, *said: dict[str, Any], pod: dict[str, Any] | None = None) -> None:
+        found = pod or globals()["pod"]()
+        super().__init__({PODS: [found], f"{PODS}/web-1": found, **web()})
+        self.said = list(said)
+
+    async def get(self, path: str, **more: Any) -> dict[str, Any]:
+        if path != FAULT:
+            return await super().get(path, **more)
+        return {"status": self.said.pop(0)}
+
+
+def counted(**facts: Any) -> dict[str, Any]:
+    return {"evidence": {"resource": facts}}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "PAUSE_SECONDS", 0.0)
+
+
+ORDERS: dict[str, Any] = {
+    "pod_cpu_stress": [
+        ({}, {"kind": "cpu", "load": 1.0}),
+        ({"workers": 3, "load": 0.5}, {"kind": "cpu", "workers": 3, "load": 0.5}),
+    ],
+}
+CASES = [(name, *case) for name, cases in ORDERS.items() for case in cases]
+
+
+def test_every_fault_on_a_resource_is_tried_here():
+    others = {name for name, kind in FAULTS.items() if kind.hand is Hand.NODE and kind.rights is not packets.RIGHTS}
+    assert others == set(ORDERS)
+
+
+@pytest.mark.parametrize(("kind", "parameters", "effect"), CASES)
+async def test_the_agent_is_told_what_the_document_says(kind, parameters, effect):
+    order = FAULTS[kind].order
+    assert order
+    told = await order(planned(kind, **parameters), reach(Cluster()))
+    assert told == {"op": "resource", "container": "abc123", "effect": effect, "seconds": resources.LONGEST_SECONDS}
+
+
+def stated(kind: str, arguments: str = "", container: str = "") -> Any:
+    """Read a document with one fault, whose arguments begin on line 7."""
+    named = f", container: {container}" if container else ""
+    text = f"""
+title: x
+description: x
+method:
+  - type: action
+    name: break it
+    provider: {{type: python, module: harness.chaostoolkit.actions, func: {kind}, arguments:
+      {{target: {{namespace: shop, selector: app=web, pods: 1{named}}}{arguments}}}}}
+extensions:
+  - {{name: harness, objectives: {{recovery: {{within: 10s}}}}, blast-radius: {{namespaces: [shop], pods: 1}}}}
+"""
+    return document.loads(text, Path("x.yaml"))
+
+
+async def resolved(kind: str, found: dict[str, Any], arguments: str = "", container: str = "") -> Any:
+    return await plan.resolve(
+        Cluster(pod=found),  # type: ignore[arg-type]
+        stated(kind, arguments, container),
+        run="r",
+        seed=1,
+        alone=True,
+    )
+
+
+SIDECAR = {"name": "side", "resources": {"limits": {"cpu": "1"}}}
+NO_LIMITS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("pod_cpu_stress", "", {"containers": [{"name": "web"}]}, "web has no cpu limit"),
+    ("pod_cpu_stress", "", {"containers": [{"name": "web", "resources": {"limits": {"memory": "1Gi"}}}]}, "no cpu"),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "spec", "why"), NO_LIMITS)
+async def test_what_would_take_the_node_is_refused_by_the_plan_with_its_line(kind, arguments, spec, why):
+    with pytest.raises(UsageError, match=why) as refused:
+        await resolved(kind, pod(**spec), arguments)
+    assert refused.value.where == "x.yaml:7, shop/app=web"
+
+
+async def test_the_limit_that_counts_is_that_of_the_container_which_is_meant():
+    two = {"containers": [{"name": "web"}, SIDECAR]}
+    assert (await resolved("pod_cpu_stress", pod(**two), container="side")).faults[0].victim.container == "side"
+    meant = pod(**two)
+    meant["metadata"]["annotations"] = {containers.DEFAULT: "side"}
+    assert (await resolved("pod_cpu_stress", meant)).faults[0].victim.container == "side"
+
+
+async def test_cpu_stress_is_felt_when_the_kernel_has_throttled_and_not_before():
+    kube = Cluster({}, counted(periods=2, did={}), counted(first="now", did={"throttled": 3}))
+    assert await FAULTS["pod_cpu_stress"].felt(planned("pod_cpu_stress"), reach(kube)) == {
+        "counted": "throttled in 3 periods"
+    }
+    assert kube.said == []
+
+
+async def test_what_ended_before_it_was_felt_is_not_waited_for():
+    kube = Cluster({"healedAt": "now", "message": "its lease was not renewed"})
+    with pytest.raises(ObservationFailed, match="its lease was not renewed"):
+        await FAULTS["pod_cpu_stress"].felt(planned("pod_cpu_stress"), reach(kube))
+
+
+class Marked(Cluster):
+    """A fault whose agent has undone it by the time it is asked to."""
+
+    def __init__(self, status: dict[str, Any], before: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.objects["/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults"] = [
+            {"metadata": {"uid": "u", "name": "run-1"}, "status": status}
+        ]
+        self.before = before or {}
+
+    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
+        await super().patch(path, body)
+        return {"status": self.before}
+
+
+async def healing(kind: str, status: dict[str, Any], before: dict[str, Any] | None = None) -> list[Any]:
+    events: list[Any] = []
+    await FAULTS[kind].heal(planned(kind), reach(Marked(status, before), emit=lambda *one: events.append(one)))
+    return events
+
+
+async def test_what_the_kernel_counted_up_to_the_end_is_kept():
+    told = {"periods": 60, "throttled": 57, "throttled_ms": 5100, "used_ms": 6000, "limit_cores": 1.0}
+    ((event, kept),) = await healing("pod_cpu_stress", {"healedAt": "now", **counted(**told)})
+    said = "throttled in 57 of 60 periods, for 5.1 s; used 6.0 s of CPU at a limit of 1"
+    assert (event, kept) == ("fault.told", {"id": "run-1", "evidence": {"counted": said}, "resource": told})
+
+
+@pytest.mark.parametrize(("why", "felt"), [("its worker died", False), ("its target is gone", True)])
+async def test_an_end_before_the_engine_asked_for_it_takes_the_evidence_back_unless_the_target_went(why, felt):
+    over = {"appliedAt": "then", "healedAt": "then", "message": why}
+    events = await healing("pod_cpu_stress", over, over)
+    assert [event for event, _ in events] == ([] if felt else ["fault.not_felt"])
