@@ -27,7 +27,7 @@ from tests.e2e.victims import NAMESPACE, SERVER, planned, until
 
 __all__ = ["leased"]
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
-EXPERIMENTS = ["tool-router/cpu_stress"]
+EXPERIMENTS = ["tool-router/cpu_stress", "orchestrator/memory_oom"]
 APP = "strained"
 MARK = "CHAOS_HARNESS_FAULT"
 
@@ -124,6 +124,20 @@ async def test_a_container_is_throttled_and_free_again(
             print(f"\n    {felt}", end="", flush=True)
         assert _throttled(workload, victim) > before
         assert _left(workload)
+    assert _left(workload) == []
+
+
+async def test_the_targets_own_process_is_ended_for_lack_of_memory_and_starts_again(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _victim(leased.kube)
+    async with broken(leased, planned("pod_memory_oom", victim, "oom")) as felt:
+        with capsys.disabled():
+            print(f"\n    {felt}", end="", flush=True)
+        assert felt["reason"] == "OOMKilled"
+    (status,) = (await leased.kube.get(paths.pods(NAMESPACE, victim.name)))["status"]["containerStatuses"]
+    assert status["lastState"]["terminated"]["reason"] == "OOMKilled"
+    assert status["restartCount"] == felt["restarts"]
     assert _left(workload) == []
 
 

@@ -43,7 +43,9 @@ class Box:
             controller, file = FILES[name]
             (self.folder(controller) / file).write_text(str(value))
         self.process = subprocess.Popen(
-            ["sh", "-c", 'read -r go; exec "$@"', "sh", *(command or SLEEP)], stdin=subprocess.PIPE
+            ["sh", "-c", 'read -r go; exec "$@"', "sh", *(command or SLEEP)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         for one in CONTROLLERS:
             (self.folder(one) / "cgroup.procs").write_text(str(self.process.pid))
@@ -51,7 +53,7 @@ class Box:
         assert self.process.stdin
         # What it allocates counts only from within.
         self.process.stdin.write(b"go\n")
-        self.process.stdin.close()
+        self.process.stdin.flush()
 
     def folder(self, controller: str) -> Path:
         return ROOT / controller / self._top / f"pod{self.uid}" / self.container
@@ -76,11 +78,16 @@ class Box:
         told = {"op": "resource", "container": self.container, "effect": effect, "seconds": 60}
         return Fault(key, f"/apis/x/faults/{key}", "run-1", key, self.uid, told)
 
+    def begun(self) -> None:
+        """Wait until its process says a word."""
+        assert self.process.stdout
+        assert self.process.stdout.readline()
+
     def delete(self) -> None:
         """End all that is in it, and take its control groups away."""
         deadline = time.monotonic() + WAIT_SECONDS
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
         while self.others():
             assert time.monotonic() < deadline, f"still there: {self.others()}"
             for pid in self.others():

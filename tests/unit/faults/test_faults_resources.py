@@ -10,9 +10,10 @@ import pytest
 from harness.documents import document
 from harness.engine import plan
 from harness.errors import ObservationFailed, UsageError
-from harness.faults import FAULTS, packets, resources
+from harness.faults import FAULTS, packets, pod_memory_oom, resources
 from harness.model.fault import Hand
 from harness.targets import containers
+from harness.targets.pods import Fate
 from tests.unit.targets.fakes import PODS, FakeKube, planned, reach, web
 from tests.unit.targets.fakes import pod as plain
 
@@ -60,7 +61,9 @@ ORDERS: dict[str, Any] = {
         ({}, {"kind": "cpu", "load": 1.0}),
         ({"workers": 3, "load": 0.5}, {"kind": "cpu", "workers": 3, "load": 0.5}),
     ],
+    "pod_memory_oom": [({}, {"kind": "oom"})],
 }
+LASTS = {"pod_memory_oom": pod_memory_oom.FILLING_SECONDS}
 CASES = [(name, *case) for name, cases in ORDERS.items() for case in cases]
 
 
@@ -74,7 +77,8 @@ async def test_the_agent_is_told_what_the_document_says(kind, parameters, effect
     order = FAULTS[kind].order
     assert order
     told = await order(planned(kind, **parameters), reach(Cluster()))
-    assert told == {"op": "resource", "container": "abc123", "effect": effect, "seconds": resources.LONGEST_SECONDS}
+    seconds = LASTS.get(kind, resources.LONGEST_SECONDS)
+    assert told == {"op": "resource", "container": "abc123", "effect": effect, "seconds": seconds}
 
 
 def stated(kind: str, arguments: str = "", container: str = "") -> Any:
@@ -108,6 +112,7 @@ SIDECAR = {"name": "side", "resources": {"limits": {"cpu": "1"}}}
 NO_LIMITS: list[tuple[str, str, dict[str, Any], str]] = [
     ("pod_cpu_stress", "", {"containers": [{"name": "web"}]}, "web has no cpu limit"),
     ("pod_cpu_stress", "", {"containers": [{"name": "web", "resources": {"limits": {"memory": "1Gi"}}}]}, "no cpu"),
+    ("pod_memory_oom", "", {"containers": [{"name": "web"}]}, "web has no memory limit"),
 ]
 
 
@@ -173,3 +178,34 @@ async def test_an_end_before_the_engine_asked_for_it_takes_the_evidence_back_unl
     over = {"appliedAt": "then", "healedAt": "then", "message": why}
     events = await healing("pod_cpu_stress", over, over)
     assert [event for event, _ in events] == ([] if felt else ["fault.not_felt"])
+
+
+def ended(reason: str) -> dict[str, Any]:
+    found = pod()
+    dead = {"containerID": "containerd://abc123", "exitCode": 137, "reason": reason}
+    status = {"name": "web", "containerID": "containerd://def456", "restartCount": 3, "lastState": {"terminated": dead}}
+    found["status"]["containerStatuses"] = [{**status, "state": {"running": {}}}]
+    return found
+
+
+async def out_of_memory(reason: str) -> Any:
+    fault, at = planned("pod_memory_oom"), reach(Cluster(pod=ended(reason)))
+    at.note(fault).update(container="web", id="abc123")
+    return await FAULTS["pod_memory_oom"].felt(fault, at)
+
+
+async def test_memory_is_exhausted_when_the_kubelet_says_so_of_the_targets_own_container():
+    facts = {"id": "def456", "restarts": 3, "exit_code": 137, "reason": "OOMKilled"}
+    assert await out_of_memory("OOMKilled") == facts
+
+
+async def test_another_end_than_for_lack_of_memory_is_not_felt():
+    with pytest.raises(ObservationFailed, match="not for lack of memory"):
+        await out_of_memory("Error")
+
+
+@pytest.mark.parametrize(
+    ("policy", "fate"), [("Always", Fate.RESTARTED), ("OnFailure", Fate.RESTARTED), ("Never", Fate.GONE)]
+)
+def test_a_container_without_memory_starts_again_where_its_pod_says_so(policy, fate):
+    assert FAULTS["pod_memory_oom"].fate(planned("pod_memory_oom"), pod(restartPolicy=policy)) is fate

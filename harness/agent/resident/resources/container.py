@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.agent.resident import pods
@@ -19,6 +20,10 @@ class Container:
     pid: int
     handle: int
     groups: Groups
+
+    def processes(self) -> Iterator[int]:
+        """Go through what runs in it."""
+        return pods.inside(self.id)
 
 
 def find(pod: str, container: str) -> Container:

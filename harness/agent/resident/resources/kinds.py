@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.agent.resident.refused import Refused
-from harness.agent.resident.resources import cpu
+from harness.agent.resident.resources import cpu, memory
 from harness.agent.resident.resources.container import Container
 from harness.agent.resident.resources.effect import Effect
 from harness.agent.resident.resources.order import Order
 
-KINDS: dict[str, Callable[[Order, Container], Effect]] = {"cpu": cpu.make}
+KINDS: dict[str, Callable[[Order, Container], Effect]] = {
+    "cpu": cpu.make,
+    "memory": memory.stress,
+    "oom": memory.exhaust,
+}
 
 
 def make(order: Order, container: Container) -> Effect:
