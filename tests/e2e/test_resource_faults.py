@@ -27,8 +27,9 @@ from tests.e2e.victims import NAMESPACE, SERVER, planned, until
 
 __all__ = ["leased"]
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
-EXPERIMENTS = ["tool-router/cpu_stress", "orchestrator/memory_oom"]
+EXPERIMENTS = ["tool-router/cpu_stress", "orchestrator/memory_oom", "agent-registry/memory_stress"]
 APP = "strained"
+LIMIT_BYTES = 64 << 20
 MARK = "CHAOS_HARNESS_FAULT"
 
 
@@ -127,6 +128,18 @@ async def test_a_container_is_throttled_and_free_again(
     assert _left(workload) == []
 
 
+async def test_a_containers_memory_is_held_at_a_share_of_its_limit_and_given_back(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _victim(leased.kube)
+    async with broken(leased, planned("pod_memory_stress", victim, "memory", share=0.8)) as felt:
+        with capsys.disabled():
+            print(f"\n    {felt}", end="", flush=True)
+        assert _used(workload, victim) >= 0.75 * LIMIT_BYTES
+    assert _used(workload, victim) < 0.75 * LIMIT_BYTES
+    assert _left(workload) == []
+
+
 async def test_the_targets_own_process_is_ended_for_lack_of_memory_and_starts_again(
     as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +152,11 @@ async def test_the_targets_own_process_is_ended_for_lack_of_memory_and_starts_ag
     assert status["lastState"]["terminated"]["reason"] == "OOMKilled"
     assert status["restartCount"] == felt["restarts"]
     assert _left(workload) == []
+
+
+def _used(cluster: LocalCluster, victim: Victim) -> int:
+    files = "/sys/fs/cgroup/memory/memory.usage_in_bytes /sys/fs/cgroup/memory.current"
+    return int(_inside(cluster, victim, files))
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])

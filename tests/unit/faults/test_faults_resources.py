@@ -62,6 +62,7 @@ ORDERS: dict[str, Any] = {
         ({"workers": 3, "load": 0.5}, {"kind": "cpu", "workers": 3, "load": 0.5}),
     ],
     "pod_memory_oom": [({}, {"kind": "oom"})],
+    "pod_memory_stress": [({}, {"kind": "memory", "share": 0.9}), ({"share": 0.5}, {"kind": "memory", "share": 0.5})],
 }
 LASTS = {"pod_memory_oom": pod_memory_oom.FILLING_SECONDS}
 CASES = [(name, *case) for name, cases in ORDERS.items() for case in cases]
@@ -113,6 +114,7 @@ NO_LIMITS: list[tuple[str, str, dict[str, Any], str]] = [
     ("pod_cpu_stress", "", {"containers": [{"name": "web"}]}, "web has no cpu limit"),
     ("pod_cpu_stress", "", {"containers": [{"name": "web", "resources": {"limits": {"memory": "1Gi"}}}]}, "no cpu"),
     ("pod_memory_oom", "", {"containers": [{"name": "web"}]}, "web has no memory limit"),
+    ("pod_memory_stress", ", share: 50%", {"containers": [{"name": "web"}]}, "web has no memory limit"),
 ]
 
 
@@ -171,6 +173,13 @@ async def test_what_the_kernel_counted_up_to_the_end_is_kept():
     ((event, kept),) = await healing("pod_cpu_stress", {"healedAt": "now", **counted(**told)})
     said = "throttled in 57 of 60 periods, for 5.1 s; used 6.0 s of CPU at a limit of 1"
     assert (event, kept) == ("fault.told", {"id": "run-1", "evidence": {"counted": said}, "resource": told})
+
+
+async def test_how_full_memory_was_is_said_with_whom_the_kernel_ended():
+    told = {"used_bytes": 60 << 20, "limit_bytes": 64 << 20, "oom_kills": 1, "did": {"filled": 0.938}}
+    ((_, kept),) = await healing("pod_memory_stress", {"healedAt": "now", **counted(**told)})
+    said = "94 % of the limit in use: 60 of 64 MiB; the kernel ended 1 for lack of memory"
+    assert kept["evidence"] == {"counted": said}
 
 
 @pytest.mark.parametrize(("why", "felt"), [("its worker died", False), ("its target is gone", True)])
