@@ -27,7 +27,12 @@ from tests.e2e.victims import NAMESPACE, SERVER, planned, until
 
 __all__ = ["leased"]
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
-EXPERIMENTS = ["tool-router/cpu_stress", "orchestrator/memory_oom", "agent-registry/memory_stress"]
+EXPERIMENTS = [
+    "tool-router/cpu_stress",
+    "orchestrator/memory_oom",
+    "agent-registry/memory_stress",
+    "tool-router/signal_stop",
+]
 APP = "strained"
 LIMIT_BYTES = 64 << 20
 MARK = "CHAOS_HARNESS_FAULT"
@@ -152,6 +157,29 @@ async def test_the_targets_own_process_is_ended_for_lack_of_memory_and_starts_ag
     assert status["lastState"]["terminated"]["reason"] == "OOMKilled"
     assert status["restartCount"] == felt["restarts"]
     assert _left(workload) == []
+
+
+async def test_a_process_is_stopped_and_goes_on(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _victim(leased.kube)
+    async with broken(leased, planned("pod_signal", victim, "stop", signal="STOP")) as felt:
+        with capsys.disabled():
+            print(f"\n    {felt}", end="", flush=True)
+        assert felt["process"] == "stopped"
+        assert _state(workload, victim) == "T"
+    assert _state(workload, victim) != "T"
+
+
+async def test_a_signal_with_a_handler_ends_the_container_and_it_starts_again(leased: Reach) -> None:
+    victim = await _victim(leased.kube)
+    async with broken(leased, planned("pod_signal", victim, "term", signal="TERM")) as felt:
+        assert felt["process"] == "handled"
+
+
+def _state(cluster: LocalCluster, victim: Victim) -> str:
+    """Return the state of the container's first process."""
+    return _inside(cluster, victim, "/proc/1/stat").rpartition(")")[2].split()[0]
 
 
 def _used(cluster: LocalCluster, victim: Victim) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import freezer, pods, rules, supervising
-from harness.agent.resident.fault import SIGNALS, Fault
+from harness.agent.resident import freezer, pods, rules, signals, supervising
+from harness.agent.resident.fault import Fault
 from harness.agent.resident.ledger import Entry
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import left
@@ -25,7 +24,8 @@ def owed(fault: Fault) -> Entry:
     """Return what the ledger must hold to heal this fault without the process that made it."""
     chain = rules.chain(worker_name(fault)) if fault.op == "packets" else ""
     named = {"run": fault.run, "path": fault.path, "pod": fault.pod, "op": fault.op}
-    return {**named, "chain": chain, "worker": worker_name(fault)}
+    struck = {name: str(fault.effect.get(name, "")) for name in ("container", "signal")}
+    return {**named, "chain": chain, "worker": worker_name(fault), **struck}
 
 
 def worker_name(fault: Fault) -> str:
@@ -53,22 +53,12 @@ def resource(fault: Fault, heard: Callable[[Facts], None]) -> Supervised:
     return Supervised(order, supervising.NOWHERE, "", heard, program="resources")
 
 
-def strike(fault: Fault) -> Facts:
-    """Send a signal to the main process of a container; raises Refused."""
-    name = fault.effect.get("signal", "KILL")
-    if name not in SIGNALS:
-        raise Refused(f"no signal {name!r}", ", ".join(SIGNALS))
-    pid = pods.main_process(str(fault.effect.get("container", "")))
-    if pid not in pods.processes(fault.pod):
-        raise Refused("the container is not of the pod", fault.pod)
-    os.kill(pid, getattr(signal, f"SIG{name}"))
-    return {"pid": pid, "signal": name}
-
-
 def undo(entry: Entry) -> None:
     """Put back what a fault did, whoever did it; done twice it is done. Raises Refused when that does not succeed."""
     if entry["op"] == "freeze":
         freezer.thaw(entry["pod"])
+    if entry["op"] == "signal" and entry.get("signal") == "STOP":
+        signals.go_on(entry["container"])
     if entry["op"] == "resource":
         left.end(entry["pod"], entry["worker"])
     if entry["op"] == "packets":

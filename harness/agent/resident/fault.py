@@ -10,7 +10,7 @@ from harness.agent.resident.refused import Refused
 
 GROUP = "chaos.harness.dev"
 OPS = ("packets", "resource", "freeze", "signal")
-SIGNALS = ("KILL", "TERM", "INT", "STOP", "CONT", "HUP", "USR1", "USR2")
+SIGNALS = ("KILL", "TERM", "INT", "QUIT", "STOP", "CONT", "HUP", "USR1", "USR2")
 # Why a fault ended: nothing of it was cut short.
 TARGET_GONE = "its target is gone"
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,63}")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import effecting, freezer, pods
+from harness.agent.resident import effecting, freezer, pods, signals
 from harness.agent.resident.fault import TARGET_GONE, Fault
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Entry, Ledger
@@ -141,7 +141,8 @@ class Agent:
             freezer.freeze(fault.pod)
             return {"frozen": True}
         if fault.op == "signal":
-            return effecting.strike(fault)
+            wanted = fault.effect
+            return signals.strike(fault.pod, str(wanted.get("container", "")), str(wanted.get("signal", "KILL")))
         worker = self._worker(fault, lambda found: self._heard(fault, found))
         with self._lock:
             self._workers[fault.key] = worker

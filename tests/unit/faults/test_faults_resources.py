@@ -70,7 +70,7 @@ CASES = [(name, *case) for name, cases in ORDERS.items() for case in cases]
 
 def test_every_fault_on_a_resource_is_tried_here():
     others = {name for name, kind in FAULTS.items() if kind.hand is Hand.NODE and kind.rights is not packets.RIGHTS}
-    assert others == set(ORDERS)
+    assert others == {*ORDERS, "pod_signal"}
 
 
 @pytest.mark.parametrize(("kind", "parameters", "effect"), CASES)
@@ -218,3 +218,50 @@ async def test_another_end_than_for_lack_of_memory_is_not_felt():
 )
 def test_a_container_without_memory_starts_again_where_its_pod_says_so(policy, fate):
     assert FAULTS["pod_memory_oom"].fate(planned("pod_memory_oom"), pod(restartPolicy=policy)) is fate
+
+
+class Struck(Cluster):
+    """A pod whose agent has sent a signal, which was taken in some way."""
+
+    def __init__(self, taken: str, found: dict[str, Any] | None = None) -> None:
+        told = {"evidence": {"signal": {"pid": 7, "signal": "USR1", "taken": taken}}}
+        super().__init__({}, told, pod=found)
+
+
+async def test_the_agent_is_told_the_signal_and_the_container():
+    order = FAULTS["pod_signal"].order
+    assert order
+    told = await order(planned("pod_signal", signal="STOP"), reach(Cluster()))
+    assert told == {"op": "signal", "container": "abc123", "signal": "STOP"}
+
+
+@pytest.mark.parametrize(("taken", "process"), [("stops", "stopped"), ("continues", "goes on"), ("caught", "handled")])
+async def test_a_signal_is_felt_by_how_the_kernel_says_it_was_taken(taken, process):
+    fault = planned("pod_signal", signal="USR1")
+    assert await FAULTS["pod_signal"].felt(fault, reach(Struck(taken))) == {"process": process, "pid": 7}
+
+
+@pytest.mark.parametrize("taken", ["ignored", "waits"])
+async def test_a_signal_that_was_not_taken_is_not_felt(taken):
+    with pytest.raises(ObservationFailed, match="no effect"):
+        await FAULTS["pod_signal"].felt(planned("pod_signal", signal="TERM"), reach(Struck(taken)))
+
+
+async def test_a_signal_that_ends_the_process_is_felt_by_the_kubelets_report():
+    fault, at = planned("pod_signal", signal="USR1"), reach(Struck("as usual", ended("Error")))
+    at.note(fault).update(container="web", id="abc123")
+    facts = await FAULTS["pod_signal"].felt(fault, at)
+    assert facts
+    assert facts["restarts"] == 3
+    assert at.note(fault)["ended"]
+
+
+def test_a_signal_that_the_agents_do_not_send_is_refused_with_its_line():
+    with pytest.raises(UsageError, match="SEGV") as refused:
+        stated("pod_signal", ", signal: SEGV")
+    assert "x.yaml:8" in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "fate"), [("STOP", Fate.STAYS), ("TERM", Fate.RESTARTED), ("KILL", Fate.RESTARTED)])
+def test_a_signal_may_end_a_container_or_leave_it(name, fate):
+    assert FAULTS["pod_signal"].fate(planned("pod_signal", signal=name), pod()) is fate
