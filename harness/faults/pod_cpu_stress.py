@@ -17,12 +17,14 @@ from typing import Any
 
 from harness.faults import resources
 from harness.model.parameter import Parameter, Type
+from harness.model.plan import PlannedFault
 from harness.targets.reach import Facts
+from harness.workloads.pod import Pod
 
 
-def effect(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+def effect(fault: PlannedFault, pod: Pod) -> Mapping[str, Any]:
     """Say it as the agent reads it."""
-    return {"kind": "cpu", "workers": parameters.get("workers"), "load": parameters.get("load", 1.0)}
+    return {"kind": "cpu", "workers": fault.parameters.get("workers"), "load": fault.parameters.get("load", 1.0)}
 
 
 def words(told: Facts) -> str:

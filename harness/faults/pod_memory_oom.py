@@ -64,7 +64,7 @@ FAULT = FaultKind(
     unfit=resources.limited("memory"),
     fate=fate,
     inside=containers.one_named,
-    order=resources.order(lambda _: {"kind": "oom"}, fate, seconds=FILLING_SECONDS),
+    order=resources.order(lambda *_: {"kind": "oom"}, fate, seconds=FILLING_SECONDS),
     inject=packets.inject,
     felt=felt,
     heal=resources.heal(words),

@@ -19,15 +19,17 @@ from typing import Any
 from harness.faults import resources
 from harness.model.disturbance import Disturbance
 from harness.model.parameter import Parameter, Type
+from harness.model.plan import PlannedFault
 from harness.model.units import rounded
 from harness.targets.reach import Facts
+from harness.workloads.pod import Pod
 
 MEBI = 1 << 20
 
 
-def effect(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+def effect(fault: PlannedFault, pod: Pod) -> Mapping[str, Any]:
     """Say it as the agent reads it."""
-    return {"kind": "memory", "share": parameters.get("share", 0.9)}
+    return {"kind": "memory", "share": fault.parameters.get("share", 0.9)}
 
 
 def words(told: Facts) -> str:

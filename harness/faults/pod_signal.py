@@ -47,7 +47,7 @@ def fate(fault: PlannedFault, pod: Pod) -> Fate:
 
 async def order(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
     """Look at the pod and return what the agent is told."""
-    seen = await resources.order(lambda _: {}, fate)(fault, reach)
+    seen = await resources.order(lambda *_: {}, fate)(fault, reach)
     return {"op": OP, "container": seen["container"], "signal": fault.parameters["signal"]}
 
 

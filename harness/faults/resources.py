@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from harness.faults import packets
-from harness.faults.kind import FaultKind, Rule
+from harness.faults.kind import FaultKind, Rule, all_of_it
 from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
 from harness.model.fault import FaultSpec, Hand
@@ -30,10 +30,9 @@ PAUSE_SECONDS = 0.25
 LONGEST_SECONDS = 900.0
 OP = "resource"
 RIGHTS: tuple[Rule, ...] = ({"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},)
-Effect = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Effect = Callable[[PlannedFault, Pod], Mapping[str, Any]]
 Unfit = Callable[[FaultSpec, Pod], str]
 Words = Callable[[Facts], str]
-Amiss = Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]]
 
 
 def fault(
@@ -47,9 +46,9 @@ def fault(
     parameters: Sequence[Parameter] = (),
     disturbs: Iterable[Disturbance] = (Disturbance.SERVING, Disturbance.ABRUPT, Disturbance.CAPACITY),
     healed_when: str = "the fault's processes are gone and the pod is ready as before",
-    amiss: Amiss = lambda _: (),
+    part: Callable[[Mapping[str, Any]], str] = all_of_it,
 ) -> FaultKind:
-    """Make a fault on a resource of one container: `effect` from its parameters, `words` for what was counted."""
+    """Make a fault on a resource of one container: `effect` as the agent reads it, `words` for what was counted."""
     return FaultKind(
         name=name,
         hand=Hand.NODE,
@@ -61,7 +60,7 @@ def fault(
         parameters=tuple(parameters),
         container=True,
         rights=RIGHTS,
-        amiss=amiss,
+        part=part,
         unfit=unfit,
         fate=pods.probed,
         inside=containers.one_named,
@@ -99,7 +98,7 @@ def order(effect: Effect, fate: Callable[[PlannedFault, Pod], pods.Fate] = pods.
         identity = containers.identity(status)
         restarts = int(status.get("restartCount", 0))
         reach.note(fault).update(ready=is_ready(pod), container=status["name"], id=identity, restarts=restarts)
-        wanted = {key: value for key, value in effect(fault.parameters).items() if value is not None}
+        wanted = {key: value for key, value in effect(fault, pod).items() if value is not None}
         return {"op": OP, "container": identity, "effect": wanted, "seconds": LONGEST_SECONDS, **fixed}
 
     return made

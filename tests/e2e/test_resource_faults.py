@@ -32,6 +32,7 @@ EXPERIMENTS = [
     "orchestrator/memory_oom",
     "agent-registry/memory_stress",
     "tool-router/signal_stop",
+    "tool-router/disk_fill",
 ]
 APP = "strained"
 LIMIT_BYTES = 64 << 20
@@ -53,8 +54,11 @@ def strained(workload: LocalCluster, image: str) -> None:
             "requests": {"cpu": "10m", "memory": "32Mi"},
             "limits": {"cpu": "200m", "memory": "64Mi"},
         },
+        "volumeMounts": [{"name": "small", "mountPath": "/small"}, {"name": "large", "mountPath": "/large"}],
     }
-    spec = {"terminationGracePeriodSeconds": 2, "containers": [web]}
+    small = {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}
+    volumes = [small, {"name": "large", "emptyDir": {"sizeLimit": "32Mi"}}]
+    spec = {"terminationGracePeriodSeconds": 2, "containers": [web], "volumes": volumes}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -159,6 +163,21 @@ async def test_the_targets_own_process_is_ended_for_lack_of_memory_and_starts_ag
     assert _left(workload) == []
 
 
+async def test_a_volume_is_full_for_its_container_and_empty_again(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _victim(leased.kube)
+    write = "dd if=/dev/zero of=/small/file bs=1k count=64 2>&1; rm -f /small/file"
+    words = ("-n", NAMESPACE, "exec", victim.name, "--", "sh", "-c", write)
+    assert "No space left" not in kubectl(workload, *words)
+    async with broken(leased, planned("pod_disk_fill", victim, "disk", volume="small", share=1.0)) as felt:
+        with capsys.disabled():
+            print(f"\n    {felt}", end="", flush=True)
+        assert "No space left" in kubectl(workload, *words)
+    assert "No space left" not in kubectl(workload, *words)
+    assert _left(workload) == []
+
+
 async def test_a_process_is_stopped_and_goes_on(
     as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,8 +192,16 @@ async def test_a_process_is_stopped_and_goes_on(
 
 async def test_a_signal_with_a_handler_ends_the_container_and_it_starts_again(leased: Reach) -> None:
     victim = await _victim(leased.kube)
+    item = await leased.kube.get(paths.pods(NAMESPACE, victim.name))
+    restarts = item["status"]["containerStatuses"][0]["restartCount"]
     async with broken(leased, planned("pod_signal", victim, "term", signal="TERM")) as felt:
         assert felt["process"] == "handled"
+
+    async def anew() -> bool:
+        item = await leased.kube.get(paths.pods(NAMESPACE, victim.name))
+        return is_ready(item) and item["status"]["containerStatuses"][0]["restartCount"] > restarts
+
+    await until(anew)
 
 
 def _state(cluster: LocalCluster, victim: Victim) -> str:

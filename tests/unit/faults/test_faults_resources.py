@@ -19,12 +19,15 @@ from tests.unit.targets.fakes import pod as plain
 
 pytestmark = pytest.mark.anyio
 FAULT = "/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults/run-1"
+SCRATCH = {"medium": "Memory", "sizeLimit": "16Mi"}
 LIMITS = {"cpu": "1", "memory": "64Mi"}
 
 
 def pod(**more: Any) -> dict[str, Any]:
     found = plain()
-    found["spec"] = {"nodeName": "worker", "containers": [{"name": "web", "resources": {"limits": LIMITS}}], **more}
+    web = {"name": "web", "resources": {"limits": LIMITS}, "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
+    found["spec"] = {"nodeName": "worker", "containers": [web], "volumes": [{"name": "tmp", "emptyDir": SCRATCH}]}
+    found["spec"] |= more
     status = {"name": "web", "containerID": "containerd://abc123", "state": {"running": {}}, "restartCount": 2}
     found["status"]["containerStatuses"] = [status]
     found["metadata"]["creationTimestamp"] = "0"
@@ -62,6 +65,10 @@ ORDERS: dict[str, Any] = {
         ({"workers": 3, "load": 0.5}, {"kind": "cpu", "workers": 3, "load": 0.5}),
     ],
     "pod_memory_oom": [({}, {"kind": "oom"})],
+    "pod_disk_fill": [
+        ({}, {"kind": "disk", "path": "/tmp", "share": 0.95}),
+        ({"volume": "tmp", "share": 1.0}, {"kind": "disk", "path": "/tmp", "share": 1.0}),
+    ],
     "pod_memory_stress": [({}, {"kind": "memory", "share": 0.9}), ({"share": 0.5}, {"kind": "memory", "share": 0.5})],
 }
 LASTS = {"pod_memory_oom": pod_memory_oom.FILLING_SECONDS}
@@ -118,6 +125,27 @@ NO_LIMITS: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
+def having(*volumes: dict[str, Any], **mount: Any) -> dict[str, Any]:
+    """Give the container some volumes."""
+    mounts = [{"name": one["name"], "mountPath": f"/{one['name']}", **mount} for one in volumes]
+    return {"containers": [{"name": "web", "volumeMounts": mounts}], "volumes": list(volumes)}
+
+
+SMALL = {"name": "small", "emptyDir": SCRATCH}
+CLAIM = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+NO_LIMITS += [
+    ("pod_disk_fill", "", having(), "no volume that is limited in size"),
+    ("pod_disk_fill", "", having({"name": "a", "emptyDir": {}}), "on its node's disk"),
+    ("pod_disk_fill", "", having({"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}), "on its node's disk"),
+    ("pod_disk_fill", "", having({"name": "a", "emptyDir": {"medium": "Memory"}}), "no sizeLimit"),
+    ("pod_disk_fill", "", having({"name": "a", "hostPath": {"path": "/"}}), "no place to write to"),
+    ("pod_disk_fill", "", having(SMALL, readOnly=True), "read-only"),
+    ("pod_disk_fill", "", having(SMALL, CLAIM), "one of data, small"),
+    ("pod_disk_fill", ", volume: other", having(SMALL), "no volume 'other': it has small"),
+    ("pod_disk_fill", ", volume: a", having(SMALL, {"name": "a", "emptyDir": {}}), "volume a lies on its node's disk"),
+]
+
+
 @pytest.mark.parametrize(("kind", "arguments", "spec", "why"), NO_LIMITS)
 async def test_what_would_take_the_node_is_refused_by_the_plan_with_its_line(kind, arguments, spec, why):
     with pytest.raises(UsageError, match=why) as refused:
@@ -131,6 +159,12 @@ async def test_the_limit_that_counts_is_that_of_the_container_which_is_meant():
     meant = pod(**two)
     meant["metadata"]["annotations"] = {containers.DEFAULT: "side"}
     assert (await resolved("pod_cpu_stress", meant)).faults[0].victim.container == "side"
+
+
+@pytest.mark.parametrize(("spec", "arguments"), [(having(SMALL), ""), (having(SMALL, CLAIM), ", volume: data")])
+async def test_a_volume_that_is_limited_in_size_is_taken_and_shown(spec, arguments):
+    planned = await resolved("pod_disk_fill", pod(**spec), arguments)
+    assert ("volume data" in plan.text(stated("pod_disk_fill", arguments), planned)) is bool(arguments)
 
 
 async def test_cpu_stress_is_felt_when_the_kernel_has_throttled_and_not_before():

@@ -97,6 +97,14 @@ def limited(found: Groups) -> Memory:
     return Memory(folder, found.first, limit)
 
 
+def require_room(found: Groups, wanted: int) -> None:
+    """Refuse to take so much that a container comes near its limit, or its node to its end."""
+    limit = groups.limit(found.folder("memory") / ("memory.limit_in_bytes" if found.first else "memory.max"))
+    if limit is not None and limited(found).used() + wanted > MOST_SHARE * limit:
+        raise Refused("the container's memory limit is too low for it", "the kernel would end the container")
+    _room(wanted)
+
+
 def hold(found: Memory, wanted: int, pause: Callable[[float], None] = time.sleep) -> None:
     """Take memory up to what is wanted, and give it back where the container takes more itself; for ever."""
     held: list[mmap.mmap] = []
