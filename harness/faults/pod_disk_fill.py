@@ -26,7 +26,11 @@ from harness.workloads.pod import Pod
 
 def effect(fault: PlannedFault, pod: Pod) -> Mapping[str, Any]:
     """Say it as the agent reads it."""
-    return {"kind": "disk", "path": volumes.path(fault, pod), "share": fault.parameters.get("share", 0.95)}
+    return {
+        "kind": "disk",
+        "path": volumes.path(fault, pod, volumes.filled),
+        "share": fault.parameters.get("share", 0.95),
+    }
 
 
 def words(told: Facts) -> str:
@@ -52,8 +56,8 @@ FAULT = resources.fault(
         ),
     ),
     effect=effect,
-    unfit=volumes.unfit,
+    unfit=volumes.unfit(volumes.filled),
     words=words,
-    part=lambda parameters: f"volume {parameters['volume']}" if parameters.get("volume") else "",
+    part=volumes.part,
     disturbs=(Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.DATA),
 )

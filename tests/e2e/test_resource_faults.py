@@ -33,6 +33,7 @@ EXPERIMENTS = [
     "agent-registry/memory_stress",
     "tool-router/signal_stop",
     "tool-router/disk_fill",
+    "agent-registry/io_stress",
 ]
 APP = "strained"
 LIMIT_BYTES = 64 << 20
@@ -175,6 +176,17 @@ async def test_a_volume_is_full_for_its_container_and_empty_again(
             print(f"\n    {felt}", end="", flush=True)
         assert "No space left" in kubectl(workload, *words)
     assert "No space left" not in kubectl(workload, *words)
+    assert _left(workload) == []
+
+
+async def test_a_disk_is_kept_busy_through_a_volume(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _victim(leased.kube)
+    async with broken(leased, planned("pod_io_stress", victim, "io", volume="large")) as felt:
+        with capsys.disabled():
+            print(f"\n    {felt}", end="", flush=True)
+    assert kubectl(workload, "-n", NAMESPACE, "exec", victim.name, "--", "ls", "/large") == ""
     assert _left(workload) == []
 
 

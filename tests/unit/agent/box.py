@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.agent.resident.fault import Fault
 
 ROOT = Path("/sys/fs/cgroup")
-CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
+CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "blkio")
 SLEEP = ("sleep", "600")
 # Where each limit is written, and in which unit it is given.
 FILES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import pods
+from harness.agent.resident import pods, supervising
 from harness.agent.resident.healing import Agent
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Ledger
@@ -89,10 +89,12 @@ def make(told: Told, tmp_path: Path):
 
 
 @pytest.fixture
-def boxes(proc: Path) -> Iterator[Callable[..., Box]]:
+def boxes(proc: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Box]]:
     """Make pods whose one container has control groups of its own, with limits."""
     if why := box.missing():
         pytest.skip(why)
+    # How long a worker takes to begin is the machine's affair here.
+    monkeypatch.setattr(supervising, "READY_SECONDS", box.WAIT_SECONDS)
     made: list[Box] = []
 
     def making(*command: str, **limits: int) -> Box:

@@ -20,13 +20,15 @@ from tests.unit.targets.fakes import pod as plain
 pytestmark = pytest.mark.anyio
 FAULT = "/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults/run-1"
 SCRATCH = {"medium": "Memory", "sizeLimit": "16Mi"}
+MOUNTS = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "scratch", "mountPath": "/scratch"}]
+VOLUMES = [{"name": "tmp", "emptyDir": SCRATCH}, {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}]
 LIMITS = {"cpu": "1", "memory": "64Mi"}
 
 
 def pod(**more: Any) -> dict[str, Any]:
     found = plain()
-    web = {"name": "web", "resources": {"limits": LIMITS}, "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
-    found["spec"] = {"nodeName": "worker", "containers": [web], "volumes": [{"name": "tmp", "emptyDir": SCRATCH}]}
+    web = {"name": "web", "resources": {"limits": LIMITS}, "volumeMounts": MOUNTS}
+    found["spec"] = {"nodeName": "worker", "containers": [web], "volumes": VOLUMES}
     found["spec"] |= more
     status = {"name": "web", "containerID": "containerd://abc123", "state": {"running": {}}, "restartCount": 2}
     found["status"]["containerStatuses"] = [status]
@@ -68,6 +70,10 @@ ORDERS: dict[str, Any] = {
     "pod_disk_fill": [
         ({}, {"kind": "disk", "path": "/tmp", "share": 0.95}),
         ({"volume": "tmp", "share": 1.0}, {"kind": "disk", "path": "/tmp", "share": 1.0}),
+    ],
+    "pod_io_stress": [
+        ({"volume": "scratch"}, {"kind": "io", "path": "/scratch", "rate": 20}),
+        ({"rate": 100}, {"kind": "io", "path": "/scratch", "rate": 100}),
     ],
     "pod_memory_stress": [({}, {"kind": "memory", "share": 0.9}), ({"share": 0.5}, {"kind": "memory", "share": 0.5})],
 }
@@ -141,6 +147,9 @@ NO_LIMITS += [
     ("pod_disk_fill", "", having({"name": "a", "hostPath": {"path": "/"}}), "no place to write to"),
     ("pod_disk_fill", "", having(SMALL, readOnly=True), "read-only"),
     ("pod_disk_fill", "", having(SMALL, CLAIM), "one of data, small"),
+    ("pod_io_stress", "", having(SMALL), "in memory: nothing there waits"),
+    ("pod_io_stress", "", having({"name": "a", "emptyDir": {}}), "a has no sizeLimit"),
+    ("pod_io_stress", ", volume: b", having({"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}), "no volume 'b'"),
     ("pod_disk_fill", ", volume: other", having(SMALL), "no volume 'other': it has small"),
     ("pod_disk_fill", ", volume: a", having(SMALL, {"name": "a", "emptyDir": {}}), "volume a lies on its node's disk"),
 ]
@@ -214,6 +223,19 @@ async def test_how_full_memory_was_is_said_with_whom_the_kernel_ended():
     ((_, kept),) = await healing("pod_memory_stress", {"healedAt": "now", **counted(**told)})
     said = "94 % of the limit in use: 60 of 64 MiB; the kernel ended 1 for lack of memory"
     assert kept["evidence"] == {"counted": said}
+
+
+async def test_how_long_a_write_took_is_said_with_how_many_went_to_the_disk():
+    told = {"writes": 200, "written_bytes": 200 << 16, "sync_ms": 4.5, "did": {"writes": 200}}
+    ((_, kept),) = await healing("pod_io_stress", {"healedAt": "now", **counted(**told)})
+    said = "200 writes, 12800 KiB, went to the disk, 4.5 ms each with its sync"
+    assert kept["evidence"] == {"counted": said}
+
+
+async def test_how_full_a_volume_was_is_said():
+    told = {"used_bytes": 3 << 20, "most_bytes": 4 << 20, "did": {"filled": 0.75}}
+    ((_, kept),) = await healing("pod_disk_fill", {"healedAt": "now", **counted(**told)})
+    assert kept["evidence"] == {"counted": "75 % of the volume in use: 3072 of 4096 KiB"}
 
 
 @pytest.mark.parametrize(("why", "felt"), [("its worker died", False), ("its target is gone", True)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.agent.resident.refused import Refused
-from harness.agent.resident.resources import cpu, disk, memory
+from harness.agent.resident.resources import cpu, disk, disk_io, memory
 from harness.agent.resident.resources.container import Container
 from harness.agent.resident.resources.effect import Effect
 from harness.agent.resident.resources.order import Order
@@ -15,6 +15,7 @@ KINDS: dict[str, Callable[[Order, Container], Effect]] = {
     "memory": memory.stress,
     "oom": memory.exhaust,
     "disk": disk.make,
+    "io": disk_io.make,
 }
 
 

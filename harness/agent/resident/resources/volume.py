@@ -43,14 +43,16 @@ class Volume:
             raise Refused("no file can be made in the volume", os.strerror(error.errno or 0)) from None
 
 
-def find(pid: int, path: str) -> Volume:
+def find(pid: int, path: str, *, on_disk: bool = False) -> Volume:
     """Open the folder that a process has at a path.
 
-    Raises Refused where it is not there, or is of a file system that the node has elsewhere, too: its own disk.
+    Raises Refused where it is not there, or is of a file system that the node has elsewhere, too: its own disk. With
+    `on_disk` that is allowed where the folder is a volume, and one in memory is refused.
     """
     handle = _open(pid, path)
+    device = os.fstat(handle).st_dev
     try:
-        return Volume(handle, _own(os.fstat(handle).st_dev, path))
+        return Volume(handle, (on_disk and _of_kubelet(pid, path)) or _own(device, path))
     except Refused:
         os.close(handle)
         raise
@@ -69,6 +71,20 @@ def _open(pid: int, path: str) -> int:
     except OSError as error:
         raise Refused(f"the container's {path} cannot be opened", os.strerror(error.errno or 0)) from None
     return at
+
+
+def _of_kubelet(pid: int, path: str) -> str:
+    """Return the kind of the file system of a kubelet's volume on a disk, empty for none; raises Refused for memory."""
+    for line in (pods.PROC / str(pid) / "mountinfo").read_text().splitlines():
+        mount, _, source = line.partition(" - ")
+        words, kind = mount.split(), source.split()[0]
+        if words[4] != "/" + path.strip("/"):
+            continue
+        if kind == _TMPFS:
+            raise Refused(f"{path} is memory", "nothing there waits for a disk")
+        if _KUBELETS.search(words[3]):
+            return kind
+    return ""
 
 
 def _own(device: int, path: str) -> str:
