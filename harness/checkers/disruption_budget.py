@@ -69,6 +69,9 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         broken.append(f"there is no budget {name} in {namespace}: {len(granted)} evictions were granted without it")
     elif others and granted and not ours:
         broken.append(f"{name} does not cover the evicted pods: {len(granted)} evictions were granted without it")
+    if bare := _uncovered(asked, name):
+        pods = ", ".join(dict.fromkeys(str(answer["pod"]) for answer in bare))
+        broken.append(f"{name} did not cover {pods} any more: {len(bare)} evictions were granted without it")
     why = _doubt(history, name, ours, others)
     if not why and least is not None and charged and lowest is None:
         why = "ready pods were not seen"
@@ -170,6 +173,18 @@ def _under(ours: Answers, allowed: series.Points) -> list[str]:
         if allows > _charged(near) and not exhausted:
             return [f"{answer['pod']} was refused although the budget allowed {allows}"]
     return []
+
+
+def _uncovered(asked: Answers, name: str) -> Answers:
+    """Find grants without the budget to pods of a workload that it covered before: it was deleted, or narrowed."""
+    covered, found = set[str](), []
+    for answer in sorted(asked, key=lambda answer: float(answer["time"])):
+        owner = str(answer.get("owner") or "")
+        if answer.get("budget") == name:
+            covered |= {owner} - {""}
+        elif answer["status"] in GRANTED and not unguarded(answer) and owner in covered:
+            found.append(answer)
+    return found
 
 
 def _rises(points: series.Points, start: float, end: float) -> float:

@@ -89,6 +89,7 @@ def command(
         )
         for one in documents.load(files, only=only, given=given.read(var, var_file))
     ]
+    given.require_stated(var, var_file, experiments)
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)
     if dry_run:

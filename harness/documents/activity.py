@@ -11,6 +11,7 @@ from harness.documents.provider import ACTIONS, pauses, read_provider
 from harness.documents.reading import Reading
 from harness.documents.tolerance import Asked
 from harness.documents.translate import NodeChoice
+from harness.documents.variables import PROBE
 from harness.faults import FAULTS
 from harness.model import units
 from harness.model.experiment import Activity
@@ -19,6 +20,10 @@ from harness.source.closed import Section, nearest
 from harness.source.lines import Place
 
 KEYS = ("type", "name", "provider", "tolerance", "pauses", "timeout", "controls", "background", "ref")
+# What is asked of calls alone: a fault ends when it was felt and what it cost is back.
+UNASKED = ("tolerance", "timeout")
+# All that Chaos Toolkit looks at of a probe that gives a value of the configuration.
+ASKED_BEFORE = ("type", "name", "provider")
 # A reference takes everything else from what it refers to.
 REFERENCE = ("ref", "background", "tolerance")
 
@@ -61,7 +66,7 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
             why="Chaos Toolkit asks one after the other, whatever this says",
         )
     undone(section)
-    provider = read_provider(problems, section)
+    provider = read_provider(problems, section, reading.variables)
     _granted(reading, provider, section)
     if "tolerance" in section:
         tolerance.check(
@@ -84,6 +89,8 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
         fault, heals = _foreign(reading, provider, section, name, role)
     before, after = pauses(section, reading.variables, known=fault is not None or bool(heals))
     deadline = provider.pop("deadline", 0.0)
+    if fault or heals:
+        _unasked(section, deadline)
     return Activity(
         kind,
         name,
@@ -97,6 +104,19 @@ def _activity(reading: Reading, value: Any, place: Place, role: str) -> Activity
         heals=heals,
         deadline=deadline,
     )
+
+
+def _unasked(section: Section, deadline: float) -> None:
+    """Refuse of a step that is performed as a fault, or ends one, what is asked of calls alone."""
+    asked = {key: section.at(key) for key in UNASKED if section.data.get(key) is not None}
+    if deadline:
+        asked.setdefault("timeout", (*section.at("provider"), "timeout"))
+    for key, place in asked.items():
+        section.problems.add(
+            place,
+            f"'{key}' means nothing to a fault",
+            why="it ends when it was felt and what it cost is back; the phases say how long that is waited for",
+        )
 
 
 def _granted(reading: Reading, provider: Mapping[str, Any], section: Section) -> None:
@@ -127,10 +147,19 @@ def undone(section: Section) -> None:
 
 def configured(reading: Reading, top: Section) -> None:
     """Refuse a probe of the configuration that is none: it is asked before anything else, plan and lease included."""
-    for name in sorted(reading.variables.late):
+    configuration = top.data.get("configuration")
+    for name, value in configuration.items() if isinstance(configuration, dict) else ():
+        if not isinstance(value, dict) or value.get("type") != PROBE:
+            continue
         place = (*top.at("configuration"), name)
-        section = Section(reading.problems, top.data["configuration"][name], place, f"'{name}'", KEYS, loose=True)
-        provider = read_provider(reading.problems, section)
+        section = Section(reading.problems, value, place, f"'{name}'", ASKED_BEFORE)
+        provider = read_provider(reading.problems, section, reading.variables)
+        if provider.get("deadline"):
+            reading.problems.add(
+                (*section.at("provider"), "timeout"),
+                "a function that is asked for the configuration has no deadline",
+                why="Chaos Toolkit knows none, and the run has not begun",
+            )
         if provider and (provider.get("module") == ACTIONS or foreign.acts("probe", provider)):
             reading.problems.add(
                 section.at("provider"),
@@ -194,6 +223,8 @@ def _foreign(
         return own, ""
     if isinstance(found, NodeChoice) and found in reading.cordoned:
         return None, reading.cordoned[found]
+    if not isinstance(arguments, dict):
+        arguments = reading.variables.known(arguments) or arguments
     what = {"method": "step", "rollbacks": "rollback"}.get(role, "probe")
     reading.uncovered.append((f"{what} {name!r}, by {called}", section.place, foreign.namespaces(called, arguments)))
     return None, ""
@@ -201,7 +232,7 @@ def _foreign(
 
 def _compared(reading: Reading, section: Section) -> None:
     """Read the provider of a probe that is a tolerance."""
-    provider = read_provider(reading.problems, section)
+    provider = read_provider(reading.problems, section, reading.variables)
     if provider.get("module") == ACTIONS:
         reading.problems.add(section.at("provider"), "a fault is no tolerance", hint="faults stand in the method")
     elif provider and foreign.acts("probe", provider):

@@ -17,12 +17,12 @@ from harness.checkers import OBJECTIVES
 from harness.documents import control, meaning, stated, strategies, variables
 from harness.documents.activity import activities, configured, undone
 from harness.documents.extension import KEYS, Extension, extension, objective_parameters
-from harness.documents.reading import Reading
+from harness.documents.reading import HOMES, Reading
 from harness.errors import UsageError
 from harness.model import hashing, units
 from harness.model.experiment import BlastRadius, Experiment
 from harness.model.objective import Objective
-from harness.source import LARGEST_BYTES, lines
+from harness.source import LARGEST_BYTES, encoding, lines
 from harness.source.closed import Problems, Section
 from harness.source.lines import Place, Source
 
@@ -57,14 +57,17 @@ def is_document(path: Path) -> bool:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             return False
-        text = path.read_bytes().decode(errors="replace")
+        text = encoding.decode(path.read_bytes(), "replace")
     except OSError:
         return False
     try:
         data = lines.read(text, path).data
     except (UsageError, ValueError, RecursionError):
         return bool(OF_CHAOS_TOOLKIT.search(text))
-    return isinstance(data, dict) and "title" in data and ("method" in data or "steady-state-hypothesis" in data)
+    if not isinstance(data, dict):
+        return False
+    # Any file may have a method; one without its title is to be told so.
+    return stated.HYPOTHESIS in data or ("method" in data and any(key in data for key in ("title", "description")))
 
 
 def is_experiment(path: Path) -> bool:
@@ -75,11 +78,11 @@ def is_experiment(path: Path) -> bool:
         content = path.read_bytes()
     except OSError:
         return False
-    text = content.decode(errors="replace")
+    text = encoding.decode(content, "replace")
     if "harness" not in text.partition("extensions")[2]:
         return False
     try:
-        data = lines.read(content.decode(), path).data
+        data = lines.read(encoding.decode(content), path).data
     except (UsageError, ValueError, RecursionError):
         key = KEY.search(text)
         return bool(key and NAMED.search(text, key.end()))
@@ -94,11 +97,7 @@ def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None, gi
 
     Raises UsageError naming every problem with its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("cannot read the experiment", where=str(path), why=str(error)) from error
-    return loads(text, path, defaults, given, promised=True)
+    return loads(encoding.read(path, "experiment"), path, defaults, given, promised=True)
 
 
 def loads(
@@ -115,11 +114,13 @@ def loads(
     A file must promise something (`promised`); what a program writes may also perform a fault and nothing more.
     """
     given = given or Given(environ=os.environ)
+    if not text.strip("\ufeff \t\r\n"):
+        raise UsageError("the file is empty", where=f"{path}:1", hint="an experiment begins with 'title: ...'")
     document = lines.read(text, path)
     if not isinstance(document.data, dict):
         raise UsageError("an experiment is a mapping", where=f"{path}:1", hint="it begins with 'title: ...'")
     replaced = Source(path, stated.replaced(document.data, given.configuration, given.secrets), document.lines)
-    problems = Problems(replaced, lenient=not stated.claims(replaced.data))
+    problems = Problems(replaced, lenient=not stated.claims(replaced.data), homes=HOMES)
     top = Section(problems, replaced.data, (), "the experiment", TOP, loose=True)
     slo = _slo(Source(Path(SLO_FILE), dict(defaults or {}), {}))
     found = _experiment(problems, replaced, top, slo, given, (folder or path.parent).absolute())
@@ -155,7 +156,7 @@ def _experiment(
     strategy, rolls_back = strategies.read(problems, top)
     implied: tuple[Objective, ...] = ()
     if problems.lenient:
-        top.items("extensions")
+        _named(problems, top.items("extensions"))
         ours = extension(Section(problems, {}, (), "the harness extension", KEYS), slo, folder)
         radius = meaning.named(method, [name for _, _, names in uncovered for name in names])
     else:
@@ -210,9 +211,18 @@ def _hypothesis(reading: Reading, top: Section) -> tuple[str, tuple[Any, ...]]:
     return title, activities(reading, section.items("probes"), "hypothesis")
 
 
+def _named(problems: Problems, extensions: list[tuple[Place, Any]]) -> None:
+    """Refuse an extension that is nobody's, as Chaos Toolkit does before a run."""
+    for place, value in extensions:
+        if not isinstance(value, dict):
+            problems.add(place, f"an extension is a mapping, not {units.shown(value)}", hint="{name: ...}")
+        elif not isinstance(value.get("name"), str) or not value["name"].strip():
+            problems.add(place, "an extension needs 'name'", why="it says whose it is")
+
+
 def _texts(problems: Problems, listed: list[tuple[Place, Any]]) -> list[str]:
     for place, value in listed:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not value:
             problems.add(place, f"{units.shown(value)} is not a text")
     return [value for _, value in listed if isinstance(value, str)]
 
@@ -233,10 +243,7 @@ def _extension(problems: Problems, top: Section, slo: Mapping[str, Objective], f
 
 def defaults(path: Path) -> dict[str, dict[str, Any]]:
     """Read the stack's own objectives, as `load` takes them; raises UsageError by file and line."""
-    try:
-        document = lines.read(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("cannot read the objectives", where=str(path), why=str(error)) from error
+    document = lines.read(encoding.read(path, "objectives"), path)
     _slo(document)
     return {name: dict(stated) for name, stated in document.data.items()}
 

@@ -19,7 +19,7 @@ def function(provider: Mapping[str, Any]) -> str:
         case "python":
             return f"{provider.get('module')}.{provider.get('func')}"
         case "process":
-            return f"process {provider.get('path')}"
+            return f"{translate.PROCESS}{provider.get('path')}"
         case "http":
             return f"http {provider.get('method', 'GET')} {provider.get('url')}"
     return "nothing"
@@ -47,7 +47,7 @@ def known(provider: Mapping[str, Any]) -> bool:
 
 def namespaces(called: str, arguments: Any) -> tuple[str, ...]:
     """Name the namespaces a foreign step acts in, as far as that is known."""
-    return translate.namespaces(called, arguments) if isinstance(arguments, dict) else ()
+    return translate.namespaces(called, arguments)
 
 
 def chosen(provider: Mapping[str, Any], arguments: Mapping[str, Any]) -> NodeChoice | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from harness.checkers import OBJECTIVES, census
 from harness.documents.extension import Extension
 from harness.documents.reading import Uncovered
+from harness.documents.translate import EVERY
 from harness.faults import FAULTS, FaultKind
 from harness.model.experiment import Activity, BlastRadius
 from harness.model.fault import FaultSpec
@@ -65,7 +66,7 @@ def covered(extension: Extension, uncovered: Sequence[Uncovered]) -> None:
 def named(method: tuple[Activity, ...], namespaces: list[str]) -> BlastRadius:
     """Return what a document without caps names as its blast radius: its faults' targets, and where its steps act."""
     faults = [activity.fault for activity in method if activity.fault]
-    every = {name for name in [*namespaces, *(fault.target.stays_in for fault in faults)] if name}
+    every = {name for name in [*namespaces, *(fault.target.stays_in for fault in faults)] if name not in ("", EVERY)}
     return BlastRadius(
         tuple(sorted(every)), sum(fault.target.pods for fault in faults), sum(fault.target.nodes for fault in faults)
     )

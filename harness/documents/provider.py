@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.documents.variables import Variables
 from harness.model import units
-from harness.source.closed import Problems, Section, nearest
+from harness.source.closed import MISSPELT, Problems, Section, nearest
 
 # Where our faults are, as Chaos Toolkit calls them.
 ACTIONS = "harness.chaostoolkit.actions"
@@ -19,13 +21,19 @@ PROVIDERS: Mapping[str, tuple[str, ...]] = {
         "type", "url", "method", "headers", "arguments", "timeout", "verify_tls", "max_retries", "secrets",
     ),
 }  # fmt: skip
+# What Chaos Toolkit takes as it stands.
+LITERAL: Mapping[str, tuple[str, ...]] = {
+    "python": ("module", "func"),
+    "process": ("path",),
+    "http": ("method", "verify_tls"),
+}
 NEEDED = {"python": ("module", "func"), "process": ("path",), "http": ("url",)}
 # Chaos Toolkit takes a whole text that is one variable, and nothing in between.
 VARIABLE = re.compile(r"\$\{.+\}")
 LONGEST_PAUSE = 3600
 
 
-def read_provider(problems: Problems, activity: Section) -> dict[str, Any]:
+def read_provider(problems: Problems, activity: Section, variables: Variables) -> dict[str, Any]:
     """Read an activity's provider; `deadline` in it is the activity's own limit, which no function knows."""
     value = activity.data.get("provider")
     place = activity.at("provider")
@@ -43,6 +51,9 @@ def read_provider(problems: Problems, activity: Section) -> dict[str, Any]:
         section.get(key, units.text, "", required="it says what to call")
     provider = {key: item for key, item in section.data.items() if item is not None}
     _shapes(section, kind)
+    _replaced(section, kind, variables)
+    if kind == "http":
+        _sendable(section, variables)
     if activity.data.get("timeout") is not None:
         provider.setdefault("timeout", activity.get("timeout", _seconds, 0.0))
     if kind == "python" and "timeout" in provider:
@@ -79,6 +90,60 @@ def _shapes(section: Section, kind: str) -> None:
             continue
         known = " or ".join(dict.fromkeys(words[one] for one in types))
         section.problems.add(section.at(key), f"'{key}' must be {known}, not {units.shown(value)}")
+
+
+def _replaced(section: Section, kind: str, variables: Variables) -> None:
+    """Refuse a variable where Chaos Toolkit replaces none, and one that is nearly called like another."""
+    for key in LITERAL[kind]:
+        value = section.data.get(key)
+        if isinstance(value, str) and "${" in value:
+            section.problems.add(
+                section.at(key),
+                f"no variable is replaced in '{key}'",
+                why="Chaos Toolkit would take the words as they stand",
+                hint="write it out",
+            )
+    # Any other may be a shell's.
+    for name in variables.undefined(section.data.get("arguments")):
+        if near := difflib.get_close_matches(name, variables.names, n=1, cutoff=MISSPELT):
+            section.problems.add(
+                section.at("arguments"), f"nothing is called '{name}'", hint=f"did you mean '{near[0]}'?"
+            )
+
+
+def _sendable(section: Section, variables: Variables) -> None:
+    """Refuse a request that the client would refuse to send, in the middle of a run."""
+    url, headers = section.data.get("url"), section.data.get("headers")
+    if isinstance(url, str) and (undefined := variables.undefined(url)):
+        section.problems.add(
+            section.at("url"),
+            f"nothing is called '{undefined[0]}'",
+            why="Chaos Toolkit would ask for the words as they stand",
+            hint=nearest(undefined[0], variables.names),
+        )
+    elif isinstance(url, str) and not _is_url(variables.known(url)):
+        section.problems.add(
+            section.at("url"), f"{units.shown(url)} is not the URL of a server", hint="http://HOST:PORT/PATH"
+        )
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if not isinstance(variables.known(value), str | None):
+            section.problems.add(
+                (*section.at("headers"), name),
+                f"the header '{name}' must be a text",
+                why="a number, or true, is refused by what sends it",
+                hint="quote it",
+            )
+
+
+def _is_url(value: Any) -> bool:
+    """Say whether a value may be asked for; what is not known yet may."""
+    if value is None:
+        return True
+    try:
+        parts = urlsplit(value)
+    except (ValueError, AttributeError):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _seconds(value: Any) -> float:

@@ -12,6 +12,23 @@ from harness.model.fault import FaultSpec
 from harness.source.closed import Problems
 from harness.source.lines import Place
 
+# Words that ask for something; where they do not belong nobody would do it.
+HOMES = {
+    "configuration": "the top",
+    "secrets": "the top, or to a provider",
+    "runtime": "the top",
+    "steady-state-hypothesis": "the top",
+    "method": "the top, or to an http provider",
+    "rollbacks": "the top",
+    "strategy": "runtime: {hypothesis: ...}, or {rollbacks: ...}",
+    "probes": "the hypothesis",
+    "provider": "an activity or a control",
+    "tolerance": "a probe",
+    "pauses": "an activity",
+    "background": "an activity",
+    "timeout": "an activity, or to its provider",
+    "arguments": "a provider",
+}
 Uncovered = tuple[str, Place, tuple[str, ...]]
 
 

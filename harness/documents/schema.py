@@ -10,7 +10,7 @@ from typing import Any
 from harness.checkers import OBJECTIVES
 from harness.documents import extension
 from harness.documents import target as targets
-from harness.documents.activity import KEYS, REFERENCE
+from harness.documents.activity import KEYS, REFERENCE, UNASKED
 from harness.documents.document import TOP
 from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
 from harness.faults import FAULTS
@@ -141,7 +141,7 @@ def _activity(fault: FaultKind | None) -> Schema:
         "background": {"type": "boolean"},
     }
     about = fault.summary if fault else ""
-    keys = [key for key in KEYS if key != "ref"]
+    keys = [key for key in KEYS if key != "ref" and not (fault and key in UNASKED)]
     return _closed({key: properties.get(key, {}) for key in keys}, "type", "name", "provider", about=about)
 
 

@@ -15,6 +15,7 @@ NAME = "harness"
 HYPOTHESIS = "steady-state-hypothesis"
 Document = Mapping[str, Any]
 KUBERNETES = re.compile(r"kube|k8s|istio|helm", re.IGNORECASE)
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'\\]*", re.IGNORECASE)
 
 
 def claims(data: Document) -> bool:
@@ -80,8 +81,13 @@ def filled(part: Any) -> Any:
 
 
 def of_kubernetes(data: Document) -> bool:
-    """Say whether what a document calls, or the secrets it calls it with, speak of Kubernetes."""
-    return bool(KUBERNETES.search(json.dumps([_providers(data), data.get("secrets")], default=str)))
+    """Say whether what a document calls, or the secrets it calls it with, speak of Kubernetes.
+
+    A server that is asked by its address is none of the run's cluster, whatever it is called.
+    """
+    called = [one for one in _providers(data) if not isinstance(one, dict) or one.get("type") != "http"]
+    text = json.dumps([called, data.get("secrets")], default=str)
+    return bool(KUBERNETES.search(ADDRESS.sub("", text)))
 
 
 def _providers(value: Any) -> list[Any]:

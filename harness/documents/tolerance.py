@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from harness.documents.variables import Variables
@@ -29,6 +30,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "process": ("status", "stdout", "stderr"),
     "http": ("status", "headers", "body"),
 }
+# What says that all is well.
+STATUS = {"process": "tolerance: 0", "http": "tolerance: 200, or {type: range, range: [200, 299], target: status}"}
 # A number is no text, and headers are neither.
 UNFIT = frozenset({("regex", "status"), ("regex", "headers"), ("range", "headers")})
 
@@ -59,8 +62,12 @@ def check(asked: Asked, value: Any, place: Place) -> None:
         return
     if isinstance(value, list) and value:
         _unreplaced(asked, value, place, "a list")
+        if not any(isinstance(one, int) and not isinstance(one, bool) for one in value):
+            _never(asked, f"one of {value}", place, "[200, 201]: numbers are compared with its status")
         return
-    if isinstance(value, bool | int):
+    if isinstance(value, bool):
+        _never(asked, "true" if value else "false", place, STATUS.get(asked.called, ""))
+    if isinstance(value, int):
         return
     kind = str(value.get("type") or "") if isinstance(value, dict) else ""
     if kind not in KINDS:
@@ -72,18 +79,41 @@ def check(asked: Asked, value: Any, place: Place) -> None:
     if key not in section:
         section.get(key, units.text, "", required="it says what is tolerated")
     else:
-        {"range": _range, "regex": _regex, "jsonpath": _jsonpath, "probe": asked.provider}[kind](section)
+        readers: Mapping[str, Callable[[Section], None]] = {
+            "range": _range,
+            "regex": partial(_regex, asked),
+            "jsonpath": _jsonpath,
+            "probe": asked.provider,
+        }
+        readers[kind](section)
     _target(asked, section, kind)
 
 
 def _variable(asked: Asked, value: str, place: Place) -> None:
     """Look at what a text stands for, as far as that is known before the run."""
-    try:
-        meant = asked.variables.fill(value)
-    except ValueError:
+    meant = asked.variables.known(value)
+    if meant is None:
         return
     if not isinstance(meant, str):
         check(asked, meant, place)
+    elif not meant.isdecimal():
+        parts = PARTS.get(asked.called, ("",))
+        _never(asked, shown(value), place, f"{{type: regex, pattern: {shown(value)}, target: {parts[-1]}}}")
+    elif meant == value:
+        _never(asked, shown(value), place, f"{value}, without quotes, is compared with its status")
+    else:
+        _never(asked, shown(value), place, "env_var_type: int makes a number of what an environment variable holds")
+
+
+def _never(asked: Asked, answer: str, place: Place, hint: str) -> None:
+    """Refuse what the answer of a server or a process is never equal to: it has parts."""
+    if parts := PARTS.get(asked.called):
+        asked.problems.add(
+            place,
+            f"a {asked.called} provider never answers {answer}",
+            why=f"it answers with {', '.join(parts[:-1])} and {parts[-1]}, and Chaos Toolkit compares with all of them",
+            hint=hint,
+        )
 
 
 def _unreplaced(asked: Asked, value: Any, place: Place, where: str) -> None:
@@ -129,13 +159,18 @@ def _range(section: Section) -> None:
         )
 
 
-def _regex(section: Section) -> None:
+def _regex(asked: Asked, section: Section) -> None:
+    stated = section.data["pattern"]
+    pattern = asked.variables.known(stated)
+    if pattern is None and isinstance(stated, str):
+        return
+    if isinstance(stated, str) and not isinstance(pattern, str):
+        section.problems.add(section.at("pattern"), f"{shown(stated)} stands for no text", hint=f"'^{stated}$'")
+        return
     try:
-        re.compile(section.data["pattern"])
+        re.compile(pattern)
     except (TypeError, re.error, OverflowError, RecursionError) as error:
-        section.problems.add(
-            section.at("pattern"), f"{shown(section.data['pattern'])} is no regular expression", why=str(error)
-        )
+        section.problems.add(section.at("pattern"), f"{shown(stated)} is no regular expression", why=str(error))
 
 
 def _jsonpath(section: Section) -> None:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from harness.model.units import shown
@@ -20,17 +21,47 @@ from harness.source.lines import Place
 ENV = ("type", "key", "default", "env_var_type")
 SECRET_ENV = ("type", "key")
 VAULT = ("type", "path", "key")
+NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+USED = re.compile(rf"\$\{{({NAME.pattern})\}}")
+KINDS = ("env", "probe")
 TYPES = ("str", "string", "int", "integer", "float", "number", "bytes", "bool", "json")
 PROBE = "probe"
+# Where the value stands that only the run will fetch, and the group whose names it will.
+LATER: Mapping[str, Any] = MappingProxyType({})
+NAMELESS: Mapping[str, Any] = MappingProxyType({})
+WORD_BY_WORD = "Chaos Toolkit would hand on these very words as the value"
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What `${name}` stands for; `late` names what only a probe at the run's begin can tell."""
+    """What `${name}` stands for; `late` names what only a probe at the run's begin, or Vault, can tell.
+
+    `nameless` says that there are secrets whose very names only Vault knows.
+    """
 
     configuration: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     late: frozenset[str] = frozenset()
+    nameless: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that is known to stand for something."""
+        return frozenset(
+            {*self.configuration, *self.late, *(name for group in self.secrets.values() for name in group)}
+        )
+
+    def undefined(self, value: Any) -> list[str]:
+        """Name each `${name}` in a value that stands for nothing; none where nobody can tell."""
+        found = USED.findall(json.dumps(value, default=str))
+        return [] if self.nameless else [name for name in dict.fromkeys(found) if name not in self.names]
+
+    def known(self, value: Any) -> Any:
+        """Replace each `${name}`; None where that has to wait for the run."""
+        try:
+            return self.fill(value)
+        except ValueError:
+            return None
 
     def fill(self, value: Any) -> Any:
         """Replace each `${name}` as Chaos Toolkit does; raises ValueError where that has to wait for the run."""
@@ -41,7 +72,7 @@ class Variables:
         text = json.dumps(value, default=str)
         for name in self.late:
             if re.search(rf"\$(\{{{re.escape(name)}\}}|{re.escape(name)}\b)", text):
-                raise ValueError(f"'${{{name}}}' is known only when the run has asked its probe")
+                raise ValueError(f"'${{{name}}}' is known only when the run has asked for it")
         return substitute(value, dict(self.configuration), dict(self.secrets))
 
 
@@ -49,7 +80,49 @@ def read(problems: Problems, top: Section, environ: Mapping[str, str]) -> Variab
     """Read both sections; what cannot be had is a problem, so that no step meets a variable that is none."""
     configuration, late = _configuration(problems, _section(problems, top, "configuration"), environ)
     secrets = _secrets(problems, _section(problems, top, "secrets"), environ)
-    return Variables(configuration, secrets, late)
+    vaults = [name for group in secrets.values() for name, value in group.items() if value is LATER]
+    nameless = any(group is NAMELESS for group in secrets.values())
+    found = Variables(configuration, secrets, frozenset({*late, *vaults}), nameless)
+    _unreplaced(problems, top, found)
+    return found
+
+
+def _unreplaced(problems: Problems, top: Section, variables: Variables) -> None:
+    """Refuse a variable inside the value of another, and one whose name Chaos Toolkit does not look for."""
+    text = json.dumps(top.data, default=str, ensure_ascii=False)
+    for place, value in _values(top):
+        name, kind = str(place[-1]), value.get("type") if isinstance(value, dict) else None
+        # One that is not used may be a place for what other parts of the document take over.
+        used = f"${{{name}}}" in text
+        meant = kind != PROBE and (used or isinstance(value, str) or kind == "env")
+        if meant and any(one in variables.names for one in USED.findall(json.dumps(value, default=str))):
+            problems.add(
+                place,
+                f"no variable is replaced in '{name}'",
+                why="Chaos Toolkit replaces them in steps, not in one another",
+                hint="write the value out, or put it together where it is needed",
+            )
+        if used and kind != PROBE and isinstance(value, dict) and isinstance(value.get("provider"), dict):
+            problems.add(place, f"a probe is of type probe, not {shown(kind)}", why=WORD_BY_WORD, hint="type: probe")
+        if used and not NAME.fullmatch(name):
+            problems.add(
+                place,
+                f"no variable is called '{name}'",
+                why="Chaos Toolkit looks for names of letters, digits and underscores, and no digit first",
+                hint=re.sub(r"\W", "_", name).lstrip("0123456789"),
+            )
+
+
+def _values(top: Section) -> list[tuple[Place, Any]]:
+    """List what both sections state, each with its place; the last word of that is its name."""
+    configuration, secrets = top.data.get("configuration"), top.data.get("secrets")
+    found: list[tuple[Place, Any]] = []
+    if isinstance(configuration, dict):
+        found += [((*top.at("configuration"), name), value) for name, value in configuration.items()]
+    for group, values in secrets.items() if isinstance(secrets, dict) else ():
+        if isinstance(values, dict) and values.get("type") != "vault":
+            found += [((*top.at("secrets"), group, name), value) for name, value in values.items()]
+    return found
 
 
 def _section(problems: Problems, top: Section, key: str) -> Section:
@@ -77,12 +150,37 @@ def _configuration(
             problems.add(
                 (*section.at(name), "type"),
                 f"configuration does not come from a {kind}",
-                why="Chaos Toolkit would hand on these very words as the value",
+                why=WORD_BY_WORD,
                 hint="harness run --var-file FILE, or type: env",
             )
         else:
+            _as_it_stands(problems, name, value, section.at(name))
             found[name] = value
     return found, frozenset(late)
+
+
+def _as_it_stands(problems: Problems, name: str, value: Any, place: Place) -> None:
+    """Refuse a value that was meant to be fetched from somewhere and is handed on as it stands instead."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if isinstance(value, dict) and isinstance(kind, str) and "key" in value and set(value) <= {*ENV}:
+        problems.add(
+            (*place, "type"),
+            f"{shown(kind)} is no place to read '{name}' from",
+            why=WORD_BY_WORD,
+            hint=nearest(kind, KINDS),
+        )
+    elif _fetched(value):
+        problems.add(
+            place,
+            f"'{name}' reads from the environment inside another value",
+            why=WORD_BY_WORD,
+            hint="give it a name of its own, and write ${name} where it is needed",
+        )
+
+
+def _fetched(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any((isinstance(one, dict) and one.get("type") == "env" and "key" in one) or _fetched(one) for one in inside)
 
 
 def _env(problems: Problems, section: Section, environ: Mapping[str, str]) -> Any:
@@ -111,7 +209,8 @@ def _env(problems: Problems, section: Section, environ: Mapping[str, str]) -> An
         return convert_to_type(kind, text)
     except (ValueError, TypeError, AttributeError):
         # The value may be a secret.
-        problems.add(section.at("key"), f"what the environment variable {key} holds is no {kind}")
+        held = f"what the environment variable {key} holds" if key in environ else "the default"
+        problems.add(section.at("key"), f"{held} is no {kind}")
         return None
 
 
@@ -121,7 +220,7 @@ def _secrets(problems: Problems, section: Section, environ: Mapping[str, str]) -
         place = section.at(group)
         if isinstance(value, dict) and value.get("type") == "vault":
             _vault(problems, value, place)
-            found[group] = {}
+            found[group] = NAMELESS
         elif not isinstance(value, dict) or value.get("type") == "env":
             problems.add(
                 place,
@@ -138,11 +237,13 @@ def _secrets(problems: Problems, section: Section, environ: Mapping[str, str]) -
 
 def _secret(problems: Problems, name: str, value: Any, place: Place, environ: Mapping[str, str]) -> Any:
     if not isinstance(value, dict):
+        _as_it_stands(problems, name, value, place)
         return value
     kind = value.get("type")
     if kind == "vault":
         _vault(problems, value, place)
-    elif kind == "env":
+        return LATER
+    if kind == "env":
         section = Section(problems, value, place, f"'{name}'", SECRET_ENV)
         if isinstance(section.data.get("key"), str):
             return _env(problems, section, environ)
@@ -151,10 +252,14 @@ def _secret(problems: Problems, name: str, value: Any, place: Place, environ: Ma
         problems.add(
             (*place, "type"),
             "secrets do not come from a file by themselves",
-            why="Chaos Toolkit would hand on these very words as the secret",
+            why=WORD_BY_WORD,
             hint="harness run --var-file FILE, or type: env",
         )
+    elif kind == PROBE:
+        problems.add((*place, "type"), "secrets do not come from a probe", why=WORD_BY_WORD, hint="configuration does")
     else:
+        nested = {key: item for key, item in value.items() if not isinstance(item, dict)}
+        _as_it_stands(problems, name, nested, place)
         return {key: _secret(problems, key, item, (*place, key), environ) for key, item in value.items()}
     return None
 

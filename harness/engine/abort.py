@@ -18,7 +18,7 @@ from harness.engine.options import Stop
 from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, Exit, HarnessError
 from harness.hands.healer import Healer
 from harness.model.history import Operation
-from harness.model.objective import AbortWhen
+from harness.model.objective import ABORT_WHEN, AbortWhen
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A closing terminal sends SIGHUP twice, `timeout` signals a child and then its group: that is one wish, not two.
@@ -169,7 +169,7 @@ async def on_breach(
         available = lowest(seen, at, span, steady_from(), pace)
         if available is not None and available < rule.availability_below:
             abort.pull(
-                "abort-when",
+                ABORT_WHEN,
                 f"availability {available:.1%} below {rule.availability_below:.1%} for {rule.for_seconds:g} s",
             )
             return

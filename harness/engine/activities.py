@@ -26,9 +26,19 @@ LOOK_EVERY = 0.25
 
 async def begin(worker: Worker, experiment: Experiment) -> None:
     """Have the document taken in by the process that runs its steps; raises UsageError when it refuses."""
-    if not experiment.stated:
+    if experiment.stated:
+        _require_taken(experiment, await worker.begin(experiment.stated, deadline=STEP_SECONDS))
+
+
+async def check(experiment: Experiment, environment: Mapping[str, str]) -> None:
+    """Refuse a document whose own steps would be refused when it is run, without calling any; raises UsageError."""
+    if experiment.promising and not experiment.uncovered:
         return
-    found = await worker.begin(experiment.stated, deadline=STEP_SECONDS)
+    async with Worker(env=environment) as worker:
+        _require_taken(experiment, await worker.ask("check", deadline=STEP_SECONDS, document=experiment.stated))
+
+
+def _require_taken(experiment: Experiment, found: Mapping[str, Any]) -> None:
     if found["status"] != "succeeded":
         raise UsageError(
             "Chaos Toolkit cannot run this document",

@@ -15,6 +15,7 @@ from harness.engine import contexts, plan
 from harness.engine.options import Options
 from harness.engine.session import Session
 from harness.journal.writer import Journal
+from harness.report.inert import inert
 
 WAYS_IN = ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS")
 
@@ -83,6 +84,6 @@ def plain(say: Callable[[str], None] | None, journal: Journal) -> Callable[[str]
         if say:
             # The terminal may be gone by now; that must not end the undo that the line tells of.
             with contextlib.suppress(OSError, ValueError):
-                say(f"{journal.now():7.2f}  {line}")
+                say(f"{journal.now():7.2f}  {inert(line)}")
 
     return tell

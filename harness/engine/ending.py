@@ -11,6 +11,7 @@ from harness.engine.options import Outcome
 from harness.engine.session import Session
 from harness.errors import Exit, HarnessError
 from harness.journal import operations, reader
+from harness.model.objective import ABORT_WHEN
 from harness.model.verdict import Finding, State, Verdict, fold
 
 WAITING = ("settle", "baseline", "inject", "hold", "heal", "recovery")
@@ -41,7 +42,9 @@ async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdic
             recovery=finding.recovery,
             detail=dict(finding.detail),
         )
-    verdict = fold(findings, undone=not session.unclean, aborted=bool(session.abort))
+    # What the document itself asks to be cut short for is a promise like another: broken, or nobody knows.
+    promised = any(finding.checker == ABORT_WHEN for finding in findings)
+    verdict = fold(findings, undone=not session.unclean, aborted=bool(session.abort) and not promised)
     session.cause = cause.why(seen, findings) if verdict is not Verdict.PASS else ""
     return verdict, _reason(session, verdict, findings, machine.told(seen, (seen.start, seen.end)))
 

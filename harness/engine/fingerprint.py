@@ -77,10 +77,10 @@ async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope) -> dict[s
             together.start_soon(_ours, kube, lines, scope)
             if not scope.alone:
                 together.start_soon(_cluster, kube, lines)
+                together.start_soon(_hands, Place(kube, cluster), lines)
             if cluster and not scope.alone:
                 for node, container in cluster.nodes.items():
                     together.start_soon(_node, cluster, node, container, lines)
-                together.start_soon(_hands, Place(kube, cluster), lines)
     except BaseExceptionGroup as group:
         raise first(group) from group
     return dict(sorted(lines.items()))
@@ -217,7 +217,8 @@ async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[st
 async def _hands(place: Place, lines: dict[str, str]) -> None:
     for hand in HANDS.values():
         lines |= await hand.residue(place)
-    lines["processes"] = ", ".join(_processes())
+    if place.cluster:
+        lines["processes"] = ", ".join(_processes())
 
 
 def _processes() -> list[str]:

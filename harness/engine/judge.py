@@ -12,7 +12,7 @@ from harness.journal.lives import Life
 from harness.model.disturbance import Disturbance
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, fault_window
-from harness.model.objective import Objective
+from harness.model.objective import ABORT_WHEN, Objective
 from harness.model.rate import Profile
 from harness.model.verdict import Finding, State
 
@@ -120,9 +120,9 @@ def breaches(seen: History, events: Sequence[Event]) -> list[Finding]:
     """Say broken when the fault window was so bad that the run was cut short for it."""
     window = (seen.window[0], seen.end) if seen.window else (seen.start, seen.end)
     return [
-        starvation.doubted(Finding("abort-when", State.BROKEN, str(event.data.get("why", ""))), seen, window)
+        starvation.doubted(Finding(ABORT_WHEN, State.BROKEN, str(event.data.get("why", ""))), seen, window)
         for event in events
-        if event.type == "abort" and event.data.get("trigger") == "abort-when"
+        if event.type == "abort" and event.data.get("trigger") == ABORT_WHEN
         # The event is written when the undo begins, `latency` after the breach.
         if seen.window and event.t - (event.data.get("latency") or 0.0) >= seen.window[0]
     ]

@@ -32,4 +32,8 @@ async def require(kube: Kube, owners: Owners, faults: Iterable[PlannedFault]) ->
         key = workload.uid if workload else one.uid
         if found := await pods.unfit(owners, pod, fate, lost[key]):
             raise UsageError(found[0], where=f"{fault.kind} on {one}", why=found[1], hint=pods.HINT)
+        # As all of them are now: what the faults of this run take comes back in its order.
+        if fate.lost and (why := await owners.held_up(pod, there.values())):
+            hint = "mend that one first, or take a fault that leaves the pod: pod_freeze, container_kill"
+            raise UsageError(pods.LOST, where=f"{fault.kind} on {one}", why=why, hint=hint)
         lost[key] += fate.lost

@@ -21,6 +21,7 @@ from harness.model import load as loads
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault, Victim
+from harness.report.inert import inert
 from harness.stack import apply as stack
 from harness.targets import nodes, select
 from harness.workloads import Owners
@@ -223,4 +224,4 @@ def text(experiment: Experiment, plan: Plan) -> str:
         lines += [f"  load     {redact.clean(first)}", *(f"           {redact.clean(line.strip())}" for line in more)]
     promises = ", ".join(objective.checker for objective in experiment.objectives)
     promises = promises or ("the hypothesis alone" if experiment.probes else "nothing: nothing is promised")
-    return "\n".join([*lines, f"  judged   {promises}", f"  expects  {experiment.expect.verdict}"])
+    return "\n".join(inert([*lines, f"  judged   {promises}", f"  expects  {experiment.expect.verdict}"]))

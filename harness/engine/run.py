@@ -66,8 +66,10 @@ def dry_run(experiment: Experiment, options: Options) -> str:
 
     async def show() -> str:
         if nowhere.meant(experiment, options):
+            await activities.check(experiment, nowhere.ENVIRONMENT)
             return plan.text(experiment, Plan.nothing("dry", _seed(options), nowhere.CONTEXT))
         kube, _ = contexts.connect(options.kubeconfig, options.context)
+        await activities.check(experiment, {"HARNESS_CONTEXT": kube.context})
         async with kube:
             found = await scope.find(kube, experiment)
             try:

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.load import workload
 from harness.model import units
 from harness.model.load import TIMEOUT_SECONDS, Call, LoadSpec, Reference, Stage, Tls, Values
-from harness.source import LARGEST_BYTES, SUFFIXES, lines
+from harness.source import LARGEST_BYTES, SUFFIXES, encoding, lines
 from harness.source.closed import Problems, Section, nearest
 
 # What one process of the load can keep up with.
@@ -155,11 +155,11 @@ def _inner(section: Section, path: Path) -> Section | None:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise UsageError(f"the workload is larger than {LARGEST_BYTES} bytes", where=str(path))
-        document = lines.read(path.read_text(encoding="utf-8"), path)
+        document = lines.read(encoding.read(path, "workload"), path)
     except UsageError as error:
         section.problems.found.append((section.problems.source.line(section.at("workload")), error))
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         section.problems.add(section.at("workload"), f"cannot read the workload {path}", why=str(error))
         return None
     return Section(Problems(document), document.data, (), "the workload", workload.KEYS)

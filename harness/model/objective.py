@@ -16,6 +16,10 @@ class Objective:
     why: str = ""
 
 
+ABORT_WHEN = "abort-when"
+"""The document's key, the trigger of the abort that it asks for, and the name of what is found then."""
+
+
 @dataclass(frozen=True, slots=True)
 class AbortWhen:
     """Cut the run short when availability stays below a ratio for a time."""

@@ -130,7 +130,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def _worth_reading(path: Path, named: bool) -> bool:
     # What cannot be read or is far too large is some other project's file, and no business of ours.
     try:
-        return path.stat().st_size <= LARGEST_BYTES and (b"title" if named else b"harness") in path.read_bytes()
+        if path.stat().st_size > LARGEST_BYTES:
+            return False
+        # In UTF-16 there is a zero beside each letter.
+        content = path.read_bytes().replace(b"\0", b"")
+        return any(word in content for word in ((b"method", b"hypothesis") if named else (b"harness",)))
     except OSError:
         return False
 

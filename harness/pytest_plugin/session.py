@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +14,7 @@ from harness.documents.document import Given
 from harness.engine import given
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError
-from harness.model.experiment import SETS
+from harness.model.experiment import SETS, Experiment
 from harness.model.verdict import Verdict, worst
 from harness.pytest_plugin import summary, unread
 from harness.pytest_plugin.summary import Ran
@@ -156,6 +156,7 @@ class Session:
         """Put repeats into rounds and keep the chosen set; raises UsageError for one that there is not."""
         # All that runs once stays where it is, in the first round.
         items.sort(key=lambda item: getattr(item, "turn", 1))
+        self._require_stated([found for item in items if (found := getattr(item, "experiment", None))])
         chosen = self.config.getoption("chaos_set")
         if chosen is None or not self.sets:
             return
@@ -168,6 +169,15 @@ class Session:
         others = [item for item in items if chosen not in self.sets.get(item.nodeid, {chosen})]
         self.config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+    def _require_stated(self, experiments: Sequence[Experiment]) -> None:
+        option, here = self.config.getoption, self.config.invocation_params.dir
+        files = [here / path for path in option("chaos_var_file")]
+        if experiments:
+            try:
+                given.require_stated(option("chaos_var"), files, experiments, option="--chaos-var")
+            except HarnessError as error:
+                raise pytest.UsageError(str(error)) from None
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Warn before minutes are spent on a machine that is too busy for a verdict."""

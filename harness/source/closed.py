@@ -21,11 +21,12 @@ class Problems:
     """Every problem found in one document.
 
     `lenient` says that the document does not claim to be ours: keys that mean nothing to Chaos Toolkit either are then
-    nobody's business, unless they look like a known one that was misspelt.
+    nobody's business, unless they look like a known one that was misspelt, or are one that belongs elsewhere: `homes`
+    says where.
     """
 
-    def __init__(self, source: Source, *, lenient: bool = False) -> None:
-        self.source, self.lenient = source, lenient
+    def __init__(self, source: Source, *, lenient: bool = False, homes: Mapping[str, str] | None = None) -> None:
+        self.source, self.lenient, self.homes = source, lenient, homes or {}
         self.found: list[tuple[int, UsageError]] = []
 
     def add(self, place: Place, what: str, *, why: str = "", hint: str = "") -> None:
@@ -63,9 +64,14 @@ class Section:
         self.data = value
         for key in value:
             theirs = loose and problems.lenient and not difflib.get_close_matches(key, keys, n=1, cutoff=MISSPELT)
-            if key not in keys and not theirs:
+            if key in keys:
+                continue
+            if not theirs:
                 problems.add((*place, key), f"unknown key '{key}' in {name}", hint=nearest(key, keys))
                 self.meant.update(difflib.get_close_matches(key, list(keys), n=1))
+            elif home := problems.homes.get(key):
+                why = "Chaos Toolkit would pass over it"
+                problems.add((*place, key), f"'{key}' means nothing in {name}", why=why, hint=f"it belongs to {home}")
 
     def __contains__(self, key: str) -> bool:
         return key in self.data

@@ -33,9 +33,11 @@ def read(text: str, path: Path) -> tuple[Any, dict[Place, int]]:
     try:
         value, end = reading.value(reading.blank(0), (), 0)
         if reading.blank(end) < len(text):
-            raise reading.refused(reading.blank(end), "this is not valid JSON", "something follows the document's end")
+            end = reading.blank(end)
+            why = "something follows the document's end"
+            raise reading.refused(end, "this is not valid JSON", why, reading.mending(end))
     except json.JSONDecodeError as error:
-        raise reading.refused(error.pos, "this is not valid JSON", error.msg) from error
+        raise reading.refused(error.pos, "this is not valid JSON", error.msg, reading.mending(error.pos)) from error
     return value, reading.lines
 
 
@@ -131,5 +133,13 @@ class _Reading:
     def line(self, at: int) -> int:
         return bisect.bisect_left(self.ends, at) + 1
 
-    def refused(self, at: int, what: str, why: str = "") -> UsageError:
-        return UsageError(what, where=f"{self.path}:{self.line(at)}", why=why)
+    def mending(self, at: int) -> str:
+        """Say what a person may have meant who wrote something else than JSON."""
+        if self.text[at : at + 2] in ("//", "/*") or self.text[at : at + 1] == "#":
+            return "JSON has no comments; a file that is called .yaml may have some, after '#'"
+        if self.text[at : at + 1] in ("}", "]") and self.text[:at].rstrip().endswith(","):
+            return "JSON has no comma after the last member"
+        return "" if self.text.lstrip()[:1] in ("{", "[", "") else "call the file .yaml if it is YAML"
+
+    def refused(self, at: int, what: str, why: str = "", hint: str = "") -> UsageError:
+        return UsageError(what, where=f"{self.path}:{self.line(at)}", why=why, hint=hint)

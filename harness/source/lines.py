@@ -22,6 +22,8 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 MERGE = "tag:yaml.org,2002:merge"
 COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+# Control characters that neither language has.
+NO_SIGN = frozenset(map(chr, range(32))) - {"\t", "\n", "\r"} | {"\x7f"}
 # Written by some editors; neither language knows it.
 MARK = "\ufeff"
 HALVED = "half of a surrogate pair is no text; write the letter itself"
@@ -74,13 +76,30 @@ def _yaml(text: str, path: Path) -> Source:
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        why = getattr(error, "problem", None) or str(error)
-        raise UsageError(
-            "this is not valid YAML", where=where, why=why, hint="mind indentation, colons and quotes"
-        ) from error
+        raise _refused(error, text, path) from error
     return Source(path, data, reading.lines)
+
+
+def _refused(error: yaml.YAMLError, text: str, path: Path) -> UsageError:
+    """Say which line is wrong, and what mends it."""
+    mark, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", None) or error)
+    hint = "mind indentation, colons and quotes"
+    if isinstance(error, yaml.reader.ReaderError):
+        # Its position counts bytes, or letters where the parser is the slow one.
+        found = next((number for number, line in enumerate(text.split("\n"), 1) if not NO_SIGN.isdisjoint(line)), 1)
+        return UsageError(
+            "this is not valid YAML", where=f"{path}:{found}", why=f"{error.reason}: a character of no text"
+        )
+    if isinstance(error, yaml.composer.ComposerError) and "another document" in problem:
+        problem, hint = "a file holds one document, and this one goes on after '---'", "one file for each"
+    elif isinstance(error, yaml.constructor.ConstructorError):
+        hint = "write out what the tag stands for"
+    elif mark and "cannot start any token" in problem:
+        letter = text.split("\n")[mark.line][mark.column : mark.column + 1]
+        problem = "a tab begins the line" if letter == "\t" else f"{letter!r} begins no value"
+        hint = "indent with spaces" if letter == "\t" else "quote the text"
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    return UsageError("this is not valid YAML", where=where, why=problem, hint=hint)
 
 
 def _refuse_depth(text: str, path: Path) -> None:

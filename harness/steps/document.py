@@ -29,6 +29,8 @@ Answer = dict[str, Any]
 HIDDEN = "[redacted]"
 # Drivers that do whatever they do by the official client, whose requests are counted here.
 DRIVERS = "chaosk8s."
+# By whom a driver would be known to a cluster that it finds without a kubeconfig; beside one it passes over these.
+WHO = ("KUBERNETES_API_KEY", "KUBERNETES_CERT_FILE", "KUBERNETES_USERNAME")
 # What is shorter hides nothing, and would turn up anywhere.
 SHORTEST_SECRET = 4
 
@@ -55,14 +57,7 @@ class Document:
 
         Raises ChaosException for what Chaos Toolkit refuses, and for what it would let pass without doing it.
         """
-        self.experiment = dict(document)
-        cache_activities(self.experiment)
-        if not validated:
-            ensure_experiment_is_valid(self.experiment)
-            cache_activities(self.experiment)
-        self.configuration = load_configuration(self.experiment.get("configuration") or {})
-        self.secrets = load_secrets(self.experiment.get("secrets") or {}, self.configuration)
-        _same_cluster(self.secrets)
+        self._take(document, validated)
         asked = copy.deepcopy(self.configuration)
         self.configuration = load_dynamic_configuration(asked, self.secrets)
         lost = [name for name in asked if name not in self.configuration]
@@ -75,15 +70,35 @@ class Document:
         self._controls()
         return {}
 
-    def _controls(self) -> None:
-        seen: set[str] = set()
+    def check(self, document: Mapping[str, Any]) -> Answer:
+        """Refuse what `begin` would refuse, as far as that is known before anything is asked or called."""
+        self._take(document, validated=False)
+        self._imported()
+        return {}
+
+    def _take(self, document: Mapping[str, Any], validated: bool) -> None:
+        self.experiment = dict(document)
+        cache_activities(self.experiment)
+        if not validated:
+            ensure_experiment_is_valid(self.experiment)
+            cache_activities(self.experiment)
+        self.configuration = load_configuration(self.experiment.get("configuration") or {})
+        self.secrets = load_secrets(self.experiment.get("secrets") or {}, self.configuration)
+        _same_cluster(self.secrets)
+
+    def _imported(self) -> list[dict[str, Any]]:
+        """Import the modules of all controls and return these, each name once."""
+        found: dict[str, dict[str, Any]] = {}
         for control in get_controls(self.experiment):
-            name = control.get("name", "")
-            if name in seen:
-                continue
-            seen.add(name)
-            if import_control(control) is None:
+            name = str(control.get("name", ""))
+            if name not in found and import_control(control) is None:
                 raise ChaosException(f"control {name!r}: its module {control['provider']['module']} cannot be imported")
+            found.setdefault(name, control)
+        return list(found.values())
+
+    def _controls(self) -> None:
+        for control in self._imported():
+            name = control.get("name", "")
             try:
                 initialize_control(
                     control, self.experiment, self.configuration, self.secrets, event_registry=self.registry
@@ -243,6 +258,8 @@ def _same_cluster(secrets: Mapping[str, Any]) -> None:
             raise ChaosException(f"the secrets name another cluster context than this run's, {context or 'none'}")
         if isinstance(group, Mapping) and "KUBERNETES_HOST" in group:
             raise ChaosException("the secrets name a cluster by its host; a run names one by --context")
+        if who := [key for key in WHO if isinstance(group, Mapping) and key in group]:
+            raise ChaosException(f"the secrets say who asks a cluster, {who[0]}; here that is who the kubeconfig names")
 
 
 def _key(level: str, context: Mapping[str, Any] | None) -> str:

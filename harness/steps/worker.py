@@ -159,19 +159,24 @@ class Worker:
         self._answers = BufferedByteReceiveStream(self._process.stdout)
 
     async def _kill(self) -> None:
+        # All at once: while this one is waited for, another may be started.
         process, self._process = self._process, None
+        log, self._log = self._log, None
         self._answers, self._given = None, {}
-        if process is None:
-            return
+        try:
+            if process is not None:
+                await self._end(process)
+        finally:
+            if log is not None:
+                log.close()
+
+    async def _end(self, process: Process) -> None:
         # The group outlives its leader, so it is killed even when the leader has ended by itself.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         # A child that not even SIGKILL ends (it waits for a disk) must not keep the undo waiting.
         with anyio.move_on_after(KILL_SECONDS, shield=True):
             await process.aclose()
-        if self._log is not None:
-            self._log.close()
-            self._log = None
 
     def _last_words(self) -> str:
         if self._log is None:

@@ -26,6 +26,8 @@ LOOK_AGAIN_SECONDS = 2.0
 LOST = "nothing would replace this pod"
 STOPS_NOTHING = "deleting this pod would stop nothing"
 MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
+HOLDS_NOTHING = "this pod's processes would not be found"
+ELSEWHERE = "it is the mirror of a static pod, whose cgroup has a UID that only its kubelet knows"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
 
@@ -33,10 +35,11 @@ class Fate(enum.Enum):
     """What becomes of a pod that a fault reaches, as long as nobody makes another.
 
     EVICTED is gone, too, by the eviction API, which marks the pod as disrupted. RESTARTED: a container of it ends and
-    is started again.
+    is started again. HELD: it stays, and its processes are found by way of its cgroup, which has the pod's UID.
     """
 
     STAYS = enum.auto()
+    HELD = enum.auto()
     RESTARTED = enum.auto()
     GONE = enum.auto()
     EVICTED = enum.auto()
@@ -81,7 +84,7 @@ def _meets(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 def probed(fault: PlannedFault, pod: Pod) -> Fate:
     """Say whether a liveness probe that fails meanwhile may end a container that does not start again."""
     watched = [one["name"] for one in pod["spec"]["containers"] if one.get("livenessProbe")]
-    return Fate.STAYS if all(starts_again(pod, name, failed=True) for name in watched) else Fate.GONE
+    return Fate.HELD if all(starts_again(pod, name, failed=True) for name in watched) else Fate.GONE
 
 
 async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
@@ -125,6 +128,8 @@ async def unfit(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> tuple[
     """
     if is_static(pod) and fate.lost:
         return STOPS_NOTHING, MIRRORED
+    if is_static(pod) and fate is Fate.HELD:
+        return HOLDS_NOTHING, ELSEWHERE
     why = await lost_for_good(owners, pod, fate, others)
     return (LOST, why) if why else None
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.errors import ApiError
-from harness.workloads import jobs, kinds
+from harness.workloads import jobs, kinds, ordered
 from harness.workloads.discovery import Discovery
 from harness.workloads.jobs import Ending
 from harness.workloads.once import Reader
@@ -117,6 +117,14 @@ class Owners:
                 return f"its controller {workload} wants no pod any more"
             if workload.what == kinds.JOB and (why := jobs.given_up(item, pod, ending)):
                 return f"its controller {workload} would make no other: {why}"
+        return ""
+
+    async def held_up(self, pod: Pod, pods: Iterable[Pod]) -> str:
+        """Say why a pod's controller would make another only once others of `pods` are ready; empty where it would."""
+        for workload in await self.chain(pod):
+            item = await self.read(workload) if workload.what == kinds.STATEFUL_SET else None
+            if item and (why := ordered.held_up(item, pod, await self.own(pods, workload))):
+                return f"its controller {workload} makes one pod after the other, and {why}"
         return ""
 
     async def worn_out(self, pod: Pod) -> str:

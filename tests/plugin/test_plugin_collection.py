@@ -77,7 +77,7 @@ def test_an_experiment_in_another_encoding_is_an_error_and_not_overlooked(pytest
     path.write_bytes(path.read_text().replace("Deletes", "Supprimé").encode("latin-1"))
     result = pytester.runpytest("--co")
     assert (result.ret, calls) == (4, [])
-    result.stdout.fnmatch_lines(["*kill.yaml: cannot read the experiment"])
+    result.stdout.fnmatch_lines(["*kill.yaml:2: cannot read the experiment"])
 
 
 def test_documents_without_the_extension_are_left_alone(pytester, door):

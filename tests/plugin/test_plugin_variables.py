@@ -38,7 +38,7 @@ def selected(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> list
         (["--chaos-var", "app=mail"], "app=mail"),
         (["--chaos-var=app:str=mail"], "app=mail"),
         (["--chaos-var-file", "values.yaml"], "app=file"),
-        (["--chaos-var", "other=1", "--chaos-var", "app=mail"], "app=mail"),
+        (["--chaos-var", "app=cart", "--chaos-var", "app=mail"], "app=mail"),
     ],
 )
 def test_a_variable_replaces_what_the_document_states(
@@ -49,12 +49,23 @@ def test_a_variable_replaces_what_the_document_states(
     assert selected == [aimed]
 
 
+def test_one_that_no_document_states_is_a_usage_error(pytester: pytest.Pytester, selected: list[str]) -> None:
+    result = pytester.runpytest("kill.yaml", "--chaos-var", "ap=mail")
+    assert (result.ret, selected) == (4, [])
+    result.stderr.fnmatch_lines(["*--chaos-var ap: no document states it*", "*did you mean 'app'?*"])
+
+
 @pytest.mark.parametrize(
-    "words", [["--chaos-var", "app"], ["--chaos-var", "app:what=x"], ["--chaos-var-file", "none.yaml"]]
+    ("words", "told"),
+    [
+        (["--chaos-var", "app"], ["*a variable cannot be read*", "*--chaos-var name?:type?=value*"]),
+        (["--chaos-var", "app:what=x"], ["*a variable cannot be read*", "*--chaos-var name?:type?=value*"]),
+        (["--chaos-var-file", "none.yaml"], ["*none.yaml: cannot read the file of variables*"]),
+    ],
 )
 def test_one_that_cannot_be_read_is_a_usage_error(
-    pytester: pytest.Pytester, selected: list[str], words: list[str]
+    pytester: pytest.Pytester, selected: list[str], words: list[str], told: list[str]
 ) -> None:
     result = pytester.runpytest("kill.yaml", *words)
     assert (result.ret, selected) == (4, [])
-    result.stdout.fnmatch_lines(["*a variable cannot be read*", "*--chaos-var name?:type?=value*"])
+    result.stdout.fnmatch_lines(told)

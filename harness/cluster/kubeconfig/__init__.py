@@ -21,6 +21,8 @@ def load(kubeconfig: Path | None, context: str | None = None) -> Access:
     document = merge.merged(kubeconfig)
     if kubeconfig is None and context == service_account.CONTEXT and context not in document.contexts:
         return service_account.access()
+    if kubeconfig is None:
+        merge.require_any()
     where = str(kubeconfig) if kubeconfig else os.pathsep.join(map(str, merge.files())) or merge.VARIABLE
     found = select(document, context, where)
     for remark in found.remarks:

@@ -78,7 +78,9 @@ def parse(content: bytes, path: Path) -> Document:
         documents = yaml.load_all(text, Loader=_Loader)
         value = next(documents, None)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise PreconditionFailed("the kubeconfig is not YAML", where=where, why=_brief(error)) from None
+        documents, value = iter(()), _json(text)
+        if value is None:
+            raise PreconditionFailed("the kubeconfig is not YAML", where=where, why=_brief(error)) from None
     if value is None:
         return Document()
     if not isinstance(value, dict):
@@ -90,6 +92,14 @@ def parse(content: bytes, path: Path) -> Document:
     except (_Wrong, RecursionError) as error:
         raise PreconditionFailed("the kubeconfig is not one", where=where, why=_brief(error)) from None
     return replace(found, remarks=(*found.remarks, *_rest(documents, where)))
+
+
+def _json(text: str) -> Any:
+    """Read JSON that a YAML parser does not take, for its tabs; None for what is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _finite(value: Any) -> None:

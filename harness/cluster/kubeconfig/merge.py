@@ -15,6 +15,13 @@ from harness.cluster.kubeconfig.document import Document, Entry
 from harness.errors import PreconditionFailed
 
 VARIABLE = "KUBECONFIG"
+GET_ONE = "run `harness up` for the local cluster, or name a file with --kubeconfig"
+# What stands in a list where it was not written for a shell, or for another system.
+SLIPS = {
+    "\"'": "the names stand without quotes",
+    "~": "only a shell expands '~'; write the path out",
+    ",;": "the names of several files are separated by ':'",
+}
 
 
 def files() -> tuple[Path, ...]:
@@ -32,6 +39,20 @@ def _home() -> Path:
         return Path()
 
 
+def require_any() -> None:
+    """Refuse a list of files of which none is there, with what may be wrong in it; raises PreconditionFailed."""
+    named = os.environ.get(VARIABLE, "")
+    # Path.exists() raises below a folder that this user may not search.
+    if any(os.access(path, os.F_OK) for path in files()):
+        return
+    raise PreconditionFailed(
+        "there is no kubeconfig",
+        where=f"{VARIABLE}={named}" if named else str(_home() / ".kube" / "config"),
+        why="no file is there",
+        hint=next((hint for signs, hint in SLIPS.items() if not set(signs).isdisjoint(named)), GET_ONE),
+    )
+
+
 def merged(kubeconfig: Path | None) -> Document:
     """Read one file that must be there, or without one those of the environment; raises PreconditionFailed."""
     if kubeconfig is None:
@@ -43,7 +64,7 @@ def merged(kubeconfig: Path | None) -> Document:
             "the kubeconfig cannot be read",
             where=str(kubeconfig),
             why=error.strerror or str(error),
-            hint="run `harness up` for the local cluster, or name a file with --kubeconfig",
+            hint=GET_ONE,
         ) from None
 
 

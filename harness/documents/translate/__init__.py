@@ -6,16 +6,19 @@ never called. What has no counterpart stays foreign, and the plan names it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.documents.translate import chaosk8s
+from harness.documents.translate import chaosk8s, commands
+from harness.documents.translate.commands import EVERY
 from harness.documents.translate.selection import NodeChoice, Untranslatable
 from harness.model.fault import FaultSpec
 
-__all__ = ["NodeChoice", "Untranslatable", "known", "namespaces", "step"]
+__all__ = ["EVERY", "NodeChoice", "Untranslatable", "known", "namespaces", "step"]
 
 Arguments = Mapping[str, Any]
+# How a process is named, before its path.
+PROCESS = "process "
 Reader = Callable[[str, Arguments], FaultSpec | NodeChoice]
 
 READERS: Mapping[str, Reader] = {
@@ -41,8 +44,12 @@ def step(function: str, name: str, arguments: Arguments) -> FaultSpec | NodeChoi
     return READERS[function](name, arguments)
 
 
-def namespaces(function: str, arguments: Arguments) -> tuple[str, ...]:
+def namespaces(function: str, arguments: Any) -> tuple[str, ...]:
     """Name the namespaces that a foreign step acts in, as far as its driver is known; none when not."""
-    found = chaosk8s.namespaces(function, arguments) if function.startswith("chaosk8s.") else ()
+    found: Sequence[Any] = ()
+    if function.startswith(PROCESS):
+        found = commands.namespaces(function.removeprefix(PROCESS), arguments)
+    elif function.startswith("chaosk8s.") and isinstance(arguments, Mapping):
+        found = chaosk8s.namespaces(function, arguments)
     # What is known only when it runs names nothing yet.
-    return tuple(dict.fromkeys(name for name in found if isinstance(name, str) and name and "${" not in name))
+    return tuple(dict.fromkeys(name for name in found if isinstance(name, str) and name and "$" not in name))

@@ -52,7 +52,8 @@ def flag(arguments: Mapping[str, Any], key: str) -> bool:
     """Read true or false; nothing at all is false."""
     value = arguments.get(key)
     if value is not None and not isinstance(value, bool):
-        raise Untranslatable(f"'{key}' must be true or false, not {shown(value)}")
+        typed = "; env_var_type: bool makes one of what the environment holds" if value in ("true", "false") else ""
+        raise Untranslatable(f"'{key}' must be true or false, not {shown(value)}{typed}")
     return bool(value)
 
 
@@ -60,7 +61,8 @@ def whole(arguments: Mapping[str, Any], key: str, default: int | None) -> int | 
     """Read a whole number."""
     value = _given(arguments, key, default)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise Untranslatable(f"'{key}' must be a whole number, not {shown(value)}")
+        typed = "; env_var_type: int makes one of what the environment holds" if str(value).isdecimal() else ""
+        raise Untranslatable(f"'{key}' must be a whole number, not {shown(value)}{typed}")
     return value
 
 

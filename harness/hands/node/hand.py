@@ -130,7 +130,14 @@ async def checks(place: Place) -> list[Check]:
     said = [f"ready on {len(nodes) - len(lacking)} of {len(nodes)} nodes"]
     if lacking:
         said.append(f"packet faults need one on {', '.join(lacking)}")
-    offered = [(node, what, offer) for node, pod in pods.items() for what, offer in (await _offers(place, pod)).items()]
+    offered: list[tuple[str, str, Any]] = []
+
+    async def ask(node: str, pod: Mapping[str, Any]) -> None:
+        offered.extend((node, what, offer) for what, offer in (await _offers(place, pod)).items())
+
+    async with anyio.create_task_group() as together:
+        for node, pod in pods.items():
+            together.start_soon(ask, node, pod)
     unable = sorted(f"{node} cannot do {what}: {offer['said']}" for node, what, offer in offered if not offer["ok"])
     able = sorted({f"{what} by {offer['said']}" for _, what, offer in offered if offer["ok"]})
     text = "; ".join([*said, *able, *unable])

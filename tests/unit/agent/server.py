@@ -21,7 +21,7 @@ class Server:
         self._objects: dict[str, Item] = {}
         self._events: list[tuple[int, str, str, Item]] = []
         self._version = 1
-        self._outage = False
+        self._outages = 0
         self._http: http.server.ThreadingHTTPServer | None = None
         self.port = 0
         self.start()
@@ -55,7 +55,6 @@ class Server:
             return self._objects[path]
 
     def start(self) -> None:
-        self._outage = False
         handler = type("Handler", (_Handler,), {"owner": self})
         http.server.ThreadingHTTPServer.daemon_threads = True
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), handler)
@@ -64,7 +63,7 @@ class Server:
 
     def stop(self) -> None:
         with self._changed:
-            self._outage = True
+            self._outages += 1
             self._changed.notify_all()
         assert self._http
         self._http.shutdown()
@@ -95,11 +94,12 @@ class Server:
             return True
 
     def changes(self, path: str, version: int) -> Any:
-        """Go through the events of a collection until the server stops."""
+        """Go through the events of a collection until the server stops, be it for a moment."""
+        before = self._outages
         while True:
             with self._changed:
-                self._changed.wait_for(lambda seen=version: self._outage or self._since(seen), 5)
-                if self._outage:
+                self._changed.wait_for(lambda seen=version: self._outages > before or self._since(seen), 5)
+                if self._outages > before:
                     return
                 found = self._since(version)
             for at, kind, changed, item in found:

@@ -292,3 +292,29 @@ def test_a_budget_that_was_worked_out_anew_at_once_was_never_out_of_sight(evicte
     assert disruption_budget.check(changed, PROMISE).state is State.HELD
     deleted = evicted(answer(201, 2), healthy=[(0, 5), (10.1, 4), (11, None)])
     assert disruption_budget.check(deleted, PROMISE).state is State.UNKNOWN
+
+
+@pytest.mark.case(9, "a budget that is deleted between two evictions", "what was granted without it breaks the promise")
+@pytest.mark.parametrize("kind", ["pod_evict", "node_drain"])
+@pytest.mark.parametrize("instead", [None, "other"])
+def test_a_pod_of_the_same_workload_that_went_without_the_budget_breaks_the_promise(evicted, kind, instead):
+    asked = [answer(201, 2), answer(201, budget=instead, pod="shop/cart-7d9f-b", time=12)]
+    found = disruption_budget.check(evicted(*asked, healthy=[(0, 5), (10.1, 4), (11, None)], kind=kind), PROMISE)
+    assert (found.state, found.summary) == (
+        State.BROKEN,
+        "cart did not cover shop/cart-7d9f-b any more: 1 evictions were granted without it",
+    )
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        {"owner": "shop/Deployment/mail"},
+        {"owner": ""},
+        {"phase": "Running", "ready": True, "terminating": "2026-01-01T00:00:00Z"},
+        {"status": 429},
+    ],
+)
+def test_an_eviction_without_the_budget_that_costs_it_nothing_breaks_no_promise(evicted, without):
+    other = answer(201, budget=None, pod="shop/cart-7d9f-b", time=12) | without
+    assert disruption_budget.check(evicted(answer(201, 2), other), PROMISE).state is State.HELD

@@ -14,6 +14,15 @@ def step(**data: Any) -> dict[str, Any]:
     return {"name": "kill", "by": "shop.actions.kill", "acts": True, "status": "succeeded", "output": "done"} | data
 
 
+def ran(pod: str, code: Any) -> dict[str, Any]:
+    """Say how a command ended in a pod, as exec_in_pods of chaostoolkit-kubernetes does: a failure's code is a text."""
+    return {"pod_name": pod, "exit_code": code, "cmd": "x", "stdout": "", "stderr": ""}
+
+
+def kubectl(**told: str) -> dict[str, Any]:
+    return {"by": "process kubectl", "output": {"status": 0, "stdout": "", "stderr": "", **told}}
+
+
 @pytest.mark.case(2, "a step that touched nothing", "no evidence: INCONCLUSIVE")
 @pytest.mark.parametrize(
     ("data", "words"),
@@ -27,6 +36,11 @@ def step(**data: Any) -> dict[str, Any]:
         ({"by": "process kubectl", "output": {"status": 1, "stdout": "", "stderr": "x"}}, "ended with status 1"),
         ({"by": "http POST x", "output": {"status": 503, "body": ""}}, "was answered 503"),
         ({"acts": False, "tolerance_met": False, "output": 3}, "is outside its tolerance"),
+        (kubectl(stdout="No resources found\n"), "matched nothing"),
+        (kubectl(stderr="No resources found in shop namespace.\n"), "matched nothing"),
+        ({"output": [ran("a", 0), ran("b", "127")]}, "ended with status 127 in b"),
+        ({"output": [ran("a", "1"), ran("b", 1)]}, "ended with status 1 in a, with status 1 in b"),
+        ({"output": {"exit_code": 2}}, "ended with status 2"),
     ],
 )
 def test_a_step_without_an_effect_is_no_evidence(data: dict[str, Any], words: str) -> None:
@@ -45,7 +59,12 @@ def test_a_step_without_an_effect_is_no_evidence(data: dict[str, Any], words: st
         {"output": 0},
         {"output": False},
         {"acts": False, "output": []},
+        {"output": [ran("a", 0), ran("b", "0")]},
+        {"output": [ran("a", None), "b", {"exit_code": True}]},
+        {"acts": False, "output": [ran("a", 1)]},
         {"by": "process kubectl", "output": {"status": 0}},
+        kubectl(stdout='pod "x" deleted\n'),
+        kubectl(stdout='No resources found\npod "x" deleted\n'),
         {"by": "http POST x", "output": {"status": 201}},
     ],
 )

@@ -63,6 +63,11 @@ def test_help_names_every_command_and_every_exit_code() -> None:
     assert "130 interrupted" in said
 
 
+def test_every_command_that_is_written_can_be_called() -> None:
+    files = Path(cli.__file__).parent.glob("*.py")
+    assert {file.stem for file in files if "\ndef command(" in file.read_text()} == set(COMMANDS)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str) -> None:
     done = harness(name, "--help")
@@ -143,7 +148,7 @@ def test_an_experiment_in_another_encoding_is_an_error_and_not_left_out(tmp_path
     (tmp_path / "kill.yaml").write_bytes(EXPERIMENT.replace("Deletes", "Supprimé").encode("latin-1"))
     done = harness("list", str(tmp_path))
     assert done.returncode == 4
-    assert f"{tmp_path / 'kill.yaml'}: cannot read the experiment" in done.stderr
+    assert f"{tmp_path / 'kill.yaml'}:2: cannot read the experiment" in done.stderr
 
 
 def test_a_load_without_the_stacks_objectives_is_remarked_on_once(tmp_path: Path) -> None:

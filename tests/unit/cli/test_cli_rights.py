@@ -93,6 +93,10 @@ class Server:
             raise ApiError(404, "NotFound", "")
         return SERVED[path]
 
+    async def get_text(self, path: str) -> str:
+        self._ask(path)
+        return "{}"
+
     async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
         self._ask(path)
         return list(LISTED.get(path.rpartition("/")[2], []))

@@ -194,6 +194,56 @@ def test_a_variable_that_cannot_be_read_is_a_users_mistake(word: str, seen: list
     assert isinstance(done.exception, UsageError)
 
 
+@pytest.mark.case(
+    14, "a variable of the command line that nobody would take", "refused: the document's own would count"
+)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--var", "wrd=x"), "did you mean 'word'?"),
+        (("--var", "word=x", "--var", "wrd:int=1"), "did you mean 'word'?"),
+        (("--var-file", "flat.yaml"), "flat.yaml:1: unknown key 'word' in a file of variables"),
+        (("--var-file", "broken.yaml"), "broken.yaml:2: this is not valid YAML"),
+        (("--var-file", "broken.json"), "broken.json:1: this is not valid JSON"),
+        (("--var-file", "others.yaml"), "others.yaml: nothing in it is stated by any document"),
+        (("--var-file", "list.yaml"), "list.yaml:1: a file of variables must be a mapping"),
+        (("--var-file", "words.env"), "words.env:2: 'export B=c' is not NAME=VALUE"),
+        (("--var-file", "values.txt"), "values.txt:1: 'configuration:' is not NAME=VALUE"),
+    ],
+)
+def test_a_variable_that_nobody_would_take_is_refused(
+    words: tuple[str, ...], told: str, seen: list[Experiment], tmp_path: Path
+) -> None:
+    files = {
+        "flat.yaml": "word: x\n",
+        "broken.yaml": "configuration:\n\tword: x\n",
+        "broken.json": "{'configuration': {}}",
+        "others.yaml": "configuration: {wrd: x}\nsecrets: {group: {a: b}}\n",
+        "list.yaml": "- word\n",
+        "words.env": "A=b\nexport B=c\n",
+        "values.txt": "configuration:\n  word: x\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = go("public.yaml", "--var", "word=here", *words)
+    assert seen == []
+    assert isinstance(done.exception, UsageError)
+    assert told in str(done.exception)
+
+
+def test_a_file_of_variables_may_hold_those_of_other_documents(
+    seen: list[Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NOT_SET_HERE", "OTHER"):
+        monkeypatch.setenv(name, "to be set anew")
+    (tmp_path / "values.yaml").write_text("# of all\nconfiguration: {word: there, other: x}\n")
+    (tmp_path / "words.env").write_bytes(b"# of all\r\n\r\nNOT_SET_HERE=there\r\nOTHER=a=b\r\n")
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    assert go("public.yaml", "--var-file", "values.yaml", "--var-file", "empty.yaml").exit_code == 0
+    assert go("public.yaml", "--var-file", "words.env").exit_code == 0
+    assert [one.stated["configuration"]["word"] for one in seen] == ["there", {"type": "env", "key": "NOT_SET_HERE"}]
+
+
 def test_strategies_of_the_command_line_go_before_the_documents(seen: list[Experiment]) -> None:
     words = ("--var", "word=x", "--hypothesis-strategy", "skip", "--rollback-strategy", "never")
     assert go("public.yaml", *words).exit_code == 0

@@ -145,7 +145,7 @@ def test_a_user_without_a_home_has_no_kubeconfig_there(tmp_path: Path, monkeypat
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(Path, "home", classmethod(nowhere))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PreconditionFailed, match="the kubeconfig is empty"):
+    with pytest.raises(PreconditionFailed, match="there is no kubeconfig"):
         kubeconfig.load(None)
 
 
@@ -207,6 +207,36 @@ def test_utf_16_and_plain_dates_are_read_as_kubectl_reads_them(tmp_path: Path) -
     path = user(tmp_path, token="secret")
     path.write_bytes(path.read_text().replace("secret", "2026-11-29").encode("utf-16"))
     assert bearer(kubeconfig.load(path)) == "2026-11-29"
+
+
+@pytest.mark.case(18, "a KUBECONFIG whose files are not there", "told, with what is wrong in the variable")
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("~/.kube/staging", "only a shell expands '~'"),
+        ("/nowhere/a,/nowhere/b", "separated by ':'"),
+        ("/nowhere/a;/nowhere/b", "separated by ':'"),
+        ('"/nowhere/a"', "without quotes"),
+        ("/nowhere/a:/nowhere/b", "harness up"),
+    ],
+)
+def test_a_list_of_which_no_file_is_there_is_told_to_be_one(
+    value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", value)
+    with pytest.raises(PreconditionFailed, match="there is no kubeconfig") as caught:
+        kubeconfig.load(None)
+    assert words in caught.value.hint
+
+
+@pytest.mark.case(21, "a kubeconfig that is JSON with tabs", "read, as kubectl reads it")
+def test_json_with_tabs_is_read_as_kubectl_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(json.dumps(DOCUMENT, indent="\t"))
+    assert bearer(kubeconfig.load(path)) == "secret"
+    path.write_text(path.read_text().rstrip("}"))
+    with pytest.raises(PreconditionFailed, match="not YAML"):
+        kubeconfig.load(path)
 
 
 def test_a_missing_kubeconfig_says_how_to_get_one(tmp_path: Path) -> None:
@@ -293,7 +323,7 @@ def test_without_kubeconfig_it_is_the_file_in_the_home_directory(
     monkeypatch.setenv("KUBECONFIG", "")
     assert kubeconfig.load(None).context == "staging"
     monkeypatch.setenv("KUBECONFIG", ":")
-    with pytest.raises(PreconditionFailed, match="empty"):
+    with pytest.raises(PreconditionFailed, match="there is no kubeconfig"):
         kubeconfig.load(None)
 
 

@@ -33,6 +33,14 @@ def step(module: str = "shop.steps", func: str = "act", kind: str = "action", **
     return {"type": kind, "name": more.pop("name", func), "provider": provider, **more}
 
 
+def process(path: str = "true", **provider: Any) -> dict[str, Any]:
+    return {"type": "action", "name": "a", "provider": {"type": "process", "path": path, **provider}}
+
+
+def http(url: str = "http://127.0.0.1:1/", **provider: Any) -> dict[str, Any]:
+    return {"type": "probe", "name": "a", "provider": {"type": "http", "url": url, **provider}}
+
+
 def pods(**arguments: Any) -> dict[str, Any]:
     return step(
         "chaosk8s.pod.actions", "terminate_pods", arguments={"ns": "shop", "label_selector": "app=cart", **arguments}

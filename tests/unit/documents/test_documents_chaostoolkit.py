@@ -10,8 +10,12 @@ import pytest
 
 from harness.documents import document
 from harness.documents.document import Given
+from harness.errors import UsageError
 from harness.model.experiment import BlastRadius
-from tests.unit.documents.plain import PROBE, plain, pods, refused, step
+from tests.unit.documents.plain import PROBE, http, plain, pods, process, refused, step
+
+LIMIT = {"timeout": 3}
+USED = {"method": [step(arguments={"x": "${a}"})]}
 
 
 @pytest.mark.case(24, "a public document, without our extension", "taken, and run as Chaos Toolkit runs it")
@@ -29,7 +33,7 @@ def test_a_document_without_our_extension_is_taken() -> None:
         ({"configuration": {"a": {"type": "env"}}}, "'a' needs 'key'"),
         (
             {"configuration": {"a": {"type": "env", "key": "N", "default": "x", "env_var_type": "int"}}},
-            "holds is no int",
+            "the default is no int",
         ),
         ({"configuration": {"a": {"type": "env", "key": "N", "env_var_type": "intt"}}}, "no type of a variable"),
         ({"configuration": {"a": {"type": "file", "path": "/x"}}}, "configuration does not come from a file"),
@@ -45,6 +49,43 @@ def test_a_document_without_our_extension_is_taken() -> None:
             },
             "acts",
         ),
+        # What would be handed on word by word.
+        ({"configuration": {"a": {"b": {"type": "env", "key": "N"}}}}, "inside another value"),
+        ({"configuration": {"a": [{"type": "env", "key": "N"}]}}, "inside another value"),
+        ({"configuration": {"a": {"type": "environ", "key": "N"}}}, "did you mean 'env'?"),
+        (USED | {"configuration": {"a": {"type": "dynamic", "provider": PROBE}}}, "of type probe, not 'dynamic'"),
+        (USED | {"configuration": {"a": {"name": "x", "provider": PROBE}}}, "of type probe, not nothing"),
+        ({"configuration": {"a": "http://x", "b": "${a}/y"}}, "no variable is replaced in 'b'"),
+        (
+            {"configuration": {"b": 1, "a": {"c": ["${b}"]}}, "method": [step(arguments={"x": "${a}"})]},
+            "no variable is replaced in 'a'",
+        ),
+        (
+            {"configuration": {"a": 1, "b": {"type": "env", "key": "N", "default": "${a}"}}},
+            "no variable is replaced in",
+        ),
+        ({"configuration": {"a": 1}, "secrets": {"g": {"b": "${a}"}}}, "no variable is replaced in 'b'"),
+        ({"configuration": {"b-c": 1}, "method": [step(arguments={"x": "at ${b-c}"})]}, "no variable is called 'b-c'"),
+        ({"secrets": {"g": {"1b": "x"}}, "method": [step(arguments={"x": "${1b}"})]}, "no variable is called '1b'"),
+        ({"secrets": {"g": {"b": {"type": "environ", "key": "N"}}}}, "did you mean 'env'?"),
+        ({"secrets": {"g": {"b": [{"type": "env", "key": "N"}]}}}, "inside another value"),
+        ({"secrets": {"g": {"b": {"type": "probe", "name": "x", "provider": PROBE}}}}, "do not come from a probe"),
+        ({"secrets": {"g": {"b": {"type": "env", "key": "N", "default": "x"}}}}, "unknown key 'default'"),
+        # Nobody compares, waits or calls a control before there is a run.
+        *(
+            ({"configuration": {"a": {"type": "probe", "name": "x", "provider": PROBE} | one}}, f"unknown key '{key}'")
+            for key, one in {
+                "tolerance": {"tolerance": 200},
+                "pauses": {"pauses": {"before": 1}},
+                "controls": {"controls": []},
+                "background": {"background": True},
+                "timeout": {"timeout": 3},
+            }.items()
+        ),
+        (
+            {"configuration": {"a": {"type": "probe", "name": "x", "provider": step()["provider"] | LIMIT}}},
+            "no deadline",
+        ),
         ({"runtime": {"hypothesis": {"strategy": "sometimes"}}}, "'sometimes' is no strategy"),
         ({"runtime": {"rollbacks": {"strategy": "allways"}}}, "did you mean 'always'?"),
         ({"runtime": {"python": {"version": "3.12"}}}, "unknown key 'python' in 'runtime'"),
@@ -53,6 +94,16 @@ def test_a_document_without_our_extension_is_taken() -> None:
         ({"controls": [{"name": "a", "scope": "both", "provider": {"type": "python", "module": "m"}}]}, "is no scope"),
         ({"controls": [{"name": "a", "ref": "b"}]}, "a control needs 'provider'"),
         ({"extensions": {"other": {}}}, "'extensions' must be a list"),
+        ({"extensions": [{"a": 1}]}, "an extension needs 'name'"),
+        ({"extensions": [{"name": " "}]}, "an extension needs 'name'"),
+        ({"extensions": ["other"]}, "an extension is a mapping"),
+        ({"tags": ["shop", ""]}, "'' is not a text"),
+        # Words that mean something elsewhere, and nothing where they stand.
+        ({"pauses": {"before": 1}}, "'pauses' means nothing in the experiment"),
+        ({"strategy": "continuously"}, "'strategy' means nothing in the experiment"),
+        ({"probes": []}, "'probes' means nothing in the experiment"),
+        ({"steady-state-hypothesis": {"title": "x", "pauses": {}}}, "'pauses' means nothing in the hypothesis"),
+        ({"steady-state-hypothesis": {"title": "x", "tolerance": 1}}, "'tolerance' means nothing in the hypothesis"),
     ],
 )
 def test_what_would_be_passed_over_is_refused(top: dict[str, Any], words: str) -> None:
@@ -81,10 +132,50 @@ def test_what_would_be_passed_over_is_refused(top: dict[str, Any], words: str) -
         ({"type": "probe", "name": "a", "provider": PROBE | {"timeout": [3]}}, "[3] is not a number of seconds"),
         ({"type": "probe", "name": "a", "provider": PROBE | {"timeout": [3, "x"]}}, "is not a number of seconds"),
         (step(timeout=-1), "-1 is not a number of seconds"),
+        (step(secrets=["k8s"]), "'secrets' means nothing in an activity"),
+        (step(arguments={}) | {"arguments": {}}, "'arguments' means nothing in an activity"),
+        (step(method="POST"), "'method' means nothing in an activity"),
+        (step(configuration={}), "'configuration' means nothing in an activity"),
+        # Where Chaos Toolkit replaces no variable.
+        (step("${where}"), "no variable is replaced in 'module'"),
+        (step(func="${where}"), "no variable is replaced in 'func'"),
+        (process(path="${where}"), "no variable is replaced in 'path'"),
+        (http(method="${where}"), "no variable is replaced in 'method'"),
+        (http(verify_tls="${where}"), "no variable is replaced in 'verify_tls'"),
+        # What its client refuses in the middle of a run.
+        (http(url="shop.example/cart"), "'shop.example/cart' is not the URL of a server"),
+        (http(url="ftp://shop.example"), "is not the URL of a server"),
+        (http(url="http:///cart"), "is not the URL of a server"),
+        (http(url="${where}/cart"), "'${where}/cart' is not the URL of a server"),
+        (http(url="http://${nowhere}/"), "nothing is called 'nowhere'"),
+        (http(headers={"X-Count": 5}), "the header 'X-Count' must be a text"),
+        (http(headers={"X-Trace": True}), "the header 'X-Trace' must be a text"),
+        (http(headers={"X-Count": "${count}"}), "the header 'X-Count' must be a text"),
+        # A name that is nearly one that there is.
+        (step(arguments={"ns": "${wher}"}), "did you mean 'where'?"),
+        (process(arguments=["-n", "in ${cuont}"]), "did you mean 'count'?"),
     ],
 )
 def test_a_step_that_could_not_be_run_as_written_is_refused(activity: Any, words: str) -> None:
-    assert words in refused([activity])
+    assert words in refused([activity], configuration={"where": "here", "count": 3})
+
+
+@pytest.mark.parametrize(
+    "activity",
+    [
+        http(url="http://${where}:80/${where}?q=$1"),
+        http(url="${url}"),
+        http(url="http://${late}/"),
+        http(url="HTTPS://[::1]/"),
+        http(headers={"X-Count": "5", "X-Where": "${where}", "X-None": None, "X-Late": "${late}"}),
+        http(verify_tls="/etc/ssl/ca.pem"),
+        process(arguments=["-c", "echo ${HOME} ${i} $wher"]),
+        step(arguments={"text": "${somewhere_else_entirely}"}),
+    ],
+)
+def test_a_step_is_taken_whose_words_are_its_own(activity: Any) -> None:
+    late = {"type": "probe", "name": "b", "provider": {"type": "process", "path": "true"}}
+    assert plain([activity], configuration={"where": "here", "url": "http://x/", "late": late}).method
 
 
 @pytest.mark.case(16, "a tolerance that fails only when it is asked", "works, or is refused before the run")
@@ -123,8 +214,19 @@ def test_a_step_that_could_not_be_run_as_written_is_refused(activity: Any, words
         ([1, [2, "at ${low}"], 3], "no variable is replaced in a list"),
         (["${late}"], "no variable is replaced in a list"),
         ({"type": "regex", "pattern": "x", "target": "${part}"}, "no variable is replaced in the target"),
+        # What no server ever answers, because it answers with status, headers and body.
+        (True, "a http provider never answers true"),
+        (False, "a http provider never answers false"),
+        ("up", "a http provider never answers 'up'"),
+        ("200", "200, without quotes"),
+        ("${text}", "env_var_type"),
+        ("at ${low}", "a http provider never answers 'at ${low}'"),
+        (["200", "201"], "a http provider never answers one of ['200', '201']"),
+        ([True, False], "a http provider never answers one of [True, False]"),
         # What a variable stands for is held to the same.
         ("${share}", "0.5 is not a tolerance"),
+        ({"type": "regex", "pattern": "${low}", "target": "body"}, "'${low}' stands for no text"),
+        ({"type": "regex", "pattern": "${open}", "target": "body"}, "'${open}' is no regular expression"),
         ("${none}", "[] is not a tolerance"),
         ("${shape}", "did you mean 'range'?"),
     ],
@@ -133,17 +235,16 @@ def test_a_tolerance_that_cannot_be_compared_is_refused(tolerance: Any, words: s
     probe = {"type": "probe", "name": "a", "tolerance": tolerance, "provider": PROBE}
     late = {"type": "probe", "name": "b", "provider": {"type": "process", "path": "true"}}
     known = {"low": 1, "part": "body", "share": 0.5, "none": [], "shape": {"type": "rang"}, "late": late}
+    known |= {"text": {"type": "env", "key": "NOT_SET", "default": "200"}, "open": "("}
     assert words in refused(configuration=known, **{"steady-state-hypothesis": {"title": "x", "probes": [probe]}})
 
 
 @pytest.mark.parametrize(
     "tolerance",
     [
-        True,
         0,
-        "x",
         [1, 2],
-        ["${unknown}", "b", "c"],
+        ["a", 200, "c"],
         "${code}",
         "${late}",
         {"type": "jsonpath", "path": "$.a[*]", "count": 2},
@@ -163,10 +264,20 @@ def test_a_tolerance_that_can_be_compared_is_taken(tolerance: Any) -> None:
     assert found.probes[0].tolerance == tolerance
 
 
-def test_the_answer_of_a_function_may_have_any_part() -> None:
-    tolerance = {"type": "range", "range": [0, 1], "target": "ratio"}
+@pytest.mark.parametrize(
+    "tolerance",
+    [{"type": "range", "range": [0, 1], "target": "ratio"}, True, "x", "${unknown}", ["${unknown}", "b", "c"]],
+)
+def test_a_function_may_answer_anything(tolerance: Any) -> None:
     probe = step(kind="probe", tolerance=tolerance)
     assert plain(**{"steady-state-hypothesis": {"title": "x", "probes": [probe]}}).probes[0].tolerance == tolerance
+
+
+def test_a_process_never_answers_yes() -> None:
+    probe = {"type": "probe", "name": "a", "tolerance": True, "provider": {"type": "process", "path": "true"}}
+    told = refused(**{"steady-state-hypothesis": {"title": "x", "probes": [probe]}})
+    assert "a process provider never answers true" in told
+    assert "tolerance: 0" in told
 
 
 def test_a_key_that_says_nothing_is_as_one_that_is_left_out() -> None:
@@ -223,6 +334,21 @@ def test_words_that_would_change_what_a_step_does_are_not_passed_over(provider: 
     assert words in refused([{"type": "action", "name": "a", "provider": provider}])
 
 
+def test_names_and_values_that_ask_for_nothing_are_taken() -> None:
+    asked = {"type": "probe", "name": "q", "provider": {"type": "process", "path": "echo", "arguments": ["${a}"]}}
+    found = plain(
+        [step(arguments={"x": "${a}"})],
+        configuration={
+            "a": 1,
+            "b-c": "not asked for",
+            "taken-over": step(arguments={"x": "${a}"}),
+            "d": "${HOME} and $a",
+            "e": asked,
+        },
+    )
+    assert found.method
+
+
 def test_words_of_ones_own_are_ones_own() -> None:
     found = plain([step(owner="me")], team="shop", contributions={"reliability": "high"})
     assert found.method[0].name == "act"
@@ -266,6 +392,13 @@ def test_an_extension_written_as_a_mapping_is_not_passed_over(tmp_path: Path, ex
     assert not document.is_experiment(path)
 
 
+@pytest.mark.parametrize("name", ["x.yaml", "x.json"])
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
+def test_an_empty_file_is_told_to_be_one(name: str, text: str) -> None:
+    with pytest.raises(UsageError, match="the file is empty"):
+        document.loads(text, Path(name))
+
+
 def test_documents_are_told_by_what_they_say(tmp_path: Path) -> None:
     def told(content: str) -> bool:
         path = tmp_path / "x.yaml"
@@ -274,6 +407,42 @@ def test_documents_are_told_by_what_they_say(tmp_path: Path) -> None:
 
     assert told("title: x\nmethod: []\n")
     assert told("title: [\nmethod:\n")
+    # One that lacks its title is told so, not passed over.
+    assert told("description: x\nmethod: []\n")
+    assert told("steady-state-hypothesis: {title: x}\n")
+    assert not told("method: GET\npath: /\n")
     assert not told("kind: Deployment\ntitle: x\n")
     assert not told("- title\n- method\n")
     assert not document.is_document(tmp_path / "missing.yaml")
+
+
+@pytest.mark.case(24, "an address that happens to speak of Kubernetes", "no cluster is needed to ask a server")
+@pytest.mark.parametrize(
+    ("activity", "needed"),
+    [
+        (http(url="http://kube-shop.example/"), False),
+        (http(headers={"X-Source": "kubernetes"}), False),
+        (process(path="curl", arguments=["-fsS", "https://kubernetes.io/healthz"]), False),
+        (process(path="curl", arguments="-fsS https://kubernetes.io/healthz"), False),
+        (step(arguments={"url": "http://kube-shop.example/"}), False),
+        (process(path="bash", arguments=["-c", "curl http://x/ && kubectl get pods"]), True),
+        (process(path="/usr/local/bin/helm"), True),
+        (step("chaosk8s.pod.probes", "count_pods", kind="probe"), True),
+        (step("shop.kubernetes"), True),
+    ],
+)
+def test_an_address_is_not_a_cluster(activity: Any, needed: bool) -> None:
+    assert plain([activity]).clustered is needed
+
+
+def test_secrets_that_name_a_cluster_need_one() -> None:
+    assert plain([step()], secrets={"group": {"KUBERNETES_CONTEXT": "here"}}).clustered
+
+
+def test_what_only_vault_knows_is_known_too_late_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    one = {"group": {"app": {"type": "vault", "path": "p", "key": "k"}}}
+    assert "is known only when the run has asked for it" in refused([pods(label_selector="app=${app}")], secrets=one)
+    path = {"group": {"type": "vault", "path": "p"}}
+    asked = [http(url="http://${host}/", headers={"X-Token": "${token}"}), step(arguments={"a": "${wher}"})]
+    assert plain(asked, secrets=path, configuration={"where": "here"}).method

@@ -115,6 +115,7 @@ def test_only_documents_with_our_extension_are_experiments(tmp_path, text):
         return document.is_experiment(path)
 
     assert is_experiment(text)
+    assert is_experiment(text.encode("utf-16")), "as a shell on Windows writes it"
     assert is_experiment("extensions: [{name: harness}") is True, "a broken one must show its error"
     assert not is_experiment("extensions: [{name: other}]\ntitle: harness")
     assert not is_experiment("extensions: {name: harness}")
@@ -204,7 +205,7 @@ def test_the_objectives_of_the_stack_are_read():
     assert document.defaults(ROOT / "stack" / "slo.yaml")["availability"] == {"ratio": "99.5%"}
 
 
-@pytest.mark.parametrize("content", ["", "just text", "- a list"])
+@pytest.mark.parametrize("content", ["null", "just text", "- a list"])
 def test_something_else_than_a_mapping_is_no_experiment(content):
     with pytest.raises(UsageError, match="an experiment is a mapping"):
         document.loads(content, Path("x.yaml"))

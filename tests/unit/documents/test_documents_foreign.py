@@ -11,6 +11,7 @@ from harness.model.fault import FaultSpec, Rule
 from tests.unit.documents.plain import PROBE, plain, pods, refused, step
 
 OURS: dict[str, Any] = {"name": "harness", "blast-radius": {"namespaces": ["shop"], "pods": 2}}
+TARGET = {"namespace": "shop", "selector": "a=b", "pods": 1}
 PROMISE = {"objectives": {"recovery": {"within": "30s"}}}
 
 
@@ -172,7 +173,7 @@ def test_a_translated_step_is_held_to_the_caps() -> None:
         ({"qty": 2.5, "mode": "percentage"}, "must be a whole number"),
         ({"all": "yes"}, "must be true or false"),
         ({"quantity": 2}, "has no argument 'quantity'"),
-        ({"label_selector": "app=${late}"}, "is known only when the run has asked its probe"),
+        ({"label_selector": "app=${late}"}, "is known only when the run has asked for it"),
     ],
 )
 def test_a_translated_step_whose_arguments_cannot_be_meant_is_refused(arguments: dict[str, Any], words: str) -> None:
@@ -228,3 +229,79 @@ def test_a_document_without_caps_reaches_what_it_names() -> None:
     assert found.blast_radius == BlastRadius(("mail", "shop"), pods=2)
     assert found.clustered
     assert isinstance(found.faults[0], FaultSpec)
+
+
+@pytest.mark.case(
+    14, "a deadline or a tolerance of a step that is performed as a fault", "refused: nobody would ask for it"
+)
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"timeout": 5}, "'timeout' means nothing to a fault"),
+        ({"tolerance": ["a"]}, "'tolerance' means nothing to a fault"),
+    ],
+)
+def test_what_nobody_would_ask_of_a_fault_is_refused(more: dict[str, Any], words: str) -> None:
+    assert words in refused([pods() | more])
+    cordon = step("chaosk8s.node.actions", "cordon_node", arguments={"name": "n1"})
+    back = step("chaosk8s.node.actions", "uncordon_node", arguments={"name": "n1"})
+    assert words in refused([cordon], rollbacks=[back | more])
+    own = step("harness.chaostoolkit.actions", "pod_kill", arguments={"target": TARGET})
+    assert words in refused(**ours(own | more))
+
+
+def test_a_deadline_of_a_faults_provider_is_refused() -> None:
+    late = pods()
+    late["provider"]["timeout"] = 5
+    assert "'timeout' means nothing to a fault" in refused([late])
+
+
+def test_a_number_that_the_environment_holds_as_a_text_is_told_how_to_be_one() -> None:
+    assert "env_var_type: int" in refused([pods(qty="${n}")], configuration={"n": "2"})
+    assert "env_var_type: bool" in refused([pods(all="${n}")], configuration={"n": "true"})
+
+
+@pytest.mark.case(1, "a command of kubectl's that says where it acts", "refused where that is outside the blast radius")
+@pytest.mark.parametrize(
+    ("path", "arguments", "outside"),
+    [
+        ("kubectl", ["delete", "pod", "x", "-n", "mail"], "mail"),
+        ("kubectl", ["-n=mail", "delete", "pod", "x"], "mail"),
+        ("kubectl", "delete pod x --namespace=mail", "mail"),
+        ("kubectl", {"delete": "pod", "--namespace": "mail"}, "mail"),
+        ("/usr/bin/kubectl", ["delete", "pod", "x", "-nmail"], "mail"),
+        ("kubectl", ["delete", "pods", "-l", "a=b", "-A"], "*"),
+        ("kubectl", ["delete", "pods", "--all-namespaces"], "*"),
+        ("kubectl", ["-n", "${where}", "delete", "pod", "x"], "mail"),
+        ("helm", ["uninstall", "cart", "-n", "mail"], "mail"),
+        ("bash", ["-c", "sleep 1; kubectl delete pod x -n mail | tail -n 3"], "mail"),
+        ("bash", "-c 'kubectl -n shop get pods && kubectl -n mail delete pod x'", "mail"),
+        ("sh", ["-c", "kubectl -n shop delete pod x | head -n 5"], ""),
+        ("kubectl", ["exec", "x", "-n", "shop", "--", "head", "-n", "5"], ""),
+        ("kubectl", ["delete", "pod", "x"], ""),
+        ("kubectl", "delete pod 'x", ""),
+        ("head", ["-n", "5", "kubectl"], ""),
+        ("kubectl", ["delete", "pod", "x", "-n"], ""),
+    ],
+)
+def test_a_command_is_held_to_the_blast_radius_by_the_namespace_that_it_names(
+    path: str, arguments: Any, outside: str
+) -> None:
+    one = {"type": "action", "name": "a", "provider": {"type": "process", "path": path, "arguments": arguments}}
+    document = ours(one, extension={"uncovered": True}, configuration={"where": "mail"})
+    if outside:
+        assert f"acts in namespace '{outside}', outside the blast radius" in refused(**document)
+    else:
+        assert plain(**document).uncovered
+
+
+def test_a_command_of_a_document_without_caps_names_where_it_acts() -> None:
+    def asked(*words: str) -> dict[str, Any]:
+        return {
+            "type": "action",
+            "name": "a",
+            "provider": {"type": "process", "path": "kubectl", "arguments": [*words]},
+        }
+
+    assert plain([asked("delete", "pod", "x", "-n", "mail")]).blast_radius == BlastRadius(("mail",))
+    assert plain([asked("delete", "pods", "-A")]).blast_radius == BlastRadius()

@@ -258,7 +258,7 @@ def test_a_wrong_workload_is_refused_by_its_own_line(tmp_path: Path, text: str) 
     (tmp_path / "carts.yaml").write_text("url: [")
     with pytest.raises(UsageError, match="not valid YAML"):
         document.load(path)
-    (tmp_path / "carts.yaml").write_bytes(b"\xff\xfe")
+    (tmp_path / "carts.yaml").write_bytes(b"\xfa\xfe")
     with pytest.raises(UsageError, match="cannot read the workload"):
         document.load(path)
 

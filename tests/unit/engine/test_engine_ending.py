@@ -21,11 +21,17 @@ from tests.unit.engine.doubles import Kube
 PLAN = {"faults": [{"id": "r-1", "kind": "pod_kill", "victim": {"namespace": "shop", "name": "web-1"}}]}
 
 
-class NeverAborted:
-    trigger = reason = ""
+WHY = "availability 40 % below 80 % for 10 s"
+
+
+class Pulled:
+    """An abort that was pulled by a trigger, or by none."""
+
+    def __init__(self, trigger: str) -> None:
+        self.trigger, self.reason = trigger, WHY
 
     def __bool__(self) -> bool:
-        return False
+        return bool(self.trigger)
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +42,13 @@ def without_prometheus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "collect", nothing)
 
 
-def ended(directory: Path, status: int, unwritten: str = "") -> tuple[dict[str, Any], Any]:
-    """Judge a run of a hundred operations with one status; return its verdict as written down, and its outcome."""
+def ended(
+    directory: Path, status: int, unwritten: str = "", cut: str = "", taken: float = 0.0
+) -> tuple[dict[str, Any], Any]:
+    """Judge a run of a hundred operations with one status; return its verdict as written down, and its outcome.
+
+    `cut` is the trigger of an abort; `taken` the share of a machine with nothing idle that others took.
+    """
     experiment = Experiment(
         path=Path("shop/x.yaml"), title="x", description="", tags=(), hypothesis="", probes=(), method=(), rollbacks=(),
         sets=frozenset(), load=LoadSpec("mixed", 10.0), phases=Phases(), abort_when=None, blast_radius=BlastRadius(),
@@ -50,6 +61,9 @@ def ended(directory: Path, status: int, unwritten: str = "") -> tuple[dict[str, 
             ("load.started", started),
             ("fault.injected", {"id": "r-1", "at": 0.0, "facts": {}}),
             ("fault.felt", {"id": "r-1"}),
+            ("sample", {"series": "machine/others", "value": taken, "labels": {}, "time": 1.0}),
+            ("sample", {"series": "machine/idle", "value": 0.0, "labels": {}, "time": 1.0}),
+            *([("abort", {"trigger": cut, "why": WHY})] if cut else []),
             ("load.ended", {"operations": 100}),
         ):
             journal.write(kind, "hold", **data)
@@ -65,7 +79,7 @@ def ended(directory: Path, status: int, unwritten: str = "") -> tuple[dict[str, 
             plan=SimpleNamespace(run="r1"),
             kube=Kube(),
             scope=Scope(),
-            abort=NeverAborted(),
+            abort=Pulled(cut),
             spans={},
             unclean=[],
             unwritten=unwritten,
@@ -99,3 +113,19 @@ def test_a_journal_that_lacks_something_does_not_speak_for_the_run(tmp_path: Pat
     assert outcome.text.startswith("VERDICT  INCONCLUSIVE  journal: undo could not be written")
     assert "nothing is left broken" in outcome.text
     assert "lacks something" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("cut", "taken", "status", "verdict", "reason"),
+    [
+        ("lever", 0.0, 200, Verdict.ABORTED, WHY),
+        ("abort-when", 0.0, 200, Verdict.DEVIATED, f"abort-when: {WHY}"),
+        ("abort-when", 0.5, 200, Verdict.INCONCLUSIVE, f"abort-when: {WHY}, but others took 50 % of the machine's CPU"),
+    ],
+)
+def test_a_run_cut_short_by_its_own_rule_is_judged_by_it_and_one_that_others_end_is_aborted(
+    tmp_path: Path, cut: str, taken: float, status: int, verdict: Verdict, reason: str
+) -> None:
+    written, outcome = ended(tmp_path, status, cut=cut, taken=taken)
+    assert outcome.verdict is verdict
+    assert written["reason"].startswith(reason), written["reason"]

@@ -77,3 +77,15 @@ def test_a_node_and_a_keeper_that_do_not_answer_are_lines_of_their_own(monkeypat
     anyio.run(_node, HERE, "worker", "c-worker", lines)
     anyio.run(_hands, Place(Cluster([], {}), HERE), lines)  # type: ignore[arg-type]
     assert lines == {"unseen/container/worker": "no answer within 60 s", "unseen/keeper": "away", "processes": ""}
+
+
+def test_what_agents_owe_is_told_of_on_any_cluster_and_processes_of_this_machine_on_its_own_alone() -> None:
+    agent = {"metadata": {"name": "agent-1"}, "spec": {"nodeName": "worker"}}
+
+    class Elsewhere(Cluster):
+        async def get_text(self, path: str) -> str:
+            return "chaos_agent_faults_owed 2\n"
+
+    lines: dict[str, str] = {}
+    anyio.run(_hands, Place(Elsewhere([agent], {})), lines)  # type: ignore[arg-type]
+    assert lines == {"agent/worker/owes": "2"}

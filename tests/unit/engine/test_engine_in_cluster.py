@@ -121,7 +121,7 @@ def test_a_user_without_a_home_has_a_service_account_all_the_same(
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(Path, "home", homeless)
     assert kubeconfig.load(None, "in-cluster").server == "https://10.96.0.1:443"
-    with pytest.raises(PreconditionFailed, match="the kubeconfig is empty"):
+    with pytest.raises(PreconditionFailed, match="there is no kubeconfig"):
         kubeconfig.load(None, "staging")
 
 

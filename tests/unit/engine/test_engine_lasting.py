@@ -100,6 +100,32 @@ async def test_pods_that_a_fault_leaves_are_no_failures_of_their_job() -> None:
     await require(batch, *batch.faults("pod_freeze"), batch.faults()[0])
 
 
+class Members(Batch):
+    """The pods db-0, db-1 of a StatefulSet, of which those in `broken` are not ready."""
+
+    def __init__(self, *broken: int) -> None:
+        super().__init__(2)
+        for number, one in enumerate(self.pods):
+            reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "uid-db"}
+            one["metadata"] |= {"name": f"db-{number}", "ownerReferences": [{**reference, "controller": True}]}
+            one["status"] = {"conditions": [{"type": "Ready", "status": str(number not in broken)}]}
+
+    async def get(self, path: str) -> dict[str, Any]:
+        if path == "/apis/apps/v1":
+            return {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]}
+        return {"metadata": {"uid": "uid-db"}, "spec": {"replicas": 2}}
+
+
+async def test_a_pod_that_its_set_would_not_make_before_another_is_ready_is_refused() -> None:
+    await require(Members(), *Members().faults())
+    broken = Members(0)
+    with pytest.raises(UsageError, match="nothing would replace this pod") as refused:
+        await require(broken, broken.faults()[1])
+    assert (refused.value.where, "db-0 is not ready" in refused.value.why) == ("pod_kill on shop/db-1", True)
+    assert "pod_freeze" in refused.value.hint
+    await require(broken, broken.faults()[0], *broken.faults("pod_freeze"))
+
+
 @pytest.mark.parametrize(("pods", "jobs"), [(2, 1), (40, 1), (40, 4)])
 async def test_a_plan_asks_for_each_owner_once_however_many_pods_it_has(pods: int, jobs: int) -> None:
     batch = Batch(pods, jobs, backoffLimit=100)

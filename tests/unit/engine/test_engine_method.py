@@ -228,6 +228,13 @@ async def test_a_terminal_that_is_gone_does_not_end_what_it_tells_of(session) ->
     announce.plain(gone, session.journal)("HEAL")
 
 
+@pytest.mark.case(17, "a title, or a server's answer, that holds a terminal's commands", "shown without them")
+async def test_what_a_run_tells_holds_no_commands_for_a_terminal(session) -> None:
+    told: list[str] = []
+    announce.plain(told.append, session.journal)("probe  up: \x1b[2Jdown \u202e\r")
+    assert told[0].endswith("probe  up: \ufffd[2Jdown \ufffd\ufffd")
+
+
 async def test_a_run_that_may_not_act_any_more_writes_no_fault_down(session, broken, monkeypatch) -> None:
     seen = broken().seen
     created: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,35 @@ def test_a_plan_names_what_it_does_not_cover(folder: Path) -> None:
     shown = run.dry_run(document.load(path), Options())
     assert "not covered: step 'one', by plain_steps.mark" in shown
     assert "nothing is promised" in shown
+
+
+@pytest.mark.case(16, "a plan of what the run would refuse", "refused as the run refuses it, and nothing is called")
+@pytest.mark.parametrize(
+    ("method", "top", "why"),
+    [
+        ([step("one", "missing")], {}, "does not expose a function called 'missing'"),
+        ([step("one", arguments={"valu": 1})], {}, "valu"),
+        ([{"type": "action", "name": "a", "provider": {"type": "process", "path": "/no/such"}}], {}, "/no/such"),
+        ([], {"controls": [{"name": "c", "provider": {"type": "python", "module": "nowhere"}}]}, "cannot be imported"),
+        ([], {"secrets": {"k8s": {"KUBERNETES_HOST": "https://x"}}}, "by its host"),
+    ],
+)
+def test_a_plan_refuses_what_its_run_would(folder: Path, method: list[Any], top: dict[str, Any], why: str) -> None:
+    asked = {"type": "probe", "name": "asked", "provider": step("asked")["provider"]}
+    data = {"title": "x", "description": "x", "method": method, "configuration": {"a": asked}, **top}
+    path = folder / "shop.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(UsageError, match="Chaos Toolkit cannot run this document") as caught:
+        run.dry_run(replace(document.load(path), clustered=False), Options())
+    assert why in caught.value.why
+    assert not (folder / "log").exists()
+
+
+def test_a_plan_asks_no_probe_of_the_configuration(folder: Path) -> None:
+    asked = {"type": "probe", "name": "asked", "provider": step("asked")["provider"]}
+    path = folder / "shop.json"
+    path.write_text(
+        json.dumps({"title": "x", "description": "x", "method": [step("a")], "configuration": {"b": asked}})
+    )
+    assert "not covered: step 'a'" in run.dry_run(document.load(path), Options())
+    assert not (folder / "log").exists()

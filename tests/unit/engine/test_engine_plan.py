@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.engine import plan
@@ -31,6 +33,13 @@ def test_the_plan_names_the_pods_that_go_with_a_node(experiment) -> None:
     fault = drain("shop")
     shown = plan.text(experiment(SHOP), Plan("run", 1, "kind-here", (fault,), "i", "r"))
     assert "with it shop/web  uid-shop" in shown
+
+
+def test_a_plan_holds_no_commands_for_a_terminal(experiment) -> None:
+    loud = replace(experiment(SHOP), title="all \x1b[2J gone", uncovered=("step 'a\x07'",))
+    shown = plan.text(loud, Plan("run", 1, "kind-here", (), "i", "r"))
+    assert "all \ufffd[2J gone" in shown
+    assert "step 'a\ufffd'" in shown
 
 
 def test_the_resolved_hash_tells_other_pods_on_the_same_node_apart() -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from harness.errors import UsageError
+from harness.source import encoding as encodings
 from harness.source import lines
 
 
@@ -82,3 +83,60 @@ def test_a_tag_that_would_make_something_else_of_a_mapping_or_a_list_is_refused(
     assert caught.value.where == "x.yaml:2"
     plain = f"method: !!{'map' if value[0] == '{' else 'seq'} {value}"
     assert lines.read(plain, Path("x.yaml")).data == yaml.safe_load(plain)
+
+
+@pytest.mark.case(
+    21, "a document as a shell or an editor on Windows writes it", "taken, whatever its encoding and line ends"
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["x.yaml", "x.json"])
+def test_a_file_is_read_in_every_encoding_that_says_which_it_is(
+    tmp_path: Path, encoding: str, end: str, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(f'{{"title":{end}"caf\xe9"}}'.encode(encoding))
+    found = lines.read(encodings.read(path, "experiment"), path)
+    assert (found.data, found.line(("title",))) == ({"title": "caf\xe9"}, 1)
+
+
+def test_a_letter_of_another_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes("a: b\ntitle: caf\xe9\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="cannot read the experiment") as caught:
+        encodings.read(path, "experiment")
+    assert (caught.value.where, caught.value.hint) == (f"{path}:2", "save it as UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "words"),
+    [
+        ("a: 1\n---\nb: 2\n", 2, "one document"),
+        ("a: 1\n---\n", 2, "one document"),
+        ("a:\n\tb: 1\n", 2, "a tab"),
+        ("a: 1\nb: @c\n", 2, "quote"),
+        ("a: 1\nb: `c`\n", 2, "quote"),
+        ("a: 1\nb: !include c.yaml\n", 2, "write out"),
+        ("a: 1\nb: c\x00\n", 2, "character"),
+    ],
+)
+def test_what_is_no_yaml_is_refused_by_its_line_with_what_mends_it(written: str, line: int, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        lines.read(written, Path("x.yaml"))
+    assert caught.value.where == f"x.yaml:{line}"
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('{"a": 1} // b', "no comments"),
+        ('{\n// b\n"a": 1}', "no comments"),
+        ('{"a": [1,]}', "no comma"),
+        ("a: 1", ".yaml"),
+    ],
+)
+def test_json_that_is_nearly_one_is_refused_with_what_mends_it(written: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        lines.read(written, Path("x.json"))
+    assert words in caught.value.hint

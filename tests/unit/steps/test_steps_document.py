@@ -110,6 +110,8 @@ REFUSED = [
     (of(configuration={"a": FAILING}), "gave no value"),
     (of(secrets={"k8s": {"KUBERNETES_CONTEXT": "elsewhere"}}), "name another cluster context than"),
     (of(secrets={"k8s": {"KUBERNETES_HOST": "https://x"}}), "by its host"),
+    (of(secrets={"k8s": {"KUBERNETES_API_KEY": "x"}}), "say who asks a cluster, KUBERNETES_API_KEY"),
+    (of(secrets={"k8s": {"KUBERNETES_CONTEXT": "this", "KUBERNETES_USERNAME": "x"}}), "KUBERNETES_USERNAME"),
 ]
 
 

@@ -370,7 +370,19 @@ async def test_a_pod_that_ended_well_is_not_missed_by_an_owner_that_does_not_say
 @pytest.mark.case(12, "a static pod, which its node owns", "not deleted: its kubelet would run on what was to be hit")
 @pytest.mark.parametrize(("kind", "vain"), [("pod_kill", True), ("pod_evict", True), ("container_kill", False)])
 async def test_the_mirror_of_a_static_pod_is_not_deleted(kind, vain):
-    mirror = pod(owner="Node", name="worker")
-    mirror["metadata"]["annotations"] = {MIRROR: "x"}
-    found = await pods.unfit(reach(FakeKube()).owners, mirror, FAULTS[kind].fate(planned(kind), mirror))
+    found = await pods.unfit(reach(FakeKube()).owners, mirror(), FAULTS[kind].fate(planned(kind), mirror()))
     assert found == ((pods.STOPS_NOTHING, pods.MIRRORED) if vain else None)
+
+
+@pytest.mark.case(12, "a static pod that is frozen", "refused: its cgroup does not have the UID of its mirror")
+@pytest.mark.parametrize("kind", ["pod_freeze", "pod_latency"])
+async def test_the_mirror_of_a_static_pod_is_neither_frozen_nor_cut_off(kind):
+    fate = FAULTS[kind].fate(planned(kind), mirror())
+    found = await pods.unfit(reach(FakeKube()).owners, mirror(), fate)
+    assert found == (pods.HOLDS_NOTHING, pods.ELSEWHERE)
+
+
+def mirror() -> dict[str, Any]:
+    made = pod(owner="Node", name="worker")
+    made["metadata"]["annotations"] = {MIRROR: "x"}
+    return made
