@@ -14,10 +14,12 @@ import pytest
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.errors import InjectionFailed
 from harness.faults import FAULTS
 from harness.keeper.client import Keeper
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
+from harness.targets import containers
 from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import docker, harness, kubectl, starved, verdict_of
@@ -188,6 +190,36 @@ async def test_a_disk_is_kept_busy_through_a_volume(
             print(f"\n    {felt}", end="", flush=True)
     assert kubectl(workload, "-n", NAMESPACE, "exec", victim.name, "--", "ls", "/large") == ""
     assert _left(workload) == []
+
+
+def _set_pids(cluster: LocalCluster, victim: Victim, identity: str, most: str) -> None:
+    """Give the container a pids limit in the kubelet's place: it sets one for all pods of a node or none."""
+    script = f"for f in $(find /sys/fs/cgroup -path '*{identity}*' -name pids.max); do echo {most} >$f; done"
+    docker(cluster, "exec", cluster.nodes[victim.node], "sh", "-c", script)
+
+
+async def test_nothing_more_can_be_started_in_a_container_and_all_can_again(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _victim(leased.kube)
+    item = await leased.kube.get(paths.pods(NAMESPACE, victim.name))
+    identity = containers.identity(item["status"]["containerStatuses"][0])
+    _set_pids(workload, victim, identity, "60")
+    try:
+        async with broken(leased, planned("pod_pids", victim, "pids")) as felt:
+            with capsys.disabled():
+                print(f"\n    {felt}", end="", flush=True)
+            assert "60 processes" in felt["counted"]
+        assert _left(workload) == []
+    finally:
+        _set_pids(workload, victim, identity, "max")
+
+
+async def test_a_pod_whose_processes_are_not_limited_is_refused_by_the_agent(leased: Reach) -> None:
+    victim = await _victim(leased.kube)
+    with pytest.raises(InjectionFailed, match="pids limit"):
+        async with broken(leased, planned("pod_pids", victim, "unlimited")):
+            pass
 
 
 async def test_a_process_is_stopped_and_goes_on(

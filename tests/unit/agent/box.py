@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.agent.resident.fault import Fault
@@ -78,6 +79,12 @@ class Box:
         told = {"op": "resource", "container": self.container, "effect": effect, "seconds": 60}
         return Fault(key, f"/apis/x/faults/{key}", "run-1", key, self.uid, told)
 
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait for what the kernel does in its own time."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not true():
+            assert time.monotonic() < deadline, self.others()
+
     def begun(self) -> None:
         """Wait until its process says a word."""
         assert self.process.stdout
@@ -85,13 +92,11 @@ class Box:
 
     def delete(self) -> None:
         """End all that is in it, and take its control groups away."""
-        deadline = time.monotonic() + WAIT_SECONDS
         self.process.kill()
         self.process.communicate()
-        while self.others():
-            assert time.monotonic() < deadline, f"still there: {self.others()}"
-            for pid in self.others():
-                os.kill(pid, 9)
+        for pid in self.others():
+            os.kill(pid, 9)
+        self.until(lambda: not self.others())
         for one in CONTROLLERS:
             for folder in (self.folder(one), self.folder(one).parent, self.folder(one).parent.parent):
                 folder.rmdir()

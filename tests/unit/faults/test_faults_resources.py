@@ -75,6 +75,7 @@ ORDERS: dict[str, Any] = {
         ({"volume": "scratch"}, {"kind": "io", "path": "/scratch", "rate": 20}),
         ({"rate": 100}, {"kind": "io", "path": "/scratch", "rate": 100}),
     ],
+    "pod_pids": [({}, {"kind": "pids", "share": 1.0})],
     "pod_memory_stress": [({}, {"kind": "memory", "share": 0.9}), ({"share": 0.5}, {"kind": "memory", "share": 0.5})],
 }
 LASTS = {"pod_memory_oom": pod_memory_oom.FILLING_SECONDS}
@@ -232,6 +233,11 @@ async def test_how_long_a_write_took_is_said_with_how_many_went_to_the_disk():
     assert kept["evidence"] == {"counted": said}
 
 
+async def test_how_many_processes_were_there_is_said():
+    ((_, kept),) = await healing("pod_pids", {"healedAt": "now", **counted(there=40, limit=40)})
+    assert kept["evidence"] == {"counted": "40 processes of 40 are there"}
+
+
 async def test_how_full_a_volume_was_is_said():
     told = {"used_bytes": 3 << 20, "most_bytes": 4 << 20, "did": {"filled": 0.75}}
     ((_, kept),) = await healing("pod_disk_fill", {"healedAt": "now", **counted(**told)})
@@ -318,6 +324,6 @@ def test_a_signal_that_the_agents_do_not_send_is_refused_with_its_line():
     assert "x.yaml:8" in str(refused.value)
 
 
-@pytest.mark.parametrize(("name", "fate"), [("STOP", Fate.STAYS), ("TERM", Fate.RESTARTED), ("KILL", Fate.RESTARTED)])
+@pytest.mark.parametrize(("name", "fate"), [("STOP", Fate.HELD), ("TERM", Fate.RESTARTED), ("KILL", Fate.RESTARTED)])
 def test_a_signal_may_end_a_container_or_leave_it(name, fate):
     assert FAULTS["pod_signal"].fate(planned("pod_signal", signal=name), pod()) is fate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.agent.resident.refused import Refused
-from harness.agent.resident.resources import cpu, disk, disk_io, memory
+from harness.agent.resident.resources import cpu, disk, disk_io, memory, pids
 from harness.agent.resident.resources.container import Container
 from harness.agent.resident.resources.effect import Effect
 from harness.agent.resident.resources.order import Order
@@ -16,6 +16,7 @@ KINDS: dict[str, Callable[[Order, Container], Effect]] = {
     "oom": memory.exhaust,
     "disk": disk.make,
     "io": disk_io.make,
+    "pids": pids.make,
 }
 
 
