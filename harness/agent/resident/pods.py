@@ -61,7 +61,7 @@ def inside(container: str) -> Iterator[int]:
     """Go through a container's processes; raises Refused for what is no id."""
     if not _CONTAINER.fullmatch(container):
         raise Refused(f"no container id {container!r}")
-    yield from _matching(re.compile(rf"[/-]{container}"))
+    yield from _matching(re.compile(rf"[/:-]{container}"))
 
 
 def networks() -> Iterator[int]:

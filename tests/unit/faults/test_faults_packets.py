@@ -216,6 +216,11 @@ async def test_a_fault_is_injected_when_its_agent_says_so():
     assert await asking.applied(Answering({}, APPLIED), PATH) == APPLIED  # type: ignore[arg-type]
 
 
+async def test_a_fault_that_was_over_by_the_time_that_it_was_looked_at_was_injected():
+    over = {**APPLIED, "healedAt": "now", "message": "its target is gone"}
+    assert await asking.applied(Answering({}, over), PATH) == over  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "status",
     [{"message": "refused: no such thing"}, {"message": "refused: no such thing", "healedAt": "now"}],

@@ -75,7 +75,7 @@ def stay_outside() -> None:
 
 @functools.cache
 def _folder(root: Path, container: str) -> Path | None:
-    name = re.compile(rf"(?:.*-)?{container}(?:\.scope)?")
+    name = re.compile(rf"(?:.*[-:])?{container}(?:\.scope)?")
     # Others come and go meanwhile: a walk passes over what is gone.
     found = (Path(at) / one for at, below, _ in os.walk(root) for one in below if name.fullmatch(one))
     return next(found, None)
@@ -104,7 +104,7 @@ def table(file: Path) -> dict[str, int]:
 def _leaf(folder: Path, container: str) -> Path:
     """Return the folder that has the container's processes: one with groups of its own below takes none in itself."""
     try:
-        path = (pods.PROC / str(pods.main_process(container)) / "cgroup").read_text().strip().rpartition(":")[2]
+        path = (pods.PROC / str(pods.main_process(container)) / "cgroup").read_text().strip().split(":", 2)[2]
     except OSError:
         return folder
     below = path.rpartition(folder.name)[2].strip("/")
