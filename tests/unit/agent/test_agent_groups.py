@@ -20,16 +20,10 @@ SECOND = Path("/sys/fs/cgroup/unified")
 ID = "f" * 64
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        ID,
-        f"cri-containerd-{ID}.scope",
-        f"crio-{ID}.scope",
-        f"docker-{ID}.scope",
-        f"kubepods-pod1.slice:cri-containerd:{ID}",
-    ],
-)
+NAMES = (ID, f"cri-containerd-{ID}.scope", f"crio-{ID}.scope", f"docker-{ID}.scope", f"pod1.slice:cri-containerd:{ID}")
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("first", [True, False], ids=["version 1", "version 2"])
 def test_a_containers_folder_is_found(tmp_path: Path, name: str, first: bool):
     meant = tmp_path / ("memory" if first else "") / "kubepods.slice" / "pod1" / name
