@@ -94,11 +94,8 @@ def _inside(cluster: LocalCluster, victim: Victim, file: str) -> str:
 
 
 def _left(cluster: LocalCluster) -> list[str]:
-    """List processes of faults on any node, but for the agents and their workers."""
-    look = (
-        f"for p in /proc/[0-9]*; do grep -qs {MARK} $p/environ && grep -qsE 'kubepods' $p/cgroup"
-        " && ! tr '\\0' ' ' <$p/cmdline | grep -q resident.worker && echo $p; done; true"
-    )
+    """List the processes of faults on any node, by the mark in their environment."""
+    look = f"grep -ls {MARK} /proc/[0-9]*/environ; true"
     return [one for node in cluster.nodes.values() for one in docker(cluster, "exec", node, "sh", "-c", look).split()]
 
 
@@ -192,10 +189,10 @@ async def test_a_disk_is_kept_busy_through_a_volume(
     assert _left(workload) == []
 
 
-def _set_pids(cluster: LocalCluster, victim: Victim, identity: str, most: str) -> None:
-    """Give the container a pids limit in the kubelet's place: it sets one for all pods of a node or none."""
-    script = f"for f in $(find /sys/fs/cgroup -path '*{identity}*' -name pids.max); do echo {most} >$f; done"
-    docker(cluster, "exec", cluster.nodes[victim.node], "sh", "-c", script)
+def _limit_pids(cluster: LocalCluster, victim: Victim, identity: str, most: str) -> str:
+    """Limit the container's processes in the kubelet's place, which limits all pods of a node or none; say what was."""
+    script = f"for f in $(find /sys/fs/cgroup -path '*{identity}*' -name pids.max); do cat $f; echo {most} >$f; done"
+    return docker(cluster, "exec", cluster.nodes[victim.node], "sh", "-c", script).split()[0]
 
 
 async def test_nothing_more_can_be_started_in_a_container_and_all_can_again(
@@ -204,7 +201,7 @@ async def test_nothing_more_can_be_started_in_a_container_and_all_can_again(
     victim = await _victim(leased.kube)
     item = await leased.kube.get(paths.pods(NAMESPACE, victim.name))
     identity = containers.identity(item["status"]["containerStatuses"][0])
-    _set_pids(workload, victim, identity, "60")
+    usual = _limit_pids(workload, victim, identity, "60")
     try:
         async with broken(leased, planned("pod_pids", victim, "pids")) as felt:
             with capsys.disabled():
@@ -212,7 +209,7 @@ async def test_nothing_more_can_be_started_in_a_container_and_all_can_again(
             assert "60 processes" in felt["counted"]
         assert _left(workload) == []
     finally:
-        _set_pids(workload, victim, identity, "max")
+        _limit_pids(workload, victim, identity, usual)
 
 
 async def test_a_pod_whose_processes_are_not_limited_is_refused_by_the_agent(leased: Reach) -> None:
