@@ -88,6 +88,16 @@ def test_nothing_is_left_when_everything_is_killed_at_once(mounted: Callable[...
     assert there.used() == before
 
 
+def test_a_volume_that_takes_no_file_is_refused_before_anything_is_done(
+    mounted: Callable[..., Mounted], make, told: Told
+):
+    there, agent = mounted(), make()
+    subprocess.run(["mount", "-o", "remount,ro", there.node], check=True)
+    agent.do(there.box.fault(kind="disk", path=str(there.path), share=0.5))
+    assert "no file can be made in the volume" in told.wait("message")["message"]
+    assert there.box.others() == []
+
+
 def test_what_would_end_the_container_is_refused(mounted: Callable[..., Mounted], make, told: Told):
     there, agent = mounted(memory=SIZE), make()
     agent.do(there.box.fault(kind="disk", path=str(there.path), share=1))

@@ -11,7 +11,6 @@ from harness.agent.resident.resources import memory, volume
 from harness.agent.resident.resources.container import Container
 from harness.agent.resident.resources.effect import Effect, Facts
 from harness.agent.resident.resources.order import Order
-from harness.agent.resident.resources.volume import Volume
 
 CHUNK_BYTES = 8 << 20
 LEAST_BYTES = 4096
@@ -38,12 +37,13 @@ def make(order: Order, container: Container) -> Effect:
         felt = {"filled": round(used / most, 3)} if used >= (share - CLOSE) * most else {}
         return {"used_bytes": used, "most_bytes": most, "did": felt}
 
-    return Effect([lambda: hold(found, wanted)], ("memory",), told)
+    file = found.file()
+    return Effect([lambda: hold(file, wanted)], ("memory",), told)
 
 
-def hold(found: Volume, wanted: int) -> None:
+def hold(file: int, wanted: int) -> None:
     """Take so many bytes, or as many as there are, and hold them for ever."""
-    file, taken = found.file(), 0
+    taken = 0
     while taken < wanted:
         size = min(CHUNK_BYTES, wanted - taken)
         try:

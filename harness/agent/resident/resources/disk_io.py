@@ -13,7 +13,6 @@ from harness.agent.resident.resources import volume
 from harness.agent.resident.resources.container import Container
 from harness.agent.resident.resources.effect import Effect, Facts
 from harness.agent.resident.resources.order import Order
-from harness.agent.resident.resources.volume import Volume
 
 FILE_BYTES = 8 << 20
 BLOCK_BYTES = 64 << 10
@@ -27,7 +26,7 @@ def make(order: Order, container: Container) -> Effect:
     order.only("path", "rate")
     rate = order.number("rate", 1, MOST_RATE)
     found = volume.find(container.pid, str(order.effect.get("path", "")), on_disk=True)
-    shared = mmap.mmap(-1, _TOLD.size)
+    file, shared = found.file(), mmap.mmap(-1, _TOLD.size)
 
     def told() -> Facts:
         writes, took, written = _TOLD.unpack(shared[:])
@@ -37,12 +36,12 @@ def make(order: Order, container: Container) -> Effect:
         felt = writes >= FELT_WRITES and written >= FELT_WRITES * BLOCK_BYTES
         return {**facts, "did": {"writes": writes} if felt else {}}
 
-    return Effect([lambda: work(found, rate, shared)], ("blkio", "memory"), told)
+    return Effect([lambda: work(file, rate, shared)], ("blkio", "memory"), told)
 
 
-def work(found: Volume, rate: float, shared: mmap.mmap) -> None:
+def work(file: int, rate: float, shared: mmap.mmap) -> None:
     """Write for ever, and say how many and how long."""
-    file, block = found.file(), os.urandom(BLOCK_BYTES)
+    block = os.urandom(BLOCK_BYTES)
     os.posix_fallocate(file, 0, FILE_BYTES)
     writes, took, due = 0, 0, time.monotonic()
     while True:

@@ -31,25 +31,33 @@ class Hog:
 
 
 def start(work: Callable[[], None], doors: Sequence[Path], seconds: float) -> Hog:
-    """Start one that enters by these doors first; raises Refused when one is closed. It lives so long at most."""
+    """Start one and put it through these doors first; raises Refused when one is closed. It lives so long at most.
+
+    It is moved by whoever starts it: in a group that is throttled already it would take long to say that it is there.
+    """
     reads, writes = os.pipe()
-    parent, libc = os.getpid(), ctypes.CDLL(None)
+    libc = ctypes.CDLL(None)
     pid = os.fork()
     if pid == 0:
         try:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.close(writes)
             _plain(seconds)
-            if os.getppid() == parent:
-                _enter(doors, writes)
+            # Nothing comes where a door was closed, or whoever started it is gone.
+            if os.read(reads, 1):
                 work()
         finally:
             os._exit(1)
-    os.close(writes)
-    with os.fdopen(reads, "rb") as said:
-        why = said.read().decode()
-    if why:
+    os.close(reads)
+    try:
+        for door in doors:
+            door.write_text(str(pid))
+        os.write(writes, b"!")
+    except OSError as error:
+        os.close(writes)
         os.waitpid(pid, 0)
-        raise Refused("the container's control groups take nobody in", why)
+        raise Refused("the container's control groups take nobody in", str(error)) from None
+    os.close(writes)
     return Hog(pid, os.pidfd_open(pid))
 
 
@@ -82,13 +90,3 @@ def _plain(seconds: float) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
         os.dup2(nothing, stream)
-
-
-def _enter(doors: Sequence[Path], writes: int) -> None:
-    try:
-        for door in doors:
-            door.write_text("0")
-    except OSError as error:
-        os.write(writes, f"{door}: {error.strerror}".encode())
-        os._exit(1)
-    os.close(writes)
