@@ -65,7 +65,7 @@ class Box:
     def others(self) -> list[int]:
         """List what is in its groups beside its own process."""
         every = {int(pid) for one in CONTROLLERS for pid in (self.folder(one) / "cgroup.procs").read_text().split()}
-        return sorted(every - {self.process.pid})
+        return sorted(pid for pid in every - {self.process.pid} if not _ended(pid))
 
     def show(self, *pids: int) -> None:
         """Let the agent see processes, and this one in the place of the node's first."""
@@ -100,3 +100,11 @@ class Box:
         for one in CONTROLLERS:
             for folder in (self.folder(one), self.folder(one).parent, self.folder(one).parent.parent):
                 folder.rmdir()
+
+
+def _ended(pid: int) -> bool:
+    """Say whether a process has ended, and waits at most for whoever inherited it to take notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

@@ -12,6 +12,7 @@ import pytest
 from harness.agent.resident.healing import LOOK_EVERY
 from harness.agent.resident.resources import cpu
 from harness.agent.resident.resources.groups import Groups
+from harness.agent.resident.supervising import NOWHERE, Supervised
 from tests.unit.agent.box import Box
 from tests.unit.agent.told import Told
 
@@ -44,13 +45,27 @@ def test_a_container_is_throttled_by_its_own_limit_and_left_as_it_was(boxes: Cal
 def test_whatever_a_worker_dies_of_its_processes_go_with_it(boxes: Callable[..., Box], make, told: Told, how: int):
     box, agent = boxes(cpu_quota_us=QUOTA), make()
     agent.do(box.fault(kind="cpu", workers=3))
-    box.show(*box.others())
     (worker,) = agent.workers().values()
     worker._process.send_signal(how)
+    box.until(lambda: not box.others())
     worker._ended.wait()
     agent.tick()
     assert told.wait("healedAt")
     assert box.others() == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "why"),
+    [({"lease": 0.1, "seconds": 60}, "its lease was not renewed"), ({"lease": 60, "seconds": 0.1}, "its time is over")],
+)
+def test_a_worker_that_nobody_renews_or_whose_time_is_over_ends(boxes: Callable[..., Box], bounds: dict, why: str):
+    box = boxes(cpu_quota_us=QUOTA)
+    of = {"fault": "run-1/f", "pod": box.uid, "container": box.container, "effect": {"kind": "cpu"}}
+    worker = Supervised({**of, **bounds}, NOWHERE, "", lambda found: None, program="resources")
+    worker._ended.wait()
+    assert worker.facts["why"] == why
+    box.until(lambda: not box.others())
+    worker.end("the test is over")
 
 
 def test_what_the_kernel_left_after_the_agents_death_is_ended_by_the_ledger(

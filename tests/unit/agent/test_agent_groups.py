@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import uuid
@@ -76,6 +77,13 @@ def test_in_version_2_a_process_goes_where_those_of_the_container_are(second: tu
         assert str(hog.pid) in doors[0].read_text().split()
     finally:
         assert hogs.end([hog]) == []
+
+
+def test_a_process_of_a_fault_ends_by_a_timer_of_the_kernels_whatever_becomes_of_everybody_else():
+    hog = hogs.start(signal.pause, [], 0.05)
+    assert select.select([hog.handle], [], [], 30)[0]
+    assert hogs.ended(hog) == "by SIGALRM"
+    os.close(hog.handle)
 
 
 def test_a_closed_door_is_told_of(tmp_path: Path):

@@ -29,6 +29,8 @@ LOOK_SECONDS = 0.25
 REPORT_SECONDS = 1.0
 # The container may end of what ended the hog, and is seen to a moment later.
 AFTER_SECONDS = 1.0
+# By so much longer than the worker a hog would live: the kernel ends it only where nobody else has.
+SPARE_SECONDS = 5.0
 _READ_BYTES = 65536
 
 
@@ -43,7 +45,7 @@ def main() -> int:
         effect = kinds.make(wanted, target)
         doors = target.groups.doors(*effect.controllers)
         for work in effect.hogs:
-            begun.append(hogs.start(work, doors, wanted.seconds))
+            begun.append(hogs.start(work, doors, wanted.seconds + SPARE_SECONDS))
     except (Refused, OSError) as error:
         left = hogs.end(begun)
         what, why = (error.what, error.why) if isinstance(error, Refused) else (str(error), "")

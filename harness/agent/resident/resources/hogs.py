@@ -11,6 +11,7 @@ import ctypes
 import os
 import select
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness.agent.resident.refused import Refused
 
 KILL_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
+_READY = b"!"
 _NUMBERS = range(1, signal.NSIG)
 
 
@@ -33,31 +35,34 @@ class Hog:
 def start(work: Callable[[], None], doors: Sequence[Path], seconds: float) -> Hog:
     """Start one and put it through these doors first; raises Refused when one is closed. It lives so long at most.
 
-    It is moved by whoever starts it: in a group that is throttled already it would take long to say that it is there.
+    It is moved by whoever starts it, once it is sure to die with that one: in a group that is throttled already it
+    would take long to say so.
     """
-    reads, writes = os.pipe()
+    ours, theirs = socket.socketpair()
     libc = ctypes.CDLL(None)
     pid = os.fork()
     if pid == 0:
         try:
+            ours.close()
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            os.close(writes)
             _plain(seconds)
+            theirs.send(_READY)
             # Nothing comes where a door was closed, or whoever started it is gone.
-            if os.read(reads, 1):
+            if theirs.recv(1):
                 work()
         finally:
             os._exit(1)
-    os.close(reads)
-    try:
-        for door in doors:
-            door.write_text(str(pid))
-        os.write(writes, b"!")
-    except OSError as error:
-        os.close(writes)
-        os.waitpid(pid, 0)
-        raise Refused("the container's control groups take nobody in", str(error)) from None
-    os.close(writes)
+    theirs.close()
+    with ours:
+        try:
+            ours.recv(1)
+            for door in doors:
+                door.write_text(str(pid))
+            ours.send(_READY)
+        except OSError as error:
+            ours.close()
+            os.waitpid(pid, 0)
+            raise Refused("the container's control groups take nobody in", str(error)) from None
     return Hog(pid, os.pidfd_open(pid))
 
 
