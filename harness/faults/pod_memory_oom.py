@@ -46,7 +46,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
 
 def words(told: Facts) -> str:
     """Say what the kernel counted."""
-    return f"the kernel ended {told.get('oom_kills', 0)} for lack of memory"
+    return f"processes that the kernel ended for lack of memory: {told.get('oom_kills', 0)}"
 
 
 FAULT = FaultKind(

@@ -38,7 +38,9 @@ def words(told: Facts) -> str:
     if "used_bytes" not in told:
         return f"{rounded(filled or 0.0)} of the limit in use"
     used, limit = told["used_bytes"], told["limit_bytes"]
-    ended = f"; the kernel ended {told['oom_kills']} for lack of memory" if told.get("oom_kills") else ""
+    ended = (
+        f"; processes that the kernel ended for lack of memory: {told['oom_kills']}" if told.get("oom_kills") else ""
+    )
     return f"{rounded(used / limit)} of the limit in use: {used // MEBI} of {limit // MEBI} MiB{ended}"
 
 

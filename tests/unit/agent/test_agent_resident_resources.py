@@ -66,7 +66,7 @@ def test_a_container_is_ended_for_lack_of_memory(boxes: Callable[..., Box], serv
     box.begun()
     box.show(box.process.pid)
     server.put(FAULT, wanted(box, {"kind": "oom"}))
-    assert server.wait(FAULT, healed)["status"]["evidence"]["resource"]["oom_kills"] == 1
+    assert server.wait(FAULT, healed)["status"]["evidence"]["resource"]["oom_kills"] >= 1
     assert box.process.wait() == -9
 
 

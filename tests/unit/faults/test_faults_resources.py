@@ -222,7 +222,7 @@ async def test_what_the_kernel_counted_up_to_the_end_is_kept():
 async def test_how_full_memory_was_is_said_with_whom_the_kernel_ended():
     told = {"used_bytes": 60 << 20, "limit_bytes": 64 << 20, "oom_kills": 1, "did": {"filled": 0.938}}
     ((_, kept),) = await healing("pod_memory_stress", {"healedAt": "now", **counted(**told)})
-    said = "94 % of the limit in use: 60 of 64 MiB; the kernel ended 1 for lack of memory"
+    said = "94 % of the limit in use: 60 of 64 MiB; processes that the kernel ended for lack of memory: 1"
     assert kept["evidence"] == {"counted": said}
 
 
