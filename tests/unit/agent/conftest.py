@@ -59,7 +59,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def program(server: Server, pod: Pod, tmp_path: Path) -> Iterator[Program]:
+def program(server: Server, proc: Path, tmp_path: Path) -> Iterator[Program]:
     made = Program(server, tmp_path)
     made.start()
     yield made

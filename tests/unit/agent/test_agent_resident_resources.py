@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,6 @@ from tests.unit.agent.test_agent_memory import LARGE, LIMIT
 from tests.unit.agent.test_agent_resident import FAULT, applied, healed
 
 BURN = {"kind": "cpu", "workers": 1}
-
-
-@pytest.fixture
-def program(server: Server, proc: Path, tmp_path: Path) -> Iterator[Program]:
-    made = Program(server, tmp_path)
-    made.start()
-    yield made
-    if made.process:
-        made.process.terminate()
-        made.process.wait()
-    made.kill()
 
 
 def wanted(box: Box, effect: dict[str, Any]) -> dict[str, Any]:
