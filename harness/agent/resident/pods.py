@@ -50,13 +50,18 @@ def main_process(container: str) -> int:
 
     So is the parent of what an exec starts, but nothing can be started in a container before its main process.
     """
-    if not _CONTAINER.fullmatch(container):
-        raise Refused(f"no container id {container!r}")
-    found = {pid: _parent_and_birth(pid) for pid in _matching(re.compile(rf"[/-]{container}"))}
+    found = {pid: _parent_and_birth(pid) for pid in inside(container)}
     born = [(stat[1], pid) for pid, stat in found.items() if stat is not None and stat[0] not in found]
     if not born:
         raise Refused("the container has no process on this node", container[:12])
     return min(born)[1]
+
+
+def inside(container: str) -> Iterator[int]:
+    """Go through a container's processes; raises Refused for what is no id."""
+    if not _CONTAINER.fullmatch(container):
+        raise Refused(f"no container id {container!r}")
+    yield from _matching(re.compile(rf"[/:-]{container}"))
 
 
 def networks() -> Iterator[int]:
