@@ -5,8 +5,9 @@ first ordinary one. Threads of one process of the fault's own are started in the
 count as processes do, until `share` of the limit is there; when others end more are started. The limit is the lowest of
 the container's and its pod's, where the kubelet writes `podPidsLimit`. Nothing in the API says what it is, so it is the
 agent that refuses where there is none of at most 4096: what is left then is the node's own. Felt when the group counts
-so many processes: 1 to 4 s. Threads take kernel memory, some 20 KiB each, which cgroup v2 counts as the container's.
-Healed when the process is gone and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case.
+so many processes: 1 to 4 s. Threads take memory, some 45 KiB each, which counts for the container; where that would
+bring it above 95 % of its memory limit the agent refuses, and where so many are there by themselves. Healed when the
+process is gone and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case.
 """
 
 from __future__ import annotations

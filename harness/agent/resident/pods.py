@@ -57,6 +57,25 @@ def main_process(container: str) -> int:
     return min(born)[1]
 
 
+def hold(pod: str, container: str) -> tuple[int, int]:
+    """Return the main process of a pod's container, and a handle that becomes readable when it ends.
+
+    Raises Refused where the container does not run, is another pod's, or where the pod is the agent's own.
+    """
+    if os.getpid() in processes(pod):
+        raise Refused("the agent is no target of its own", "nobody would undo it")
+    pid = main_process(container)
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError as error:
+        raise Refused("the container has ended", os.strerror(error.errno or 0)) from None
+    # A process id may have gone to somebody else before it was held.
+    if pid not in processes(pod) or pid != main_process(container):
+        os.close(handle)
+        raise Refused("the container is not of the pod", pod)
+    return pid, handle
+
+
 def inside(container: str) -> Iterator[int]:
     """Go through a container's processes; raises Refused for what is no id."""
     if not _CONTAINER.fullmatch(container):

@@ -29,13 +29,14 @@ def strike(pod: str, container: str, name: str) -> Facts:
     """
     if name not in SIGNALS:
         raise Refused(f"no signal {name!r}", ", ".join(SIGNALS))
-    pid = pods.main_process(container)
-    if pid not in pods.processes(pod):
-        raise Refused("the container is not of the pod", pod)
-    number = getattr(signal, f"SIG{name}")
-    before = _status(pid)
-    os.kill(pid, number)
-    return {"pid": pid, "signal": name, "taken": _taken(pid, name, number, before)}
+    pid, handle = pods.hold(pod, container)
+    try:
+        number = getattr(signal, f"SIG{name}")
+        before = _status(pid)
+        signal.pidfd_send_signal(handle, number)
+        return {"pid": pid, "signal": name, "taken": _taken(pid, name, number, before)}
+    finally:
+        os.close(handle)
 
 
 def go_on(container: str) -> None:

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.agent.resident import listening
 from harness.agent.resident.healing import LOOK_EVERY
-from harness.agent.resident.resources import cpu
+from harness.agent.resident.resources import cpu, hogs
+from harness.agent.resident.resources.__main__ import Worker
+from harness.agent.resident.resources.effect import Effect
 from harness.agent.resident.resources.groups import Groups
+from harness.agent.resident.resources.order import Order
 from harness.agent.resident.supervising import NOWHERE, Supervised
 from tests.unit.agent.box import Box
 from tests.unit.agent.told import Told
@@ -141,3 +145,21 @@ def test_version_2_is_read_as_well(tmp_path: Path):
     assert cpu.counters(found) == {"periods": 9, "throttled": 4, "throttled_ms": 3, "used_ms": 7}
     (folder / "cpu.max").write_text("max 100000\n")
     assert cpu.limit(found) is None
+
+
+def test_an_effect_that_must_not_go_on_ends_and_says_why(monkeypatch: pytest.MonkeyPatch):
+    pipes = [os.pipe(), os.pipe()]
+    target = pipes[0][0]
+    monkeypatch.setattr(listening, "INPUT", pipes[1][0])
+    hog = hogs.start(signal.pause, [], 60)
+    why = iter(["", "the node has almost no memory left"])
+    effect = Effect([], (), dict, lambda: next(why))
+    wanted = Order("run-1/f", "", "", {"kind": "memory"}, 60, 60)
+    said: list[str] = []
+    try:
+        worker = Worker(wanted, effect, [hog], target, lambda event, **_: said.append(event))  # type: ignore[arg-type]
+        assert worker.serve(target) == "the node has almost no memory left"
+    finally:
+        assert hogs.end([hog]) == []
+        for one in (*pipes[0], *pipes[1]):
+            os.close(one)

@@ -18,7 +18,7 @@ from harness.agent.resident.resources import groups, hogs
 from harness.agent.resident.resources.groups import Groups
 
 SECOND = Path("/sys/fs/cgroup/unified")
-ID = "f" * 64
+UID, ID = "0a7c9d52-5a0e-4a53-9a39-2f2f4b3c1d11", "f" * 64
 
 
 NAMES = (ID, f"cri-containerd-{ID}.scope", f"crio-{ID}.scope", f"docker-{ID}.scope", f"pod1.slice:cri-containerd:{ID}")
@@ -94,3 +94,13 @@ def test_a_closed_door_is_told_of(tmp_path: Path):
 def test_what_belongs_to_a_container_is_asked_for_by_its_whole_id():
     with pytest.raises(Refused, match="no container id"):
         next(pods.inside("../x"))
+
+
+def test_the_agent_is_no_target_of_its_own(proc: Path):
+    """What it stopped or filled there would be undone by nobody."""
+    folder = proc / str(os.getpid())
+    folder.mkdir()
+    (folder / "cgroup").write_text(f"0::/kubepods/pod{UID}/{ID}\n")
+    (folder / "stat").write_text(Path("/proc/self/stat").read_text())
+    with pytest.raises(Refused, match="no target of its own"):
+        pods.hold(UID, ID)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident.refused import Refused
-from harness.agent.resident.resources import memory
-from harness.agent.resident.resources.groups import Groups
+from harness.agent.resident.resources import hogs, memory, memory_group
 from tests.unit.agent.box import Box
 from tests.unit.agent.told import Told
 
@@ -39,7 +37,7 @@ def test_what_the_container_takes_itself_is_made_room_for(tmp_path: Path):
     used = iter([40 << 20, 44 << 20, 48 << 20, 48 << 20, 60 << 20, 56 << 20, 52 << 20, 48 << 20])
     did: list[str] = []
 
-    class Scripted(memory.Memory):
+    class Scripted(memory_group.Memory):
         def used(self) -> int:
             return next(used)
 
@@ -107,25 +105,26 @@ def test_a_share_that_could_end_the_container_is_refused(boxes: Callable[..., Bo
     assert f"share is {share}" in told.wait("message")["message"]
 
 
-def test_a_node_that_has_not_so_much_memory_is_spared():
-    with pytest.raises(Refused, match="not enough memory"):
-        memory._room(1 << 60)
-    memory._room(0)
+def test_a_container_that_uses_so_much_by_itself_is_refused(boxes: Callable[..., Box], make, told: Told):
+    box, agent = boxes(*LARGE, memory=LIMIT), make()
+    box.begun()
+    agent.do(box.fault(kind="memory", share=0.2))
+    assert "uses so much memory already" in told.wait("message")["message"]
+    assert box.others() == []
 
 
-def test_version_2_is_read_as_well(tmp_path: Path):
-    identity = "f" * 64
-    (tmp_path / "cgroup.controllers").touch()
-    folder = tmp_path / f"kubepods/pod1/{identity}"
-    folder.mkdir(parents=True)
-    files = {
-        "memory.max": "1000\n",
-        "memory.current": "900\n",
-        "memory.stat": "anon 500\ninactive_file 300\n",
-        "memory.events": "oom 2\noom_kill 1\n",
-        "memory.oom.group": "1\n",
-    }
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    found = memory.limited(Groups(tmp_path, identity))
-    assert (found.limit, found.used(), found.kills(), found.together()) == (1000, 600, 1, True)
+def test_what_holds_memory_is_ended_before_anybody_else(boxes: Callable[..., Box], make, told: Told):
+    box, agent = boxes(memory=LIMIT), make()
+    agent.do(box.fault(kind="memory", share=0.5))
+    assert told.wait("appliedAt")
+    (hog,) = box.others()
+    assert Path(f"/proc/{hog}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_what_is_to_outlive_the_container_keeps_what_its_agent_has():
+    hog = hogs.start(signal.pause, [], 60, spared=True)
+    try:
+        own = Path("/proc/self/oom_score_adj").read_text()
+        assert Path(f"/proc/{hog.pid}/oom_score_adj").read_text() == own
+    finally:
+        assert hogs.end([hog]) == []

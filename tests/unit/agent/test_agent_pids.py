@@ -40,9 +40,24 @@ def test_the_pods_limit_counts_where_it_is_the_lower_one(boxes: Callable[..., Bo
     assert pids.lowest(Groups(Path("/sys/fs/cgroup"), box.container)) == (box.folder("pids").parent, 20)
 
 
+def test_so_many_as_are_there_by_themselves_are_refused(boxes: Callable[..., Box], make, told: Told):
+    box, agent = boxes(pids=10), make()
+    agent.do(box.fault(kind="pids", share=0.1))
+    assert "so many processes are there already" in told.wait("message")["message"]
+    assert box.others() == []
+
+
 @pytest.mark.parametrize("limits", [{}, {"pids": pids.MOST + 1}])
 def test_a_limit_that_is_none_or_the_nodes_is_refused(boxes: Callable[..., Box], make, told: Told, limits: dict):
     box, agent = boxes(**limits), make()
     agent.do(box.fault(kind="pids", share=1))
     assert "pids limit" in told.wait("message")["message"]
     assert box.others() == []
+
+
+def test_the_memory_of_what_crowds_a_container_is_the_containers(boxes: Callable[..., Box], make, told: Told):
+    box, agent = boxes(pids=LIMIT, memory=64 << 20), make()
+    before = box.read("memory", "memory.usage_in_bytes")
+    agent.do(box.fault(kind="pids", share=1))
+    assert told.evidence("resource")
+    assert box.read("memory", "memory.usage_in_bytes") > before + 100 * 1024

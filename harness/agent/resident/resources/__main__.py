@@ -45,7 +45,7 @@ def main() -> int:
         effect = kinds.make(wanted, target)
         doors = target.groups.doors(*effect.controllers)
         for work in effect.hogs:
-            begun.append(hogs.start(work, doors, wanted.seconds + SPARE_SECONDS))
+            begun.append(hogs.start(work, doors, wanted.seconds + SPARE_SECONDS, spared=effect.spared))
     except (Refused, OSError) as error:
         left = hogs.end(begun)
         what, why = (error.what, error.why) if isinstance(error, Refused) else (str(error), "")
@@ -86,7 +86,7 @@ class Worker:
                 self._report()
             sources = [listening.INPUT, wake, self._target, *(one.handle for one in self._hogs)]
             ready, _, _ = select.select(sources, [], [], LOOK_SECONDS)
-            if why := self._heard(ready, wake):
+            if why := self._heard(ready, wake) or amiss(self._effect):
                 return why
             if not self._felt:
                 self._report(only_felt=True)
@@ -133,6 +133,14 @@ def told(effect: Effect) -> dict[str, Any]:
         return effect.told()
     except (OSError, Refused):
         return {}
+
+
+def amiss(effect: Effect) -> str:
+    """Say why an effect must not go on; nothing where the container's groups have gone, which is seen by its end."""
+    try:
+        return effect.ends()
+    except (OSError, Refused):
+        return ""
 
 
 if __name__ == "__main__":

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.agent.resident import pods
-from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import groups
 from harness.agent.resident.resources.groups import Groups
 
@@ -16,6 +14,7 @@ from harness.agent.resident.resources.groups import Groups
 class Container:
     """One container that runs: `handle` becomes readable when its main process ends."""
 
+    pod: str
     id: str
     pid: int
     handle: int
@@ -25,16 +24,13 @@ class Container:
         """Go through what runs in it."""
         return pods.inside(self.id)
 
+    def neighbours(self) -> Iterator[int]:
+        """Go through what runs in its pod beside it."""
+        own = {*self.processes()}
+        return (pid for pid in pods.processes(self.pod) if pid not in own)
+
 
 def find(pod: str, container: str) -> Container:
-    """Find a container of a pod; raises Refused where it does not run, or is another pod's."""
-    pid = pods.main_process(container)
-    try:
-        handle = os.pidfd_open(pid)
-    except OSError as error:
-        raise Refused("the container has ended", os.strerror(error.errno or 0)) from None
-    # A process id may have gone to somebody else before it was held.
-    if pid not in pods.processes(pod) or pid != pods.main_process(container):
-        os.close(handle)
-        raise Refused("the container is not of the pod", pod)
-    return Container(container, pid, handle, groups.of(container))
+    """Find a container of a pod; raises Refused where it does not run, is another pod's, or the agent's own."""
+    pid, handle = pods.hold(pod, container)
+    return Container(pod, container, pid, handle, groups.of(container))

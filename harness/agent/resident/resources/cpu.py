@@ -7,13 +7,15 @@ import os
 import time
 
 from harness.agent.resident.refused import Refused
-from harness.agent.resident.resources import groups
+from harness.agent.resident.resources import groups, memory_group
 from harness.agent.resident.resources.container import Container
 from harness.agent.resident.resources.effect import Effect, Facts
 from harness.agent.resident.resources.groups import Groups
 from harness.agent.resident.resources.order import Order
 
 MOST = 64
+# What each process takes of memory beside the worker, rounded up; version 2 counts it as the container's.
+OWN_BYTES = 2 << 20
 SLICE_SECONDS = 0.02
 FELT_PERIODS = 3
 
@@ -31,6 +33,8 @@ def make(order: Order, container: Container) -> Effect:
         raise Refused(f"the container may use {found:g} CPUs of {cores}", "the node would be taken, not the container")
     load = order.number("load", 0.01, 1, 1)
     workers = int(order.number("workers", 1, MOST, min(MOST, math.ceil(found) + 1)))
+    if not container.groups.first:
+        memory_group.fit(container.groups, workers * OWN_BYTES)
     before = counters(container.groups)
 
     def told() -> Facts:

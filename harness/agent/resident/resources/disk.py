@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from functools import partial
 
 from harness.agent.resident.refused import Refused
-from harness.agent.resident.resources import memory, volume
+from harness.agent.resident.resources import memory_group, volume
 from harness.agent.resident.resources.container import Container
-from harness.agent.resident.resources.effect import Effect, Facts
+from harness.agent.resident.resources.effect import Effect, Facts, lasts
 from harness.agent.resident.resources.order import Order
 
 CHUNK_BYTES = 8 << 20
@@ -30,7 +31,8 @@ def make(order: Order, container: Container) -> Effect:
     if wanted < LEAST_BYTES:
         raise Refused(f"{path} is as full already", f"{used} of {most} bytes are used")
     if found.in_memory:
-        memory.require_room(container.groups, wanted)
+        memory_group.fit(container.groups, wanted)
+        memory_group.require(container.groups, wanted)
 
     def told() -> Facts:
         used, _ = found.room()
@@ -38,7 +40,8 @@ def make(order: Order, container: Container) -> Effect:
         return {"used_bytes": used, "most_bytes": most, "did": felt}
 
     file = found.file()
-    return Effect([lambda: hold(file, wanted)], ("memory",), told)
+    ends = partial(memory_group.short, container.groups) if found.in_memory else lasts
+    return Effect([lambda: hold(file, wanted)], ("memory",), told, ends)
 
 
 def hold(file: int, wanted: int) -> None:

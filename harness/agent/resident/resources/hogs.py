@@ -22,6 +22,7 @@ KILL_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 _READY = b"!"
 _NUMBERS = range(1, signal.NSIG)
+_ADJUSTMENT, _FIRST = Path("/proc/self/oom_score_adj"), 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,11 @@ class Hog:
     handle: int
 
 
-def start(work: Callable[[], None], doors: Sequence[Path], seconds: float) -> Hog:
+def start(work: Callable[[], None], doors: Sequence[Path], seconds: float, *, spared: bool = False) -> Hog:
     """Start one and put it through these doors first; raises Refused when one is closed. It lives so long at most.
+
+    Where memory runs out, in the container or on its node, the kernel ends it before anything else, unless it is to be
+    `spared`.
 
     It is moved by whoever starts it, once it is sure to die with that one: in a group that is throttled already it
     would take long to say so.
@@ -46,6 +50,8 @@ def start(work: Callable[[], None], doors: Sequence[Path], seconds: float) -> Ho
             ours.close()
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             _plain(seconds)
+            if not spared:
+                _ADJUSTMENT.write_text(str(_FIRST))
             theirs.send(_READY)
             # Nothing comes where a door was closed, or whoever started it is gone.
             if theirs.recv(1):
