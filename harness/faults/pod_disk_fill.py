@@ -4,10 +4,10 @@ Without `container` that is the one that the pod's annotation `kubectl.kubernete
 first ordinary one; without `volume` the only one of its volumes that may be written. That is an emptyDir in memory with
 a sizeLimit, or a claim that is a file system of its own; the plan refuses what lies on the node's disk, and the agent a
 claim that does (a hostPath, a local path), whatever its size. What fills is a file without a name: nobody sees it in a
-listing, everybody finds the space taken, and it goes with the process that holds it, whatever that one dies of. Felt
-when the file system's own count of used blocks is within 1 % of the share: 1 to 4 s. What is in memory counts for the
-container; where that would bring it above 95 % of its memory limit the agent refuses. Healed when the process is gone
-and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case.
+listing, everybody who mounts that volume finds the space taken, and it goes with the process that holds it, whatever
+that one dies of. Felt when the file system's own count of used blocks is within 1 % of the share: 1 to 4 s. What is in
+memory counts for the container; where that would bring it above 95 % of its memory limit the agent refuses. Healed when
+the process is gone and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ Without `container` that is the one that the pod's annotation `kubectl.kubernete
 first ordinary one; without `volume` the only one of its volumes that may be written. That is an emptyDir with a
 sizeLimit, or a claim; one in memory is refused, for nothing there waits for a disk. A process of the fault's own writes
 64 KiB `rate` times a second somewhere into a file of 8 MiB without a name, syncs it and reads it again; the file goes
-with the process. An emptyDir lies on its node's disk, so whoever else waits for that disk waits longer, too: hence the
-low rate by default. Felt when three such writes have gone to the disk, by what the kernel counts of the process; how
-long a write with its sync took is told beside it, and is what the container's own writes meet. Healed when the process
-is gone and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case.
+with the process. Where less than 16 MiB are free the agent refuses. An emptyDir lies on its node's disk, so whoever
+else waits for that disk waits longer, too: hence the low rate by default. Felt when three such writes have gone to the
+disk, by what the kernel counts of the process; how long a write with its sync took is told beside it, and is what the
+container's own writes meet. Healed when the process is gone and the pod is Ready; it dies with the agent's worker, and
+after 15 minutes in any case.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,12 @@ INSIDE = 'mount --bind "$0" "$1"; echo there; exec sleep 600'
 class Mounted:
     """A volume on the node, and a pod that has it at a path."""
 
-    def __init__(self, folder: Path, boxes: Callable[..., Box], **limits: int) -> None:
+    def __init__(self, folder: Path, boxes: Callable[..., Box], options: str = f"size={SIZE}", **limits: int) -> None:
         self.node = folder / "pods/0a7c9d52-5a0e-4a53-9a39-2f2f4b3c1d11/volumes/kubernetes.io~empty-dir/data"
         self.path = folder / "data"
         for one in (self.node, self.path):
             one.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", self.node], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.node], check=True)
         command = ("unshare", "--mount", "sh", "-ec", INSIDE, str(self.node), str(self.path))
         self.box = boxes(*command, **limits)
         self.box.begun()
@@ -43,8 +44,8 @@ class Mounted:
 def mounted(boxes: Callable[..., Box], tmp_path: Path) -> Iterator[Callable[..., Mounted]]:
     made: list[Mounted] = []
 
-    def making(**limits: int) -> Mounted:
-        made.append(Mounted(tmp_path, boxes, **limits))
+    def making(**more: Any) -> Mounted:
+        made.append(Mounted(tmp_path, boxes, **more))
         return made[-1]
 
     yield making
@@ -102,6 +103,13 @@ def test_what_would_end_the_container_is_refused(mounted: Callable[..., Mounted]
     there, agent = mounted(memory=SIZE), make()
     agent.do(there.box.fault(kind="disk", path=str(there.path), share=1))
     assert "memory limit is too low" in told.wait("message")["message"]
+    assert there.box.others() == []
+
+
+def test_a_volume_in_memory_that_is_not_limited_in_size_is_refused(mounted: Callable[..., Mounted], make, told: Told):
+    there, agent = mounted(options="mode=755"), make()
+    agent.do(there.box.fault(kind="disk", path=str(there.path), share=0.01))
+    assert "not limited in size" in told.wait("message")["message"]
     assert there.box.others() == []
 
 

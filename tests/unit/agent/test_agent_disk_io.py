@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from harness.agent.resident.refused import Refused
+from harness.agent.resident.resources import disk_io
+from harness.agent.resident.resources.order import Order
 from tests.unit.agent.box import Box
 from tests.unit.agent.told import Told
 
@@ -57,3 +61,11 @@ def test_what_is_no_volume_on_a_disk_is_refused(boxes, tmp_path: Path, make, tol
 def test_a_rate_without_bounds_is_refused(boxes: Callable[..., Box], make, told: Told, rate: int):
     make().do(boxes().fault(kind="io", path="/", rate=rate))
     assert f"rate is {rate}" in told.wait("message")["message"]
+
+
+def test_a_disk_with_little_room_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    volume = SimpleNamespace(room=lambda: (84 << 20, 99 << 20))
+    monkeypatch.setattr(disk_io.volume, "find", lambda *_, **__: volume)
+    wanted = Order("run-1/f", "", "", {"kind": "io", "path": "/data", "rate": 20}, 10, 60)
+    with pytest.raises(Refused, match="too little room"):
+        disk_io.make(wanted, SimpleNamespace(pid=0))  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import struct
 import time
 from pathlib import Path
 
+from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import volume
 from harness.agent.resident.resources.container import Container
 from harness.agent.resident.resources.effect import Effect, Facts
@@ -26,6 +27,9 @@ def make(order: Order, container: Container) -> Effect:
     order.only("path", "rate")
     rate = order.number("rate", 1, MOST_RATE)
     found = volume.find(container.pid, str(order.effect.get("path", "")), on_disk=True)
+    used, most = found.room()
+    if most - used < 2 * FILE_BYTES:
+        raise Refused("the volume has too little room", f"{most - used} bytes are free, and as much again is left so")
     file, shared = found.file(), mmap.mmap(-1, _TOLD.size)
 
     def told() -> Facts:

@@ -88,17 +88,23 @@ def _of_kubelet(pid: int, path: str) -> str:
 
 
 def _own(device: int, path: str) -> str:
-    """Return the kind of a file system that the node has nowhere but as a volume; raises Refused."""
+    """Return the kind of a file system that the node has nowhere but as a volume; raises Refused.
+
+    One in memory that is not limited in size is none: it is the node's memory.
+    """
     wanted = f"{os.major(device)}:{os.minor(device)}"
     places: list[str] = []
-    kind = ""
+    kind, options = "", ""
     for line in (pods.PROC / "1/mountinfo").read_text().splitlines():
         mount, _, source = line.partition(" - ")
         words = mount.split()
         if words[2] == wanted:
             places.append(words[4])
-            kind = source.split()[0]
+            kind, options = source.split()[0], source.split()[-1]
     elsewhere = [one for one in places if not _KUBELETS.search(one)]
     if elsewhere or not places:
         raise Refused(f"{path} is no file system of its own", f"the node has it at {(elsewhere or ['no place'])[0]}")
+    # The kernel says no size of one that may take half of the machine.
+    if kind == _TMPFS and not any(one.startswith("size=") for one in options.split(",")):
+        raise Refused(f"{path} is in memory and not limited in size", "its node's memory would be taken")
     return kind
