@@ -4,11 +4,13 @@ Without `container` that is the one that the pod's annotation `kubectl.kubernete
 first ordinary one. A process of the fault's own in the container's control group takes memory until the group has
 `share` of its limit in use (what could be read again from files counts as free), and gives it back where the container
 takes more, so that the share stays. What the container finds is little room: files are read again and again, and a
-sudden need ends in the kernel's end of a process (pod_memory_oom does that on purpose). Felt when the group's memory in
-use is within 2 % of the limit of what was asked for, by the group's own counters, which the agent reads: 1 to 4 s. A
-container without a memory limit is refused by the plan; where the node itself has less memory left, by the agent.
-Healed when the process is gone and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case.
-Where the kernel ends that process the fault ended early and was not felt; a container that ends ends the fault.
+sudden need ends in the kernel's end of that process first, and where it ends all of a container at once (cgroup v2) of
+the container with it (pod_memory_oom does that on purpose). Felt when the group's memory in use is within 2 % of the
+limit of what was asked for, by the group's own counters, which the agent reads: 1 to 4 s. A container without a memory
+limit is refused by the plan; by the agent one that uses so much by itself, and where the node, or its pods together,
+would have too little left. It ends when that happens later. Healed when the process is gone and the pod is Ready; it
+dies with the agent's worker, and after 15 minutes in any case. What ended early was not felt; a container that ends
+ends the fault.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from harness.faults import FAULTS, packets, pod_memory_oom, resources
 from harness.model.fault import Hand
 from harness.targets import containers
 from harness.targets.pods import Fate
+from harness.workloads.pod import MIRROR
 from tests.unit.targets.fakes import PODS, FakeKube, planned, reach, web
 from tests.unit.targets.fakes import pod as plain
 
@@ -147,6 +148,10 @@ NO_LIMITS += [
     ("pod_disk_fill", "", having({"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}), "on its node's disk"),
     ("pod_disk_fill", "", having({"name": "a", "emptyDir": {"medium": "Memory"}}), "no sizeLimit"),
     ("pod_disk_fill", "", having({"name": "a", "hostPath": {"path": "/"}}), "no place to write to"),
+    ("pod_disk_fill", "", having({"name": "a", "emptyDir": {"medium": "Memory", "sizeLimit": "0"}}), "no sizeLimit"),
+    ("pod_disk_fill", "", having({"name": "a", "csi": {"driver": "x", "readOnly": True}}), "read-only"),
+    ("pod_io_stress", "", having({"name": "a", "emptyDir": {"medium": "HugePages", "sizeLimit": "1Gi"}}), "in memory"),
+    ("pod_io_stress", "", having({"name": "a", "emptyDir": {"sizeLimit": 0}}), "a has no sizeLimit"),
     ("pod_disk_fill", "", having(SMALL, readOnly=True), "read-only"),
     ("pod_disk_fill", "", having(SMALL, CLAIM), "one of data, small"),
     ("pod_io_stress", "", having(SMALL), "in memory: nothing there waits"),
@@ -176,6 +181,34 @@ async def test_the_limit_that_counts_is_that_of_the_container_which_is_meant():
 async def test_a_volume_that_is_limited_in_size_is_taken_and_shown(spec, arguments):
     planned = await resolved("pod_disk_fill", pod(**spec), arguments)
     assert ("volume data" in plan.text(stated("pod_disk_fill", arguments), planned)) is bool(arguments)
+
+
+async def test_a_volume_that_is_mounted_twice_is_taken_where_it_may_be_written():
+    mounts = [{"name": "small", "mountPath": "/a"}, {"name": "small", "mountPath": "/b", "readOnly": True}]
+    for some in (mounts, mounts[::-1]):
+        found = pod(containers=[{"name": "web", "volumeMounts": some}], volumes=[SMALL])
+        (fault,) = (await resolved("pod_disk_fill", found)).faults
+        order = FAULTS["pod_disk_fill"].order
+        assert order
+        told = await order(fault, reach(Cluster(pod=found)))
+        assert told["effect"]["path"] == "/a"
+
+
+OF_A_CONTAINER = [*ORDERS, "pod_signal"]
+
+
+@pytest.mark.parametrize("kind", OF_A_CONTAINER)
+async def test_the_mirror_of_a_static_pod_is_refused_by_the_plan(kind):
+    """Its processes have another UID than the API server knows, so the agent would look for them in vain."""
+    found = pod()
+    found["metadata"]["annotations"] = {MIRROR: "x"}
+    with pytest.raises(UsageError, match="only its kubelet knows"):
+        await resolved(kind, found, ", signal: KILL" if kind == "pod_signal" else "")
+
+
+@pytest.mark.parametrize(("policy", "fate"), [("Always", Fate.HELD), ("OnFailure", Fate.HELD), ("Never", Fate.GONE)])
+def test_a_container_with_little_memory_left_may_be_ended(policy, fate):
+    assert FAULTS["pod_memory_stress"].fate(planned("pod_memory_stress"), pod(restartPolicy=policy)) is fate
 
 
 async def test_cpu_stress_is_felt_when_the_kernel_has_throttled_and_not_before():
