@@ -22,7 +22,8 @@ EXAMPLES: Mapping[str, Callable[[Parameter], Any]] = {
     "ratio": lambda _: "50%",
     "true or false": lambda _: True,
     "text": lambda one: next(iter(getattr(one, "choices", ())), KEY),
-    "signal": lambda _: "KILL",
+    # The one whose effect lasts.
+    "signal": lambda _: "STOP",
     "bandwidth": lambda _: "1Mbit/s",
     "list of networks": lambda _: ["0.0.0.0/0"],
     # Everyone, so that the kubelet's probes meet it.

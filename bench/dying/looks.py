@@ -1,8 +1,9 @@
 """See whether what a fault did is still there, as closely as that can be asked: by the fingerprint's lines it changed.
 
 Whatever the fingerprint sees can be followed, also of a fault that is new. What it needs a second for has a quicker
-look: a container's state, frozen control groups, the rules of packet faults. Of each the last look that saw it broken
-is kept, by its begin, and the first that did not, by its end: it was removed in between.
+look: a container's state, frozen control groups, the rules of packet faults, processes of a fault, what is stopped. Of
+each the last look that saw it broken is kept, by its begin, and the first that did not, by its end: it was removed in
+between.
 """
 
 from __future__ import annotations
@@ -45,7 +46,21 @@ for chain; do case $saved in *":$chain "*) places="$places $pid:$tool" ;; esac; 
 look() { for place in $places; do saved=$(nsenter -t "${place%:*}" -n ${place#*:}-save 2>/dev/null)
 for chain; do case $saved in *":$chain "*) broken=1 ;; esac; done; done; }
 """
-QUICK = {"cgroup frozen ": _FROZEN, "pod rules ": _RULES}
+# Arguments: the faults, by the mark that agents give their processes.
+_MARKED = """
+look() { for mark; do grep -qsaFxz "CHAOS_HARNESS_FAULT=$mark" /proc/[0-9]*/environ && broken=1; done; }
+"""
+# Arguments: the names of what was stopped.
+_STOPPED = """
+look() { stopped=$(grep -ls '^State:.T ' /proc/[0-9]*/status)
+for name; do [ -n "$stopped" ] && grep -qsxF "Name:\t$name" $stopped && broken=1; done; }
+"""
+QUICK = {
+    "cgroup frozen ": _FROZEN,
+    "pod rules ": _RULES,
+    "fault process ": _MARKED,
+    "process stopped ": _STOPPED,
+}
 # True while it is broken, None where nobody can say.
 Look = Callable[[], Awaitable[bool | None]]
 

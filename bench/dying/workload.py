@@ -1,6 +1,6 @@
 """Two web servers on two nodes in a namespace of their own, made to be broken.
 
-They have what faults are aimed at: a budget that lets one go, a Service, and a ConfigMap that they read.
+They have what faults are aimed at: a budget that lets one go, a Service, a ConfigMap that they read, limits, volumes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ APP, CONTAINER, PORT, REPLICAS = "victim", "web", 8080, 2
 SELECTOR = f"app={APP}"
 # The one key of their ConfigMap; a parameter that is a text and has no choices gets this word, too.
 KEY = "example"
+# One that is limited in memory and one on a disk: each is the only one of its kind.
+VOLUMES = {"small": {"medium": "Memory", "sizeLimit": "8Mi"}, "large": {"sizeLimit": "64Mi"}}
 # So that a later command finds what a killed one left.
 MARK = "chaos-harness/made-to-be-broken"
 SETTLED_SECONDS, GONE_SECONDS = 300.0, 120.0
@@ -85,7 +87,8 @@ def _deployment(image: str) -> dict[str, Any]:
         "envFrom": [{"configMapRef": {"name": APP}}],
         "readinessProbe": {**ask, "periodSeconds": 1, "failureThreshold": 2},
         "livenessProbe": {**ask, "periodSeconds": 2, "failureThreshold": 5},
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
+        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in VOLUMES],
     }
     spread = {
         "maxSkew": 1,
@@ -93,7 +96,9 @@ def _deployment(image: str) -> dict[str, Any]:
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": labels},
     }
-    pod = {"terminationGracePeriodSeconds": 2, "containers": [web], "topologySpreadConstraints": [spread]}
+    volumes = [{"name": name, "emptyDir": dict(directory)} for name, directory in VOLUMES.items()]
+    pod = {"terminationGracePeriodSeconds": 2, "containers": [web], "volumes": volumes}
+    pod["topologySpreadConstraints"] = [spread]
     template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"replicas": REPLICAS, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": APP}, "spec": spec}

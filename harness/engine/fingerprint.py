@@ -2,9 +2,9 @@
 
 Specs without status, owners without the names of their pods but with the labels that these have, ConfigMaps and Secrets
 by their keys (values may change by themselves, and those of a Secret are nobody's business), nodes with their cordons
-and taints, the node containers' state, frozen cgroups, packet rules (those of pods, too), our processes, our custom
-resources, what keeper and agents owe. Two fingerprints are equal when nothing was left behind, whichever pods were
-replaced in between. What nobody may look at is a line, too: `unseen/...`.
+and taints, the node containers' state, frozen cgroups, packet rules (those of pods, too), processes of ours and of
+faults, what is stopped, our custom resources, what keeper and agents owe. Two fingerprints are equal when nothing was
+left behind, whichever pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import anyio.to_thread
 from harness.cluster import docker, paths
 from harness.cluster.kube import Items, Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import lease, lever
+from harness.engine import lease, lever, residue
 from harness.engine.scope import Scope
 from harness.errors import ApiError, PreconditionFailed, first
 from harness.hands.kind import Place
@@ -64,26 +64,6 @@ TOLD_BESIDE = (
     *OWED,
     *(f"{kind}/" for kind in CONFIGS),
 )
-
-# Prints one line per residue inside a node container; a healthy node prints nothing. kube-proxy's rules name Services
-# and namespaces, which may be called like a tool that breaks things.
-NODE_SCRIPT = r"""
-for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
-  read -r s < "$f" && [ "$s" != THAWED ] && echo "cgroup frozen $(dirname "${f#/sys/fs/cgroup/freezer}")"; done
-for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
-  read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
-for t in iptables ip6tables; do $t-save 2>/dev/null | grep -vE '^(:|-A )KUBE-' | grep -i chaos | sed "s/^/$t /"; done
-lsns -t net -n -o PID 2>/dev/null | while read -r p; do
-  for t in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
-    nsenter -t "$p" -n $t-save 2>/dev/null | sed -n 's/^:\(KCH-[^ ]*\).*/pod rules \1/p'; done; done
-ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
-tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
-for p in /proc/[0-9]*/cmdline; do
-  tr '\0' ' ' < "$p" 2>/dev/null | grep -aE '^([^ ]*/)?(stress-ng|chaos-[a-z]+) ' | sed 's/^/process /'; done
-ls -d /run/chaos* /tmp/chaos* 2>/dev/null | sed 's/^/file /'
-systemctl is-active kubelet containerd 2>/dev/null | grep -v '^active$' | sed 's/^/unit /'
-true
-"""
 
 
 async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope, only: Collection[str] = ()) -> dict[str, str]:
@@ -253,10 +233,10 @@ async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[st
     try:
         described = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, container)
         state = described[0]["State"]["Status"] if described else "absent"
-        residue = ""
+        found = ""
         if state == "running":
-            residue = await anyio.to_thread.run_sync(
-                lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", NODE_SCRIPT)
+            found = await anyio.to_thread.run_sync(
+                lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", residue.SCRIPT)
             )
     except PreconditionFailed as error:  # stopped or frozen since, or no Docker that answers
         lines[f"unseen/container/{node}"] = error.what
@@ -264,7 +244,7 @@ async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[st
     lines[f"container/{node}/state"] = state
     if described:
         lines[f"container/{node}/networks"] = ",".join(sorted(described[0]["NetworkSettings"]["Networks"]))
-    lines[f"container/{node}/residue"] = "; ".join(sorted(residue.splitlines()))
+    lines[f"container/{node}/residue"] = "; ".join(sorted(found.splitlines()))
 
 
 async def _hands(place: Place, lines: dict[str, str]) -> None:

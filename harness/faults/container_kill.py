@@ -77,7 +77,8 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
         if containers.identity(dead) != note["id"] and containers.identity(now) == note["id"]:
             return None
         restarts = int(now.get("restartCount", 0))
-        return {"id": containers.identity(now)[:SHOWN], "restarts": restarts, "exit_code": dead.get("exitCode")}
+        end = {"exit_code": dead.get("exitCode"), "reason": dead.get("reason")}
+        return {"id": containers.identity(now)[:SHOWN], "restarts": restarts, **end}
 
     return await pods.until(fault, reach, judge)
 

@@ -247,18 +247,7 @@ def silent(fault: PlannedFault, asked: Asked, usual: float) -> Facts | None:
 
 async def _told(fault: PlannedFault, reach: Reach) -> Facts:
     """Return what the agent says of the packets that it met; empty as long as it met none."""
-    try:
-        item = await reach.kube.get(resource.path(fault))
-    except ClusterUnreachable:
-        return {}
-    except ApiError as error:
-        if error.status == 404:
-            raise ObservationFailed("the fault's resource went away before it was felt") from None
-        raise
-    status = item.get("status") or {}
-    if "healedAt" in status:
-        raise ObservationFailed("it ended before it was felt", where=str(fault.victim), why=status.get("message", ""))
-    found: Facts = (status.get("evidence") or {}).get("packets") or {}
+    found = await asking.told(reach.kube, resource.path(fault), "packets", str(fault.victim))
     return found if found.get("did") else {}
 
 

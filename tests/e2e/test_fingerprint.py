@@ -106,6 +106,16 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
         inside("kill $(pidof chaos-stress); rm /usr/local/bin/chaos-stress"),
         "process",
     ),
+    "process of a fault": (
+        inside("CHAOS_HARNESS_FAULT=planted/f sleep 120 >/dev/null 2>&1 & echo $! >/run/planted"),
+        inside("kill $(cat /run/planted); rm /run/planted"),
+        "fault process planted/f",
+    ),
+    "stopped process": (
+        inside("sleep 120 >/dev/null 2>&1 & echo $! >/run/planted; kill -STOP $!"),
+        inside("kill -KILL $(cat /run/planted); rm /run/planted"),
+        "process stopped",
+    ),
     "file": (inside("touch /run/chaos-planted"), inside("rm /run/chaos-planted"), "/run/chaos-planted"),
     "lever": (lambda _: harness("lever", "on"), lambda _: harness("lever", "off"), "lever"),
 }  # fmt: skip

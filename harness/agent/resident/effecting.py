@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import freezer, pods, rules, supervising
-from harness.agent.resident.fault import SIGNALS, Fault
+from harness.agent.resident import freezer, pods, rules, signals, supervising
+from harness.agent.resident.fault import Fault
 from harness.agent.resident.ledger import Entry
 from harness.agent.resident.refused import Refused
+from harness.agent.resident.resources import left
 from harness.agent.resident.supervising import Supervised
 
 WORKER_LEASE_SECONDS = 10.0  # below a run's own; an agent that a busy node keeps waiting renews late
@@ -23,11 +23,13 @@ Facts = dict[str, Any]
 def owed(fault: Fault) -> Entry:
     """Return what the ledger must hold to heal this fault without the process that made it."""
     chain = rules.chain(worker_name(fault)) if fault.op == "packets" else ""
-    return {"run": fault.run, "path": fault.path, "pod": fault.pod, "op": fault.op, "chain": chain}
+    named = {"run": fault.run, "path": fault.path, "pod": fault.pod, "op": fault.op}
+    struck = {name: str(fault.effect.get(name, "")) for name in ("container", "signal")}
+    return {**named, "chain": chain, "worker": worker_name(fault), **struck}
 
 
 def worker_name(fault: Fault) -> str:
-    """Name a packet fault for its rules."""
+    """Name a fault for its rules and for the processes that do it."""
     return f"{fault.run}/{fault.name}"[:200]
 
 
@@ -43,22 +45,22 @@ def packets(fault: Fault, mark: int, heard: Callable[[Facts], None]) -> Supervis
     return Supervised({**order, "lease": WORKER_LEASE_SECONDS}, handle, rules.chain(order["fault"]), heard)
 
 
-def strike(fault: Fault) -> Facts:
-    """Send a signal to the main process of a container; raises Refused."""
-    name = fault.effect.get("signal", "KILL")
-    if name not in SIGNALS:
-        raise Refused(f"no signal {name!r}", ", ".join(SIGNALS))
-    pid = pods.main_process(str(fault.effect.get("container", "")))
-    if pid not in pods.processes(fault.pod):
-        raise Refused("the container is not of the pod", fault.pod)
-    os.kill(pid, getattr(signal, f"SIG{name}"))
-    return {"pid": pid, "signal": name}
+def resource(fault: Fault, heard: Callable[[Facts], None]) -> Supervised:
+    """Have a worker use up a resource of a container; raises Refused."""
+    wanted = {name: value for name, value in fault.effect.items() if name != "op"}
+    order = {"seconds": LONGEST_SECONDS, **wanted, "fault": worker_name(fault), "pod": fault.pod}
+    order["lease"] = WORKER_LEASE_SECONDS
+    return Supervised(order, supervising.NOWHERE, "", heard, program="resources")
 
 
 def undo(entry: Entry) -> None:
     """Put back what a fault did, whoever did it; done twice it is done. Raises Refused when that does not succeed."""
     if entry["op"] == "freeze":
         freezer.thaw(entry["pod"])
+    if entry["op"] == "signal" and entry.get("signal") == "STOP":
+        signals.go_on(entry["container"])
+    if entry["op"] == "resource":
+        left.end(entry["pod"], entry["worker"])
     if entry["op"] == "packets":
         # A pod that is gone took its namespace with it.
         with contextlib.suppress(Refused):

@@ -9,8 +9,8 @@ from typing import Any
 from harness.agent.resident.refused import Refused
 
 GROUP = "chaos.harness.dev"
-OPS = ("packets", "freeze", "signal")
-SIGNALS = ("KILL", "TERM", "INT", "STOP", "CONT", "HUP", "USR1", "USR2")
+OPS = ("packets", "resource", "freeze", "signal")
+SIGNALS = ("KILL", "TERM", "INT", "QUIT", "STOP", "CONT", "HUP", "USR1", "USR2")
 # Why a fault ended: nothing of it was cut short.
 TARGET_GONE = "its target is gone"
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,63}")
@@ -21,7 +21,8 @@ class Fault:
     """One fault of the node hand; `pod` is the UID of its target, empty for the node itself.
 
     `key` is the resource's own UID, so that one of the same name that comes later is another. `effect` says what to do:
-    {"op": "packets", "effect": .., "match": .., "seed": .., "seconds": ..}, {"op": "freeze"} or
+    {"op": "packets", "effect": .., "match": .., "seed": .., "seconds": ..},
+    {"op": "resource", "effect": .., "container": id, "seconds": ..}, {"op": "freeze"} or
     {"op": "signal", "container": id, "signal": name}.
     """
 

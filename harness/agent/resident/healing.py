@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import effecting, freezer, pods
+from harness.agent.resident import effecting, freezer, pods, signals
 from harness.agent.resident.fault import TARGET_GONE, Fault
 from harness.agent.resident.leases import Leases
-from harness.agent.resident.ledger import Ledger
+from harness.agent.resident.ledger import Entry, Ledger
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.supervising import Supervised
 
@@ -115,7 +115,7 @@ class Agent:
             else:
                 worker.renew(effecting.WORKER_LEASE_SECONDS)
                 if self._ticks % LOOK_EVERY == 0:
-                    self._look(key, owed.get(key, {}).get("pod", ""), worker)
+                    self._look(key, owed.get(key, {}), worker)
 
     def end(self) -> None:
         """Heal everything before the agent goes."""
@@ -141,11 +141,17 @@ class Agent:
             freezer.freeze(fault.pod)
             return {"frozen": True}
         if fault.op == "signal":
-            return effecting.strike(fault)
-        worker = effecting.packets(fault, self._free_mark(fault), lambda found: self._heard(fault, found))
+            wanted = fault.effect
+            return signals.strike(fault.pod, str(wanted.get("container", "")), str(wanted.get("signal", "KILL")))
+        worker = self._worker(fault, lambda found: self._heard(fault, found))
         with self._lock:
             self._workers[fault.key] = worker
         return {}
+
+    def _worker(self, fault: Fault, heard: Callable[[Facts], None]) -> Supervised:
+        if fault.op == "resource":
+            return effecting.resource(fault, heard)
+        return effecting.packets(fault, self._free_mark(fault), heard)
 
     def _free_mark(self, fault: Fault) -> int:
         with self._lock:
@@ -159,10 +165,11 @@ class Agent:
 
     def _heard(self, fault: Fault, found: Facts) -> None:
         if found["event"] == "first":
-            self._tell(fault.path, {"evidence": {"packets": {"first": now(), "did": found["did"]}}})
+            self._tell(fault.path, {"evidence": {fault.op: {"first": now(), "did": found["did"]}}})
 
-    def _look(self, key: str, pod: str, worker: Supervised) -> None:
-        why = _amiss(pod, worker) if pod else ""
+    def _look(self, key: str, entry: Entry, worker: Supervised) -> None:
+        # A worker inside of control groups looks after its container itself, and would be taken for one of its pod.
+        why = _amiss(entry["pod"], worker) if entry.get("pod") and entry["op"] == "packets" else ""
         if why:
             self._start_healing(key, why)
             return
@@ -170,7 +177,7 @@ class Agent:
             fault, before, facts = self._faults.get(key), self._told.get(key), worker.facts
             self._told[key] = facts
         if fault and facts and facts != before:
-            self._tell(fault.path, {"evidence": {"packets": facts}})
+            self._tell(fault.path, {"evidence": {fault.op: facts}})
 
     def _start_healing(self, key: str, why: str) -> None:
         # One that is being healed already is not waited for: others need their workers renewed.
@@ -187,7 +194,7 @@ class Agent:
         path = entry.get("path", key)
         try:
             facts = worker.end(why) if worker else {}
-            if worker is None:
+            if worker is None or entry["op"] == "resource":
                 effecting.undo(entry)
         except (Refused, OSError) as error:
             say(f"{path} is not healed: {error}")
@@ -201,7 +208,7 @@ class Agent:
                 held.pop(key, None)
         self.counts["healed"] += 1
         say(f"{path} is healed: {why}")
-        evidence = {"evidence": {"packets": facts}} if facts else {}
+        evidence = {"evidence": {entry.get("op", "packets"): facts}} if facts else {}
         self._tell(path, {"healedAt": now(), "message": why, **evidence})
         return True
 

@@ -22,7 +22,7 @@ Facts = dict[str, Any]
 
 def found() -> dict[str, Facts]:
     """Return, by what may be wanted, whether it can be had (`ok`) and how, or why not (`said`)."""
-    return {"packets": _packets(), "freezing": _freezing()}
+    return {"packets": _packets(), "freezing": _freezing(), "resources": _resources()}
 
 
 def _packets() -> Facts:
@@ -46,6 +46,14 @@ def _freezing() -> Facts:
     if os.statvfs(root).f_flag & os.ST_RDONLY:
         return {"ok": False, "said": f"the control groups at {root} are read-only"}
     return {"ok": True, "said": f"cgroup v{1 if first else 2}"}
+
+
+def _resources() -> Facts:
+    """Look for the controllers whose limits faults on resources meet."""
+    second = freezer.ROOT / "cgroup.controllers"
+    there = second.read_text().split() if second.exists() else [one.name for one in freezer.ROOT.iterdir()]
+    lacks = [one for one in ("cpu", "memory", "pids") if one not in there]
+    return {"ok": not lacks, "said": f"no control groups of {', '.join(lacks)}" if lacks else "cpu, memory, pids"}
 
 
 if __name__ == "__main__":

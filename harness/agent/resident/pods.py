@@ -50,13 +50,37 @@ def main_process(container: str) -> int:
 
     So is the parent of what an exec starts, but nothing can be started in a container before its main process.
     """
-    if not _CONTAINER.fullmatch(container):
-        raise Refused(f"no container id {container!r}")
-    found = {pid: _parent_and_birth(pid) for pid in _matching(re.compile(rf"[/-]{container}"))}
+    found = {pid: _parent_and_birth(pid) for pid in inside(container)}
     born = [(stat[1], pid) for pid, stat in found.items() if stat is not None and stat[0] not in found]
     if not born:
         raise Refused("the container has no process on this node", container[:12])
     return min(born)[1]
+
+
+def hold(pod: str, container: str) -> tuple[int, int]:
+    """Return the main process of a pod's container, and a handle that becomes readable when it ends.
+
+    Raises Refused where the container does not run, is another pod's, or where the pod is the agent's own.
+    """
+    if os.getpid() in processes(pod):
+        raise Refused("the agent is no target of its own", "nobody would undo it")
+    pid = main_process(container)
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError as error:
+        raise Refused("the container has ended", os.strerror(error.errno or 0)) from None
+    # A process id may have gone to somebody else before it was held.
+    if pid not in processes(pod) or pid != main_process(container):
+        os.close(handle)
+        raise Refused("the container is not of the pod", pod)
+    return pid, handle
+
+
+def inside(container: str) -> Iterator[int]:
+    """Go through a container's processes; raises Refused for what is no id."""
+    if not _CONTAINER.fullmatch(container):
+        raise Refused(f"no container id {container!r}")
+    yield from _matching(re.compile(rf"[/:-]{container}"))
 
 
 def networks() -> Iterator[int]:

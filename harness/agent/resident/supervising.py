@@ -1,4 +1,4 @@
-"""Have a worker do one packet fault, keep it alive, and end it whatever state it is in."""
+"""Have a worker do one fault, keep it alive, and end it whatever state it is in."""
 
 from __future__ import annotations
 
@@ -17,25 +17,34 @@ from harness.agent.resident.refused import Refused
 READY_SECONDS = 6.0
 END_SECONDS = 2.0
 CLEAR_SECONDS = 30.0
+MARK = "CHAOS_HARNESS_FAULT"  # in the environment of a worker and of what it starts
+NOWHERE = -1
 Facts = dict[str, Any]
 
 
 class Supervised:
     """One worker's process in the network namespace behind a handle, which belongs to this object from now on."""
 
-    def __init__(self, order: Facts, handle: int, chain: str, heard: Callable[[Facts], None]) -> None:
-        """Start it and wait until its rules stand; raises Refused, and then nothing is left."""
+    def __init__(
+        self, order: Facts, handle: int, chain: str, heard: Callable[[Facts], None], program: str = "worker"
+    ) -> None:
+        """Start it and wait until it has begun; raises Refused, and then nothing is left."""
         self._handle, self._chain, self._heard = handle, chain, heard
         self._began, self._ended = threading.Event(), threading.Event()
         self.facts: Facts = {}
         self._first: Facts = {}
         self._last = time.monotonic()
-        argv = [sys.executable, "-m", "harness.agent.resident.worker"]
+        argv = [sys.executable, "-m", f"harness.agent.resident.{program}"]
         self._process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(handle,), start_new_session=True
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=() if handle == NOWHERE else (handle,),
+            start_new_session=True,
+            env={**os.environ, MARK: str(order["fault"])},
         )
         threading.Thread(target=self._listen, daemon=True).start()
-        self._tell({**order, "netns": f"/proc/self/fd/{handle}"})
+        self._tell(order if handle == NOWHERE else {**order, "netns": f"/proc/self/fd/{handle}"})
         self._began.wait(READY_SECONDS)
         if self._first.get("event") != "ready":
             self.end("it did not begin")
@@ -71,7 +80,7 @@ class Supervised:
             self._process.kill()
             code = self._process.wait()
         self._ended.wait(END_SECONDS)
-        if code != 0 and self._handle >= 0:
+        if code != 0 and self._handle != NOWHERE:
             clear([self._handle], self._chain)
         self.close()
         return self.facts
@@ -81,9 +90,9 @@ class Supervised:
         with contextlib.suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
-        if self._handle >= 0:
+        if self._handle != NOWHERE:
             os.close(self._handle)
-            self._handle = -1
+            self._handle = NOWHERE
 
     def _tell(self, message: Facts) -> None:
         with contextlib.suppress(OSError, ValueError):

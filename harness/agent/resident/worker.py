@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
-import signal
-import socket
 import sys
 from typing import Any
 
-from harness.agent.resident import carrying, effects, namespace, rules, spec
+from harness.agent.resident import carrying, effects, listening, namespace, rules, spec
 from harness.agent.resident.fate import Effect
 from harness.agent.resident.inject import Injector
 from harness.agent.resident.queue import Queue
@@ -26,15 +23,14 @@ from harness.agent.resident.spec import Spec
 from harness.agent.resident.telling import Teller
 
 REFUSED, LEFT = 4, 5
-_INPUT, _OUTPUT = 0, 1
 
 
 def main() -> int:
     """Read the order, do it, undo it; 0 when nothing is left behind, 4 when it was refused, 5 when rules are left."""
-    tell = Teller(_OUTPUT)
-    wake = _signals()
+    tell = Teller(listening.OUTPUT)
+    wake = listening.signals()
     try:
-        order = spec.read(_order())
+        order = spec.read(listening.order())
         effect = effects.make(order)
         namespace.enter(order.netns)
         rules.remove(_own(order))
@@ -69,7 +65,7 @@ def _work(order: Spec, effect: Effect, tell: Teller, wake: int) -> int:
     gc.disable()
     why, left = "it failed", True
     try:
-        why = server.serve(_INPUT, wake)
+        why = server.serve(listening.INPUT, wake)
     finally:
         server.let_go()
         left = bool(_remove(order))
@@ -95,30 +91,6 @@ def _remove(order: Spec) -> list[str]:
 def hash_of(fault: str) -> int:
     """Return the queue number that a fault would like to have."""
     return int(rules.chain(fault).removeprefix(rules.PREFIX)[:4], 16)
-
-
-def _order() -> Any:
-    # Read byte by byte: what follows the first line is for the loop.
-    line = b""
-    while not line.endswith(b"\n"):
-        one = os.read(_INPUT, 1)
-        if not one:
-            raise Refused("no order", "its input ended")
-        line += one
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise Refused("not an order", str(error)) from None
-
-
-def _signals() -> int:
-    """Have SIGTERM, SIGINT and SIGHUP end the loop, and return what becomes readable then."""
-    reads, writes = socket.socketpair()
-    writes.setblocking(False)
-    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(one, lambda *_: None)
-    signal.set_wakeup_fd(writes.detach())
-    return reads.detach()
 
 
 if __name__ == "__main__":

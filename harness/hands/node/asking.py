@@ -12,7 +12,7 @@ from harness.agent.manifest import GROUP
 from harness.agent.resident.fault import TARGET_GONE
 from harness.cluster import observe
 from harness.cluster.observe import Objects
-from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -34,9 +34,12 @@ async def applied(kube: Kube, path: str) -> Status:
         if not found:
             raise InjectionFailed("the fault's resource is gone", where=path, why="deleting it is asking for its undo")
         status = _status(found)
+        # What is over at once may be undone by the time that anybody looks.
+        if "appliedAt" in status:
+            return status
         if _is_over(status):
             raise InjectionFailed("the agent did not do it", where=path, why=str(status.get("message", "")))
-        return status if "appliedAt" in status else None
+        return None
 
     with anyio.move_on_after(APPLIED_SECONDS):
         return await _until(kube, path, judge)
@@ -46,6 +49,26 @@ async def applied(kube: Kube, path: str) -> Status:
         why=f"none said a word within {APPLIED_SECONDS:g} s",
         hint="`harness doctor` says on which nodes an agent is ready",
     )
+
+
+async def told(kube: Kube, path: str, op: str, target: str) -> Status:
+    """Return what an agent says of what it did to a target; nothing as long as it says nothing.
+
+    Raises ObservationFailed where the fault ended meanwhile.
+    """
+    try:
+        item = await kube.get(path)
+    except ClusterUnreachable:
+        return {}
+    except ApiError as error:
+        if error.status == 404:
+            raise ObservationFailed("the fault's resource went away before it was felt") from None
+        raise
+    status = item.get("status") or {}
+    if "healedAt" in status:
+        raise ObservationFailed("it ended before it was felt", where=target, why=status.get("message", ""))
+    found: Status = (status.get("evidence") or {}).get(op) or {}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

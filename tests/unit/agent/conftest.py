@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import pods
+from harness.agent.resident import pods, supervising
+from harness.agent.resident.healing import Agent
+from harness.agent.resident.leases import Leases
+from harness.agent.resident.ledger import Ledger
+from tests.unit.agent import box
+from tests.unit.agent.box import Box
 from tests.unit.agent.lab import Lab, missing
 from tests.unit.agent.pod import ROOT, Pod
 from tests.unit.agent.program import LEASE, Program, lease
 from tests.unit.agent.server import Server
+from tests.unit.agent.told import Told
 
 
 @pytest.fixture
@@ -53,7 +59,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def program(server: Server, pod: Pod, tmp_path: Path) -> Iterator[Program]:
+def program(server: Server, proc: Path, tmp_path: Path) -> Iterator[Program]:
     made = Program(server, tmp_path)
     made.start()
     yield made
@@ -61,3 +67,40 @@ def program(server: Server, pod: Pod, tmp_path: Path) -> Iterator[Program]:
         made.process.terminate()
         made.process.wait()
     made.kill()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def make(told: Told, tmp_path: Path):
+    """Make an agent; each one finds the ledger of the one before it."""
+    made: list[Agent] = []
+
+    def making(seconds: float = 600) -> Agent:
+        made.append(Agent(Ledger(tmp_path / "ledger.json"), Leases(seconds), told))
+        return made[-1]
+
+    yield making
+    for agent in made:
+        agent.end()
+
+
+@pytest.fixture
+def boxes(proc: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Box]]:
+    """Make pods whose one container has control groups of its own, with limits."""
+    if why := box.missing():
+        pytest.skip(why)
+    # How long a worker takes to begin is the machine's affair here.
+    monkeypatch.setattr(supervising, "READY_SECONDS", box.WAIT_SECONDS)
+    made: list[Box] = []
+
+    def making(*command: str, **limits: int) -> Box:
+        made.append(Box(proc, command, limits))
+        return made[-1]
+
+    yield making
+    for one in made:
+        one.delete()

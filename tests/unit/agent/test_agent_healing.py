@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +12,14 @@ import pytest
 
 from harness.agent.resident import effecting, healing, pods, supervising
 from harness.agent.resident.fault import Fault
-from harness.agent.resident.healing import Agent
-from harness.agent.resident.leases import Leases
-from harness.agent.resident.ledger import Ledger
 from harness.agent.resident.refused import Refused
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod
+from tests.unit.agent.told import Told
 
 UDP = {"protocol": "udp"}
 HOLD = {"op": "packets", "effect": {"kind": "latency", "delay_ms": 60_000}, "match": UDP, "seconds": 600}
 FREEZE = {"op": "freeze"}
-
-
-class Told:
-    """What the agent told, to be waited for."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self.facts: list[dict[str, Any]] = []
-
-    def __call__(self, path: str, facts: dict[str, Any]) -> None:
-        with self._changed:
-            self.facts.append(facts)
-            self._changed.notify_all()
-
-    def wait(self, key: str) -> dict[str, Any]:
-        with self._changed:
-            assert self._changed.wait_for(lambda: any(key in one for one in self.facts), 30), self.facts
-            return next(one for one in self.facts if key in one)
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-@pytest.fixture
-def make(told: Told, tmp_path: Path):
-    """Make an agent; each one finds the ledger of the one before it."""
-    made: list[Agent] = []
-
-    def making(seconds: float = 600) -> Agent:
-        made.append(Agent(Ledger(tmp_path / "ledger.json"), Leases(seconds), told))
-        return made[-1]
-
-    yield making
-    for agent in made:
-        agent.end()
 
 
 def fault(pod: Pod, effect: dict[str, Any], key: str = "key-1", run: str = "run-1") -> Fault:

@@ -54,6 +54,7 @@ def test_what_a_node_offers_is_tried_with_the_rights_of_the_agents_pods_and_leav
     found = json.loads(subprocess.run(entered, capture_output=True, text=True, check=True).stdout)
     assert found["packets"] == {"ok": True, "said": "iptables-nft"}
     assert found["freezing"]["ok"]
+    assert found["resources"] == {"ok": True, "said": "cpu, memory, pids"}
     assert lab.chains() == before == []
 
 

@@ -10,7 +10,6 @@ import pytest
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
 from harness.faults import FAULTS, packets
 from harness.hands.node import asking
-from harness.model.fault import Hand
 from harness.resources import resource
 from harness.targets.reach import Reach
 from tests.unit.targets.fakes import PODS, FakeKube, planned, pod, reach, web
@@ -98,8 +97,8 @@ ORDERS = {
 }
 
 
-def test_every_fault_of_the_node_hand_is_tried_here():
-    assert {name for name, kind in FAULTS.items() if kind.hand is Hand.NODE} == set(ORDERS)
+def test_every_packet_fault_is_tried_here():
+    assert {name for name, kind in FAULTS.items() if kind.rights is packets.RIGHTS} == set(ORDERS)
 
 
 @pytest.mark.parametrize("kind", ORDERS)
@@ -215,6 +214,11 @@ APPLIED = {"appliedAt": "now"}
 
 async def test_a_fault_is_injected_when_its_agent_says_so():
     assert await asking.applied(Answering({}, APPLIED), PATH) == APPLIED  # type: ignore[arg-type]
+
+
+async def test_a_fault_that_was_over_by_the_time_that_it_was_looked_at_was_injected():
+    over = {**APPLIED, "healedAt": "now", "message": "its target is gone"}
+    assert await asking.applied(Answering({}, over), PATH) == over  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,32 @@
+"""Find what a fault left inside of a node's container: a program for its shell, which prints one line for each.
+
+A healthy node prints nothing. What has a line here is what the hands do on nodes, and what tools beside this one do.
+"""
+
+from __future__ import annotations
+
+# A line for each fault that has processes, by the mark that agents give them, and for each process that is stopped.
+PROCESSES = r"""
+grep -hsaoz '^CHAOS_HARNESS_FAULT=.*' /proc/[0-9]*/environ | tr '\0' '\n' | sort -u | sed 's/^[^=]*=/fault process /'
+grep -ls '^State:.T ' /proc/[0-9]*/status | while read -r f; do
+  sed -n 's/^Name:\t/process stopped /p' "$f" 2>/dev/null; done
+"""
+# kube-proxy's rules name Services and namespaces, which may be called like a tool that breaks things.
+_REST = r"""
+for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
+  read -r s < "$f" && [ "$s" != THAWED ] && echo "cgroup frozen $(dirname "${f#/sys/fs/cgroup/freezer}")"; done
+for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
+  read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
+for t in iptables ip6tables; do $t-save 2>/dev/null | grep -vE '^(:|-A )KUBE-' | grep -i chaos | sed "s/^/$t /"; done
+lsns -t net -n -o PID 2>/dev/null | while read -r p; do
+  for t in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
+    nsenter -t "$p" -n $t-save 2>/dev/null | sed -n 's/^:\(KCH-[^ ]*\).*/pod rules \1/p'; done; done
+ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
+tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
+for p in /proc/[0-9]*/cmdline; do
+  tr '\0' ' ' < "$p" 2>/dev/null | grep -aE '^([^ ]*/)?(stress-ng|chaos-[a-z]+) ' | sed 's/^/process /'; done
+ls -d /run/chaos* /tmp/chaos* 2>/dev/null | sed 's/^/file /'
+systemctl is-active kubelet containerd 2>/dev/null | grep -v '^active$' | sed 's/^/unit /'
+true
+"""
+SCRIPT = PROCESSES + _REST

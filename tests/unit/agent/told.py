@@ -1,0 +1,36 @@
+"""What the agent told, to be waited for."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+
+class Told:
+    """Hear everything that an agent has to tell."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self.facts: list[dict[str, Any]] = []
+
+    def __call__(self, path: str, facts: dict[str, Any]) -> None:
+        with self._changed:
+            self.facts.append(facts)
+            self._changed.notify_all()
+
+    def wait(self, key: str) -> dict[str, Any]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(key in one for one in self.facts), 30), self.facts
+            return next(one for one in self.facts if key in one)
+
+    def evidence(self, op: str) -> dict[str, Any]:
+        """Wait until it tells what it did."""
+
+        def found() -> dict[str, Any] | None:
+            told = ((one.get("evidence") or {}).get(op) or {} for one in self.facts)
+            return next((one for one in told if one.get("did")), None)
+
+        with self._changed:
+            evidence = self._changed.wait_for(found, 30)
+            assert evidence, self.facts
+            return evidence

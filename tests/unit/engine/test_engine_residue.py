@@ -1,0 +1,72 @@
+"""What a fault leaves on a node is found there, by the program that the node's own shell runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.dying import looks
+from harness.agent.resident.supervising import MARK
+from harness.engine import residue
+
+FAULT = f"run-1/residue-{os.getpid()}"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a program of a name of its own, with a mark in its environment or without."""
+    made: list[subprocess.Popen[bytes]] = []
+
+    def starting(**environment: str) -> subprocess.Popen[bytes]:
+        program = tmp_path / f"own-{os.getpid()}"
+        if not program.exists():
+            shutil.copy("/bin/sleep", program)
+        made.append(subprocess.Popen([program, "600"], env=environment))
+        return made[-1]
+
+    yield starting
+    for one in made:
+        one.kill()
+        one.wait()
+
+
+def found() -> list[str]:
+    told = subprocess.run(["sh", "-c", residue.PROCESSES], capture_output=True, text=True, check=False)
+    return told.stdout.splitlines()
+
+
+def looked(line: str) -> str:
+    """Return the first word of the program that follows a line of the residue."""
+    ((script, arguments),) = looks.quick("", line).items()
+    with subprocess.Popen(["sh", "-c", script, "sh", *arguments], stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        first = following.stdout.readline().strip()
+        following.kill()
+    return first
+
+
+def test_the_processes_of_a_fault_are_found_once_for_each_fault(start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    line = f"fault process {FAULT}"
+    assert (line in found(), looked(line)) == (False, "0")
+    start(**{MARK: FAULT, "OTHER": "1"})
+    start(OTHER="1", **{MARK: FAULT})
+    assert found().count(line) == 1
+    assert looked(line) == "1"
+
+
+def test_a_process_that_is_stopped_is_found_until_it_goes_on(start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = start()
+    line = f"process stopped own-{os.getpid()}"
+    assert (line in found(), looked(line)) == (False, "0")
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    assert (line in found(), looked(line)) == (True, "1")
+    process.send_signal(signal.SIGCONT)
+    os.waitid(os.P_PID, process.pid, os.WCONTINUED)
+    assert (line in found(), looked(line)) == (False, "0")
