@@ -165,7 +165,8 @@ class Agent:
 
     def _heard(self, fault: Fault, found: Facts) -> None:
         if found["event"] == "first":
-            self._tell(fault.path, {"evidence": {fault.op: {"first": now(), "did": found["did"]}}})
+            facts = {key: value for key, value in found.items() if key != "event"}
+            self._tell(fault.path, {"evidence": {fault.op: {"first": now(), **facts}}})
 
     def _look(self, key: str, entry: Entry, worker: Supervised) -> None:
         # A worker inside of control groups looks after its container itself, and would be taken for one of its pod.

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,19 +148,30 @@ def test_version_2_is_read_as_well(tmp_path: Path):
     assert cpu.limit(found) is None
 
 
-def test_an_effect_that_must_not_go_on_ends_and_says_why(monkeypatch: pytest.MonkeyPatch):
+def served(monkeypatch: pytest.MonkeyPatch, effect: Effect) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
+    """Let a worker serve an effect; returns why it ended, and what it told."""
     pipes = [os.pipe(), os.pipe()]
     target = pipes[0][0]
     monkeypatch.setattr(listening, "INPUT", pipes[1][0])
     hog = hogs.start(signal.pause, [], 60)
-    why = iter(["", "the node has almost no memory left"])
-    effect = Effect([], (), dict, lambda: next(why))
     wanted = Order("run-1/f", "", "", {"kind": "memory"}, 60, 60)
-    said: list[str] = []
+    said: list[tuple[str, dict[str, Any]]] = []
     try:
-        worker = Worker(wanted, effect, [hog], target, lambda event, **_: said.append(event))  # type: ignore[arg-type]
-        assert worker.serve(target) == "the node has almost no memory left"
+        worker = Worker(wanted, effect, [hog], target, lambda event, **facts: said.append((event, facts)))  # type: ignore[arg-type]
+        return worker.serve(target), said
     finally:
         assert hogs.end([hog]) == []
         for one in (*pipes[0], *pipes[1]):
             os.close(one)
+
+
+def test_an_effect_that_must_not_go_on_ends_and_says_why(monkeypatch: pytest.MonkeyPatch):
+    why = iter(["", "the node has almost no memory left"])
+    assert served(monkeypatch, Effect([], (), dict, lambda: next(why)))[0] == "the node has almost no memory left"
+
+
+def test_what_is_felt_is_told_with_all_that_was_counted_then(monkeypatch: pytest.MonkeyPatch):
+    counted = iter([{"writes": 0, "did": {}}, {"writes": 5, "did": {"writes": 5}}])
+    why = iter(["", "it is over"])
+    _, said = served(monkeypatch, Effect([], (), lambda: next(counted), lambda: next(why)))
+    assert ("first", {"writes": 5, "did": {"writes": 5}}) in said

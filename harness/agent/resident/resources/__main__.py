@@ -122,7 +122,7 @@ class Worker:
         facts = told(self._effect)
         if facts.get("did") and not self._felt:
             self._felt = True
-            self._tell("first", did=facts["did"])
+            self._tell("first", **facts)
         if not only_felt:
             self._tell("report", **facts)
 
