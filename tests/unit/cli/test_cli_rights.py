@@ -212,7 +212,7 @@ def test_the_doctor_looks_at_what_a_run_in_the_namespace_needs_and_names_what_la
     assert code == 4
     assert "! reach only namespace shop is looked at" in said
     assert "v permissions all granted in namespace shop" in said
-    assert "! faults pod_evict lacks create pods/eviction in namespace shop" in said
+    assert "may be injected in namespace shop; pod_evict lacks create pods/eviction" in said
     assert "x left behind somebody cannot reach" in said
     assert "harness plan --role FILE" in said
     assert not [path for path in server.asked if "nodes" in path or "chaos-system" in path]
