@@ -29,8 +29,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         return Finding("latency", State.UNKNOWN, why or "no load was seen", target, in_fault="no data")
     ordered = sorted(operation.latency for operation in counted.inside)
     found = {name: census.quantile(ordered, q) for name, q in QUANTILES.items()}
-    excused = starvation.excuse(history)
-    blamed = [operation.latency for operation in counted.inside if not excused(operation)]
+    blamed = list(map(starvation.at_least(history), counted.inside))
     over = [
         name
         for name, limit in limits.items()
@@ -49,7 +48,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     elif unsure:
         state = State.UNKNOWN
         summary = f"{counted.unseen} operations were not seen: nobody knows whether {', '.join(unsure)} was kept"
-        if len(blamed) < len(ordered):
+        if sorted(blamed) != ordered:
             slow = ", ".join(f"{name} {seconds(found[name], beside=limits[name])}" for name in unsure)
             taken = machine.told(history, (counted.window[0], history.end))
             summary = f"{slow}, but {taken}: nobody knows whether {', '.join(unsure)} was kept"

@@ -26,7 +26,7 @@ SLOW_WORDS = ("timeout", "breaker", "overload")
 
 
 def excuse(history: History) -> Callable[[Operation], bool]:
-    """Return the question whether an operation's failure, slowness or retry may be the starved machine's doing."""
+    """Return the question whether an operation's failure or retry may be the starved machine's doing."""
     spans = [(start, end + CARRY_SECONDS) for start, end in machine.starved(history)]
 
     def excused(operation: Operation) -> bool:
@@ -45,8 +45,18 @@ def late(operation: Operation) -> bool:
 
 def seconds_taken(history: History, span: Span) -> float:
     """Return for how many seconds of a span the machine was starved."""
-    start, end = span
-    return sum(max(0.0, min(until, end) - max(since, start)) for since, until in machine.starved(history))
+    return _overlap(machine.starved(history), span)
+
+
+def at_least(history: History) -> Callable[[Operation], float]:
+    """Return the question how long an operation took if each starved second while it was under way cost it one."""
+    spans = machine.starved(history)
+    return lambda operation: operation.latency - _overlap(spans, (operation.intended, operation.finished))
+
+
+def _overlap(spans: list[Span], within: Span) -> float:
+    start, end = within
+    return sum(max(0.0, min(until, end) - max(since, start)) for since, until in spans)
 
 
 def doubted(finding: Finding, history: History, span: Span) -> Finding:

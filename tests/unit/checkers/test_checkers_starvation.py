@@ -50,6 +50,12 @@ def test_calls_that_were_slow_on_a_starved_machine_are_explained_all_the_same(ru
     assert "operations took longer than 500 ms" in cause.why(history, [found])
 
 
+@pytest.mark.parametrize(("until", "state"), [(20, State.UNKNOWN), (13, State.BROKEN)])
+def test_a_starved_second_excuses_one_second_of_what_was_under_way(run: Run, ops, until: int, state: State):
+    history = run(operations=ops(failing(11, 18, took=6.3)), samples=machine(10, until))
+    assert latency.check(history, {"p95": 4.0}).state is state
+
+
 @pytest.mark.parametrize("how", [TIMED_OUT, OPEN, REFUSED])
 def test_the_same_calls_on_a_machine_that_nobody_took_are_broken(run: Run, ops, how):
     found = availability.check(run(operations=ops(failing(11, 18, **how)), samples=machine(0, 0)), RATIO)
