@@ -52,13 +52,16 @@ class Client:
         return self.server.get(path)
 
 
-def written(server: Server, pod: Pod, kind: str, **parameters: Any) -> str:
-    """Write a fault down as the engine does, and return its path."""
+def written(server: Server, pod: Pod, kind: str, *, to_heal: bool = False, **parameters: Any) -> str:
+    """Write a fault down as the engine does, or as one that is to be healed by then, and return its path."""
     fault = PlannedFault("run-1-1", kind, "break", Hand.NODE, Victim("pod", "p", pod.uid, "shop", "node-a"), parameters)
     order = {"op": "packets", "effect": EFFECTS[kind](parameters), "match": {"protocol": "udp"}, "seed": "7"}
     if parameters.get("peers"):
         order["match"] = {"peers": parameters["peers"]}
-    server.put(resource.path(fault), resource.body(fault, "run-1", [], order))
+    body = resource.body(fault, "run-1", [], order)
+    if to_heal:
+        body["metadata"]["annotations"] = {asking.HEAL: "true"}
+    server.put(resource.path(fault), body)
     return resource.path(fault)
 
 
@@ -91,10 +94,7 @@ async def test_an_order_that_makes_no_sense_is_refused_in_the_agents_words_and_n
 async def test_a_fault_that_is_to_be_healed_before_its_agent_saw_it_is_never_done(
     lab: Lab, pod: Pod, server: Server, program: Program
 ):
-    server.stop()
-    kube, path = Client(server), written(server, pod, "pod_partition", peers=["198.51.100.2/32"])
-    server.patched(path, {"metadata": {"annotations": {asking.HEAL: "true"}}})
-    server.start()
+    kube, path = Client(server), written(server, pod, "pod_partition", to_heal=True, peers=["198.51.100.2/32"])
     ended = await asking.heal(kube, path)  # type: ignore[arg-type]
     status = ended.status
     assert ended.early == ""
