@@ -6,7 +6,7 @@ import dataclasses
 import random
 from dataclasses import replace
 
-from harness.engine import plan
+from harness.engine import caps, plan
 from harness.engine.session import Session
 from harness.faults import FAULTS
 from harness.model import timeline
@@ -37,8 +37,8 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     taken = frozenset(uid for fault in broken for uid in fault.victim.uids)
     added = await plan.resolve(session.kube, alone, run=run, seed=seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
-    plan.require_alone(session.experiment, [*standing, *added.faults])
-    plan.require_caps(session.experiment, [*standing, *added.faults])
+    caps.require_alone(session.experiment, [*standing, *added.faults])
+    caps.require(session.experiment, [*standing, *added.faults])
     faults = (*before.faults, *added.faults)
     session.plan = replace(
         before, faults=faults, resolved=plan.resolved(faults), shares=(*before.shares, *added.shares)
@@ -70,7 +70,7 @@ def _waiting(session: Session, activity: Activity, instead: str) -> list[Planned
     What comes when it is healed may have the same ones, as in the plan; but none that is deleted before.
     """
     steps = [one for one in session.experiment.method if one.fault]
-    spares = not activity.fault or FAULTS[activity.fault.kind].instant or activity not in steps
-    later = [] if spares else steps[steps.index(activity) + 1 :]
-    free = {one.fault.activity for one in later if one.fault and timeline.over_before(activity, one)} | {instead}
+    given_back = activity.fault and not FAULTS[activity.fault.kind].instant and timeline.over_before_next(activity)
+    later = steps[steps.index(activity) + 1 :] if given_back and activity in steps else []
+    free = {one.fault.activity for one in later if one.fault} | {instead}
     return [one for one in session.plan.faults if one.activity not in free and one.id not in session.courses]

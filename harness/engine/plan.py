@@ -13,7 +13,7 @@ from typing import Any
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.documents import foreign, provider
-from harness.engine import composition, lasting, rights
+from harness.engine import caps, composition, lasting, rights
 from harness.errors import ApiError, UsageError
 from harness.faults import FAULTS
 from harness.journal import redact
@@ -73,9 +73,9 @@ async def resolve(
             reached = await takes(kube, spec.kind, victim, spec.parameters, owners)
             most = await _fitting(kube, spec, victim, len(reached))
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached, most))
-    require_alone(experiment, faults)
+    caps.require_alone(experiment, faults)
     if experiment.promising:
-        require_caps(experiment, faults)
+        caps.require(experiment, faults)
     await lasting.require(kube, owners, faults)
     remembered = {} if alone else await stack.inventory(kube)
     intent = {
@@ -118,11 +118,11 @@ def _taken(earlier: Sequence[Activity], activity: Activity, faults: Sequence[Pla
     """
     found: set[str] = set()
     for one in earlier:
-        over = timeline.over_before(one, activity)
+        over = timeline.over_before_next(one)
         for fault in faults:
             if one.fault and fault.activity == one.fault.activity:
                 found |= fault.victim.uids if not over or fault.instant else set()
-                found |= {pod.uid for pod in pods_of(fault)} if over else set()
+                found |= {pod.uid for pod in caps.pods_of(fault)} if over else set()
     return frozenset(found)
 
 
@@ -220,70 +220,6 @@ async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
             ) from error
 
 
-def require_caps(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
-    """Refuse what exceeds the blast radius, whose counts are of what may be broken together; raises UsageError."""
-    caps = experiment.blast_radius
-    pods, nodes = most_together(experiment, faults)
-    reached = [one for fault in faults for one in (fault.victim, *fault.takes)]
-    outside = [str(one) for one in reached if one.namespace and one.namespace not in caps.namespaces]
-    if outside:
-        raise UsageError(
-            f"outside the blast radius: {', '.join(sorted(outside))}",
-            where=str(experiment.path),
-            why="a fault of a node reaches every pod on it" if any(fault.takes for fault in faults) else "",
-            hint="add the namespace to blast-radius.namespaces, or aim elsewhere",
-        )
-    if pods > caps.pods or nodes > caps.nodes:
-        raise UsageError(
-            f"the plan touches {pods} pods and {nodes} nodes at the same time,"
-            f" the blast radius allows {caps.pods} and {caps.nodes}",
-            where=str(experiment.path),
-            why="; ".join(f"{_going(one)} pods go with {one.victim}" for one in faults if FAULTS[one.kind].spends),
-        )
-
-
-def require_alone(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
-    """Refuse another fault beside one that must be alone in its run; raises UsageError."""
-    if len(faults) > 1 and (lone := next((one for one in faults if FAULTS[one.kind].alone), None)):
-        raise UsageError(
-            f"{lone.kind} stands alone in a run, this one has {len(faults)} faults",
-            where=str(experiment.path),
-            why="it takes the ground from under whatever else is done and undone",
-            hint="an experiment of its own, done once",
-        )
-
-
-def most_together(experiment: Experiment, faults: Sequence[PlannedFault]) -> tuple[int, int]:
-    """Return how many pods and how many nodes may be broken at the same time."""
-    known = {one.fault.activity for one in experiment.method if one.fault}
-    # What no step of the document is about, as in a test in Python, may be broken beside any of them.
-    always = frozenset(fault.activity for fault in faults) - known
-    groups = [names | always for names in timeline.together(experiment.method)] or [always]
-    broken = [[fault for fault in faults if fault.activity in names] for names in groups]
-    pods = max(len({one.victim.uid for one in some if one.victim.kind == "pod"}) + _spent(some) for some in broken)
-    return pods, max(len(_nodes_of(some)) for some in broken)
-
-
-def _nodes_of(faults: Sequence[PlannedFault]) -> set[str]:
-    return {one.name for fault in faults for one in (fault.victim, *fault.takes) if one.kind == "node"}
-
-
-def _spent(faults: Sequence[PlannedFault]) -> int:
-    """Count the pods that faults take with their targets, where their kind counts them."""
-    spending = [fault for fault in faults if FAULTS[fault.kind].spends]
-    every = {pod.uid for fault in spending if fault.most is None for pod in pods_of(fault)}
-    return len(every) + sum(_going(fault) for fault in spending if fault.most is not None)
-
-
-def _going(fault: PlannedFault) -> int:
-    return len(pods_of(fault)) if fault.most is None else fault.most
-
-
-def pods_of(fault: PlannedFault) -> list[Victim]:
-    """Name the pods that go with a target."""
-    return [one for one in fault.takes if one.kind == "pod"]
-
-
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -305,8 +241,8 @@ def _translated(experiment: Experiment) -> list[tuple[FaultSpec, str, str]]:
 def _caps(experiment: Experiment) -> str:
     if not experiment.promising:
         return "none: the document states none"
-    caps = experiment.blast_radius
-    return f"{caps.pods} pods, {caps.nodes} nodes in {', '.join(caps.namespaces) or '-'}"
+    radius = experiment.blast_radius
+    return f"{radius.pods} pods, {radius.nodes} nodes in {', '.join(radius.namespaces) or '-'}"
 
 
 def text(experiment: Experiment, plan: Plan) -> str:
@@ -327,7 +263,7 @@ def text(experiment: Experiment, plan: Plan) -> str:
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
     if not plan.faults:
         lines.append("    nothing")
-    lines += composition.lines(experiment, plan, most_together(experiment, plan.faults))
+    lines += composition.lines(experiment, plan, caps.most_together(experiment, plan.faults))
     lines += [f"  share    {share}" for share in plan.shares]
     lines += [f"  not covered: {words}" for words in experiment.uncovered]
     lines += [f"  read as {fault.kind}: step {name!r}, by {called}" for fault, name, called in _translated(experiment)]

@@ -43,8 +43,8 @@ def spans(method: Iterable[Activity], groups: Mapping[str, int] | None = None) -
     return found, over
 
 
-def over_before(earlier: Activity, _: Activity) -> bool:
-    """Say whether what an earlier step broke is healed before a later one begins."""
+def over_before_next(earlier: Activity) -> bool:
+    """Say whether what a step broke is healed before a later one begins."""
     return bool(earlier.fault and earlier.fault.closes and not earlier.background)
 
 
@@ -55,9 +55,9 @@ def together(method: Sequence[Activity]) -> list[frozenset[str]]:
         frozenset(
             one.fault.activity
             for place, one in enumerate(steps[: number + 1])
-            if one.fault and (place == number or not over_before(one, activity))
+            if one.fault and (place == number or not over_before_next(one))
         )
-        for number, activity in enumerate(steps)
+        for number in range(len(steps))
     ]
 
 

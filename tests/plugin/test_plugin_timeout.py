@@ -74,7 +74,7 @@ def test_the_timer_of_an_experiment_that_ends_in_time_ends_with_it(
 DRIVEN = """
 import anyio
 from harness.cluster import machine
-from harness.engine import method, plan
+from harness.engine import caps, method, plan
 from harness.engine import run as engine
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
@@ -95,7 +95,7 @@ async def settle(*_):
 
 
 engine.execute, method.inject_in_groups, method.settle, plan.resolve = stand, stand.inject, settle, resolve
-plan.require_caps = lambda experiment, faults: None
+caps.require = lambda experiment, faults: None
 """
 TEST = """
 import signal, threading

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.engine import plan
+from harness.engine import caps, plan
 from harness.errors import UsageError
 from harness.model.experiment import BlastRadius
 from harness.model.fault import Hand
@@ -23,9 +23,9 @@ def drain(*namespaces: str) -> PlannedFault:
 
 
 def test_a_node_fault_that_reaches_a_namespace_outside_the_blast_radius_is_refused(experiment) -> None:
-    plan.require_caps(experiment(SHOP), [drain("shop")])
+    caps.require(experiment(SHOP), [drain("shop")])
     with pytest.raises(UsageError, match="outside the blast radius: billing/web") as refused:
-        plan.require_caps(experiment(SHOP), [drain("shop", "billing")])
+        caps.require(experiment(SHOP), [drain("shop", "billing")])
     assert "every pod on it" in refused.value.why
 
 
@@ -74,15 +74,15 @@ def outage(*nodes: str) -> PlannedFault:
 
 @pytest.mark.parametrize(("pods", "nodes"), [(1, 2), (2, 1)])
 def test_every_node_of_a_zone_and_every_pod_on_it_counts_against_the_caps(experiment, pods: int, nodes: int) -> None:
-    plan.require_caps(experiment(BlastRadius(("shop",), pods=2, nodes=2)), [outage("w1", "w2")])
+    caps.require(experiment(BlastRadius(("shop",), pods=2, nodes=2)), [outage("w1", "w2")])
     with pytest.raises(UsageError, match="2 pods and 2 nodes at the same time, the blast radius allows") as refused:
-        plan.require_caps(experiment(BlastRadius(("shop",), pods=pods, nodes=nodes)), [outage("w1", "w2")])
+        caps.require(experiment(BlastRadius(("shop",), pods=pods, nodes=nodes)), [outage("w1", "w2")])
     assert refused.value.why == "2 pods go with zone a"
 
 
 def test_a_node_of_a_zone_that_is_aimed_at_beside_it_counts_once(experiment) -> None:
     beside = PlannedFault("run-2", "node_freeze", "freeze it", Hand.HOST, Victim("node", "w1", "uid-w1", node="w1"))
-    plan.require_caps(experiment(BlastRadius(("shop",), pods=1, nodes=1)), [outage("w1"), beside])
+    caps.require(experiment(BlastRadius(("shop",), pods=1, nodes=1)), [outage("w1"), beside])
 
 
 def test_the_plan_shows_the_nodes_of_a_zone(experiment) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import ending, plan, run
+from harness.engine import caps, ending, run
 from harness.engine.session import Session
 from harness.errors import NeverBegun, UsageError
 from harness.model.experiment import BlastRadius
@@ -33,7 +33,7 @@ async def test_a_node_with_somebody_elses_pod_on_it_keeps_the_run_from_beginning
     fault = PlannedFault("run-1", "node_drain", "drain it", Hand.API, node, takes=takes)
 
     async def resolve(*_, **__):
-        plan.require_caps(experiment(BlastRadius(("shop",), nodes=1)), [fault])
+        caps.require(experiment(BlastRadius(("shop",), nodes=1)), [fault])
         return replace(session.plan, faults=(fault,))
 
     monkeypatch.setattr(plan, "resolve", resolve)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import plan
+from harness.engine import caps, plan
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS
 from harness.hands.host import inside
@@ -161,10 +161,10 @@ async def test_it_is_found_by_its_name_and_the_plan_names_its_pod() -> None:
 async def test_it_stands_alone_in_a_run() -> None:
     pause = of(SCHEDULER)
     one = written(("component_pause", "{component: kube-scheduler}"))
-    plan.require_alone(one, [pause])
-    plan.require_alone(one, [planned("pod_kill"), planned("pod_kill")])
+    caps.require_alone(one, [pause])
+    caps.require_alone(one, [planned("pod_kill"), planned("pod_kill")])
     with pytest.raises(UsageError, match="component_pause stands alone in a run, this one has 2 faults"):
-        plan.require_alone(one, [planned("pod_kill"), pause])
+        caps.require_alone(one, [planned("pod_kill"), pause])
 
 
 @pytest.mark.parametrize(
