@@ -62,7 +62,7 @@ async def resolve(
             owners,
             spec.target,
             chance,
-            taken=taken | _taken(drawn[:number], activity, faults),
+            taken=taken | _taken(drawn[:number], faults),
             inside=FAULTS[spec.kind].inside,
             patience=patience,
             tell=shares.append,
@@ -111,7 +111,7 @@ def _left_out(experiment: Experiment, seed: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _taken(earlier: Sequence[Activity], activity: Activity, faults: Sequence[PlannedFault]) -> frozenset[str]:
+def _taken(earlier: Sequence[Activity], faults: Sequence[PlannedFault]) -> frozenset[str]:
     """Return the UIDs that a step may not pick: two that may overlap never have the same target.
 
     What an earlier step that is over has lost for good is gone by then, too.

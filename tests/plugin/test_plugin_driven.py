@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from harness.chaostoolkit import controls, live
-from harness.engine import plan
+from harness.engine import caps, plan
 from harness.engine.options import Options
 from harness.errors import AbortTriggered, InjectionFailed
 from harness.model.experiment import Experiment

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import caps, ending, run
+from harness.engine import caps, ending, plan, run
 from harness.engine.session import Session
 from harness.errors import NeverBegun, UsageError
 from harness.model.experiment import BlastRadius
