@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +34,29 @@ def harness(*words: str, check: bool = True, timeout: float = 300) -> subprocess
     return done
 
 
+def asked(cluster: LocalCluster, what: Callable[[Kube], Awaitable[Any]]) -> Any:
+    """Ask the cluster as an administrator."""
+
+    async def inside() -> Any:
+        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            return await what(kube)
+
+    return anyio.run(inside)
+
+
 def taken(cluster: LocalCluster) -> dict[str, str]:
     """Take the fingerprint as `harness fingerprint` does, without a process of its own."""
 
-    async def take() -> dict[str, str]:
-        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            return await fingerprint.take(kube, cluster, await scope.of(kube, ""))
+    async def take(kube: Kube) -> dict[str, str]:
+        return await fingerprint.take(kube, cluster, await scope.of(kube, ""))
 
-    return anyio.run(take)
+    found: dict[str, str] = asked(cluster, take)
+    return found
 
 
 def undone(cluster: LocalCluster) -> None:
     """Heal what an earlier test left as `harness undo` does, without a process of its own."""
-
-    async def act() -> None:
-        async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await undo.undo(kube, cluster, print)
-
-    anyio.run(act)
+    asked(cluster, lambda kube: undo.undo(kube, cluster, print))
 
 
 @contextlib.contextmanager

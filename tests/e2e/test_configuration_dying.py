@@ -50,6 +50,4 @@ def test_a_killed_run_leaves_nothing(
         seconds_until(lambda: not broken_now(cluster, document), limit=5)
         seconds_until(lambda: kubectl(cluster, "get", "faults,nodefaults", "-A", "-o", "name") == "", limit=30)
     finally:
-        if run.process.poll() is None:
-            run.process.kill()
-        run.process.communicate(timeout=30)
+        run.close()

@@ -28,7 +28,7 @@ from harness.resources import resource
 from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import docker, kubectl
-from tests.e2e.victims import APP, NAMESPACE, SERVER, node_of, planned, pod_of, until, walk, written
+from tests.e2e.victims import APP, NAMESPACE, SERVER, node_of, planned, pod_of, server, until, walk, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 WEB, DB = paths.deployments(NAMESPACE, APP), paths.apps(NAMESPACE, "statefulsets", "db")
@@ -87,13 +87,6 @@ async def of(kube: Kube, path: str, owner: str, kind: str = "workload", containe
 
 async def web(kube: Kube) -> Victim:
     return await of(kube, WEB, f"Deployment/{APP}", container="web")
-
-
-def server(image: str, **more: Any) -> dict[str, Any]:
-    """Make a container that serves."""
-    command, requests = ["python3", "-u", "-c", SERVER], {"cpu": "10m", "memory": "32Mi"}
-    about = {"name": "web", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}
-    return {**about, "resources": {"requests": requests}, **more}
 
 
 async def template(kube: Kube, path: str = WEB) -> dict[str, Any]:
@@ -385,7 +378,4 @@ async def test_a_pod_leaves_the_rotation_is_replaced_and_comes_back_or_goes(
     found = await over(reach, fault, undone)
     assert found["pod"] in ("back", "gone")
 
-    async def two() -> bool:
-        return len(await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")) == 2
-
-    await until(two)
+    await until(replaced)

@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 import yaml
 
@@ -17,9 +17,9 @@ from harness.cluster import kubeconfig, paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.resources import crds
-from tests.e2e.live import HARNESS, ROOT, events
+from tests.e2e.live import HARNESS, ROOT, asked, events
 from tests.e2e.test_kubeconfig import RBAC, named, token_of
-from tests.e2e.victims import SERVER, until, without
+from tests.e2e.victims import server, until, without
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "t-alone"
@@ -92,12 +92,7 @@ class User:
 def administrator(cluster: LocalCluster, image: str) -> Iterator[Callable[[Callable[[Kube], Any]], Any]]:
     """Whoever may do everything: two web servers, the definitions, and later a Role."""
 
-    def act(what: Callable[[Kube], Any]) -> Any:
-        async def inside() -> Any:
-            async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-                return await what(kube)
-
-        return anyio.run(inside)
+    act = partial(asked, cluster)
 
     async def make(kube: Kube) -> None:
         await crds.install(kube)
@@ -117,15 +112,8 @@ def administrator(cluster: LocalCluster, image: str) -> Iterator[Callable[[Calla
 
 
 def web(image: str) -> dict[str, Any]:
-    container = {
-        "name": "web",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-u", "-c", SERVER],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-    }
     labels = {"app": "web"}
-    pod = {"terminationGracePeriodSeconds": 1, "containers": [container]}
+    pod = {"terminationGracePeriodSeconds": 1, "containers": [server(image)]}
     template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
     return named("apps/v1", "Deployment", "web", spec=spec)

@@ -10,10 +10,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 import yaml
 
@@ -25,9 +25,9 @@ from harness.documents.imports import Wanted
 from harness.errors import HarnessError
 from harness.resources import crds
 from harness.schedule import log, manifest
-from tests.e2e.live import HARNESS, ROOT, events, harness, verdict_of
+from tests.e2e.live import HARNESS, ROOT, asked, events, harness, verdict_of
 from tests.e2e.test_kubeconfig import RBAC, named, token_of
-from tests.e2e.victims import SERVER, until, without
+from tests.e2e.victims import server, until, without
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "t-schedule"
@@ -51,15 +51,8 @@ def document(folder: Path, hold: str = "0s") -> Path:
 
 
 def web(image: str, name: str, annotations: dict[str, str]) -> dict[str, Any]:
-    container = {
-        "name": "web",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-u", "-c", SERVER],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-    }
     labels = {"app": name}
-    pod = {"terminationGracePeriodSeconds": 1, "containers": [container]}
+    pod = {"terminationGracePeriodSeconds": 1, "containers": [server(image)]}
     template = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
     return named(
         *("apps/v1", "Deployment", name),
@@ -71,12 +64,7 @@ def web(image: str, name: str, annotations: dict[str, str]) -> dict[str, Any]:
 def shop(cluster: LocalCluster, image: str) -> Iterator[Act]:
     """Two web servers that opted in and two that did not; gives a way to ask the cluster as an administrator."""
 
-    def act(what: Callable[[Kube], Any]) -> Any:
-        async def inside() -> Any:
-            async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-                return await what(kube)
-
-        return anyio.run(inside)
+    act = partial(asked, cluster)
 
     async def make(kube: Kube) -> None:
         await crds.install(kube)
@@ -145,9 +133,13 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Scheduler]]:
         return begun[-1]
 
     yield scheduler
-    for one in begun:
-        if one.process.poll() is None:
-            one.end()
+    try:
+        for one in begun:
+            if one.process.poll() is None:
+                one.end()
+    finally:
+        for one in begun:
+            one.process.kill()
 
 
 def injected(runs: Path) -> bool:

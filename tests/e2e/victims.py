@@ -19,7 +19,19 @@ from harness.resources import resource
 from harness.targets.reach import Reach
 
 NAMESPACE = "chaos-keeper-test"
-__all__ = ["APP", "NAMESPACE", "SERVER", "node_of", "planned", "pod_of", "settled", "until", "walk", "without"]
+__all__ = [
+    "APP",
+    "NAMESPACE",
+    "SERVER",
+    "node_of",
+    "planned",
+    "pod_of",
+    "server",
+    "settled",
+    "until",
+    "walk",
+    "without",
+]
 
 
 async def settled(kube: Kube) -> None:
@@ -83,3 +95,10 @@ async def walk(reach: Reach, fault: PlannedFault) -> dict[str, Any]:
     assert fault.id not in await client.owed(reach.cluster.keeper_socket)
     print(json.dumps(seen, default=str))
     return seen
+
+
+def server(image: str, **more: Any) -> dict[str, Any]:
+    """Make a container that serves."""
+    command, requests = ["python3", "-u", "-c", SERVER], {"cpu": "10m", "memory": "32Mi"}
+    about = {"name": "web", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}
+    return {**about, "resources": {"requests": requests}, **more}

@@ -23,6 +23,7 @@ from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets import keys, readers
 from harness.targets.reach import Reach
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, planned
 
@@ -64,25 +65,6 @@ def fault(victim: Victim = SETTINGS, key: str = "mode", change: str = "removed",
     return replace(planned("config_change", victim, key=key, change=change, **more), takes=(reader,))
 
 
-async def changed(server: Server, one: PlannedFault) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(one)["undo"] = await KIND.prepare(one, reach)
-    await KIND.inject(one, reach)
-    return reach
-
-
-async def elsewhere(server: Server, reach: Reach, one: PlannedFault) -> list[str]:
-    """Undo it in a process that has nothing but the resource."""
-    item = resource.body(one, "run", KIND.undo(one, reach))
-    other = Reach(server)  # type: ignore[arg-type]
-    other.note(one)["undo"] = item["spec"]["undo"]
-    await as_recorded(resource.planned(item), other)
-    left: list[str] = other.note(one)["left"]
-    return left
-
-
 def state(server: Server) -> dict[str, Any]:
     """Return what is there, whatever version it is of."""
     found = copy.deepcopy({path: item for path, item in server.objects.items() if path != f"{PODS}/web-0"})
@@ -106,7 +88,7 @@ def state(server: Server) -> dict[str, Any]:
 async def test_a_key_of_a_config_map_is_changed_and_back(settings: Any, one: PlannedFault, there: Any) -> None:
     server = shop(settings)
     before = state(server)
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     assert {name: server.objects[MAP].get(name) or None for name in there} == there
     for _ in range(2):
         assert await elsewhere(server, reach, one) == []
@@ -117,7 +99,7 @@ async def test_a_key_of_a_config_map_is_changed_and_back(settings: Any, one: Pla
 async def test_the_value_of_a_secret_is_kept_in_a_secret_and_nowhere_else(change: str) -> None:
     server, one = shop(), fault(DB, "password", change)
     before = state(server)
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     assert server.objects[SECRET]["data"].get("password") != HIDDEN
     (kept,) = (path for path in server.objects if path.startswith(f"{CORE}/secrets/chaos-"))
     assert server.objects[kept]["kind"] == "Secret"
@@ -138,7 +120,7 @@ async def test_the_value_of_a_secret_is_kept_in_a_secret_and_nowhere_else(change
 
 async def test_the_values_are_in_no_request_but_those_that_keep_and_give_back() -> None:
     server, one = shop(), fault(DB, "password")
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     (_, effect) = server.bodies
     assert HIDDEN not in json.dumps(effect)
     assert await KIND.healed(fault(DB, "user", "emptied"), reach_with(server, reach, one)) == {"config": "back"}
@@ -154,7 +136,7 @@ async def test_a_refusal_to_keep_it_changes_nothing_and_quotes_no_value() -> Non
     server, one = shop(), fault(DB, "password")
     server.refuses["POST"] = ApiError(422, "Invalid", f"data: {HIDDEN} is no good")
     with pytest.raises(InjectionFailed) as refused:
-        await changed(server, one)
+        await injected(server, one)
     assert HIDDEN not in str(refused.value)
     assert refused.value.__suppress_context__
     assert server.objects[SECRET]["data"]["password"] == HIDDEN
@@ -162,7 +144,7 @@ async def test_a_refusal_to_keep_it_changes_nothing_and_quotes_no_value() -> Non
 
 async def test_what_somebody_else_wrote_meanwhile_stays_and_is_told_of_without_its_value() -> None:
     server, one = shop(), fault(DB, "password")
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     server.objects[SECRET]["data"]["password"] = "bmV3"
     (left,) = await elsewhere(server, reach, one)
     assert server.objects[SECRET]["data"]["password"] == "bmV3"
@@ -181,7 +163,7 @@ async def test_what_somebody_else_wrote_meanwhile_stays_and_is_told_of_without_i
 )
 async def test_a_key_comes_back_whatever_becomes_of_the_others(settings: Any, meanwhile: Any, then: Any) -> None:
     server, one = shop(settings), fault()
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     server.objects[MAP].pop("data", None)
     server.objects[MAP] |= {"data": meanwhile} if meanwhile else {}
     left = await elsewhere(server, reach, one)
@@ -192,7 +174,7 @@ async def test_a_key_comes_back_whatever_becomes_of_the_others(settings: Any, me
 
 async def test_what_was_left_as_somebody_else_has_it_is_not_called_back() -> None:
     server, one = shop(), fault()
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     server.objects[MAP]["metadata"]["uid"] = "another"
     await as_recorded(one, reach)
     assert await KIND.healed(one, reach) == {"config": "left as somebody else has it"}
@@ -261,7 +243,7 @@ async def test_a_change_that_arrives_in_the_midst_of_the_undo_is_undone() -> Non
 
 async def test_an_undo_whose_copy_somebody_deleted_is_no_success() -> None:
     server, one = shop(), fault(DB, "password")
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     await server.delete(next(path for path in server.objects if "chaos-" in path))
     with pytest.raises(UndoFailed, match="cannot be made what it was"):
         await elsewhere(server, reach, one)
@@ -269,7 +251,7 @@ async def test_an_undo_whose_copy_somebody_deleted_is_no_success() -> None:
 
 async def test_a_target_that_is_gone_is_healed_and_its_copy_goes() -> None:
     server, one = shop(), fault()
-    reach = await changed(server, one)
+    reach = await injected(server, one)
     await server.delete(MAP)
     assert await elsewhere(server, reach, one) == []
     assert not [path for path in server.objects if "chaos-" in path]
@@ -279,13 +261,13 @@ async def test_what_no_pod_reads_is_refused_unless_something_reads_it_by_the_api
     server = shop()
     await server.delete(f"{PODS}/web-0")
     with pytest.raises(InjectionFailed, match="no pod reads it"):
-        await changed(server, fault())
-    await changed(server, fault(readers="api"))
+        await injected(server, fault())
+    await injected(server, fault(readers="api"))
 
 
 async def test_more_readers_than_the_plan_counted_are_refused_also_where_it_had_none() -> None:
     with pytest.raises(InjectionFailed, match="1 pods read it, the plan counted 0"):
-        await changed(shop(), replace(fault(readers="api"), takes=()))
+        await injected(shop(), replace(fault(readers="api"), takes=()))
 
 
 @pytest.mark.parametrize(

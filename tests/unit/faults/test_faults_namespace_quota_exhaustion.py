@@ -11,10 +11,8 @@ from harness.documents import document
 from harness.engine import plan
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS
-from harness.faults.kind import as_recorded
 from harness.model.plan import Victim
-from harness.resources import resource
-from harness.targets.reach import Reach
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import planned
 
@@ -32,31 +30,19 @@ def shop(phase: str = "Active") -> Server:
     return Server({SHOP: namespace, f"{QUOTAS}/team": theirs})
 
 
-async def exhausted(server: Server) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(FAULT)["undo"] = await KIND.prepare(FAULT, reach)
-    await KIND.inject(FAULT, reach)
-    return reach
-
-
 async def test_the_faults_own_quota_comes_and_goes_and_no_other() -> None:
     server = shop()
-    reach = await exhausted(server)
+    reach = await injected(server, FAULT)
     assert server.objects[OURS]["spec"] == {"hard": {"pods": "0"}}
-    item = resource.body(FAULT, "run", KIND.undo(FAULT, reach))
     for _ in range(2):
-        other = Reach(server)  # type: ignore[arg-type]
-        other.note(FAULT)["undo"] = item["spec"]["undo"]
-        await as_recorded(resource.planned(item), other)
+        assert await elsewhere(server, reach, FAULT) == []
     assert [path for path in server.objects if path.startswith(QUOTAS)] == [f"{QUOTAS}/team"]
     assert await KIND.healed(FAULT, reach) == {"quota": "gone"}
 
 
 async def test_it_is_felt_when_the_quota_controller_says_that_nothing_is_left() -> None:
     server = shop()
-    reach = await exhausted(server)
+    reach = await injected(server, FAULT)
     server.objects[OURS]["status"] = {"hard": {"pods": "0"}, "used": {"pods": "3"}}
     assert await KIND.felt(FAULT, reach) == {"hard": "0", "used": "3", "of": "pods"}
 
@@ -65,7 +51,7 @@ async def test_a_quota_of_that_name_is_not_taken_for_the_faults_own() -> None:
     server = shop()
     server.objects[OURS] = {"metadata": {"name": "chaos-run-1"}}
     with pytest.raises(InjectionFailed, match="there already"):
-        await exhausted(server)
+        await injected(server, FAULT)
 
 
 def experiment(target: str = "{namespace: shop}", more: str = "") -> Any:

@@ -10,12 +10,10 @@ import pytest
 
 from harness.errors import InjectionFailed
 from harness.faults import FAULTS
-from harness.faults.kind import as_recorded
 from harness.faults.node_taint import key
 from harness.model.plan import PlannedFault, Victim
-from harness.resources import resource
 from harness.targets.pods import Fate
-from harness.targets.reach import Reach
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, planned, web
 from tests.unit.targets.fakes import NODE, node, reference
@@ -43,23 +41,6 @@ def fault(effect: str = "NoSchedule", *going: str) -> PlannedFault:
     return replace(planned("node_taint", NODE, effect=effect), takes=takes)
 
 
-async def tainted(server: Server, one: PlannedFault) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(one)["undo"] = await KIND.prepare(one, reach)
-    await KIND.inject(one, reach)
-    return reach
-
-
-async def elsewhere(server: Server, reach: Reach, one: PlannedFault) -> None:
-    """Undo it in a process that has nothing but the resource."""
-    item = resource.body(one, "run", KIND.undo(one, reach))
-    other = Reach(server)  # type: ignore[arg-type]
-    other.note(one)["undo"] = item["spec"]["undo"]
-    await as_recorded(resource.planned(item), other)
-
-
 def taints(server: Server) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = server.objects[PATH]["spec"].get("taints") or []
     return found
@@ -68,7 +49,7 @@ def taints(server: Server) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("before", [[], [THEIRS]])
 async def test_exactly_the_faults_own_taint_comes_and_goes(before: list[dict[str, Any]]) -> None:
     server, one = cluster(*before), fault()
-    reach = await tainted(server, one)
+    reach = await injected(server, one)
     assert taints(server) == [*before, OURS]
     assert await KIND.felt(one, reach) == {"tainted": True}
     for _ in range(2):
@@ -79,7 +60,7 @@ async def test_exactly_the_faults_own_taint_comes_and_goes(before: list[dict[str
 
 async def test_a_taint_that_came_meanwhile_in_front_of_it_stays() -> None:
     server, one = cluster(), fault()
-    reach = await tainted(server, one)
+    reach = await injected(server, one)
     taints(server).insert(0, THEIRS)
     server.meanwhile = lambda server: taints(server).insert(0, {**THEIRS, "key": "other"})
     await elsewhere(server, reach, one)
@@ -94,13 +75,13 @@ async def test_a_first_taint_is_not_written_over_one_that_somebody_just_made() -
         server.objects[PATH]["metadata"]["resourceVersion"] = "8"
 
     server.meanwhile = meanwhile
-    await tainted(server, one)
+    await injected(server, one)
     assert taints(server) == [THEIRS, OURS]
 
 
 async def test_a_node_that_is_gone_is_healed() -> None:
     server, one = cluster(), fault()
-    reach = await tainted(server, one)
+    reach = await injected(server, one)
     await server.delete(PATH)
     await elsewhere(server, reach, one)
     assert await KIND.healed(one, reach) == {"node": "gone", "owners": []}
@@ -108,7 +89,7 @@ async def test_a_node_that_is_gone_is_healed() -> None:
 
 async def test_pods_that_have_to_leave_are_felt_and_waited_for() -> None:
     server, one = cluster(), fault("NoExecute", "uid-0", "uid-1")
-    reach = await tainted(server, one)
+    reach = await injected(server, one)
     server.objects[f"{PODS}/web-uid-0"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert await KIND.felt(one, reach) == {"tainted": True, "going": "shop/web-uid-0"}
     del server.objects[f"{PODS}/web-uid-0"]["metadata"]["deletionTimestamp"]
@@ -125,7 +106,7 @@ async def test_a_daemon_set_is_waited_for_although_it_wants_less_while_its_node_
     status = {"desiredNumberScheduled": 1, "observedGeneration": 1}
     server = Cluster({f"{PODS}/web-uid-0": pod, daemons: {**log, "spec": {}, "status": status}, PATH: node()})
     one = fault("NoExecute", "uid-0")
-    reach = await tainted(server, one)
+    reach = await injected(server, one)
     await server.delete(f"{PODS}/web-uid-0")
     server.objects[daemons]["status"]["desiredNumberScheduled"] = 0
     await elsewhere(server, reach, one)
@@ -138,13 +119,13 @@ async def test_a_daemon_set_is_waited_for_although_it_wants_less_while_its_node_
 
 async def test_no_pod_that_would_leave_proves_nothing() -> None:
     server, one = Cluster({PATH: node()}), fault("NoExecute")
-    assert await KIND.felt(one, await tainted(server, one)) is None
+    assert await KIND.felt(one, await injected(server, one)) is None
 
 
 async def test_a_pod_that_came_after_the_plan_keeps_the_fault_from_being_made() -> None:
     server = cluster()
     with pytest.raises(InjectionFailed, match="the plan does not name: shop/web-uid-1"):
-        await tainted(server, fault("NoExecute", "uid-0"))
+        await injected(server, fault("NoExecute", "uid-0"))
     assert taints(server) == []
 
 
@@ -152,7 +133,7 @@ async def test_a_pod_that_nobody_would_replace_is_spared() -> None:
     server, one = cluster(), fault("NoExecute", "uid-0", "uid-1")
     server.objects[f"{PODS}/web-uid-0"]["metadata"]["ownerReferences"] = reference("ReplicaSet", "gone")
     with pytest.raises(InjectionFailed, match="nothing would replace this pod: shop/web-uid-0"):
-        await tainted(server, one)
+        await injected(server, one)
     assert taints(server) == []
 
 

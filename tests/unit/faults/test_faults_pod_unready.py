@@ -8,10 +8,8 @@ import pytest
 
 from harness.errors import InjectionFailed
 from harness.faults import FAULTS
-from harness.faults.kind import as_recorded
 from harness.model.plan import Victim
-from harness.resources import resource
-from harness.targets.reach import Reach
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import APPS, PODS, planned, web
 
@@ -43,25 +41,6 @@ def rotation(server: Server, *uids: str) -> None:
     server.objects[SLICE] = {"metadata": {"name": "web-1", "labels": labels}, "endpoints": endpoints}
 
 
-async def unready(server: Server) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(FAULT)["undo"] = await KIND.prepare(FAULT, reach)
-    await KIND.inject(FAULT, reach)
-    return reach
-
-
-async def elsewhere(server: Server, reach: Reach) -> list[str]:
-    """Undo it in a process that has nothing but the resource."""
-    item = resource.body(FAULT, "run", KIND.undo(FAULT, reach))
-    other = Reach(server)  # type: ignore[arg-type]
-    other.note(FAULT)["undo"] = item["spec"]["undo"]
-    await as_recorded(resource.planned(item), other)
-    left: list[str] = other.note(FAULT)["left"]
-    return left
-
-
 @pytest.mark.parametrize(
     ("selector", "labels", "gone"),
     [
@@ -76,25 +55,25 @@ async def test_a_label_goes_by_which_the_controller_does_not_know_it_if_there_is
 ) -> None:
     server = shop(selector, **labels)
     before = dict(server.objects[POD]["metadata"]["labels"])
-    reach = await unready(server)
+    reach = await injected(server, FAULT)
     assert before.keys() - server.objects[POD]["metadata"].get("labels", {}).keys() == {gone}
     for _ in range(2):
-        await elsewhere(server, reach)
+        await elsewhere(server, reach, FAULT)
     assert server.objects[POD]["metadata"]["labels"] == before
 
 
 @pytest.mark.parametrize("selector", [None, {"app": "other"}])
 async def test_a_pod_that_no_service_picks_is_spared(selector: Any) -> None:
     with pytest.raises(InjectionFailed, match="in no rotation"):
-        await unready(shop(selector))
+        await injected(shop(selector), FAULT)
 
 
 async def test_it_is_felt_when_no_endpoint_slice_has_it_and_healed_when_one_has_it_again() -> None:
     server = shop({"app": "web"})
-    reach = await unready(server)
+    reach = await injected(server, FAULT)
     rotation(server, "uid-1")
     assert await KIND.felt(FAULT, reach) == {"out_of": "web"}
-    await elsewhere(server, reach)
+    await elsewhere(server, reach, FAULT)
     rotation(server, "uid-0", "uid-1")
     found = await KIND.healed(FAULT, reach)
     assert found == {"pod": "back", "owner": "Deployment/web", "ready": 2, "desired": 2}
@@ -102,23 +81,23 @@ async def test_it_is_felt_when_no_endpoint_slice_has_it_and_healed_when_one_has_
 
 async def test_a_pod_that_its_controller_let_go_for_its_replacement_is_healed() -> None:
     server = shop({"app": "web"})
-    reach = await unready(server)
+    reach = await injected(server, FAULT)
     server.objects[f"{PODS}/web-new"] = {
         **server.objects[f"{PODS}/web-uid-1"],
         "metadata": {**server.objects[f"{PODS}/web-uid-1"]["metadata"], "uid": "new"},
     }
     await server.delete(POD)
-    assert await elsewhere(server, reach) == []
+    assert await elsewhere(server, reach, FAULT) == []
     assert (await KIND.healed(FAULT, reach))["pod"] == "gone"
 
 
 async def test_a_pod_that_has_no_other_label_gets_its_own_back() -> None:
     server = shop({"app": "web"})
     server.objects[POD]["metadata"]["labels"] = {"app": "web"}
-    reach = await unready(server)
+    reach = await injected(server, FAULT)
     assert "labels" not in server.objects[POD]["metadata"]
     for _ in range(2):
-        assert await elsewhere(server, reach) == []
+        assert await elsewhere(server, reach, FAULT) == []
     assert server.objects[POD]["metadata"]["labels"] == {"app": "web"}
 
 
@@ -127,10 +106,10 @@ async def test_a_label_comes_back_whatever_somebody_made_of_another(meanwhile: d
     server = shop({"live": "yes"}, live="yes", tier="x")
     other = {"metadata": {"name": "other"}, "spec": {"selector": {"tier": "x"}}}
     server.objects["/api/v1/namespaces/shop/services/other"] = other
-    reach = await unready(server)
+    reach = await injected(server, FAULT)
     assert not {"live", "tier"} & server.objects[POD]["metadata"]["labels"].keys()
     server.objects[POD]["metadata"]["labels"] |= meanwhile
-    left = await elsewhere(server, reach)
+    left = await elsewhere(server, reach, FAULT)
     assert len(left) == (meanwhile != {"tier": "x"})
     labels = server.objects[POD]["metadata"]["labels"]
     assert {name: labels.get(name) for name in ("live", "tier")} == {"live": "yes", **meanwhile}
@@ -143,14 +122,14 @@ async def test_labels_that_a_webhook_puts_back_in_part_are_all_put_back_and_the_
     before = dict(server.objects[POD]["metadata"]["labels"])
     server.webhook = lambda item: item["metadata"]["labels"].setdefault("tier", "default")
     with pytest.raises(InjectionFailed, match="rewritten on its way"):
-        await unready(server)
+        await injected(server, FAULT)
     assert server.objects[POD]["metadata"]["labels"] == before
 
 
 async def test_a_label_that_somebody_set_meanwhile_stays_and_is_told_of() -> None:
     server = shop({"app": "web"})
-    reach = await unready(server)
+    reach = await injected(server, FAULT)
     server.objects[POD]["metadata"]["labels"] = {"app": "quarantine"}
-    (left,) = await elsewhere(server, reach)
+    (left,) = await elsewhere(server, reach, FAULT)
     assert '"quarantine"' in left
     assert server.objects[POD]["metadata"]["labels"]["app"] == "quarantine"

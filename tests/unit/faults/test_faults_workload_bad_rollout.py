@@ -8,10 +8,9 @@ import pytest
 
 from harness.errors import ApiError, InjectionFailed, UndoFailed
 from harness.faults import FAULTS
-from harness.faults.kind import as_recorded
-from harness.model.plan import PlannedFault, Victim
-from harness.resources import resource
+from harness.model.plan import Victim
 from harness.targets.reach import Reach
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import APPS, PODS, VICTIM, WEB, planned, template, web
 
@@ -19,25 +18,6 @@ pytestmark = pytest.mark.anyio
 KIND = FAULTS["workload_bad_rollout"]
 BAD = "chaos.invalid/run-1:none"
 DB = f"{APPS}/statefulsets/db"
-
-
-async def rolled(server: Server, fault: PlannedFault) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(fault)["undo"] = await KIND.prepare(fault, reach)
-    await KIND.inject(fault, reach)
-    return reach
-
-
-async def elsewhere(server: Server, reach: Reach, fault: PlannedFault) -> list[str]:
-    """Undo it in a process that has nothing but the resource."""
-    item = resource.body(fault, "run", KIND.undo(fault, reach))
-    other = Reach(server)  # type: ignore[arg-type]
-    other.note(fault)["undo"] = item["spec"]["undo"]
-    await as_recorded(resource.planned(item), other)
-    left: list[str] = other.note(fault)["left"]
-    return left
 
 
 def container(server: Server, path: str = WEB) -> dict[str, Any]:
@@ -50,7 +30,7 @@ def container(server: Server, path: str = WEB) -> dict[str, Any]:
 async def test_the_template_comes_back_as_it_was(fails: str, before: dict[str, Any]) -> None:
     server = Server(web(template=template(**before)))
     found, fault = dict(container(server)), planned("workload_bad_rollout", fails=fails)
-    reach = await rolled(server, fault)
+    reach = await injected(server, fault)
     bad = {"image-pull": {"image": BAD}, "crash-loop": {"command": [f"/{BAD}"]}}[fails]
     assert container(server) == {**found, **bad}
     for _ in range(2):
@@ -66,7 +46,7 @@ async def test_an_image_that_a_webhook_rewrites_is_taken_back_and_refused() -> N
     server, fault = Server(web()), planned("workload_bad_rollout")
     server.webhook = mirrored
     with pytest.raises(InjectionFailed, match="rewritten on its way") as refused:
-        await rolled(server, fault)
+        await injected(server, fault)
     assert "taken back" in refused.value.why
     assert container(server)["image"] == "web:1"
 
@@ -80,13 +60,13 @@ async def test_what_cannot_be_taken_back_is_told_of() -> None:
 
     server.webhook = kept
     with pytest.raises(InjectionFailed, match="rewritten on its way") as refused:
-        await rolled(server, fault)
+        await injected(server, fault)
     assert "403 Forbidden" in refused.value.why
 
 
 async def test_a_release_that_somebody_rolled_out_meanwhile_stays() -> None:
     server, fault = Server(web()), planned("workload_bad_rollout")
-    reach = await rolled(server, fault)
+    reach = await injected(server, fault)
     container(server)["image"] = "web:2"
     (left,) = await elsewhere(server, reach, fault)
     assert container(server)["image"] == "web:2"
@@ -95,7 +75,7 @@ async def test_a_release_that_somebody_rolled_out_meanwhile_stays() -> None:
 
 async def test_what_somebody_else_changed_beside_it_stays() -> None:
     server, fault = Server(web()), planned("workload_bad_rollout")
-    reach = await rolled(server, fault)
+    reach = await injected(server, fault)
     container(server)["env"] = [{"name": "A", "value": "b"}]
     assert await elsewhere(server, reach, fault) == []
     assert container(server) == {"name": "web", "image": "web:1", "env": [{"name": "A", "value": "b"}]}
@@ -103,7 +83,7 @@ async def test_what_somebody_else_changed_beside_it_stays() -> None:
 
 async def test_what_has_moved_within_the_template_is_not_taken_for_gone() -> None:
     server, fault = Server(web()), planned("workload_bad_rollout")
-    reach = await rolled(server, fault)
+    reach = await injected(server, fault)
     server.objects[WEB]["spec"]["template"]["spec"]["containers"].insert(0, {"name": "proxy", "image": "proxy:1"})
     with pytest.raises(UndoFailed, match="has moved"):
         await elsewhere(server, reach, fault)
@@ -111,7 +91,7 @@ async def test_what_has_moved_within_the_template_is_not_taken_for_gone() -> Non
 
 async def test_the_bad_release_goes_and_no_other() -> None:
     server, fault = Server(web()), planned("workload_bad_rollout")
-    reach = await rolled(server, fault)
+    reach = await injected(server, fault)
     server.objects[f"{APPS}/replicasets/web-bad"] = {
         "metadata": {"name": "web-bad"},
         "spec": {"template": template(BAD)},
@@ -125,7 +105,7 @@ async def test_a_stateful_set_loses_the_pods_that_its_controller_would_wait_for(
     server = Server({DB: {**whole, "spec": {"replicas": 2, "template": template()}}})
     victim = Victim("workload", "db", "uid-db", "shop", owner="StatefulSet/db", container="web", path=DB)
     fault = planned("workload_bad_rollout", victim)
-    reach = await rolled(server, fault)
+    reach = await injected(server, fault)
     for name, image in (("db-0", "web:1"), ("db-1", BAD)):
         server.objects[f"{PODS}/{name}"] = {"metadata": {"name": name}, "spec": template(image)["spec"]}
     await elsewhere(server, reach, fault)
@@ -144,7 +124,7 @@ async def test_it_is_felt_when_the_kubelet_says_why_a_new_pod_does_not_start(
     state: dict[str, Any], reason: str
 ) -> None:
     server, fault = Server(web()), planned("workload_bad_rollout")
-    reach = await rolled(server, fault)
+    reach = await injected(server, fault)
     bad = {"metadata": {"name": "web-new", "uid": "new"}, "spec": template(BAD)["spec"]}
     server.objects[f"{PODS}/web-new"] = {**bad, "status": {"containerStatuses": [{"name": "web", "state": state}]}}
     assert await KIND.felt(fault, reach) == {"pod": "web-new", "reason": reason}

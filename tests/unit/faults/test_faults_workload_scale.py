@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from harness.errors import ApiError, InjectionFailed
 from harness.faults import FAULTS
-from harness.faults.kind import as_recorded
-from harness.resources import resource
 from harness.targets.reach import Reach
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, VICTIM, WEB, planned, web
 
 pytestmark = pytest.mark.anyio
 KIND = FAULTS["workload_scale"]
-
-
-async def scaled(server: Server, **parameters: Any) -> Reach:
-    """Take the fault as far as its effect."""
-    reach, fault = Reach(server), planned("workload_scale", **parameters)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(fault)["undo"] = await KIND.prepare(fault, reach)
-    await KIND.inject(fault, reach)
-    return reach
-
-
-async def elsewhere(server: Server, reach: Reach) -> list[str]:
-    """Undo it in a process that has nothing but the resource."""
-    fault = planned("workload_scale")
-    item = resource.body(fault, "run", KIND.undo(fault, reach))
-    other = Reach(server)  # type: ignore[arg-type]
-    other.note(fault)["undo"] = item["spec"]["undo"]
-    await as_recorded(resource.planned(item), other)
-    left: list[str] = other.note(fault)["left"]
-    return left
+FAULT = planned("workload_scale")
 
 
 async def test_what_was_there_is_written_down_before_anything_is_changed() -> None:
@@ -53,9 +32,9 @@ async def test_what_was_there_is_written_down_before_anything_is_changed() -> No
 )
 async def test_it_is_scaled_to_the_share_that_is_kept_and_back(before: int, keep: float, kept: int) -> None:
     server = Server(web(before))
-    reach = await scaled(server, keep=keep)
+    reach = await injected(server, planned("workload_scale", keep=keep))
     assert server.replicas(WEB) == kept
-    assert await elsewhere(server, reach) == []
+    assert await elsewhere(server, reach, FAULT) == []
     assert server.replicas(WEB) == before
 
 
@@ -64,11 +43,11 @@ async def test_an_undo_that_comes_twice_or_before_the_effect_changes_nothing() -
     reach, fault = Reach(server), planned("workload_scale")  # type: ignore[arg-type]
     assert KIND.prepare
     reach.note(fault)["undo"] = await KIND.prepare(fault, reach)
-    assert await elsewhere(server, reach) == []
+    assert await elsewhere(server, reach, FAULT) == []
     assert server.requests == []
     await KIND.inject(fault, reach)
     for _ in range(2):
-        assert await elsewhere(server, reach) == []
+        assert await elsewhere(server, reach, FAULT) == []
     assert server.replicas(WEB) == 3
 
 
@@ -76,35 +55,35 @@ async def test_a_scale_that_is_rewritten_on_its_way_is_taken_back_and_refused() 
     server = Server(web(3))
     server.webhook = lambda item: item["spec"].update(replicas=max(item["spec"].get("replicas", 0), 1))
     with pytest.raises(InjectionFailed, match="rewritten on its way"):
-        await scaled(server)
+        await injected(server, FAULT)
     assert server.replicas(WEB) == 3
 
 
 async def test_what_somebody_else_set_meanwhile_stays_and_is_told_of() -> None:
     server = Server(web(3))
-    reach = await scaled(server)
+    reach = await injected(server, FAULT)
     server.objects[WEB]["spec"]["replicas"] = 7
-    (left,) = await elsewhere(server, reach)
+    (left,) = await elsewhere(server, reach, FAULT)
     assert server.replicas(WEB) == 7
     assert '{"replicas": 7}' in left
 
 
 async def test_what_somebody_else_sets_while_the_undo_is_on_its_way_stays_too() -> None:
     server = Server(web(3))
-    reach = await scaled(server)
+    reach = await injected(server, FAULT)
     server.meanwhile = lambda server: server.objects[WEB]["spec"].update(replicas=2)
-    assert len(await elsewhere(server, reach)) == 1
+    assert len(await elsewhere(server, reach, FAULT)) == 1
     assert server.replicas(WEB) == 2
 
 
 async def test_a_workload_that_is_gone_or_replaced_is_healed() -> None:
     server = Server(web(3))
-    reach = await scaled(server)
+    reach = await injected(server, FAULT)
     server.objects[WEB]["metadata"]["uid"] = "another"
-    await elsewhere(server, reach)
+    await elsewhere(server, reach, FAULT)
     assert server.replicas(WEB) == 0
     del server.objects[WEB]
-    assert await elsewhere(server, reach) == []
+    assert await elsewhere(server, reach, FAULT) == []
 
 
 async def test_nothing_is_changed_when_it_was_scaled_between_the_record_and_the_effect() -> None:
@@ -129,15 +108,15 @@ async def test_no_more_pods_go_than_the_plan_counted() -> None:
 
 async def test_a_refusal_of_the_api_server_is_told_as_it_is() -> None:
     server = Server(web(3))
-    reach = await scaled(server)
+    reach = await injected(server, FAULT)
     server.refuses["PATCH"] = ApiError(403, "Forbidden", "no")
     with pytest.raises(ApiError, match="403"):
-        await elsewhere(server, reach)
+        await elsewhere(server, reach, FAULT)
 
 
 async def test_it_is_felt_when_no_more_pods_are_there_than_were_left() -> None:
     server = Server(web(3))
-    reach = await scaled(server, keep=0.4)
+    reach = await injected(server, planned("workload_scale", keep=0.4))
     for number in (0, 1):
         server.objects[f"{PODS}/web-uid-{number}"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert await KIND.felt(planned("workload_scale"), reach) == {"pods": 1, "before": 3}
@@ -145,8 +124,8 @@ async def test_it_is_felt_when_no_more_pods_are_there_than_were_left() -> None:
 
 async def test_it_is_healed_when_as_many_are_ready_as_before() -> None:
     server = Server(web(3))
-    reach = await scaled(server)
-    await elsewhere(server, reach)
+    reach = await injected(server, FAULT)
+    await elsewhere(server, reach, FAULT)
     assert await KIND.healed(planned("workload_scale"), reach) == {"owner": "Deployment/web", "ready": 3, "desired": 3}
 
 

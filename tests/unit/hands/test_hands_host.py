@@ -197,6 +197,13 @@ def timers(fault: str) -> list[str]:
     return found
 
 
+def gone(fault: str) -> None:
+    """Wait until nothing would resume what a fault has paused."""
+    deadline = time.monotonic() + 10
+    while timers(fault):
+        assert time.monotonic() < deadline
+
+
 def test_a_process_is_paused_and_resumed_and_its_timer_goes_with_it(node: Node, sleeper: Sleeper) -> None:
     fault = f"run-{os.getpid()}-1"
     assert node.does(inside.pause("node-a", sleeper.name, fault, 600)) == 0
@@ -206,14 +213,13 @@ def test_a_process_is_paused_and_resumed_and_its_timer_goes_with_it(node: Node, 
     for _ in range(2):
         assert node.does(inside.resume("node-a", sleeper.name, fault)) == 0
         sleeper.until("S")
-    deadline = time.monotonic() + 10
-    while timers(fault):
-        assert time.monotonic() < deadline
+    gone(fault)
 
 
 def test_a_paused_process_goes_on_by_itself_when_its_time_is_over(node: Node, sleeper: Sleeper) -> None:
     fault = f"run-{os.getpid()}-2"
-    node.does(inside.pause("node-a", sleeper.name, fault, 0.1))
+    assert node.does(inside.pause("node-a", sleeper.name, fault, 0.1)) == 0
+    gone(fault)
     sleeper.until("S")
 
 
