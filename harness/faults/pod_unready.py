@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 
+from harness.cluster import observe
 from harness.errors import ApiError, InjectionFailed
 from harness.faults.kind import FaultKind, as_recorded, recorded, stays
 from harness.hands.api import undoing
@@ -63,17 +64,21 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
 async def felt(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until none of its Services sends the pod requests."""
     names = set(reach.note(fault)["services"])
-    while names & await services.sending(fault, reach):
+    while True:
+        with observe.asked_again():
+            if not names & await services.sending(fault, reach):
+                return {"out_of": ", ".join(sorted(names))}
         await anyio.sleep(PAUSE_SECONDS)
-    return {"out_of": ", ".join(sorted(names))}
 
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until its Services send it requests again, or it is gone, and its workload is complete."""
-    note = reach.note(fault)
-    while not (state := await _over(fault, reach)):
+    while True:
+        with observe.asked_again():
+            if state := await _over(fault, reach):
+                break
         await anyio.sleep(PAUSE_SECONDS)
-    loss: pods.Loss = note["loss"]
+    loss: pods.Loss = reach.note(fault)["loss"]
     return {"pod": state} | (await pods.complete(reach, loss) if loss.chain else {})
 
 
