@@ -68,7 +68,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     whole = await objects.read(reach.kube, fault)
     if found := unfit(fault.parameters, {**scale, "of": whole}, fault.victim):
         raise InjectionFailed(found.what, where=str(fault.victim), why=found.why)
-    await objects.count(fault, reach, lambda there: max(there - kept, 0))
+    await objects.count(fault, reach, lambda there: most(fault.parameters, scale, there))
     reach.note(fault).update(replicas=before, kept=kept)
     tests = [expect("/metadata/uid", fault.victim.uid), expect("/spec", _set(kept))]
     back = {"op": "add", "path": "/spec/replicas", "value": before}
