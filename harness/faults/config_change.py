@@ -65,7 +65,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Read what is there, and say where it will be kept."""
     item, victim, told = await objects.read(reach.kube, fault), fault.victim, fault.parameters
     if found := unfit(told, item, victim):
-        raise InjectionFailed(found.what, where=str(victim), why=found.why)
+        raise InjectionFailed(found.what, where=str(victim), why=found.why, hint=found.hint)
     using = [pod["metadata"]["name"] for pod in await readers.pods_of(reach.kube, reach.owners, victim)]
     if not using and told.get("readers") != API:
         why, hint = "to change what nobody reads proves nothing", "readers: api, where something else reads it"
