@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 
 from harness.cluster import observe
-from harness.errors import ApiError, InjectionFailed
+from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, as_recorded, recorded, stays
 from harness.hands.api import undoing
 from harness.model.disturbance import Disturbance
@@ -83,14 +83,8 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
 
 
 async def _over(fault: PlannedFault, reach: Reach) -> str:
-    path = objects.place(fault.victim)
-    try:
-        pod = await reach.kube.get(path)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return "gone"
-    if pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
+    pod = await undoing.look(reach.kube, objects.place(fault.victim))
+    if pod is None or pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
         return "gone"
     if reach.note(fault).get("left"):
         return "left as somebody else has it"

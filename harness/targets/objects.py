@@ -202,13 +202,7 @@ async def until(reach: Reach, path: str, judge: Callable[[Object | None], Facts 
     """Look at the object of a path until `judge` answers; None is one that is gone. It needs no right but `get`."""
     while True:
         with observe.asked_again():
-            item: Object | None = None
-            try:
-                item = await reach.kube.get(path)
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-            if facts := judge(item):
+            if facts := judge(await undoing.look(reach.kube, path)):
                 return facts
         await anyio.sleep(PAUSE_SECONDS)
 
