@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
@@ -32,21 +32,23 @@ async def until(
     """
     async with aclosing(_states(kube, path, labels, fields)) as states:
         async for objects in states:
-            answer = await _ask(judge, objects)
-            if answer is not None:
-                return answer
+            with asked_again():
+                answer = await judge(objects)
+                if answer is not None:
+                    return answer
     raise AssertionError("the states of a watch do not end")
 
 
-async def _ask(judge: Callable[[Objects], Awaitable[Answer | None]], objects: Objects) -> Answer | None:
+@contextmanager
+def asked_again() -> Iterator[None]:
+    """Let pass that an API server does not answer, or not now: whoever waits asks it again. A refusal is raised."""
     try:
-        return await judge(objects)
+        yield
     except ClusterUnreachable:
-        return None
+        return
     except ApiError as error:
         if error.status < 500 and error.status != 429:
             raise
-        return None
 
 
 async def _states(kube: Kube, path: str, labels: str | None, fields: str | None) -> AsyncGenerator[Objects, None]:

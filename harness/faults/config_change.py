@@ -65,7 +65,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Read what is there, and say where it will be kept."""
     item, victim, told = await objects.read(reach.kube, fault), fault.victim, fault.parameters
     if found := unfit(told, item, victim):
-        raise InjectionFailed(found.what, where=str(victim), why=found.why)
+        raise InjectionFailed(found.what, where=str(victim), why=found.why, hint=found.hint)
     using = [pod["metadata"]["name"] for pod in await readers.pods_of(reach.kube, reach.owners, victim)]
     if not using and told.get("readers") != API:
         why, hint = "to change what nobody reads proves nothing", "readers: api, where something else reads it"
@@ -73,7 +73,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     if len(using) > len(fault.takes):
         raise InjectionFailed(f"{len(using)} pods read it, the plan counted {len(fault.takes)}", where=str(victim))
     change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
-    copy = f"{victim.path.rpartition('/')[0]}/chaos-{resource.name(fault)[:247]}"
+    copy = f"{victim.path.rpartition('/')[0]}/{resource.beside(fault)}"
     reach.note(fault).update(change=change, using=using, copy=copy)
     undo = {"op": "restore", "path": victim.path, "patch": list(change.tests), "map": change.pointer.rpartition("/")[0]}
     return [{**undo, "copy": copy, "version": item["metadata"]["resourceVersion"]}]

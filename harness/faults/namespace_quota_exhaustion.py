@@ -28,8 +28,7 @@ COUNTED = (PODS, "services", "configmaps", "secrets", "persistentvolumeclaims")
 
 
 def _path(fault: PlannedFault) -> str:
-    name = f"chaos-{resource.name(fault)[:247]}"
-    return paths.core(fault.victim.namespace, "resourcequotas", name)
+    return paths.core(fault.victim.namespace, "resourcequotas", resource.beside(fault))
 
 
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:

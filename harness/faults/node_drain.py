@@ -14,7 +14,6 @@ from typing import Any
 import anyio
 
 from harness.cluster import paths
-from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand
@@ -44,10 +43,7 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     planned = {pod.uid for pod in fault.takes}
     found = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
     victims = [pod for pod in found if pod["metadata"]["uid"] in planned]
-    for pod in victims:
-        if why := await pods.lost_for_good(reach.owners, pod, fate(fault, pod)):
-            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-            raise InjectionFailed(f"{pods.LOST}: {name}", where=fault.victim.name, why=why, hint=HINT)
+    await nodes.require_replaced(fault, reach, victims, HINT)
     namespaces = sorted({pod["metadata"]["namespace"] for pod in victims})
     everyone = {name: await reach.kube.list(paths.pods(name)) for name in namespaces}
     await nodes.cordon(fault, reach)

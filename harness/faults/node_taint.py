@@ -53,14 +53,12 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     if later := [pod["metadata"] for pod in victims if pod["metadata"]["uid"] not in planned]:
         names = ", ".join(sorted(f"{one['namespace']}/{one['name']}" for one in later))
         raise InjectionFailed(f"pods would leave that the plan does not name: {names}", where=fault.victim.name)
+    await nodes.require_replaced(fault, reach, victims, "aim at another node")
     everyone = {
         name: await reach.kube.list(paths.pods(name)) for name in sorted({pod.namespace for pod in fault.takes})
     }
     lost: dict[str, pods.Loss] = note.setdefault("lost", {})
     for pod in victims:
-        if why := await pods.lost_for_good(reach.owners, pod, fate(fault, pod)):
-            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-            raise InjectionFailed(f"{pods.LOST}: {name}", where=fault.victim.name, why=why, hint="aim at another node")
         loss = await pods.loss_of(reach, pod, everyone[pod["metadata"]["namespace"]])
         lost[loss.chain[0].uid] = loss
     note["grace"] = max((grace(pod) for pod in victims), default=0.0)

@@ -6,8 +6,10 @@ time; what runs in the container competes with them for what the limit allows. F
 container's group in three periods (0.1 s each) since the fault began, by the group's own counters, which the agent
 reads: 1 to 4 s. Where the node is so busy that the limit is never reached nothing is throttled, and the fault is not
 felt. A container without a CPU limit is refused by the plan, one whose limit the node's CPUs cannot reach by the agent:
-there the node would be taken. Healed when the processes are gone and the pod is Ready; they die with the agent's
-worker, and after 15 minutes in any case. A container that ends meanwhile (its liveness probe) ends the fault.
+there the node would be taken. On cgroup v2 the memory of the processes, reckoned at 2 MiB each, counts for the
+container; where that would bring it above 95 % of its memory limit the agent refuses. Healed when the processes are
+gone and the pod is Ready; they die with the agent's worker, and after 15 minutes in any case. A container that ends
+meanwhile (its liveness probe) ends the fault.
 """
 
 from __future__ import annotations

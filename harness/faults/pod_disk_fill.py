@@ -6,8 +6,10 @@ a sizeLimit, or a claim that is a file system of its own; the plan refuses what 
 claim that does (a hostPath, a local path), whatever its size. What fills is a file without a name: nobody sees it in a
 listing, everybody who mounts that volume finds the space taken, and it goes with the process that holds it, whatever
 that one dies of. Felt when the file system's own count of used blocks is within 1 % of the share: 1 to 4 s. What is in
-memory counts for the container; where that would bring it above 95 % of its memory limit the agent refuses. Healed when
-the process is gone and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case.
+memory counts for the container; where that would bring it above 95 % of its memory limit the agent refuses, and where
+its node, or the node's pods together, would have too little left. A fault on what is in memory ends when half of what
+these are to keep is gone later. Healed when the process is gone and the pod is Ready; it dies with the agent's worker,
+and after 15 minutes in any case.
 """
 
 from __future__ import annotations

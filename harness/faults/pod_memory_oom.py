@@ -7,10 +7,10 @@ it would not (a container of a few MiB that is guaranteed its memory). Where the
 container at once (cgroup v2) that process goes, too. Felt when the kubelet reports the container's end with the reason
 OOMKilled (one to two seconds after it); another end is not what was meant, and not felt. A child that the kernel ends
 in the place of the main process is no such end: then it is filled on, for 30 s at most. A container without a memory
-limit is refused by the plan; by the agent where the node, or its pods together, would have too little left, and where
-the pod's own limit is met first and a larger process of another container would be ended. Healed when the container
-runs anew and the pod is Ready; after several ends the kubelet's back-off adds 10 s, 20 s and so on, so a plan takes the
-pods that are back soonest.
+limit is refused by the plan; by the agent where the pod's own limit is met first and a larger process of another
+container would be ended, and where the node, or its pods together, would have too little left. It ends when half of
+what these are to keep is gone later. Healed when the container runs anew and the pod is Ready; after several ends the
+kubelet's back-off adds 10 s, 20 s and so on, so a plan takes the pods that are back soonest.
 """
 
 from __future__ import annotations

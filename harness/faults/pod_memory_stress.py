@@ -8,9 +8,9 @@ sudden need ends in the kernel's end of that process first, and where it ends al
 the container with it (pod_memory_oom does that on purpose). Felt when the group's memory in use is within 2 % of the
 limit of what was asked for, by the group's own counters, which the agent reads: 1 to 4 s. A container without a memory
 limit is refused by the plan; by the agent one that uses so much by itself, and where the node, or its pods together,
-would have too little left. It ends when that happens later. Healed when the process is gone and the pod is Ready; it
-dies with the agent's worker, and after 15 minutes in any case. What ended early was not felt; a container that ends
-ends the fault.
+would have too little left. It ends when half of what these are to keep is gone later. Healed when the process is gone
+and the pod is Ready; it dies with the agent's worker, and after 15 minutes in any case. What ended early was not felt;
+a container that ends ends the fault.
 """
 
 from __future__ import annotations

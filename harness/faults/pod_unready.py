@@ -15,7 +15,8 @@ from typing import Any
 
 import anyio
 
-from harness.errors import ApiError, InjectionFailed
+from harness.cluster import observe
+from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, as_recorded, recorded, stays
 from harness.hands.api import undoing
 from harness.model.disturbance import Disturbance
@@ -63,29 +64,27 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
 async def felt(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until none of its Services sends the pod requests."""
     names = set(reach.note(fault)["services"])
-    while names & await services.sending(fault, reach):
+    while True:
+        with observe.asked_again():
+            if not names & await services.sending(fault, reach):
+                return {"out_of": ", ".join(sorted(names))}
         await anyio.sleep(PAUSE_SECONDS)
-    return {"out_of": ", ".join(sorted(names))}
 
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until its Services send it requests again, or it is gone, and its workload is complete."""
-    note = reach.note(fault)
-    while not (state := await _over(fault, reach)):
+    while True:
+        with observe.asked_again():
+            if state := await _over(fault, reach):
+                break
         await anyio.sleep(PAUSE_SECONDS)
-    loss: pods.Loss = note["loss"]
+    loss: pods.Loss = reach.note(fault)["loss"]
     return {"pod": state} | (await pods.complete(reach, loss) if loss.chain else {})
 
 
 async def _over(fault: PlannedFault, reach: Reach) -> str:
-    path = objects.place(fault.victim)
-    try:
-        pod = await reach.kube.get(path)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return "gone"
-    if pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
+    pod = await undoing.look(reach.kube, objects.place(fault.victim))
+    if pod is None or pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
         return "gone"
     if reach.note(fault).get("left"):
         return "left as somebody else has it"
@@ -103,7 +102,7 @@ FAULT = FaultKind(
     rights=(
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "patch"]},
         {"apiGroups": [""], "resources": ["services"], "verbs": ["list"]},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
     ),
     prepare=prepare,
     undo=recorded,

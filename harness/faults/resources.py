@@ -31,7 +31,7 @@ LONGEST_SECONDS = 900.0
 OP = "resource"
 RIGHTS: tuple[Rule, ...] = ({"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},)
 Effect = Callable[[PlannedFault, Pod], Mapping[str, Any]]
-Fate = Callable[[PlannedFault, Pod], pods.Fate]
+Becomes = Callable[[PlannedFault, Pod], pods.Fate]
 Refuses = Callable[[Mapping[str, Any], Object, Victim], Unfit | None]
 Words = Callable[[Facts], str]
 
@@ -44,7 +44,7 @@ def fault(
     effect: Effect,
     unfit: Refuses,
     words: Words,
-    fate: Fate = pods.probed,
+    fate: Becomes = pods.probed,
     parameters: Sequence[Parameter] = (),
     disturbs: Iterable[Disturbance] = (Disturbance.SERVING, Disturbance.ABRUPT, Disturbance.CAPACITY),
     healed_when: str = "the fault's processes are gone and the pod is ready as before",
@@ -102,7 +102,7 @@ def specified(pod: Object, name: str) -> Mapping[str, Any]:
     return next((one for one in every if one["name"] == name), {})
 
 
-def order(effect: Effect, fate: Fate = pods.probed, **fixed: Any) -> Any:
+def order(effect: Effect, fate: Becomes = pods.probed, **fixed: Any) -> Any:
     """Make what looks at the pod and returns what the agent is told."""
 
     async def made(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:

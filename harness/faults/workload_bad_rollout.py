@@ -62,7 +62,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     if found is None or (why := rollout.unmoved(item)):
         why = why if found else f"its template has no container {fault.victim.container}"
         raise InjectionFailed("nothing would be rolled out", where=str(fault.victim), why=why)
-    await objects.count(fault, reach, lambda there: rollout.let_go(item, there))
+    await objects.count(fault, reach, lambda there: most(fault.parameters, item, there))
     (at, container), (field, bad, ours) = found, _bad(fault)
     before = container.get(field)
     reach.note(fault).update(at=at, before=before, ours=ours)

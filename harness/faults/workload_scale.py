@@ -67,8 +67,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     kept = _kept(fault.parameters, before)
     whole = await objects.read(reach.kube, fault)
     if found := unfit(fault.parameters, {**scale, "of": whole}, fault.victim):
-        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why)
-    await objects.count(fault, reach, lambda there: max(there - kept, 0))
+        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why, hint=found.hint)
+    await objects.count(fault, reach, lambda there: most(fault.parameters, scale, there))
     reach.note(fault).update(replicas=before, kept=kept)
     tests = [expect("/metadata/uid", fault.victim.uid), expect("/spec", _set(kept))]
     back = {"op": "add", "path": "/spec/replicas", "value": before}

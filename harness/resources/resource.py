@@ -37,6 +37,11 @@ def name(fault: PlannedFault) -> str:
     return plain.strip("-.")[:253]
 
 
+def beside(fault: PlannedFault) -> str:
+    """Name what a fault makes beside its target."""
+    return f"chaos-{name(fault)}"
+
+
 def path(fault: PlannedFault) -> str:
     """Return the API path of this fault's resource."""
     return f"{collection(fault)}/{name(fault)}"

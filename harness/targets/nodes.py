@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,6 +12,8 @@ from harness.cluster.observe import Objects
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
 from harness.model.fault import Undo
 from harness.model.plan import PlannedFault
+from harness.targets import pods
+from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
 from harness.workloads.pod import controller, is_done, is_going, is_static
 from harness.workloads.pod import is_ready as pod_is_ready
@@ -83,6 +85,14 @@ def reaches(parameters: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
 def keeps_data(pod: Mapping[str, Any]) -> bool:
     """Say whether a pod would lose what it keeps on its node."""
     return any("emptyDir" in volume for volume in pod.get("spec", {}).get("volumes") or [])
+
+
+async def require_replaced(fault: PlannedFault, reach: Reach, victims: Iterable[Mapping[str, Any]], hint: str) -> None:
+    """Refuse to make pods leave the fault's node of which one would be lost for good; raises InjectionFailed."""
+    for pod in victims:
+        if why := await pods.lost_for_good(reach.owners, pod, Fate.EVICTED):
+            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+            raise InjectionFailed(f"{pods.LOST}: {name}", where=fault.victim.name, why=why, hint=hint)
 
 
 # -- cordon ---------------------------------------------------------------------------------------------------------

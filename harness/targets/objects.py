@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from harness.cluster import paths
-from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
+from harness.cluster import observe, paths
+from harness.errors import ApiError, InjectionFailed, UsageError
 from harness.hands.api import undoing
 from harness.model.plan import PlannedFault, Victim
 from harness.targets import containers, readers
@@ -202,14 +201,8 @@ async def _as_it_was_set(fault: PlannedFault, reach: Reach, path: str, made: Obj
 async def until(reach: Reach, path: str, judge: Callable[[Object | None], Facts | None]) -> Facts:
     """Look at the object of a path until `judge` answers; None is one that is gone. It needs no right but `get`."""
     while True:
-        with contextlib.suppress(ClusterUnreachable):
-            item: Object | None = None
-            try:
-                item = await reach.kube.get(path)
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-            if facts := judge(item):
+        with observe.asked_again():
+            if facts := judge(await undoing.look(reach.kube, path)):
                 return facts
         await anyio.sleep(PAUSE_SECONDS)
 

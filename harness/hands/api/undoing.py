@@ -84,7 +84,7 @@ async def _restore(kube: Kube, op: Op) -> str:
     rest = [one for one in op["patch"] if one["op"] != "test"]
     if "copy" not in op:
         return await _patch(kube, op, tests, rest, kept=False)
-    rest = _held(op["copy"], await _read(kube, op["copy"]))
+    rest = _held(op["copy"], await look(kube, op["copy"]))
     await _pass(kube, op)
     left = await _patch(kube, op, tests, rest, kept=True)
     await _remove(kube, op["copy"])
@@ -93,7 +93,7 @@ async def _restore(kube: Kube, op: Op) -> str:
 
 async def take_back(kube: Kube, op: Op, made: Op) -> Op:
     """Do a `restore` whose tests need not hold, and return the object; raises ApiError where it has changed since."""
-    held = _held(op["copy"], await _read(kube, op["copy"])) if "copy" in op else []
+    held = _held(op["copy"], await look(kube, op["copy"])) if "copy" in op else []
     rest = [one for one in (*op["patch"], *held) if one["op"] != "test"]
     version = {"op": "test", "path": "/metadata/resourceVersion", "value": made["metadata"]["resourceVersion"]}
     if _restored(made, rest):
@@ -115,7 +115,7 @@ async def _pass(kube: Kube, op: Op) -> None:
 
     The mark that makes it goes, also one of an undo that was cut.
     """
-    metadata = (await _read(kube, op["path"]) or {}).get("metadata", {})
+    metadata = (await look(kube, op["path"]) or {}).get("metadata", {})
     old = metadata.get("resourceVersion") == op["version"]
     marked = PASSED in (metadata.get("annotations") or {})
     for value in [*(["yes"] if old else []), *([None] if old or marked else [])]:
@@ -125,7 +125,7 @@ async def _pass(kube: Kube, op: Op) -> None:
 async def _patch(kube: Kube, op: Op, tests: Sequence[Op], rest: Sequence[Op], *, kept: bool) -> str:
     path, refused = op["path"], ""
     for _ in range(TRIES):
-        item = await _read(kube, path)
+        item = await look(kube, path)
         if item is None:
             return ""
         other = differing(item, tests)
@@ -206,7 +206,7 @@ async def _delete(kube: Kube, op: Op) -> str:
 async def _untaint(kube: Kube, op: Op) -> str:
     refused = ""
     for _ in range(TRIES):
-        node = await _read(kube, op["path"])
+        node = await look(kube, op["path"])
         taints = (node or {}).get("spec", {}).get("taints") or []
         place = next((number for number, one in enumerate(taints) if one["key"] == op["key"]), None)
         if place is None:
@@ -222,7 +222,8 @@ async def _untaint(kube: Kube, op: Op) -> str:
     raise UndoFailed(f"{op['path']} keeps its taint {op['key']}", why=refused)
 
 
-async def _read(kube: Kube, path: str) -> dict[str, Any] | None:
+async def look(kube: Kube, path: str) -> dict[str, Any] | None:
+    """Return the object of a path; None where there is none."""
     try:
         return await kube.get(path)
     except ApiError as error:

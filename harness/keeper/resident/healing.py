@@ -217,7 +217,7 @@ class Keeper:
         return (op["op"], op["container"]) == ("exec", self.control_plane)
 
     def _once_more(self, run: str, faults: Collection[str]) -> None:
-        """Undo again what may have arrived since; what is not to be undone twice was undone once."""
+        """Undo again what may have arrived since; gives up after `patience`, for the first time was enough."""
         if faults:
             time.sleep(self.in_flight)
             until = time.monotonic() + self.patience
@@ -229,9 +229,9 @@ class Keeper:
     def _start(
         self, run: str, faults: Iterable[str], give_up: Callable[[], bool] = lambda: False, *, last: bool = True
     ) -> list[threading.Thread]:
-        given = {"last": last}
         threads = [
-            threading.Thread(target=self._heal, args=(run, name, give_up), kwargs=given, daemon=True) for name in faults
+            threading.Thread(target=self._heal, args=(run, name, give_up), kwargs={"last": last}, daemon=True)
+            for name in faults
         ]
         for thread in threads:
             thread.start()

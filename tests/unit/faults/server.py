@@ -16,7 +16,10 @@ INVALID = "the server rejected our request due to an error in our request"
 
 
 class Server:
-    """Objects by path; `meanwhile` is done once, right before the next patch, as somebody else would do it."""
+    """Objects by path; `meanwhile` is done once, right before the next patch, as somebody else would do it.
+
+    Each look raises one of the `failures` as long as there are any.
+    """
 
     context = "here"
 
@@ -27,6 +30,7 @@ class Server:
         self.meanwhile: Any = None
         self.refuses: dict[str, ApiError] = {}
         self.webhook: Any = None
+        self.failures: list[Exception] = []
 
     def replicas(self, path: str) -> Any:
         return self.objects[path]["spec"].get("replicas")
@@ -34,12 +38,14 @@ class Server:
     async def get(self, path: str, **_: Any) -> dict[str, Any]:
         if path in SERVED:
             return SERVED[path]
+        self._failing()
         return copy.deepcopy(self._at(path))
 
     async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
         return (await self.list_at(path))[0]
 
     async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
+        self._failing()
         found = [item for key, item in self.objects.items() if key.rpartition("/")[0] == path]
         return copy.deepcopy(found), "1"
 
@@ -98,6 +104,10 @@ class Server:
         self._at(path)
         del self.objects[path]
         return {}
+
+    def _failing(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
 
     def _asked(self, method: str, path: str, body: Any) -> None:
         self.requests.append((method, path))

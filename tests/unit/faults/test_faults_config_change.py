@@ -270,6 +270,12 @@ async def test_more_readers_than_the_plan_counted_are_refused_also_where_it_had_
         await injected(shop(), replace(fault(readers="api"), takes=()))
 
 
+async def test_what_became_unfit_since_the_plan_is_refused_with_what_mends_it() -> None:
+    with pytest.raises(InjectionFailed, match="is immutable") as refused:
+        await injected(shop({"immutable": True, "data": {"mode": "x"}}), fault())
+    assert refused.value.hint == "aim at another one"
+
+
 @pytest.mark.parametrize(
     ("item", "parameters", "what"),
     [

@@ -9,9 +9,10 @@ import pytest
 
 from harness.documents import document
 from harness.engine import plan
-from harness.errors import InjectionFailed, UsageError
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS
 from harness.model.plan import Victim
+from harness.targets import objects
 from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import planned
@@ -45,6 +46,20 @@ async def test_it_is_felt_when_the_quota_controller_says_that_nothing_is_left() 
     reach = await injected(server, FAULT)
     server.objects[OURS]["status"] = {"hard": {"pods": "0"}, "used": {"pods": "3"}}
     assert await KIND.felt(FAULT, reach) == {"hard": "0", "used": "3", "of": "pods"}
+
+
+@pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
+async def test_an_api_server_that_has_no_answer_once_is_asked_again(hiccup: Exception, monkeypatch: Any) -> None:
+    monkeypatch.setattr(objects, "PAUSE_SECONDS", 0)
+    server = shop()
+    reach = await injected(server, FAULT)
+    server.objects[OURS]["status"] = {"hard": {"pods": "0"}, "used": {"pods": "3"}}
+    server.failures = [hiccup]
+    assert (await KIND.felt(FAULT, reach))["used"] == "3"
+    await server.delete(OURS)
+    server.failures = [hiccup]
+    assert await KIND.healed(FAULT, reach) == {"quota": "gone"}
+    assert server.failures == []
 
 
 async def test_a_quota_of_that_name_is_not_taken_for_the_faults_own() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.errors import InjectionFailed
-from harness.faults import FAULTS
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
+from harness.faults import FAULTS, pod_unready
 from harness.model.plan import Victim
 from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
@@ -77,6 +77,30 @@ async def test_it_is_felt_when_no_endpoint_slice_has_it_and_healed_when_one_has_
     rotation(server, "uid-0", "uid-1")
     found = await KIND.healed(FAULT, reach)
     assert found == {"pod": "back", "owner": "Deployment/web", "ready": 2, "desired": 2}
+
+
+@pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
+async def test_an_api_server_that_has_no_answer_once_is_asked_again(hiccup: Exception, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pod_unready, "PAUSE_SECONDS", 0)
+    server = shop({"app": "web"})
+    reach = await injected(server, FAULT)
+    rotation(server, "uid-1")
+    server.failures = [hiccup]
+    assert await KIND.felt(FAULT, reach) == {"out_of": "web"}
+    await elsewhere(server, reach, FAULT)
+    rotation(server, "uid-0", "uid-1")
+    server.failures = [hiccup]
+    assert (await KIND.healed(FAULT, reach))["pod"] == "back"
+    assert server.failures == []
+
+
+async def test_a_refusal_of_the_api_server_ends_the_wait() -> None:
+    server = shop({"app": "web"})
+    reach = await injected(server, FAULT)
+    for wait in (KIND.felt, KIND.healed):
+        server.failures = [ApiError(403, "Forbidden", "no")]
+        with pytest.raises(ApiError, match="403"):
+            await wait(FAULT, reach)
 
 
 async def test_a_pod_that_its_controller_let_go_for_its_replacement_is_healed() -> None:

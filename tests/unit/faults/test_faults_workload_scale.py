@@ -141,3 +141,10 @@ def test_what_has_nothing_to_lose_is_unfit_and_what_goes_is_counted() -> None:
     assert found.what == "Deployment/web would lose what its pods keep"
     assert KIND.most({"keep": 0.4}, scale, 5) == 3
     assert KIND.most({"keep": 0.0}, scale, 6) == 6
+
+
+async def test_what_became_unfit_since_the_plan_is_refused_with_what_mends_it() -> None:
+    server = Server(web(3, persistentVolumeClaimRetentionPolicy={"whenScaled": "Delete"}))
+    with pytest.raises(InjectionFailed, match="would lose what its pods keep") as refused:
+        await injected(server, FAULT)
+    assert refused.value.hint == "whenScaled: Retain"
