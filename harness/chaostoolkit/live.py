@@ -278,7 +278,6 @@ class Live:
         return {"run": session.plan.run, "touched": [str(one.victim) for one in method.planned(session, activity)]}
 
     async def _add(self, session: Session, activity: Activity) -> tuple[PlannedFault, ...]:
-        assert activity.fault
         added = await more.add(session, activity)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))
         await method.perform(session, activity, added)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FOREWORD = """\
 # Before it, once and with an administrator's rights:
 #   harness crds | kubectl apply -f -
-#   kubectl label namespace {namespaces} chaos-harness/allowed=true
+#   kubectl label namespace {namespaces} {label}=true
 # The image holds the repository in /work with its .venv: `COPY . /work`, `RUN make -C /work .venv/.installed` on a
 # Python image. What needs a keeper (frozen pods, killed containers, lost nodes and zones, paused components) is
 # refused in a pod.
@@ -103,11 +103,12 @@ def command(
 
 
 def _print(experiments: Sequence[Experiment], image: str, words: Sequence[str]) -> None:
+    from harness.engine.contexts import OPT_IN_LABEL
     from harness.engine.rights import unknown_to
     from harness.schedule import manifest
 
     namespaces = sorted({name for one in experiments for name in one.blast_radius.namespaces})
-    click.echo(FOREWORD.format(namespaces=" ".join(namespaces)), nl=False)
+    click.echo(FOREWORD.format(namespaces=" ".join(namespaces), label=OPT_IN_LABEL), nl=False)
     for name in unknown_to(experiments):
         click.echo(f"# not known, so not among the rules: what step {name!r} asks of the cluster")
     click.echo(manifest.text(experiments, image, words), nl=False)

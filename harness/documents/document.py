@@ -250,16 +250,19 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
     return {name: dict(stated) for name, stated in document.data.items()}
 
 
+def slo_for(path: Path) -> Path | None:
+    """Return the nearest `stack/slo.yaml` beside or above a document; None where there is none."""
+    found = (folder / SLO_FILE for folder in path.resolve().parents)
+    return next((file for file in found if os.access(file, os.F_OK)), None)
+
+
 def defaults_for(path: Path) -> dict[str, dict[str, Any]] | None:
     """Read the objectives that hold for a document: those of the nearest `stack/slo.yaml` beside or above it.
 
     None when there is none. Where a command was started must not change what a document promises.
     """
-    for folder in path.resolve().parents:
-        found = folder / SLO_FILE
-        if os.access(found, os.F_OK):
-            return defaults(found)
-    return None
+    found = slo_for(path)
+    return defaults(found) if found else None
 
 
 def unpromised(experiment: Experiment) -> str:

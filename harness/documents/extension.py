@@ -186,17 +186,12 @@ def _abort_when(section: Section) -> AbortWhen:
 
 
 def _blast_radius(section: Section) -> BlastRadius:
-    names = []
-    for place, value in section.items("namespaces"):
-        try:
-            names.append(namespace(value))
-        except ValueError as error:
-            section.problems.add(place, str(error))
+    names = section.each("namespaces", namespace)
     if section.data and not names:
         section.problems.add(
             section.place, "'blast-radius' needs 'namespaces'", why="a run touches only what is listed"
         )
-    return BlastRadius(tuple(names), section.get("pods", _cap, 0), section.get("nodes", _cap, 0))
+    return BlastRadius(names, section.get("pods", _cap, 0), section.get("nodes", _cap, 0))
 
 
 def _cap(value: Any) -> int:

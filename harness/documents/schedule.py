@@ -5,15 +5,12 @@ from __future__ import annotations
 import calendar
 import re
 import zoneinfo
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from harness.model import units
 from harness.model.schedule import Schedule
 from harness.source.closed import Section, nearest
-
-T = TypeVar("T")
 
 KEYS = ("every", "cron", "timezone", "excluded-weekdays", "excluded-times-of-day", "excluded-days-of-year")
 # Not the calendar module's, which speaks the language of its surroundings.
@@ -35,23 +32,13 @@ def read(section: Section) -> Schedule:
         every=section.get("every", units.bounded(units.duration, LONGEST_SECONDS, SHORTEST_SECONDS), 0.0),
         cron=section.get("cron", cron, ""),
         timezone=section.get("timezone", timezone, "UTC"),
-        weekdays=_each(section, "excluded-weekdays", weekday),
-        times=_each(section, "excluded-times-of-day", time_of_day),
-        days=_each(section, "excluded-days-of-year", day_of_year),
+        weekdays=section.each("excluded-weekdays", weekday),
+        times=section.each("excluded-times-of-day", time_of_day),
+        days=section.each("excluded-days-of-year", day_of_year),
     )
     if len(set(found.weekdays)) == len(WEEKDAYS):
         section.problems.add(section.at("excluded-weekdays"), "every weekday is excluded, so that it is never due")
     return found
-
-
-def _each(section: Section, key: str, one: Callable[[Any], T]) -> tuple[T, ...]:
-    found = []
-    for place, value in section.items(key):
-        try:
-            found.append(one(value))
-        except ValueError as error:
-            section.problems.add(place, str(error))
-    return tuple(found)
 
 
 def cron(value: Any) -> str:

@@ -77,7 +77,7 @@ def read(section: Section, kind: FaultKind) -> Target:
         share=share,
         pods=count if counted == "pods" else 0,
         nodes=count if counted == "nodes" else 0,
-        namespaces=_namespaces(section),
+        namespaces=tuple(dict.fromkeys(section.each("namespaces", namespace))),
         filter=_filter(section),
         workloads=count if counted == "workloads" else 0,
         zones=count if counted == "zones" else 0,
@@ -95,28 +95,12 @@ def read(section: Section, kind: FaultKind) -> Target:
     return target
 
 
-def _namespaces(section: Section) -> tuple[str, ...]:
-    found = []
-    for place, value in section.items("namespaces"):
-        try:
-            found.append(namespace(value))
-        except ValueError as error:
-            section.problems.add(place, str(error))
-    return tuple(dict.fromkeys(found))
-
-
 def _filter(section: Section) -> Filter | None:
     if not any(key in section for key in FILTERS):
         return None
-    kinds = []
-    for place, value in section.items("kinds"):
-        if isinstance(value, str) and KIND.fullmatch(value):
-            kinds.append(value)
-        else:
-            section.problems.add(place, f"{units.shown(value)} is not the kind of a controller, like ReplicaSet")
     return Filter(
         annotations=section.get("annotations", _annotations, ""),
-        kinds=tuple(kinds),
+        kinds=section.each("kinds", kind),
         included=section.get("included-pod-names", pattern, ""),
         excluded=section.get("excluded-pod-names", pattern, ""),
         minimum_age=section.get("minimum-age", units.bounded(units.duration, OLDEST_SECONDS), 0.0),
@@ -209,10 +193,17 @@ def namespace(value: Any) -> str:
     return name
 
 
+def kind(value: Any) -> str:
+    """Read the kind of a controller, with ! before it that of any other."""
+    if not isinstance(value, str) or not KIND.fullmatch(value):
+        raise ValueError(f"{units.shown(value)} is not the kind of a controller, like ReplicaSet")
+    return value
+
+
 def selector(value: Any) -> str:
     """Read a label selector; one that would match everything is refused."""
     found = units.text(value)
-    for part in re.split(r",(?![^(]*\))", found):
+    for part in selectors.COMMA.split(found):
         if not REQUIREMENT.fullmatch(part.strip()):
             raise ValueError(f"{units.shown(value)} is not a label selector, like app=claude-orchestrator")
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shlex
 import sys
@@ -63,12 +62,7 @@ def targets(session: Session) -> None:
         shares=list(planned.shares),
         left_out=list(planned.left_out),
         uncovered=list(experiment.uncovered),
-        caps=dataclasses.asdict(experiment.blast_radius) if experiment.promising else {},
-        faults=[plan.record(fault) for fault in planned.faults],
-        objectives=[
-            {"checker": objective.checker, "parameters": dict(objective.parameters)}
-            for objective in experiment.objectives
-        ],
+        **plan.told(experiment, planned.faults),
     )
     touched = ", ".join(fault.victim.shown for fault in planned.faults) or "nothing"
     session.say(f"PLAN       touches {touched}")

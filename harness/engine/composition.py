@@ -59,8 +59,8 @@ def _lasts(spec: FaultSpec) -> str:
     return f"for {seconds(spec.duration)}" if spec.duration else "until it is back"
 
 
-def _time(moment: float | None) -> str:
-    return f"{moment or 0:6g} s"
+def _time(moment: float) -> str:
+    return f"{moment:6g} s"
 
 
 def _overlaps(drawn: Sequence[Activity], plan: Plan) -> list[str]:

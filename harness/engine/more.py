@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from dataclasses import replace
 
@@ -38,7 +37,8 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     added = await plan.resolve(session.kube, alone, run=run, seed=seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
     caps.require_alone(session.experiment, [*standing, *added.faults])
-    caps.require(session.experiment, [*standing, *added.faults])
+    if session.experiment.promising:
+        caps.require(session.experiment, [*standing, *added.faults])
     faults = (*before.faults, *added.faults)
     session.plan = replace(
         before, faults=faults, resolved=plan.resolved(faults), shares=(*before.shares, *added.shares)
@@ -48,12 +48,7 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
         intent=before.intent,
         resolved=session.plan.resolved,
         shares=list(added.shares),
-        caps=dataclasses.asdict(session.experiment.blast_radius),
-        faults=[plan.record(one) for one in added.faults],
-        objectives=[
-            {"checker": objective.checker, "parameters": dict(objective.parameters)}
-            for objective in session.experiment.objectives
-        ],
+        **plan.told(session.experiment, added.faults),
     )
     return added.faults
 

@@ -209,7 +209,7 @@ def _fault(identity: str, spec: FaultSpec, victim: Victim, pods: tuple[Victim, .
 async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
     for namespace in sorted({name for spec in experiment.faults for name in spec.target.within}):
         try:
-            await kube.get(f"/api/v1/namespaces/{namespace}")
+            await kube.get(paths.namespace(namespace))
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -227,6 +227,18 @@ def _hash(value: Any) -> str:
 def record(fault: PlannedFault) -> dict[str, Any]:
     """Return one planned fault as the journal keeps it."""
     return dataclasses.asdict(fault)
+
+
+def told(experiment: Experiment, faults: Sequence[PlannedFault]) -> dict[str, Any]:
+    """Return what the journal keeps of planned faults: their caps, themselves, and what is promised meanwhile."""
+    return {
+        "caps": dataclasses.asdict(experiment.blast_radius) if experiment.promising else {},
+        "faults": [record(fault) for fault in faults],
+        "objectives": [
+            {"checker": objective.checker, "parameters": dict(objective.parameters)}
+            for objective in experiment.objectives
+        ],
+    }
 
 
 def _translated(experiment: Experiment) -> list[tuple[FaultSpec, str, str]]:

@@ -109,7 +109,7 @@ def _named(section: Section, name: str, folder: Path) -> tuple[tuple[Call, ...],
             section.problems.add(
                 section.at(key), f"'{key}' is the workload's", hint=f"write it into {name}, or drop 'workload'"
             )
-    path = _path(name, folder)
+    path = path_of(name, folder)
     if path is None and _is_path(name):
         section.problems.add(
             section.at("workload"), f"there is no file {folder / name}", why="the workload stands there"
@@ -134,7 +134,8 @@ def _named(section: Section, name: str, folder: Path) -> tuple[tuple[Call, ...],
     return tuple(replace(call, headers={**call.headers, **added}) for call in calls), values
 
 
-def _path(name: str, folder: Path) -> Path | None:
+def path_of(name: str, folder: Path) -> Path | None:
+    """Return the file of a workload that a document in `folder` names; None where there is none."""
     if _is_path(name):
         return folder / name if _is_file(folder / name) else None
     own = [folder / OWN_FOLDER / f"{name}{suffix}" for suffix in sorted(SUFFIXES)]

@@ -79,7 +79,8 @@ class Experiment:
     `promising` says that it has our extension; without it the document is run as Chaos Toolkit runs it. `stated` is
     the document for the process that runs foreign steps, `uncovered` names what no plan covers, `controlled` says that
     controls of others must be called, `clustered` that there is no run without a cluster. `strategy` is the
-    hypothesis', `rolls_back` the rollbacks', empty for our own. `schedule` says when it is due by itself.
+    hypothesis', `rolls_back` the rollbacks', empty for our own. `schedule` says when it is due by itself, `choices`
+    which of its faults the seed draws.
     """
 
     path: Path

@@ -42,6 +42,11 @@ class Victim:
         """Name the target with what is hit inside of it, as plan and report show it."""
         return str(self) + inside(self.container)
 
+    @property
+    def api(self) -> str:
+        """Name the version of the API that `path` leads to, as Kubernetes writes it."""
+        return "/".join(self.path.split("/")[2:4]) if self.path.startswith("/apis/") else "v1"
+
 
 def inside(containers: str) -> str:
     """Say after a pod's name which of its containers are meant; nothing for the pod as such."""

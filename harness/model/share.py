@@ -23,7 +23,10 @@ EVERYBODY = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many per cent of the `pod`s, `node`s or `workload`s that match; `drawn`: the seed draws from 1 to so many."""
+    """So many per cent of the `pod`s, `node`s, `zone`s or `workload`s that match.
+
+    `drawn` says that the seed draws from 1 to so many.
+    """
 
     of: str
     percent: float
@@ -60,7 +63,7 @@ def least(matching: int) -> str:
 
 
 def amount(of: str) -> Callable[[Any], int | Share]:
-    """Return the reader of `pods` and `nodes`: 3, 30% or all."""
+    """Return the reader of `pods`, `nodes`, `zones` and `workloads`: 3, 30% or all."""
 
     def read(value: Any) -> int | Share:
         if value == ALL:

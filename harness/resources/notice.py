@@ -6,6 +6,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.cluster import paths
 from harness.errors import HarnessError
 from harness.model.plan import PlannedFault, Victim
 
@@ -43,13 +44,10 @@ async def _post(kube: Kube, victim: Victim, message: str, reason: str) -> None:
         "count": 1,
     }
     with contextlib.suppress(HarnessError):
-        await kube.create(f"/api/v1/namespaces/{namespace}/events", body)
+        await kube.create(paths.core(namespace, "events"), body)
 
 
 def _what(victim: Victim) -> dict[str, str]:
     """Name the target's kind as Kubernetes does; an owner is written as its kind and its name."""
-    if not victim.path:
-        return {"apiVersion": "v1", "kind": victim.kind.capitalize()}
-    group, version = victim.path.split("/")[2:4]
-    core = victim.path.startswith("/api/")
-    return {"apiVersion": "v1" if core else f"{group}/{version}", "kind": victim.owner.partition("/")[0]}
+    kind = victim.owner.partition("/")[0] if victim.path else victim.kind.capitalize()
+    return {"apiVersion": victim.api, "kind": kind}

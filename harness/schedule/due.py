@@ -7,7 +7,6 @@ skipped comes right after it, what would come twice comes once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -47,16 +46,12 @@ def after(schedule: Schedule, moment: datetime) -> datetime:
 
 def missed(schedule: Schedule, start: datetime, end: datetime) -> int:
     """Count what was due after one moment and up to another, MOST at the most."""
-    return sum(1 for _ in _between(schedule, start, end))
-
-
-def _between(schedule: Schedule, start: datetime, end: datetime) -> Iterator[datetime]:
     at = start
-    for _ in range(MOST):
+    for count in range(MOST):
         at = after(schedule, at)
         if at > end:
-            return
-        yield at
+            return count
+    return MOST
 
 
 def _tick(schedule: Schedule, moment: datetime) -> datetime:

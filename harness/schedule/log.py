@@ -52,7 +52,7 @@ def shown(moment: datetime) -> str:
 
 
 def append(folder: Path, tick: Tick) -> None:
-    """Write one line and have it on disk; raises UsageError where that cannot be."""
+    """Append one line; raises UsageError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / FILE).open("ab+") as file:

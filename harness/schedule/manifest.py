@@ -12,7 +12,9 @@ import yaml
 from harness.documents import document
 from harness.engine.rights import roles_for
 from harness.errors import UsageError
+from harness.load import written
 from harness.model.experiment import Experiment
+from harness.source import encoding
 
 NAME = "chaos-schedule"
 PLACE, RUNS = "/schedule", "/runs"
@@ -55,7 +57,7 @@ def text(experiments: Sequence[Experiment], image: str, options: Sequence[str]) 
 def objects(experiments: Sequence[Experiment], image: str, options: Sequence[str]) -> list[Object]:
     """Return the objects that run these experiments by their schedules; `options` are of the command.
 
-    Raises UsageError where the files do not fit into one ConfigMap.
+    Raises UsageError where the files do not fit into one ConfigMap, or a workload is not among them.
     """
     files = _files(experiments)
     return [
@@ -77,23 +79,35 @@ def _files(experiments: Iterable[Experiment]) -> dict[str, str]:
     """Return the text of every file that the experiments are made of, by its place."""
     found: dict[str, Path] = {}
     for one in experiments:
-        path, wanted = one.path.resolve(), {_place(one.path): one.path.resolve()}
-        if one.load and "workload" in one.load.written:
-            workload = path.parent / "workloads" / f"{one.load.written['workload']}.yaml"
-            wanted |= {f"{path.parent.name}/workloads/{workload.name}": workload} if workload.is_file() else {}
-        slo = next(
-            (folder / document.SLO_FILE for folder in path.parents if (folder / document.SLO_FILE).exists()), None
-        )
-        wanted |= {document.SLO_FILE: slo} if slo else {}
+        slo = document.slo_for(one.path)
+        wanted = {_place(one.path): one.path.resolve(), **_workload(one), **({document.SLO_FILE: slo} if slo else {})}
         for place, file in wanted.items():
             if found.setdefault(place, file) != file:
                 raise UsageError(
                     f"two files would lie at {place}", why=f"{found[place]} and {file}", hint="a schedule for each"
                 )
-    texts = {place: file.read_text(encoding="utf-8") for place, file in found.items()}
+    texts = {place: encoding.read(file, "file") for place, file in found.items()}
     if (size := sum(len(text.encode()) for text in texts.values())) > MOST_BYTES:
         raise UsageError(f"the experiments have {size} bytes, a ConfigMap holds {MOST_BYTES}", hint="several schedules")
     return texts
+
+
+def _workload(one: Experiment) -> dict[str, Path]:
+    """Return the file of a workload of one's own by its place; raises UsageError where its name leads elsewhere."""
+    if not one.load or "workload" not in one.load.written:
+        return {}
+    name, folder = one.load.workload, Path(one.load.folder)
+    file = written.path_of(name, folder)
+    if file and (Path(name).is_absolute() or ".." in Path(name).parts):
+        raise UsageError(
+            f"the workload {name} does not lie below the experiment's folder",
+            where=str(one.path),
+            why="a cluster is given what lies there, and finds it by the same name",
+            hint=f"copy it to {folder / written.OWN_FOLDER}",
+        )
+    if file is None or file.is_relative_to(written.SHIPPED):
+        return {}
+    return {f"{one.path.resolve().parent.name}/{file.relative_to(folder)}": file.resolve()}
 
 
 def _key(place: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from harness.errors import UsageError
@@ -34,16 +34,25 @@ class Problems:
         line = self.source.line(place)
         self.found.append((line, UsageError(what, where=f"{self.source.path}:{line}", why=why, hint=hint)))
 
+    @property
+    def errors(self) -> list[UsageError]:
+        """List all problems, in the order of their lines."""
+        return [error for _, error in sorted(self.found, key=lambda pair: pair[0])]
+
     def refuse(self) -> None:
         """Raise one UsageError that tells all problems, in the order of their lines; none is fine."""
-        errors = [error for _, error in sorted(self.found, key=lambda pair: pair[0])]
-        if not errors:
-            return
-        if len(errors) == 1:
-            raise errors[0]
-        # Each problem keeps its own place, reason and mending, so the whole renders like a list of single errors.
-        whole = "\n".join(str(error) for error in errors)
-        raise UsageError(whole.removeprefix(f"{errors[0].where}: "), where=errors[0].where)
+        refuse(self.errors)
+
+
+def refuse(errors: Sequence[UsageError]) -> None:
+    """Raise one UsageError that tells all of these; none is fine."""
+    if not errors:
+        return
+    if len(errors) == 1:
+        raise errors[0]
+    # Each problem keeps its own place, reason and mending, so the whole renders like a list of single errors.
+    whole = "\n".join(str(error) for error in errors)
+    raise UsageError(whole.removeprefix(f"{errors[0].where}: "), where=errors[0].where)
 
 
 class Section:
@@ -107,6 +116,16 @@ class Section:
             self.problems.add(self.at(key), f"'{key}' must be a list, not {shown(value)}")
             return []
         return [((*self.at(key), index), item) for index, item in enumerate(value)]
+
+    def each(self, key: str, reader: Callable[[Any], T]) -> tuple[T, ...]:
+        """Read the members of a list; one that its reader refuses is a problem at its own place, and left out."""
+        found = []
+        for place, value in self.items(key):
+            try:
+                found.append(reader(value))
+            except ValueError as error:
+                self.problems.add(place, str(error))
+        return tuple(found)
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.cluster import backoff
 from harness.errors import InjectionFailed
+from harness.workloads.pod import Pod
 
-Pod = Mapping[str, Any]
 # Where a pod's author says which container is meant when none is named, as `kubectl exec` and `kubectl logs` take it.
 DEFAULT = "kubectl.kubernetes.io/default-container"
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from harness.model import selector
 from harness.model.fault import Filter
 from harness.model.units import seconds
 from harness.targets import pods
-
-Pod = Mapping[str, Any]
+from harness.workloads.pod import Pod
 
 
 def passes(asked: Filter, pod: Pod, now: datetime) -> bool:

@@ -104,10 +104,8 @@ async def pods_of(kube: Kube, owners: Owners, victim: Victim) -> Sequence[Object
 
 def workload(victim: Victim) -> Workload:
     """Return the workload that a fault is aimed at."""
-    group, version = victim.path.split("/")[2:4]
-    api = version if victim.path.startswith("/api/") else f"{group}/{version}"
     kind = victim.owner.partition("/")[0]
-    return Workload(api, kind, victim.name, victim.namespace, victim.uid, victim.path)
+    return Workload(victim.api, kind, victim.name, victim.namespace, victim.uid, victim.path)
 
 
 def place(victim: Victim) -> str:

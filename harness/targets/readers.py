@@ -9,12 +9,10 @@ from harness.cluster import paths
 from harness.model.plan import Victim
 from harness.targets.kind import Object
 from harness.workloads import Owners
-from harness.workloads.pod import is_done, is_going
+from harness.workloads.pod import Pod, is_done, is_going
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
-
-Pod = Mapping[str, Any]
 
 
 async def pods_of(kube: Kube, owners: Owners, victim: Victim) -> Sequence[Object]:

@@ -49,32 +49,32 @@ async def resolve(
     nodes = [] if alone else await kube.list(paths.nodes())
     zoned = {node["metadata"]["name"]: zones.of(node) for node in nodes}
     matching = await kind.find(Search(kube, owners, target, nodes, zoned, inside))
-    found, rule = [victim for victim, _ in matching], kind.words(target)
+    found, where = [victim for victim, _ in matching], kind.words(target) or "all workers"
     free = [victim for victim in found if taken.isdisjoint(victim.uids)]
     if target.rule:
         free = chosen.candidates(target.rule, free)
     if not target.rule and len(free) < min(len(found), target.least):
         raise UsageError(
             f"{target.least} {target.kind}s wanted, {len(free)} of {len(found)} are free",
-            where=rule or "all workers",
+            where=where,
             why="an earlier fault of this run has the others, and two that may overlap never have the same target",
             hint="give the earlier one a duration, so that it is healed before, or aim elsewhere",
         )
     if not free:
         raise UsageError(
             f"no {target.kind} matches",
-            where=rule or "all workers",
+            where=where,
             why="a fault without a target would prove nothing",
             hint=kind.hint,
         )
     if target.rule:
         return tuple(chosen.of(target, target.rule, free, chance))
     # A share is one of all that match, also of those that another fault has: half and half are two equal parts.
-    wanted = _count(target, len(found), rule, chance, tell)
+    wanted = _count(target, len(found), where, chance, tell)
     if len(free) < wanted:
         raise UsageError(
             f"{wanted} {target.kind}s wanted, {len(free)} exist",
-            where=rule or "all workers",
+            where=where,
             why="a count above what exists cannot be injected",
         )
     if patience is not None and kind.soonest:
@@ -85,7 +85,7 @@ async def resolve(
     return tuple(pick(free, wanted, chance))
 
 
-def _count(target: Target, matching: int, rule: str, chance: random.Random, tell: Callable[[str], None]) -> int:
+def _count(target: Target, matching: int, where: str, chance: random.Random, tell: Callable[[str], None]) -> int:
     """Say how many a rule takes of those that match; raises UsageError for a share that rounds down to none."""
     if target.share is None:
         return target.least
@@ -94,11 +94,11 @@ def _count(target: Target, matching: int, rule: str, chance: random.Random, tell
     except ValueError as error:
         raise UsageError(
             str(error),
-            where=rule or "all workers",
+            where=where,
             why="a share is rounded down, and a fault without a target would prove nothing",
             hint=f"{target.kind}s: {share.least(matching)} or more, or {target.kind}s: 1",
         ) from None
-    tell(f"{rule or 'all workers'}: {how}")
+    tell(f"{where}: {how}")
     return wanted
 
 

@@ -18,8 +18,8 @@ from harness.documents.imports import chaoskube, litmus
 from harness.documents.imports.wanted import Wanted
 from harness.errors import UsageError
 from harness.model import units
-from harness.source import lines
-from harness.source.closed import Problems
+from harness.source import encoding, lines
+from harness.source.closed import Problems, refuse
 from harness.source.lines import Source
 
 __all__ = ["Imported", "Wanted", "read"]
@@ -50,7 +50,7 @@ def read(paths: Sequence[Path], wanted: Wanted) -> list[Imported]:
         elif litmus.means(source.data):
             found += litmus.read(noted, source.data, wanted, [one.data for one in sources])
         problems[source.path].found += noted.found
-    _refuse(list(problems.values()))
+    refuse([error for one in problems.values() for error in one.errors])
     if not found:
         raise UsageError(
             "nothing here is known",
@@ -65,27 +65,9 @@ def read(paths: Sequence[Path], wanted: Wanted) -> list[Imported]:
     return [_imported(name, data, notes) for name, data, notes in found]
 
 
-def _refuse(noted: Sequence[Problems]) -> None:
-    """Raise one UsageError for the problems of all files."""
-    errors = []
-    for one in noted:
-        try:
-            one.refuse()
-        except UsageError as error:
-            errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        whole = "\n".join(str(error) for error in errors)
-        raise UsageError(whole.removeprefix(f"{errors[0].where}: "), where=errors[0].where)
-
-
 def _objects(path: Path) -> list[Source]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("cannot read the file", where=str(path), why=str(error)) from error
-    return [source for source in lines.read_all(text, path) if isinstance(source.data, dict)]
+    found = lines.read_all(encoding.read(path, "file"), path)
+    return [source for source in found if isinstance(source.data, dict)]
 
 
 def _imported(name: str, data: Mapping[str, Any], notes: Sequence[str]) -> Imported:

@@ -14,11 +14,13 @@ from harness.documents import schedule as schedules
 from harness.documents import target as targets
 from harness.documents.imports import shape
 from harness.documents.imports.flags import Flags, arguments, environment
-from harness.documents.imports.wanted import OBJECTIVES, Wanted
+from harness.documents.imports.wanted import Wanted
 from harness.model import units
 from harness.source.closed import Problems
 from harness.source.lines import Place
 
+# A pod that was killed must be back, whoever killed it; no other promise can be read from such a file.
+OBJECTIVES = {"recovery": {"within": "60s"}}
 # How it speaks changes nothing that it does.
 SPEECH = ("log-format", "log-caller", "debug")
 REFUSED = {
@@ -76,23 +78,16 @@ def _document(flags: Flags, name: str, place: Place, wanted: Wanted) -> dict[str
         )
     arguments = {"target": {**target, "pods": count, **({"at-once": "all"} if count > 1 else {})}}
     arguments |= {} if grace is None else {"grace": grace}
-    provider = {"type": "python", "module": "harness.chaostoolkit.actions", "func": "pod_kill", "arguments": arguments}
     extension = {
-        "name": "harness",
         "schedule": _schedule(flags),
         "phases": {"baseline": "0s"},
         "objectives": {**OBJECTIVES},
         "blast-radius": {"namespaces": [*target["namespaces"]], "pods": count},
     }
     some = "one pod" if count == 1 else f"{count} pods"
-    return {
-        "title": f"{some[0].upper()}{some[1:]} that opted in" if "annotations" in target else f"{name} kills {some}",
-        "description": f"Deletes {some}, as {name} was told to; the workload has what it lost again within a minute.",
-        "controls": [{"name": "harness", "provider": {"type": "python", "module": "harness.chaostoolkit.controls"}}],
-        "method": [{"type": "action", "name": f"kill {some}", "provider": provider}],
-        "rollbacks": [],
-        "extensions": [extension],
-    }
+    title = f"{some[0].upper()}{some[1:]} that opted in" if "annotations" in target else f"{name} kills {some}"
+    description = f"Deletes {some}, as {name} was told to; the workload has what it lost again within a minute."
+    return shape.document(title, description, f"kill {some}", arguments, extension)
 
 
 def _schedule(flags: Flags) -> dict[str, Any]:
@@ -114,7 +109,7 @@ def _target(flags: Flags, place: Place, wanted: Wanted) -> dict[str, Any]:
         found["selector"] = labels
     if annotations := flags.read("annotations", _selector, ""):
         found["annotations"] = annotations
-    if kinds := flags.listed("kinds", _kind):
+    if kinds := flags.listed("kinds", targets.kind):
         found["kinds"] = kinds
     for key in ("included-pod-names", "excluded-pod-names"):
         if pattern := flags.read(key, _pattern, ""):
@@ -221,12 +216,6 @@ def _selector(text: str) -> str:
 
 def _pattern(text: str) -> str:
     return targets.pattern(text) if text else ""
-
-
-def _kind(text: str) -> str:
-    if not targets.KIND.fullmatch(text):
-        raise ValueError(f"{units.shown(text)} is not the kind of a controller, like ReplicaSet")
-    return text
 
 
 def _namespace(text: str) -> str:

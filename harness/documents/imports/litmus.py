@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.documents import target as targets
 from harness.documents.activity import LONGEST_FAULT, MOST_TIMES
-from harness.documents.imports.shape import mapping
+from harness.documents.imports.shape import document, mapping
 from harness.documents.imports.shape import name as _name
 from harness.documents.imports.values import Values, variables
 from harness.documents.imports.wanted import Wanted
@@ -207,24 +207,16 @@ def _found(values: Values, name: str, target: Mapping[str, Any], wanted: Wanted)
         values.notes.append(
             f"{share} % of the pods are rounded down, as Litmus does; it takes one where that is none, ours is refused."
         )
-    provider = {"type": "python", "module": "harness.chaostoolkit.actions", "func": "pod_kill", "arguments": arguments}
     ramp, limit = values.whole("RAMP_TIME", 600), values.whole("STATUS_CHECK_TIMEOUT", LONGEST_RECOVERY)
-    document = {
-        "title": f"{name} deletes pods again and again" if "times" in arguments else f"{name} deletes pods",
-        "description": "What a pod-delete of Litmus did, with a plan, a cap, evidence and a verdict.",
-        "controls": [{"name": "harness", "provider": {"type": "python", "module": "harness.chaostoolkit.controls"}}],
-        "method": [{"type": "action", "name": "delete pods", "provider": provider}],
-        "rollbacks": [],
-        "extensions": [
-            {
-                "name": "harness",
-                "phases": {"baseline": f"{ramp}s", "hold": f"{ramp}s", "recovery": f"{limit}s"},
-                "objectives": {"recovery": {"within": f"{limit}s"}},
-                "blast-radius": {"namespaces": [*target["namespaces"]], "pods": wanted.pods if share else 1},
-            }
-        ],
+    title = f"{name} deletes pods again and again" if "times" in arguments else f"{name} deletes pods"
+    description = "What a pod-delete of Litmus did, with a plan, a cap, evidence and a verdict."
+    extension = {
+        "phases": {"baseline": f"{ramp}s", "hold": f"{ramp}s", "recovery": f"{limit}s"},
+        "objectives": {"recovery": {"within": f"{limit}s"}},
+        "blast-radius": {"namespaces": [*target["namespaces"]], "pods": wanted.pods if share else 1},
     }
-    return name, document, list(dict.fromkeys(values.notes))
+    made = document(title, description, "delete pods", arguments, extension)
+    return name, made, list(dict.fromkeys(values.notes))
 
 
 def _course(values: Values, *, apart: bool) -> dict[str, Any]:

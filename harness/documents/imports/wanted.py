@@ -15,7 +15,3 @@ class Wanted:
     namespaces: tuple[str, ...] = ()
     selector: str = ""
     pods: int = 0
-
-
-# A pod that was killed must be back, whoever killed it; no other promise can be read from such a file.
-OBJECTIVES = {"recovery": {"within": "60s"}}

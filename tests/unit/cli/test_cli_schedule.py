@@ -53,6 +53,16 @@ def objects(result: Result) -> dict[str, dict]:
     return {one["kind"]: one for one in yaml.safe_load_all(result.output)}
 
 
+def mounted(found: dict[str, dict], folder: Path) -> Path:
+    """Lay the files down as the scheduler finds them."""
+    volume = found["Deployment"]["spec"]["template"]["spec"]["volumes"][0]["configMap"]
+    for item in volume["items"]:
+        path = folder / "mounted" / item["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found["ConfigMap"]["data"][item["key"]])
+    return folder / "mounted"
+
+
 def test_the_manifest_grants_the_least_and_runs_one_scheduler(shop: Path) -> None:
     found = objects(invoke(shop, "--manifest", "--seed", "7", "--image", "harness:1"))
     (least,) = roles_for(documents.load([shop / "kill.yaml"]))
@@ -70,12 +80,8 @@ def test_the_manifest_grants_the_least_and_runs_one_scheduler(shop: Path) -> Non
 def test_the_command_of_the_manifest_is_one_that_there_is_and_its_files_are_there(shop: Path, tmp_path: Path) -> None:
     found = objects(invoke(shop, "--manifest", "--seed", "7"))
     container = found["Deployment"]["spec"]["template"]["spec"]["containers"][0]
-    volume = found["Deployment"]["spec"]["template"]["spec"]["volumes"][0]["configMap"]
-    for item in volume["items"]:
-        path = tmp_path / "mounted" / item["path"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(found["ConfigMap"]["data"][item["key"]])
-    words = [word.replace(manifest.PLACE, str(tmp_path / "mounted"), 1) for word in container["command"]]
+    there = mounted(found, tmp_path)
+    words = [word.replace(manifest.PLACE, str(there), 1) for word in container["command"]]
     assert words[1] == "schedule"
     with command.make_context("schedule", words[2:]) as made:
         (file,) = made.params["files"]
@@ -83,8 +89,52 @@ def test_the_command_of_the_manifest_is_one_that_there_is_and_its_files_are_ther
     (loaded,) = documents.load([file])
     assert loaded.name == "shop/kill"
     # What it promises without saying so comes along.
-    assert (tmp_path / "mounted" / "stack" / "slo.yaml").is_file()
+    assert (there / "stack" / "slo.yaml").is_file()
     assert {"name": "HARNESS_CONTEXTS", "value": "in-cluster"} in container["env"]
+
+
+def with_load(workload: object) -> str:
+    """Return the document with a load of this workload."""
+    return DOCUMENT.replace("{name: harness,", f"{{name: harness, load: {{workload: {workload}, rate: 1/s}},")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("flow", "workloads/flow.yaml"),
+        ("flow", "workloads/flow.yml"),
+        ("flow", "workloads/flow.json"),
+        ("flow.yaml", "flow.yaml"),
+        ("flows/of/mine.json", "flows/of/mine.json"),
+    ],
+)
+def test_a_workload_comes_along_from_wherever_its_document_finds_it(shop: Path, tmp_path, name: str, file: str) -> None:
+    (shop / file).parent.mkdir(parents=True, exist_ok=True)
+    (shop / file).write_text(json.dumps({"url": "/mine"}))
+    (shop / "kill.yaml").write_text(with_load(name))
+    there = mounted(objects(invoke(shop, "--manifest")), tmp_path)
+    (found,) = documents.load([there / "shop" / "kill.yaml"])
+    assert found.load
+    assert [call.url for call in found.load.calls] == ["/mine"]
+
+
+def test_a_workload_of_the_project_is_there_already(shop: Path) -> None:
+    (shop / "kill.yaml").write_text(with_load("mixed"))
+    assert set(objects(invoke(shop, "--manifest"))["ConfigMap"]["data"]) == {"shop..kill.yaml", "stack..slo.yaml"}
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_workload_elsewhere_would_not_be_found_and_is_refused(shop: Path, absolute: bool) -> None:
+    (shop.parent / "flow.yaml").write_text("url: /mine\n")
+    (shop / "kill.yaml").write_text(with_load(shop.parent / "flow.yaml" if absolute else "../flow.yaml"))
+    with pytest.raises(UsageError, match=r"flow.yaml does not lie below the experiment's folder"):
+        invoke(shop, "--manifest")
+
+
+def test_a_file_is_read_for_the_manifest_as_for_a_run(shop: Path, tmp_path: Path) -> None:
+    (shop / "kill.yaml").write_bytes(DOCUMENT.encode("utf-16"))
+    there = mounted(objects(invoke(shop / "kill.yaml", "--manifest")), tmp_path)
+    assert [one.name for one in documents.load([there / "shop" / "kill.yaml"])] == ["shop/kill"]
 
 
 def test_experiments_that_leave_their_namespace_need_a_cluster_role(shop: Path) -> None:

@@ -375,3 +375,13 @@ async def test_each_time_has_a_chance_of_its_own_and_the_seed_gives_the_same_aga
     first, again = await picked(session, begun), await picked(session, begun)
     assert len(set(first)) > 2
     assert first == again
+
+
+async def test_what_promises_nothing_has_no_cap_the_first_time_nor_again(session, begun) -> None:
+    written, _, _ = text("a|pod_freeze|duration: 1s, times: 2").partition("extensions:")
+    made = document.loads(written.replace("pods: 1", "pods: 50%"), Path("shop/x.yaml"))
+    await begun(made, 4)
+    assert len(session.plan.faults) == 2
+    assert len(await more.add(session, made.method[0], 2)) == 2
+    (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
+    assert told["caps"] == {}
