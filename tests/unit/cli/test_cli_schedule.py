@@ -50,7 +50,7 @@ def invoke(*words: object) -> Result:
 
 def objects(result: Result) -> dict[str, dict]:
     assert result.exit_code == 0, result.output
-    return {one["kind"]: one for one in yaml.safe_load_all(result.output)}
+    return {one["kind"]: one for one in yaml.safe_load_all(result.stdout)}
 
 
 def mounted(found: dict[str, dict], folder: Path) -> Path:
