@@ -368,6 +368,14 @@ async def test_a_signal_that_ends_the_process_is_felt_by_the_kubelets_report():
     assert at.note(fault)["ended"]
 
 
+@pytest.mark.parametrize(("name", "told"), [("STOP", ["fault.not_felt"]), ("TERM", [])])
+async def test_a_process_that_went_on_before_it_was_to_was_not_stopped_as_asked_for(name, told):
+    over, events = {"appliedAt": "then", "healedAt": "then", "message": "the agent started anew"}, list[str]()
+    at = reach(Marked(over, over), emit=lambda event, _: events.append(event))
+    await FAULTS["pod_signal"].heal(planned("pod_signal", signal=name), at)
+    assert events == told
+
+
 def test_a_signal_that_the_agents_do_not_send_is_refused_with_its_line():
     with pytest.raises(UsageError, match="SEGV") as refused:
         stated("pod_signal", ", signal: SEGV")
