@@ -6,7 +6,7 @@ not Ready any more (its readiness probe's period times its threshold). Where no 
 (the pod names no port, or a policy keeps the API server out), what the kernel says of its control groups is the
 evidence, as the agent reads it. Healed when the pod is Ready and answers, or its workload has replaced it; a liveness
 probe may restart it meanwhile, and the restart completes after the thaw. It thaws when the agent, its lease or the
-engine ends; after an agent that was killed, as soon as the kubelet has started it again (one to two seconds).
+engine ends; after an agent that was killed, as soon as the kubelet has started the next one (one to two seconds).
 """
 
 from __future__ import annotations
