@@ -204,7 +204,7 @@ async def test_the_mirror_of_a_static_pod_is_refused_by_the_plan(kind):
     """Its processes have another UID than the API server knows, so the agent would look for them in vain."""
     found = pod()
     found["metadata"]["annotations"] = {MIRROR: "x"}
-    with pytest.raises(UsageError, match="only its kubelet knows"):
+    with pytest.raises(UsageError, match="another UID"):
         await resolved(kind, found, ", signal: KILL" if kind == "pod_signal" else "")
 
 
