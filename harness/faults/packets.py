@@ -184,7 +184,7 @@ def felt(shows: answers.Shows | None = None) -> Callable[[PlannedFault, Reach], 
             met += bool(told)
             if "url" in note:
                 limit = answers.SILENT_SECONDS if shows is answers.silent else answers.PATIENT_SECONDS
-                asked = [*asked, await answers.ask(reach, note["url"], limit)][-answers.ASKED:]
+                asked = [*asked, await answers.ask(reach, note["url"], limit)][-answers.ASKED :]
                 outside = shows(fault, asked, note["usual"]) if shows else None
                 if outside and met:
                     return outside | {"agent": words(told)}
