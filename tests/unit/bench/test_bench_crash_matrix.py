@@ -163,7 +163,7 @@ def test_a_cell_shows_its_heal_time_and_day_and_whether_it_is_stale_or_broken() 
 
 
 def test_the_page_counts_what_is_there_and_says_what_has_no_meaning() -> None:
-    text = draw(ROW, dataclasses.replace(ROW, cause="ctrl-c", state=State.BROKEN), code="new")
+    text = draw(ROW, dataclasses.replace(ROW, cause="both-killed", state=State.BROKEN), code="new")
     assert "1 held, 1 broke the promise, 0 could not be measured" in text
     assert "2 are stale" in text
     assert "- target-deleted, " in text
