@@ -37,6 +37,7 @@ from harness.model.fault import Target
 from harness.model.history import FaultRecord, History, Sample
 from harness.model.plan import PlannedFault
 from harness.model.verdict import State
+from harness.resources import resource
 from harness.targets import select
 from harness.targets.reach import Reach
 
@@ -300,6 +301,8 @@ async def _live(
         await keeper.register(fault.id, undo)
     try:
         with anyio.fail_after(LIMIT_SECONDS):
+            if kind.order:  # an agent reads what it is to do there, and gives a run that it never heard of its time
+                await resource.create(reach.kube, fault, fault.id, undo, await kind.order(fault, reach))
             facts = await kind.inject(fault, reach)
             applied = time.monotonic()
             group.start_soon(_watch, reach.kube, fault, before, backs, int(facts.get("status", 0)) >= 400)
@@ -311,6 +314,8 @@ async def _live(
     finally:
         with anyio.CancelScope(shield=True):
             await kind.heal(fault, reach)
+            if kind.order:
+                await resource.delete(reach.kube, fault)
             if undo:
                 await keeper.forget(fault.id)
     with anyio.fail_after(LIMIT_SECONDS):

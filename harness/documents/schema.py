@@ -113,7 +113,9 @@ def _list(items: Schema) -> Schema:
 def _parameter(parameter: Parameter) -> Schema:
     found = {"description": parameter.summary, **TYPES[parameter.type]}
     if parameter.choices:
-        found["enum"] = list(parameter.choices)
+        # A signal is also taken with its SIG.
+        long = [f"SIG{name}" for name in parameter.choices] if parameter.type is Type.SIGNAL else []
+        found["enum"] = [*parameter.choices, *long]
     if parameter.type in (Type.INTEGER, Type.NUMBER):
         limits = {"minimum": parameter.minimum, "maximum": parameter.maximum}
         found |= {key: value for key, value in limits.items() if value is not None}

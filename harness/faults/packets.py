@@ -7,16 +7,13 @@ protocols it cannot show, and there the agent's own count of packets is the evid
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from harness.cluster import paths
-from harness.cluster.observe import Objects
-from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
+from harness.errors import ObservationFailed
+from harness.faults import answers
 from harness.faults.kind import FaultKind, Object, Rule, Unfit
 from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
@@ -26,20 +23,10 @@ from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets import containers, peers, pods
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
 
-SILENT_SECONDS = 1.0
-PATIENT_SECONDS = 10.0
-USUAL_SECONDS = 2.0  # what a pod that answers at all takes at most, before anything is done to it
-PAUSE_SECONDS = 0.25
-ASKED = 3  # requests whose median counts
-# How the API server says that the pod did not answer it.
-UNREACHED = (500, 502, 503, 504)
-Asked = Sequence[float | None]  # seconds that each request took, the last one last; None where nothing came back
-Shows = Callable[[PlannedFault, Asked, float], Facts | None]
 Effect = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Clash = Callable[[Target, Mapping[str, Any]], tuple[str, Unfit] | None]
 
@@ -66,7 +53,7 @@ SERVERS = Parameter("peers", Type.PEERS, "Only queries to these servers; left ou
 SHARE = Parameter("share", Type.RATIO, "The share of packets that is hit.", required=True, minimum=0.0001)
 RIGHTS: tuple[Rule, ...] = (
     {"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},
-    {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]},
+    answers.RIGHT,
 )
 PEER_PODS: Rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
 PEER_SERVICES: Rule = {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]}
@@ -90,7 +77,7 @@ def fault(
     disturbs: Iterable[Disturbance] = (Disturbance.NETWORK,),
     parameters: Sequence[Parameter],
     effect: Effect,
-    shows: Shows | None = None,
+    shows: answers.Shows | None = None,
     clash: Clash | None = clash,
     **fixed: str,
 ) -> FaultKind:
@@ -116,7 +103,7 @@ def fault(
         inject=inject,
         felt=felt(shows),
         heal=heal,
-        healed=healed(shows),
+        healed=answers.healed(shows),
     )
 
 
@@ -169,7 +156,7 @@ def order(effect: Effect, **fixed: str) -> Callable[[PlannedFault, Reach], Await
     """Make what looks at the pod and returns what the agent is told."""
 
     async def made(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
-        await _look(fault, reach)
+        await answers.look(fault, reach)
         given = {one.name: fault.parameters.get(one.name) for one in MATCH}
         match = {name: value for name, value in given.items() if value} | fixed
         number = fault.id.rpartition("-")[2]
@@ -178,38 +165,13 @@ def order(effect: Effect, **fixed: str) -> Callable[[PlannedFault, Reach], Await
     return made
 
 
-async def _look(fault: PlannedFault, reach: Reach) -> None:
-    """Look at the pod before anything is done to it: whose it is, and how long it takes to answer."""
-    note, pod = reach.note(fault), await pods.prepare(fault, reach, pods.probed)
-    note["ready"] = is_ready(pod)
-    port = _port(fault, pod)
-    if not port:
-        return
-    url = f"{paths.pods(fault.victim.namespace, fault.victim.name)}:{port}/proxy/"
-    usual: list[float] = []
-    while len(usual) < ASKED:
-        seconds = await _ask(reach, url, USUAL_SECONDS)
-        if seconds is None:
-            return  # a policy keeps the API server out, or it serves nothing there
-        usual.append(seconds)
-    note.update(url=url, usual=statistics.median(usual))
-
-
-def _port(fault: PlannedFault, pod: Pod) -> int:
-    """Choose the port that is asked: one that is meant, or the first TCP port that the pod names; 0 without any."""
-    listed = [port for item in pod["spec"]["containers"] for port in item.get("ports") or []]
-    known = [int(port["containerPort"]) for port in listed if port.get("protocol", "TCP") == "TCP"]
-    meant = fault.parameters.get("own_ports") or known
-    return int(meant[0]) if meant else 0
-
-
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the agent has done it."""
     status = await asking.applied(reach.kube, resource.path(fault))
     return {"uid": fault.victim.uid, "node": fault.victim.node, "applied": status["appliedAt"]}
 
 
-def felt(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitable[Facts | None]]:
+def felt(shows: answers.Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitable[Facts | None]]:
     """Make what waits for the evidence: that the agent met packets, and that requests show it where they can."""
 
     async def look(fault: PlannedFault, reach: Reach) -> Facts | None:
@@ -221,14 +183,14 @@ def felt(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitabl
                 raise ObservationFailed(missed(told), where=str(fault.victim))
             met += bool(told)
             if "url" in note:
-                limit = SILENT_SECONDS if shows is silent else PATIENT_SECONDS
-                asked = [*asked, await _ask(reach, note["url"], limit)][-ASKED:]
+                limit = answers.SILENT_SECONDS if shows is answers.silent else answers.PATIENT_SECONDS
+                asked = [*asked, await answers.ask(reach, note["url"], limit)][-answers.ASKED :]
                 outside = shows(fault, asked, note["usual"]) if shows else None
                 if outside and met:
                     return outside | {"agent": words(told)}
-            if met and not sure and (met > ASKED or not shows or "url" not in note):
+            if met and not sure and (met > answers.ASKED or not shows or "url" not in note):
                 return {"agent": words(told)}
-            await anyio.sleep(PAUSE_SECONDS)
+            await anyio.sleep(answers.PAUSE_SECONDS)
 
     return look
 
@@ -238,11 +200,6 @@ def _shown(fault: PlannedFault, note: Facts) -> bool:
     given = fault.parameters
     others = any(given.get(name) for name in ("peers", "spare", "ports")) or given.get("protocol") in ("udp", "icmp")
     return "url" in note and not others
-
-
-def silent(fault: PlannedFault, asked: Asked, usual: float) -> Facts | None:
-    """Find that the last request stayed without an answer."""
-    return {"request": f"silent for {SILENT_SECONDS:g} s"} if asked and asked[-1] is None else None
 
 
 async def _told(fault: PlannedFault, reach: Reach) -> Facts:
@@ -275,49 +232,3 @@ async def heal(fault: PlannedFault, reach: Reach) -> None:
     why = missed(told) if told.get("missed") else f"it ended early: {ended.early}" if ended.early else ""
     if why:
         reach.emit("fault.not_felt", {"id": fault.id, "why": why})
-
-
-def healed(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitable[Facts]]:
-    """Make what waits until the pod is Ready and answers as before, or its workload is complete without it."""
-
-    async def look(fault: PlannedFault, reach: Reach) -> Facts:
-        note = reach.note(fault)
-
-        async def judge(found: Objects) -> Facts | None:
-            pod = found.get(fault.victim.uid)
-            if pod is None or is_going(pod) or is_done(pod):
-                return {"pod": "replaced"}
-            return {"ready": is_ready(pod)} if is_ready(pod) or not note.get("ready") else None
-
-        facts = await pods.until(fault, reach, judge)
-        if "pod" in facts:
-            return facts | await pods.replaced(fault, reach)
-        if "url" not in note:
-            return facts
-        while True:
-            seconds = await _ask(reach, note["url"], PATIENT_SECONDS)
-            if seconds is not None and not (shows and shows(fault, [seconds] * ASKED, note["usual"])):
-                return facts | {"request": "answered"}
-            await anyio.sleep(PAUSE_SECONDS)
-
-    return look
-
-
-async def _ask(reach: Reach, url: str, limit: float) -> float | None:
-    """Return how long the pod took to answer anything at all; None where nothing came back within the limit.
-
-    An API server that is away says nothing of the pod: it is asked again.
-    """
-    while True:
-        began = time.monotonic()
-        try:
-            with anyio.move_on_after(limit):
-                await reach.kube.get_text(url)
-                return time.monotonic() - began
-        except ApiError as error:
-            unreached = error.status in UNREACHED and "error trying to reach service" in error.message
-            return None if unreached else time.monotonic() - began
-        except ClusterUnreachable:
-            await anyio.sleep(PAUSE_SECONDS)
-        else:
-            return None

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.faults import packets
+from harness.faults import answers, packets
 from harness.model.disturbance import Disturbance
 
 
@@ -28,5 +28,5 @@ FAULT = packets.fault(
     disturbs=(Disturbance.NETWORK, Disturbance.SERVING),
     parameters=(packets.DIRECTION, *packets.NARROWED),
     effect=effect,
-    shows=packets.silent,
+    shows=answers.silent,
 )

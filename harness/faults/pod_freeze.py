@@ -1,120 +1,98 @@
-"""Write the pod's freezer cgroup on its node.
+"""Freeze the pod's control groups, by the agent on its node.
 
 Frozen is the whole pod: every container, sidecars and ephemeral ones too, and whatever runs in them.
-Felt when a request from the pod's node gets no byte back for a second (about 1 s), or the pod is not Ready any
-more (its readiness probe's period times its threshold). Healed when the pod is Ready and answers, or its workload
-has replaced it; a liveness probe may restart it meanwhile, and the restart completes after the thaw.
+Felt when a request that the API server hands on to the pod gets no byte back for a second (about 1 s), or the pod is
+not Ready any more (its readiness probe's period times its threshold). Where no such request gets through to begin with
+(the pod names no port, or a policy keeps the API server out), what the kernel says of its control groups is the
+evidence, as the agent reads it. Healed when the pod is Ready and answers, or its workload has replaced it; a liveness
+probe may restart it meanwhile, and the restart completes after the thaw. It thaws when the agent, its lease or the
+engine ends; after an agent that was killed, as soon as the kubelet has started the next one (one to two seconds).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 
 from harness.cluster import paths
-from harness.cluster.observe import Objects
 from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
-from harness.faults.kind import FaultKind, by_hand
-from harness.hands.host import inside
+from harness.faults import answers, packets, resources
+from harness.faults.kind import FaultKind
+from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
-from harness.model.fault import Hand, Undo
+from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
+from harness.resources import resource
 from harness.targets import containers, pods
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready
+from harness.workloads.pod import is_going, is_ready
 
-PAUSE_SECONDS = 0.25
-
-
-def address(pod: Pod) -> str:
-    """Return a URL at the pod's first TCP port, or nothing when it names none."""
-    host = pod.get("status", {}).get("podIP")
-    ports = [port for item in pod["spec"]["containers"] for port in item.get("ports") or []]
-    first = next((port["containerPort"] for port in ports if port.get("protocol", "TCP") == "TCP"), None)
-    if not host or not first:
-        return ""
-    return f"http://[{host}]:{first}/" if ":" in host else f"http://{host}:{first}/"
+OP = "freeze"
 
 
-def undo(fault: PlannedFault, reach: Reach) -> Undo:
-    """Thaw the pod's cgroup; one that is gone is thawed."""
-    return [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "thaw")]
-
-
-async def inject(fault: PlannedFault, reach: Reach) -> Facts:
-    """Freeze every process of the pod."""
-    hand, note = reach.by(fault), reach.note(fault)
-    pod = await pods.prepare(fault, reach, pods.probed)
-    url = address(pod)
-    if url and await _probe(fault, reach, url) == "answers":
-        note["url"] = url
-    note["ready"] = is_ready(pod)
-    await reach.guard()
-    await hand.apply(fault.id, [inside.freezer(reach.container(fault.victim.node), fault.victim.uid, "freeze")])
-    frozen = list(containers.every(pod))
-    return {"uid": fault.victim.uid, "node": fault.victim.node, "url": note.get("url", ""), "containers": frozen}
+async def order(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
+    """Look at the pod and return what the agent is told."""
+    await answers.look(fault, reach)
+    return {"op": OP}
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
-    """Wait until the pod leaves a request without an answer, or is not Ready any more."""
-    note = reach.note(fault)
-    while True:
-        if note.get("url") and await _probe(fault, reach, note["url"]) == "silent":
-            return {"request": "silent for 1 s", "url": note["url"]}
-        try:
-            pod = await reach.kube.get(paths.pods(fault.victim.namespace, fault.victim.name))
-            if pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
-                raise _gone()
-            if note.get("ready") and not is_ready(pod):
-                return {"ready": False}
-        except (ApiError, ClusterUnreachable) as error:
-            if isinstance(error, ApiError) and error.status == 404:
-                raise _gone() from None
-        await anyio.sleep(PAUSE_SECONDS)
-
-
-async def healed(fault: PlannedFault, reach: Reach) -> Facts:
-    """Wait until the pod answers and is Ready, or its workload is complete without it."""
+    """Wait until the frozen pod leaves a request without an answer, or is not Ready any more."""
     url = reach.note(fault).get("url")
+    while True:
+        frozen = bool(await asking.told(reach.kube, resource.path(fault), OP, str(fault.victim)))
+        asked = [await answers.ask(reach, url, answers.SILENT_SECONDS)] if url else []
+        if frozen and (outside := answers.silent(fault, asked, 0.0)):
+            return outside
+        if await _is_unready(fault, reach):
+            return {"ready": False}
+        if frozen and not url:
+            return {"processes": "frozen"}
+        await anyio.sleep(answers.PAUSE_SECONDS)
 
-    async def judge(found: Objects) -> Facts | None:
-        pod = found.get(fault.victim.uid)
-        if pod is None or is_going(pod) or is_done(pod):
-            return {"pod": "replaced"}
-        return {"ready": True} if is_ready(pod) else None
 
-    facts = await pods.until(fault, reach, judge)
-    if "pod" in facts:
-        return facts | await pods.replaced(fault, reach)
-    while url and await _probe(fault, reach, url) == "silent":
-        await anyio.sleep(PAUSE_SECONDS)
-    return facts | ({"request": "answered"} if url else {})
+async def _is_unready(fault: PlannedFault, reach: Reach) -> bool:
+    """Say whether a pod that was Ready is so no more; raises ObservationFailed where it went away."""
+    try:
+        pod = await reach.kube.get(paths.pods(fault.victim.namespace, fault.victim.name))
+    except ClusterUnreachable:
+        return False
+    except ApiError as error:
+        if error.status != 404:
+            return False
+        raise _gone() from None
+    if pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
+        raise _gone()
+    return bool(reach.note(fault).get("ready")) and not is_ready(pod)
 
 
 def _gone() -> ObservationFailed:
     return ObservationFailed("the pod went away before it was felt frozen", why="somebody else deleted it")
 
 
-async def _probe(fault: PlannedFault, reach: Reach, url: str) -> str:
-    results: list[dict[str, Any]] = await reach.by(fault).look([inside.probe(reach.container(fault.victim.node), url)])
-    return str(results[0]["output"]).strip()
+async def heal(fault: PlannedFault, reach: Reach) -> None:
+    """Have the agent thaw it; where it had thawed before, it was not frozen as asked for."""
+    resources.take_back(fault, reach, await asking.heal(reach.kube, resource.path(fault)))
 
 
 FAULT = FaultKind(
     name="pod_freeze",
-    hand=Hand.HOST,
+    hand=Hand.NODE,
     target="pod",
     summary="Freeze pods, every process of every container, sidecars too; connections stay open and nothing"
     " answers, which tests deadlines.",
-    evidence="the pod stops being ready, or stops answering",
+    evidence="the pod stops being ready, or stops answering; where no request reaches it, the kernel holds it frozen",
     healed_when="the pod's processes run and it is ready again",
     disturbs=frozenset({Disturbance.SERVING, Disturbance.ABRUPT}),
+    rights=(*resources.RIGHTS, answers.RIGHT),
+    unfit=resources.beyond,
     fate=pods.probed,
     inside=containers.all_named,
-    undo=undo,
-    inject=inject,
+    order=order,
+    inject=packets.inject,
     felt=felt,
-    heal=by_hand,
-    healed=healed,
+    heal=heal,
+    healed=answers.healed(),
 )

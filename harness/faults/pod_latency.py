@@ -17,7 +17,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from harness.faults import packets
+from harness.faults import answers, packets
 from harness.faults.kind import Unfit
 from harness.model.fault import Target
 from harness.model.parameter import Parameter, Type
@@ -41,13 +41,13 @@ def effect(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"kind": "latency", **given, "correlation": parameters.get("correlation", 0.0)}
 
 
-def slower(fault: PlannedFault, asked: packets.Asked, usual: float) -> Facts | None:
+def slower(fault: PlannedFault, asked: answers.Asked, usual: float) -> Facts | None:
     """Find that requests take longer by most of the shortest delay."""
     least = NOTICEABLE * (fault.parameters["delay"] - fault.parameters.get("jitter", 0.0))
     median = statistics.median([math.inf if one is None else one for one in asked])
-    if len(asked) < packets.ASKED or median < usual + least:
+    if len(asked) < answers.ASKED or median < usual + least:
         return None
-    took = seconds(median) if median < math.inf else f"no answer within {packets.PATIENT_SECONDS:g} s"
+    took = seconds(median) if median < math.inf else f"no answer within {answers.PATIENT_SECONDS:g} s"
     return {"request": took, "before": seconds(usual)}
 
 

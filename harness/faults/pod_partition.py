@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.faults import packets
+from harness.faults import answers, packets
 from harness.model.disturbance import Disturbance
 
 
@@ -37,5 +37,5 @@ FAULT = packets.fault(
         *packets.NARROWED,
     ),
     effect=effect,
-    shows=packets.silent,
+    shows=answers.silent,
 )

@@ -42,7 +42,7 @@ FAULT = resources.fault(
         Parameter("share", Type.RATIO, "Up to which share of the limit.", default=1.0, minimum=0.1, maximum=1.0),
     ),
     effect=effect,
-    unfit=resources.mirrored,
+    unfit=resources.beyond,
     words=words,
     disturbs=(Disturbance.SERVING, Disturbance.CAPACITY),
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.faults import packets
+from harness.faults import answers, packets
 from harness.model.disturbance import Disturbance
 from harness.model.plan import PlannedFault
 from harness.targets.reach import Facts
@@ -22,7 +22,7 @@ def effect(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"kind": "reset"}
 
 
-def cut(fault: PlannedFault, asked: packets.Asked, usual: float) -> Facts | None:
+def cut(fault: PlannedFault, asked: answers.Asked, usual: float) -> Facts | None:
     """Find that the last request got no answer."""
     return {"request": "cut off"} if asked and asked[-1] is None else None
 

@@ -20,7 +20,7 @@ import anyio
 from harness.agent.resident import signals
 from harness.agent.resident.fault import SIGNALS
 from harness.errors import ObservationFailed
-from harness.faults import container_kill, packets, resources
+from harness.faults import answers, container_kill, packets, resources
 from harness.faults.kind import FaultKind
 from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
@@ -33,22 +33,22 @@ from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
 from harness.workloads.pod import Pod
 
-OP = "signal"
-ENDLESS = ("STOP", "CONT")
+OP = container_kill.OP
 TAKEN = {signals.STOPS: "stopped", signals.CONTINUES: "goes on", signals.CAUGHT: "handled"}
 UNTAKEN = {signals.IGNORED: "it is ignored", signals.WAITS: "it was not taken within a second"}
-_stays = packets.healed()
+_stays = answers.healed()
 
 
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
     """Say what becomes of the pod: one that is stopped may fail its liveness probe, most other signals may end it."""
-    return pods.probed(fault, pod) if fault.parameters["signal"] in ENDLESS else container_kill.fate(fault, pod)
+    endless = fault.parameters["signal"] in container_kill.ENDLESS
+    return pods.probed(fault, pod) if endless else container_kill.fate(fault, pod)
 
 
 async def order(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
     """Look at the pod and return what the agent is told."""
-    seen = await resources.order(lambda *_: {}, fate)(fault, reach)
-    return {"op": OP, "container": seen["container"], "signal": fault.parameters["signal"]}
+    await resources.look(fault, reach, fate)
+    return {"op": OP, "container": reach.note(fault)["id"], "signal": fault.parameters["signal"]}
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
@@ -68,8 +68,10 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
 
 
 async def heal(fault: PlannedFault, reach: Reach) -> None:
-    """Have the agent let go on what it stopped."""
-    await asking.heal(reach.kube, resource.path(fault))
+    """Have the agent let go on what it stopped; where that went on before, it was not stopped as asked for."""
+    ended = await asking.heal(reach.kube, resource.path(fault))
+    if fault.parameters["signal"] == "STOP":
+        resources.take_back(fault, reach, ended)
 
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
@@ -89,7 +91,7 @@ FAULT = FaultKind(
     container=True,
     restarts=True,
     rights=resources.RIGHTS,
-    unfit=resources.mirrored,
+    unfit=resources.beyond,
     fate=fate,
     inside=containers.one_named,
     order=order,

@@ -13,7 +13,8 @@ from typing import Any
 
 import anyio
 
-from harness.faults import packets
+from harness.agent import manifest
+from harness.faults import answers, packets
 from harness.faults.kind import FaultKind, Object, Rule, Unfit, all_of_it
 from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
@@ -29,6 +30,7 @@ PAUSE_SECONDS = 0.25
 # By then an agent ends it, whatever becomes of everybody else.
 LONGEST_SECONDS = 900.0
 OP = "resource"
+AN_AGENT = "it is an agent: nobody would undo what it does to itself"
 RIGHTS: tuple[Rule, ...] = ({"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},)
 Effect = Callable[[PlannedFault, Pod], Mapping[str, Any]]
 Becomes = Callable[[PlannedFault, Pod], pods.Fate]
@@ -70,7 +72,7 @@ def fault(
         inject=packets.inject,
         felt=felt(words),
         heal=heal(words),
-        healed=packets.healed(),
+        healed=answers.healed(),
     )
 
 
@@ -78,7 +80,7 @@ def limited(what: str) -> Refuses:
     """Make what refuses a container that has no limit of `cpu` or `memory`."""
 
     def unfit(parameters: Mapping[str, Any], pod: Object, victim: Victim) -> Unfit | None:
-        if found := mirrored(parameters, pod, victim):
+        if found := beyond(parameters, pod, victim):
             return found
         limits = (specified(pod, victim.container).get("resources") or {}).get("limits") or {}
         if what in limits:
@@ -89,11 +91,22 @@ def limited(what: str) -> Refuses:
     return unfit
 
 
-def mirrored(parameters: Mapping[str, Any], pod: Object, victim: Victim) -> Unfit | None:
-    """Find the mirror of a static pod: the agents would look for its processes in vain."""
-    if not is_static(pod):
+def beyond(parameters: Mapping[str, Any], pod: Object, victim: Victim) -> Unfit | None:
+    """Find the mirror of a static pod, whose processes the agents would look for in vain, or an agent."""
+    return _unfit(victim, pods.ELSEWHERE) if is_static(pod) else an_agent(parameters, pod, victim)
+
+
+def an_agent(parameters: Mapping[str, Any], pod: Object, victim: Victim) -> Unfit | None:
+    """Find an agent."""
+    metadata = pod["metadata"]
+    named = (metadata.get("labels") or {}).get("app.kubernetes.io/name") == manifest.NAME
+    if not named or metadata.get("namespace") != manifest.NAMESPACE:
         return None
-    return Unfit(f"pod {victim} cannot be a target of this fault", pods.ELSEWHERE, "a selector that leaves it out")
+    return _unfit(victim, AN_AGENT)
+
+
+def _unfit(victim: Victim, why: str) -> Unfit:
+    return Unfit(f"pod {victim} cannot be a target of this fault", why, "a selector that leaves it out")
 
 
 def specified(pod: Object, name: str) -> Mapping[str, Any]:
@@ -106,15 +119,21 @@ def order(effect: Effect, fate: Becomes = pods.probed, **fixed: Any) -> Any:
     """Make what looks at the pod and returns what the agent is told."""
 
     async def made(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
-        pod = await pods.prepare(fault, reach, fate)
-        status = containers.running(pod, fault.victim.container)
-        identity = containers.identity(status)
-        restarts = int(status.get("restartCount", 0))
-        reach.note(fault).update(ready=is_ready(pod), container=status["name"], id=identity, restarts=restarts)
+        pod = await look(fault, reach, fate)
         wanted = {key: value for key, value in effect(fault, pod).items() if value is not None}
+        identity = reach.note(fault)["id"]
         return {"op": OP, "container": identity, "effect": wanted, "seconds": LONGEST_SECONDS, **fixed}
 
     return made
+
+
+async def look(fault: PlannedFault, reach: Reach, fate: Fate) -> Pod:
+    """Look at the pod before anything is done to it, and note the container that is meant as it runs now."""
+    pod = await pods.prepare(fault, reach, fate)
+    status = containers.running(pod, fault.victim.container)
+    identity, restarts = containers.identity(status), int(status.get("restartCount", 0))
+    reach.note(fault).update(ready=is_ready(pod), container=status["name"], id=identity, restarts=restarts)
+    return pod
 
 
 def felt(words: Words) -> Callable[[PlannedFault, Reach], Any]:
@@ -138,7 +157,12 @@ def heal(words: Words) -> Callable[[PlannedFault, Reach], Any]:
         told: Facts = (ended.status.get("evidence") or {}).get(OP) or {}
         if told:
             reach.emit("fault.told", {"id": fault.id, "evidence": {"counted": words(told)}, OP: told})
-        if ended.early:
-            reach.emit("fault.not_felt", {"id": fault.id, "why": f"it ended early: {ended.early}"})
+        take_back(fault, reach, ended)
 
     return healing
+
+
+def take_back(fault: PlannedFault, reach: Reach, ended: asking.Ended) -> None:
+    """Take the evidence back of what had ended before it was asked to."""
+    if ended.early:
+        reach.emit("fault.not_felt", {"id": fault.id, "why": f"it ended early: {ended.early}"})

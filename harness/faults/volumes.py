@@ -38,8 +38,8 @@ def unfit(rule: Rule) -> resources.Refuses:
     """Make what refuses a container where no volume may be written to, or not the named one."""
 
     def amiss(parameters: Mapping[str, Any], pod: Object, victim: Victim) -> Unfit | None:
-        if mirror := resources.mirrored(parameters, pod, victim):
-            return mirror
+        if beyond := resources.beyond(parameters, pod, victim):
+            return beyond
         name, named = victim.container, parameters.get("volume")
         found: dict[str, str] = {}
         for mount in _mounts(pod, name):

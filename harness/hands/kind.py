@@ -29,10 +29,6 @@ class Taken(Protocol):
         """
         ...
 
-    async def look(self, ops: Undo) -> list[dict[str, Any]]:
-        """Ask what changes nothing: [{"exit": .., "output": ..}]."""
-        ...
-
     async def inspect(self, thing: str) -> dict[str, Any]:
         """Return the state of what the hand acts on."""
         ...

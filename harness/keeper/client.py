@@ -75,10 +75,6 @@ class Keeper:
         """
         return await self._ask("apply", fault=fault_id, ops=ops)
 
-    async def look(self, ops: list[Op]) -> list[dict[str, Any]]:
-        """Run commands that change nothing in node containers: [{"exit": .., "output": ..}]."""
-        return list((await self._ask("look", ops=ops))["results"])
-
     async def inspect(self, container: str) -> dict[str, Any]:
         """Return a node container's {"running", "paused", "addresses"}."""
         return await self._ask("inspect", container=container)

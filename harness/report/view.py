@@ -146,7 +146,7 @@ def _undo(events: Iterable[Event], faults: Sequence[Fault]) -> tuple[Undo, ...]:
         Undo(
             fault=str(event.data.get("id", "")),
             what=names.get(str(event.data.get("id", "")), str(event.data.get("id", ""))),
-            operations=tuple(_operation(item) for item in event.data.get("ops") or () if item.get("op") != "nothing"),
+            operations=tuple(_operation(item) for item in event.data.get("ops") or ()),
             ok=bool(event.data.get("ok")),
             how=str(event.data.get("how", "")),
             seconds=float(event.data.get("seconds") or 0.0),

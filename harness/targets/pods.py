@@ -27,7 +27,7 @@ LOST = "nothing would replace this pod"
 STOPS_NOTHING = "deleting this pod would stop nothing"
 MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
 HOLDS_NOTHING = "this pod's processes would not be found"
-ELSEWHERE = "it is the mirror of a static pod, whose cgroup has a UID that only its kubelet knows"
+ELSEWHERE = "it is the mirror of a static pod, whose control groups have another UID than it has"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
 
 

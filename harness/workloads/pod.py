@@ -32,6 +32,11 @@ def is_static(pod: Pod) -> bool:
     return MIRROR in (pod["metadata"].get("annotations") or {})
 
 
+def known_as(pod: Pod) -> str:
+    """Return the UID by which a pod's kubelet knows it, as its control groups have it."""
+    return str((pod["metadata"].get("annotations") or {}).get(MIRROR) or pod["metadata"]["uid"])
+
+
 def is_done(pod: Pod) -> bool:
     """Say whether a pod has run to its end."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")

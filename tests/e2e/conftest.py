@@ -31,7 +31,8 @@ def cluster() -> LocalCluster:
     return found
 
 
-LEASE_SECONDS = 15.0
+LEASE_SECONDS, RENEW_SECONDS = 15.0, 3.0
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
 # The tests run these themselves; as experiments of their own they would only hold their faults for a minute.
 collect_ignore_glob = ["documents/*"]
 
@@ -116,3 +117,24 @@ async def reach(workload: LocalCluster, kube: Kube) -> AsyncIterator[Reach]:
         yield reach
         group.cancel_scope.cancel()
     await keeper.end()
+
+
+@pytest.fixture
+async def leased(reach: Reach) -> AsyncIterator[Reach]:
+    """Hold the Lease as the engine does: agents heal what nobody renews."""
+    assert isinstance(reach.healer, Keeper)
+    body: dict[str, Any] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}}
+
+    async def renew() -> None:
+        while True:
+            now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+            assert isinstance(reach.healer, Keeper)
+            spec = {"holderIdentity": reach.healer.run, "leaseDurationSeconds": 15, "renewTime": now}
+            await reach.kube.patch(LEASE, {**body, "spec": spec}, kind="apply", fieldManager="test", force="true")
+            await anyio.sleep(RENEW_SECONDS)
+
+    async with anyio.create_task_group() as renewing:
+        renewing.start_soon(renew)
+        yield reach
+        renewing.cancel_scope.cancel()
+    await reach.kube.delete(LEASE)

@@ -190,12 +190,32 @@ async def test_a_killed_agent_harms_nothing_and_its_successor_cleans_up(kube: Ku
     await kube.delete(_path("orphan"))
 
 
+def _status_code(cluster: LocalCluster, victim: Victim) -> str:
+    """Ask the pod from its node; 000 is what curl says where nothing came back within a second."""
+    address = kubectl(cluster, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "jsonpath={.status.podIP}")
+    argv = ["curl", "-s", "-o", "/dev/null", "-m", "1", "-w", "%{http_code}", f"http://{address}:8080/"]
+    return docker(cluster, "exec", cluster.nodes[victim.node], *argv, check=False)
+
+
+async def test_what_a_killed_agent_froze_thaws_by_its_successor(kube: Kube, workload: LocalCluster, run: str):
+    # The other node's: its agent was not killed before, so the kubelet starts it at once.
+    victim = await pod_of(kube, besides=(await pod_of(kube)).uid)
+    await _applied(kube, victim, run, "left", {"op": "freeze"})
+    assert _status_code(workload, victim) == "000"
+    kill = "pkill -KILL -f harness.agent.resident"
+    docker(workload, "exec", workload.nodes[victim.node], "sh", "-c", kill, check=False)
+
+    async def thawed() -> bool:
+        return _status_code(workload, victim) == "200"
+
+    await until(thawed)
+    await kube.delete(_path("left"))
+
+
 async def test_a_pod_is_frozen_and_a_container_killed_by_the_agent(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
     await _applied(kube, victim, run, "frozen", {"op": "freeze"})
-    words = ["exec", workload.nodes[victim.node], "curl", "-s", "-o", "/dev/null", "-m", "1"]
-    address = kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "jsonpath={.status.podIP}")
-    assert docker(workload, *words, "-w", "%{http_code}", f"http://{address}:8080/", check=False) == "000"
+    assert _status_code(workload, victim) == "000"
     await kube.delete(_path("frozen"))
     await _healed(workload, victim)
     status = json.loads(kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "json"))["status"]

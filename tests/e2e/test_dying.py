@@ -22,7 +22,7 @@ LEASE_SECONDS = 15
 DOCUMENTS = Path(__file__).parent / "documents"
 HANDS = ("cordon", "freeze", "pod_freeze", "latency")
 # What the engine undoes without a keeper.
-AT_ONCE = ("cordon", "latency")
+AT_ONCE = ("cordon", "pod_freeze", "latency")
 SLOW_MS = 90.0
 # Where they are: asked once for each run, for to ask takes longer than to heal.
 REGISTRIES: list[str] = []

@@ -13,9 +13,10 @@ from harness.engine import plan
 from harness.errors import InjectionFailed
 from harness.faults import FAULTS
 from harness.model.plan import Victim
+from harness.resources import resource
 from harness.targets import nodes
 from harness.targets.reach import Reach
-from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, until, walk
+from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, until, walk, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
@@ -31,8 +32,9 @@ async def test_a_pod_that_was_replaced_before_is_not_touched(reach: Reach, kube:
     victim = await pod_of(kube)
     stale = Victim("pod", victim.name, "00000000-0000-0000-0000-000000000000", NAMESPACE, victim.node)
     for kind in ("pod_kill", "pod_evict", "container_kill", "pod_freeze"):
+        begin = FAULTS[kind].order or FAULTS[kind].inject
         with pytest.raises(InjectionFailed, match="deleted between"):
-            await FAULTS[kind].inject(planned(kind, stale), reach)
+            await begin(planned(kind, stale), reach)
     assert (await kube.get(paths.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
 
 
@@ -63,26 +65,36 @@ async def test_an_eviction_with_a_deadline_asks_again(reach: Reach, kube: Kube) 
         await FAULTS["pod_evict"].healed(fault, reach)
 
 
-async def test_a_killed_container_starts_again_in_its_pod(reach: Reach, kube: Kube) -> None:
+async def test_a_killed_container_starts_again_in_its_pod(leased: Reach, kube: Kube) -> None:
     victim = await pod_of(kube)
-    seen = await walk(reach, planned("container_kill", victim))
+    seen = await walk(leased, planned("container_kill", victim))
     assert seen["felt"]["exit_code"] == 137
     assert seen["healed"]["id"] not in ("", seen["facts"]["id"])
     assert (await kube.get(paths.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
 
 
-async def test_a_frozen_pod_answers_nothing_until_it_thaws(reach: Reach, kube: Kube) -> None:
+async def test_a_killed_container_of_a_static_pod_starts_again(leased: Reach, kube: Kube) -> None:
+    (item,) = await kube.list(paths.pods("kube-system"), labels="component=kube-scheduler")
+    metadata, name = item["metadata"], item["spec"]["containers"][0]["name"]
+    node = item["spec"]["nodeName"]
+    victim = Victim("pod", metadata["name"], metadata["uid"], "kube-system", node, container=name)
+    seen = await walk(leased, planned("container_kill", victim))
+    assert seen["felt"]["exit_code"] == 137
+    assert seen["healed"]["ready"] is True
+
+
+async def test_a_frozen_pod_answers_nothing_until_it_thaws(leased: Reach, kube: Kube) -> None:
     victim = await pod_of(kube)
-    seen = await walk(reach, planned("pod_freeze", victim))
+    seen = await walk(leased, planned("pod_freeze", victim))
     assert "silent" in seen["felt"].get("request", "") or seen["felt"].get("ready") is False
     assert seen["healed"] == {"ready": True, "request": "answered"}
 
 
-async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(reach: Reach, kube: Kube) -> None:
+async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(leased: Reach, kube: Kube) -> None:
     fault = planned("pod_freeze", await pod_of(kube))
     kind = FAULTS["pod_freeze"]
-    await reach.healer.register(fault.id, kind.undo(fault, reach))
-    await kind.inject(fault, reach)
+    await written(leased, fault)
+    await kind.inject(fault, leased)
 
     async def given_up() -> bool:
         events = await kube.list(
@@ -91,9 +103,10 @@ async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(rea
         return any(item["reason"] == "Killing" for item in events)
 
     await until(given_up)
-    await kind.heal(fault, reach)
+    await kind.heal(fault, leased)
     with anyio.fail_after(120):
-        print(await kind.healed(fault, reach))
+        print(await kind.healed(fault, leased))
+    await resource.delete(kube, fault)
 
 
 async def test_a_cordoned_node_is_uncordoned(reach: Reach, kube: Kube) -> None:

@@ -25,7 +25,7 @@ from harness.resources import resource
 from harness.targets import nodes
 from harness.targets.reach import Reach
 from tests.e2e.live import docker
-from tests.e2e.victims import node_of, planned, pod_of, settled, until
+from tests.e2e.victims import node_of, planned, pod_of, until
 
 LEASE_SECONDS = 15.0
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases"
@@ -129,14 +129,6 @@ async def test_a_killed_run_gives_the_cordon_back(workload: LocalCluster, kube: 
         await until(schedulable)
         print(f"node_cordon: undone {time.monotonic() - killed:.2f} s after the kill")
         await clean(kube, workload, run)
-
-
-async def test_a_killed_run_thaws_the_pod(workload: LocalCluster, kube: Kube) -> None:
-    victim = await pod_of(kube)
-    with child("pod_freeze", victim) as (run, process):
-        process.kill()
-        await clean(kube, workload, run)
-    await settled(kube)
 
 
 async def test_a_suspended_run_is_healed_and_harmless_when_it_wakes(workload: LocalCluster, kube: Kube) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,6 @@ from tests.e2e.test_dying import HEAL_SECONDS, REGISTRIES, Run, broken_now, seco
 from tests.e2e.victims import NAMESPACE, planned, pod_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
-RENEW_SECONDS = 3.0
 DELAY_MS = 100
 CONNECTIONS = 15
 ATTEMPTS = 20
@@ -43,27 +39,6 @@ for _ in range(int(sys.argv[2])):
         pass
 print(answered)
 """
-
-
-@pytest.fixture
-async def leased(reach: Reach) -> AsyncIterator[Reach]:
-    """Hold the Lease as the engine does: agents heal what nobody renews."""
-    assert isinstance(reach.healer, Keeper)
-    body: dict[str, Any] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}}
-
-    async def renew() -> None:
-        while True:
-            now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
-            assert isinstance(reach.healer, Keeper)
-            spec = {"holderIdentity": reach.healer.run, "leaseDurationSeconds": 15, "renewTime": now}
-            await reach.kube.patch(LEASE, {**body, "spec": spec}, kind="apply", fieldManager="test", force="true")
-            await anyio.sleep(RENEW_SECONDS)
-
-    async with anyio.create_task_group() as renewing:
-        renewing.start_soon(renew)
-        yield reach
-        renewing.cancel_scope.cancel()
-    await reach.kube.delete(LEASE)
 
 
 def _address(cluster: LocalCluster, victim: Victim) -> str:

@@ -24,10 +24,8 @@ from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import docker, kubectl
 from tests.e2e.test_dying import HEAL_SECONDS, Run, seconds_until, tell
-from tests.e2e.test_packets import leased
 from tests.e2e.victims import NAMESPACE, SERVER, planned, until
 
-__all__ = ["leased"]
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 APP = "strained"
 LIMIT_BYTES = 64 << 20

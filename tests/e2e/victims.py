@@ -63,7 +63,10 @@ def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> Pl
 
 
 async def written(reach: Reach, fault: PlannedFault) -> None:
-    """Put a fault's undo on the ledger and write it down in the cluster, as the engine does before the effect."""
+    """Put a fault's undo on the ledger and write it down in the cluster, as the engine does before the effect.
+
+    An agent acts as soon as it is there, and for no longer than its run's Lease is renewed.
+    """
     kind = FAULTS[fault.kind]
     assert isinstance(reach.healer, client.Keeper)
     if kind.prepare:
@@ -71,7 +74,8 @@ async def written(reach: Reach, fault: PlannedFault) -> None:
     undo = kind.undo(fault, reach)
     if undo:
         await reach.by(fault).register(fault.id, undo)
-    await resource.create(reach.kube, fault, reach.healer.run, undo)
+    order = await kind.order(fault, reach) if kind.order else None
+    await resource.create(reach.kube, fault, reach.healer.run, undo, order)
 
 
 async def walk(reach: Reach, fault: PlannedFault) -> dict[str, Any]:

@@ -18,12 +18,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of the node hand; `pod` is the UID of its target, empty for the node itself.
+    """One fault of the node hand; `pod` is the UID of its target as its kubelet has it, empty for the node itself.
 
     `key` is the resource's own UID, so that one of the same name that comes later is another. `effect` says what to do:
     {"op": "packets", "effect": .., "match": .., "seed": .., "seconds": ..},
     {"op": "resource", "effect": .., "container": id, "seconds": ..}, {"op": "freeze"} or
-    {"op": "signal", "container": id, "signal": name}.
+    {"op": "signal", "container": id, "signal": name}, with the `pod` where its kubelet has another UID than its target.
     """
 
     key: str
@@ -53,7 +53,7 @@ def read(item: dict[str, Any]) -> Fault | None:
     # A Fault acts in its own namespace alone: its right to be there was checked by the API server.
     if namespace and (target.get("kind") != "pod" or target.get("namespace", namespace) != namespace):
         raise Refused("a fault of another namespace", f"{target.get('namespace')} is not {namespace}")
-    pod = str(target.get("uid", "")) if namespace else ""
+    pod = str(effect.get("pod") or target.get("uid", "")) if namespace else ""
     if effect["op"] != "packets" and not pod:
         raise Refused(f"{effect['op']} of a node", "it is for pods")
     return Fault(metadata["uid"], path(item), run, metadata["name"], pod, effect)

@@ -49,6 +49,7 @@ def main_process(container: str) -> int:
     """Return a container's main process: the oldest of those whose parent is outside of it; raises Refused without one.
 
     So is the parent of what an exec starts, but nothing can be started in a container before its main process.
+    Process id 1 may be another's, where the pod's containers or the node share their process ids.
     """
     found = {pid: _parent_and_birth(pid) for pid in inside(container)}
     born = [(stat[1], pid) for pid, stat in found.items() if stat is not None and stat[0] not in found]

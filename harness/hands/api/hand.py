@@ -32,10 +32,6 @@ class ApiHand:
         """Raise PreconditionFailed: there is nothing but requests."""
         raise _not_by_operations()
 
-    async def look(self, ops: Undo) -> list[dict[str, Any]]:
-        """Raise PreconditionFailed: there is nothing but requests."""
-        raise _not_by_operations()
-
     async def inspect(self, thing: str) -> dict[str, Any]:
         """Raise PreconditionFailed: there is nothing but requests."""
         raise _not_by_operations()

@@ -1,4 +1,4 @@
-"""Shell programs that run in a node container: about a pod there, found by the UID in its cgroup path, or the node.
+"""Shell programs that run in a node container, about the node.
 
 They are plain sh with what every node image has, and take what they are about as arguments: an undo that holds one of
 them needs nothing else.
@@ -8,58 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-
-# $1 pod UID, $2 freeze or thaw. A pod whose cgroup is gone is thawed. cgroup v1 has freezer.state, v2 cgroup.freeze.
-_FREEZER = r"""
-uid=$1 do=$2 flat=$(echo "$1" | tr - _)
-root=/sys/fs/cgroup; [ -d $root/freezer ] && root=$root/freezer
-dirs=$(find $root -type d \( -name "*pod$uid" -o -name "*pod$uid.slice" -o -name "*pod$flat.slice" \) 2>/dev/null)
-[ -n "$dirs" ] || { echo "the pod has no cgroup on this node"; [ "$do" = thaw ]; exit; }
-for dir in $dirs; do
-  if [ -e $dir/freezer.state ]; then file=freezer.state see=freezer.state on=FROZEN off=THAWED
-  elif [ -e $dir/cgroup.freeze ]; then file=cgroup.freeze see=cgroup.events on=1 off=0
-  else continue; fi
-  if [ "$do" = thaw ]; then want=$off; else want=$on; fi
-  tries=0
-  while [ -d $dir ]; do
-    # The v1 freezer can hang half frozen while a process forks: a short thaw and another try get it on.
-    [ $((tries % 10)) -eq 9 ] && [ "$do" = freeze ] && { echo $off > $dir/$file; sleep 0.02; }
-    echo $want > $dir/$file || { [ -d $dir ] || break; exit 1; }
-    if [ $file = freezer.state ]; then now=$(cat $dir/$see)
-    else now=$(sed -n 's/^frozen //p' $dir/$see); fi
-    [ "$now" = "$want" ] && { echo $now; break; }
-    tries=$((tries + 1)); [ $tries -lt 100 ] || { echo "still $now"; exit 1; }
-    sleep 0.03
-  done
-done
-exit 0
-"""
-
-# $1 container id, $2 signal. The main process is the oldest of the container's processes whose parent is outside of it.
-# So is the parent of what `kubectl exec` and a probe start, but nothing can be started in a container before its main
-# process. Asking for pid 1 instead would miss it where the pod's containers or the node share their process ids.
-_KILL = r"""
-id=$1 signal=$2 pids= main= first=
-for dir in /proc/[0-9]*; do
-  grep -qs "$id" $dir/cgroup && pids="$pids ${dir#/proc/}"
-done
-for pid in $pids; do
-  stat=$(cat /proc/$pid/stat 2>/dev/null) || continue
-  # What stands before the last bracket is the program's name, and may hold anything.
-  set -- ${stat##*) }
-  parent=$2 born=${20}
-  case " $pids " in *" $parent "*) continue ;; esac
-  [ -n "$main" ] && [ "$born" -ge "$first" ] || main=$pid first=$born
-done
-[ -n "$main" ] || { echo "no process of container $id"; exit 3; }
-kill -s $signal $main && echo "$main" || exit 4
-"""
-
-# $1 URL. Prints `silent` when nothing at all came back within a second, `answers` otherwise.
-_PROBE = r"""
-curl -s -o /dev/null --http0.9 --noproxy '*' -m 1 "$1"
-[ $? -eq 28 ] && echo silent || echo answers
-"""
 
 # $1 cut or mend, $2 what marks the rules of one fault. All that comes in or leaves by eth0 is dropped, where a node of
 # kind has its address: in chains where nobody accepts a packet before, and both ways at once. The node keeps its
@@ -116,22 +64,6 @@ for file in /proc/[0-9]*/cmdline; do
 done
 exit 0
 """
-
-
-def freezer(container: str, uid: str, do: str) -> dict[str, Any]:
-    """Freeze or thaw every process of a pod on the node whose container is named; a stopped node thawed them all."""
-    op = _shell(container, _FREEZER, uid, do)
-    return op | {"stopped": "healed"} if do == "thaw" else op
-
-
-def kill(container: str, container_id: str, signal: str) -> dict[str, Any]:
-    """Send a signal to the main process of a pod's container."""
-    return _shell(container, _KILL, container_id, signal)
-
-
-def probe(container: str, url: str) -> dict[str, Any]:
-    """Ask a pod for anything at all, from its node."""
-    return _shell(container, _PROBE, url)
 
 
 def network(container: str, fault: str, do: str) -> dict[str, Any]:

@@ -34,10 +34,6 @@ class NodeHand:
         """Raise PreconditionFailed: there is nothing but the fault's resource."""
         raise _not_by_operations()
 
-    async def look(self, ops: Undo) -> list[dict[str, Any]]:
-        """Raise PreconditionFailed: there is nothing but the fault's resource."""
-        raise _not_by_operations()
-
     async def inspect(self, thing: str) -> dict[str, Any]:
         """Raise PreconditionFailed: there is nothing but the fault's resource."""
         raise _not_by_operations()

@@ -93,8 +93,6 @@ class Connection:
             return keeper.register(self.run, fault, check(message.get("undo")))
         if do == "apply":
             return keeper.apply(self.run, fault, check(message.get("ops")))
-        if do == "look":
-            return keeper.look(self.run, check(message.get("ops")))
         if do == "heal":
             return keeper.heal(self.run, fault)
         if do == "forget":

@@ -10,7 +10,7 @@ from typing import Any
 
 Op = dict[str, Any]
 HOST_LEVEL = ("unpause", "start")
-OPS = (*HOST_LEVEL, "pause", "stop", "exec", "nothing")
+OPS = (*HOST_LEVEL, "pause", "stop", "exec")
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 DOCKER_SECONDS = 30.0
 PING_SECONDS = 2.0
@@ -92,8 +92,6 @@ class Docker:
         state = self.inspect(container)
         if state is None:
             raise Refused("gone", f"there is no container {container}")
-        if kind == "nothing":
-            return {}
         if kind == "exec":
             if not state["running"] and op.get("stopped") == "healed":
                 return {"exit": 0, "output": "the container is stopped"}

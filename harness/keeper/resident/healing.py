@@ -96,17 +96,6 @@ class Keeper:
                     raise Refused("refused", f"fault {fault} has no undo on the ledger")
             return {"results": [self.docker.perform(op) for op in ops]}
 
-    def look(self, run: str, ops: list[Op]) -> dict[str, Any]:
-        """Run commands that look and change nothing; a healing does not wait for them."""
-        with self.ledger.lock:
-            self._faults(run)
-        if any(op["op"] != "exec" for op in ops):
-            raise Refused("refused", "looking changes nothing")
-        for container in {op["container"] for op in ops}:
-            if self.docker.inspect(container) is None:
-                raise Refused("gone", f"there is no container {container}")
-        return {"results": [self.docker.execute(op["container"], op["argv"]) for op in ops]}
-
     def heal(self, run: str, fault: str) -> dict[str, Any]:
         """Undo a fault and see it undone."""
         with self.ledger.lock:

@@ -22,7 +22,7 @@ from harness.model.fault import Hand
 
 EVERY = [name for name, cause in CAUSES.items() if cause.every]
 SIGNALS = [name for name, cause in CAUSES.items() if not cause.every]
-ROW = Row("pod_freeze", "engine-killed", "host", "2026-11-29T10:00:00Z", "c0de", State.HELD, 0.84, 0.05, 3.1, 2.0)
+ROW = Row("pod_freeze", "engine-killed", "node", "2026-11-29T10:00:00Z", "c0de", State.HELD, 0.84, 0.05, 3.1, 2.0)
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
@@ -163,7 +163,7 @@ def test_a_cell_shows_its_heal_time_and_day_and_whether_it_is_stale_or_broken() 
 
 
 def test_the_page_counts_what_is_there_and_says_what_has_no_meaning() -> None:
-    text = draw(ROW, dataclasses.replace(ROW, cause="ctrl-c", state=State.BROKEN), code="new")
+    text = draw(ROW, dataclasses.replace(ROW, cause="both-killed", state=State.BROKEN), code="new")
     assert "1 held, 1 broke the promise, 0 could not be measured" in text
     assert "2 are stale" in text
     assert "- target-deleted, " in text
@@ -269,5 +269,5 @@ def test_what_keeps_a_cell_from_being_measured_is_in_its_row() -> None:
             raise PreconditionFailed("the keeper is away")
 
     place: Any = Unfit()
-    row = anyio.run(measure.measured, place, Cell("pod_freeze", Hand.HOST, "ctrl-c"))
+    row = anyio.run(measure.measured, place, Cell("pod_freeze", Hand.NODE, "ctrl-c"))
     assert (row.state, row.why) == (State.UNMEASURED, "PreconditionFailed: the keeper is away")

@@ -289,7 +289,7 @@ def promise(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 @pytest.mark.parametrize("cause", ["sigterm", "sighup", "ctrl-c", "ctrl-c-twice", "terminal-closed"])
 def test_a_run_that_heals_holds_the_promise(broken: Any, cause: str) -> None:
-    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.HOST, cause))
+    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.NODE, cause))
     assert (row.state, row.verdict, row.exit, row.why) == (State.HELD, "ABORTED", 130, "")
     assert row.removed is not None
     assert not broken.file.exists()
@@ -297,7 +297,7 @@ def test_a_run_that_heals_holds_the_promise(broken: Any, cause: str) -> None:
 
 def test_a_run_that_dies_and_is_not_healed_breaks_it(broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     promise(monkeypatch, 0.1)
-    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.HOST, "engine-killed"))
+    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.NODE, "engine-killed"))
     assert (row.state, row.verdict, row.exit) == (State.BROKEN, "", -9)
     assert "left behind: thing" in row.why
     assert "still there" in row.why
@@ -309,12 +309,12 @@ def test_a_run_that_goes_on_after_the_strike_is_ended(broken: Any, monkeypatch: 
 
     monkeypatch.setattr(causes.strikes, "healer", healed_as_it_died)
     monkeypatch.setattr(measure, "GOES_ON_SECONDS", 0.1)
-    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.HOST, "healer-killed"))
+    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.NODE, "healer-killed"))
     assert (row.state, row.verdict, row.exit) == (State.HELD, "ABORTED", 130)
 
 
 def test_a_run_that_ends_before_its_fault_is_no_measurement(broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "HARNESS", ("/bin/sh", "-c", "echo no cluster; exit 4"))
-    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.HOST, "ctrl-c"))
+    row = anyio.run(measure.measured, broken, Cell("pod_freeze", Hand.NODE, "ctrl-c"))
     assert row.state is State.UNMEASURED
     assert "the run ended with 4 before fault.injected why no cluster" in row.why

@@ -42,6 +42,9 @@ class Shop:
         assert path == "/api/v1/namespaces/shop/pods"
         return [self.pod(name) for name in self.names]
 
+    async def get(self, path: str, **_: Any) -> dict[str, Any]:
+        return self.pod(path.removeprefix("/api/v1/namespaces/shop/pods/"))
+
     def pod(self, name: str) -> dict[str, Any]:
         number = int(name.partition("-")[2])
         metadata = {"name": name, "uid": f"uid-{name}", "namespace": "shop", "creationTimestamp": f"{number:04}"}

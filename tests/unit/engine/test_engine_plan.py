@@ -49,7 +49,7 @@ def test_a_plan_holds_no_commands_for_a_terminal(experiment) -> None:
 )
 def test_the_plan_names_the_container_that_is_hit(experiment) -> None:
     pod = Victim("pod", "web-1", "uid-1", "shop", "worker", container="web")
-    fault = PlannedFault("run-1", "container_kill", "kill it", Hand.HOST, pod)
+    fault = PlannedFault("run-1", "container_kill", "kill it", Hand.NODE, pod)
     shown = plan.text(experiment(SHOP), Plan("run", 1, "kind-here", (fault,), "i", "r"))
     assert "shop/web-1 (container web)  uid-1" in shown
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
-from harness.faults import FAULTS, packets
+from harness.faults import FAULTS, answers, packets
 from harness.hands.node import asking
 from harness.resources import resource
 from harness.targets.reach import Reach
@@ -56,12 +56,12 @@ class Cluster(FakeKube):
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packets, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.0)
 
 
 def there(kube: Cluster, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Reach:
     """Reach a cluster whose clock goes on by its answers alone."""
-    monkeypatch.setattr(packets, "time", SimpleNamespace(monotonic=lambda: kube.now))
+    monkeypatch.setattr(answers, "time", SimpleNamespace(monotonic=lambda: kube.now))
     return reach(kube, **more)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.agent import manifest
 from harness.documents import document
 from harness.engine import plan
 from harness.errors import ObservationFailed, UsageError
@@ -15,7 +16,7 @@ from harness.model.fault import Hand
 from harness.targets import containers
 from harness.targets.pods import Fate
 from harness.workloads.pod import MIRROR
-from tests.unit.targets.fakes import PODS, FakeKube, planned, reach, web
+from tests.unit.targets.fakes import POD, PODS, FakeKube, planned, reach, web
 from tests.unit.targets.fakes import pod as plain
 
 pytestmark = pytest.mark.anyio
@@ -82,11 +83,12 @@ ORDERS: dict[str, Any] = {
 }
 LASTS = {"pod_memory_oom": pod_memory_oom.FILLING_SECONDS}
 CASES = [(name, *case) for name, cases in ORDERS.items() for case in cases]
+OF_PROCESSES = ("pod_signal", "pod_freeze", "container_kill")
 
 
 def test_every_fault_on_a_resource_is_tried_here():
     others = {name for name, kind in FAULTS.items() if kind.hand is Hand.NODE and kind.rights is not packets.RIGHTS}
-    assert others == {*ORDERS, "pod_signal"}
+    assert others == {*ORDERS, *OF_PROCESSES}
 
 
 @pytest.mark.parametrize(("kind", "parameters", "effect"), CASES)
@@ -194,16 +196,30 @@ async def test_a_volume_that_is_mounted_twice_is_taken_where_it_may_be_written()
         assert told["effect"]["path"] == "/a"
 
 
-OF_A_CONTAINER = [*ORDERS, "pod_signal"]
+BY_UID = [*ORDERS, "pod_signal", "pod_freeze"]
 
 
-@pytest.mark.parametrize("kind", OF_A_CONTAINER)
+@pytest.mark.parametrize("kind", BY_UID)
 async def test_the_mirror_of_a_static_pod_is_refused_by_the_plan(kind):
     """Its processes have another UID than the API server knows, so the agent would look for them in vain."""
     found = pod()
     found["metadata"]["annotations"] = {MIRROR: "x"}
-    with pytest.raises(UsageError, match="only its kubelet knows"):
+    with pytest.raises(UsageError, match="another UID"):
         await resolved(kind, found, ", signal: KILL" if kind == "pod_signal" else "")
+
+
+@pytest.mark.parametrize("kind", [*ORDERS, *OF_PROCESSES])
+def test_an_agent_is_no_target_of_what_agents_do_to_processes(kind):
+    """It would have to undo it while it is frozen, or without memory."""
+    unfit, found = FAULTS[kind].unfit, pod()
+    assert unfit
+    found["metadata"] |= {"namespace": manifest.NAMESPACE, "labels": dict(manifest.LABELS)}
+    refused = unfit({}, found, POD)
+    assert refused
+    assert refused.why == resources.AN_AGENT
+    found["metadata"]["namespace"] = "shop"
+    other = unfit({}, found, POD)
+    assert other is None or other.why != resources.AN_AGENT
 
 
 @pytest.mark.parametrize(("policy", "fate"), [("Always", Fate.HELD), ("OnFailure", Fate.HELD), ("Never", Fate.GONE)])
@@ -350,6 +366,14 @@ async def test_a_signal_that_ends_the_process_is_felt_by_the_kubelets_report():
     assert facts
     assert facts["restarts"] == 3
     assert at.note(fault)["ended"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("STOP", ["fault.not_felt"]), ("TERM", [])])
+async def test_a_process_that_went_on_before_it_was_to_was_not_stopped_as_asked_for(name, told):
+    over, events = {"appliedAt": "then", "healedAt": "then", "message": "the agent started anew"}, list[str]()
+    at = reach(Marked(over, over), emit=lambda event, _: events.append(event))
+    await FAULTS["pod_signal"].heal(planned("pod_signal", signal=name), at)
+    assert events == told
 
 
 def test_a_signal_that_the_agents_do_not_send_is_refused_with_its_line():

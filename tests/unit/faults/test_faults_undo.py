@@ -11,7 +11,6 @@ from harness import faults
 from harness.errors import PreconditionFailed, UndoFailed
 from harness.faults import FAULTS
 from harness.hands.api import undoing
-from harness.hands.host import inside
 from harness.hands.known import HANDS
 from harness.keeper.resident.docker import check
 from harness.model.fault import Hand
@@ -54,11 +53,6 @@ def test_a_cordon_is_undone_in_the_control_plane_and_only_for_its_own_fault():
     assert op["container"] == "c-control-plane"
     assert op["argv"][-2:] == ["worker", "run-1"]
     assert FAULTS["node_cordon"].undo(planned("node_cordon"), reach(FakeKube(), cluster=None)) == []
-
-
-def test_a_thaw_counts_as_done_on_a_stopped_node_and_a_freeze_does_not():
-    assert inside.freezer("n", "u", "thaw")["stopped"] == "healed"
-    assert "stopped" not in inside.freezer("n", "u", "freeze")
 
 
 async def test_an_undo_of_another_version_is_no_success():

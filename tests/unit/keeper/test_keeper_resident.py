@@ -85,7 +85,7 @@ async def test_a_container_of_another_cluster_is_refused(keeper, docker):
     with pytest.raises(InjectionFailed, match="no node of cluster"):
         await run.apply("f1", [{"op": "pause", "container": "stranger"}])
     with pytest.raises(InjectionFailed, match="no node of cluster"):
-        await run.look([{"op": "exec", "container": "stranger", "argv": ["true"]}])
+        await run.apply("f1", [{"op": "exec", "container": "stranger", "argv": ["true"]}])
     assert not docker.state("stranger")["Paused"]
     assert docker.execs == []
     await run.end()
@@ -323,16 +323,6 @@ async def test_an_effect_that_fails_says_why_and_stays_owed(keeper, docker):
     with pytest.raises(InjectionFailed, match="ended with 3"):
         await run.apply("f1", [{"op": "exec", "container": "node-a", "argv": ["freeze"]}])
     assert await client.owed(keeper.socket) == ["f1"]
-    await run.end()
-
-
-async def test_looking_gives_status_and_output_and_changes_nothing(keeper, docker):
-    docker.exit = lambda argv: 7
-    run = await Keeper.connect(keeper.socket, "run-1", 60)
-    assert await run.look([{"op": "exec", "container": "node-a", "argv": ["cat"]}]) == [{"exit": 7, "output": "out"}]
-    with pytest.raises(InjectionFailed, match="changes nothing"):
-        await run.look(PAUSE)
-    assert not docker.state("node-a")["Paused"]
     await run.end()
 
 

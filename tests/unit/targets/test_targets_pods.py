@@ -10,7 +10,6 @@ import pytest
 from harness.cluster import observe
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
 from harness.faults import FAULTS
-from harness.faults.pod_freeze import address
 from harness.targets import containers, pods
 from harness.targets.reach import Reach
 from harness.workloads.pod import MIRROR
@@ -272,30 +271,12 @@ def test_the_first_container_is_chosen_when_none_is_named():
         containers.running(item, "sidecar")
 
 
-def test_a_pod_is_asked_at_its_first_tcp_port():
-    item = pod()
-    item["status"]["podIP"] = "192.0.2.1"
-    assert address(item) == ""
-    item["spec"]["containers"][0]["ports"] = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80}]
-    assert address(item) == "http://192.0.2.1:80/"
-    item["status"]["podIP"] = "2001:db8::1"
-    assert address(item) == "http://[2001:db8::1]:80/"
-
-
 @pytest.mark.parametrize("pods_left", [[], [pod(going=True)]])
 async def test_a_container_of_a_pod_that_somebody_else_deleted_was_not_felt_dead(pods_left):
     there = reach(FakeKube({PODS: pods_left}))
     there.note(planned("container_kill")).update(container="web", id="x", restarts=0)
     with pytest.raises(ObservationFailed, match="went away"), anyio.fail_after(5):
         await FAULTS["container_kill"].felt(planned("container_kill"), there)
-
-
-@pytest.mark.parametrize("there_is", [{}, {f"{PODS}/web-1": pod(going=True, ready=False)}])
-async def test_a_pod_that_somebody_else_deleted_was_not_felt_frozen(there_is):
-    there = reach(FakeKube(there_is))
-    there.note(planned("pod_freeze"))["ready"] = True
-    with pytest.raises(ObservationFailed, match="went away"), anyio.fail_after(5):
-        await FAULTS["pod_freeze"].felt(planned("pod_freeze"), there)
 
 
 def batch(**status: Any) -> dict[str, Any]:
