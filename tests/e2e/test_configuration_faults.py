@@ -340,6 +340,18 @@ async def test_every_pod_that_the_plan_names_leaves_a_node_that_nothing_tolerate
     await until(left)
 
 
+async def test_a_pod_is_dead_where_it_is_and_lives_again(reach: Reach, kube: Kube, undone: Undo) -> None:
+    fault = planned("pod_failure", await pod_of(kube))
+    path = paths.pods(NAMESPACE, fault.victim.name)
+    before = (await kube.get(path))["spec"]["containers"]
+    assert (await begun(reach, fault))["state"] in ("waiting", "terminated")
+    there = {pod["metadata"]["uid"] for pod in await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")}
+    assert fault.victim.uid in there
+    assert len(there) == 2
+    assert await over(reach, fault, undone) == {"ready": True}
+    assert (await kube.get(path))["spec"]["containers"] == before
+
+
 async def test_nothing_is_created_while_admission_fails_and_all_else_passes(
     reach: Reach, kube: Kube, undone: Undo
 ) -> None:
