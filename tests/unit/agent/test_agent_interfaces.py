@@ -22,14 +22,12 @@ def test_an_interface_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch, wa
 
 def test_one_that_is_not_there_is_refused_with_those_that_are(monkeypatch: pytest.MonkeyPatch):
     there(monkeypatch, *PLAIN)
-    with pytest.raises(Refused, match="no interface ens5: there are eth0, veth1a2b$"):
+    with pytest.raises(Refused, match=r"no interface ens5: there are eth0, veth1a2b$"):
         interfaces.require(("eth0", "ens5"))
 
 
 @pytest.mark.parametrize(("theirs", "whose"), [("cali12ab34cd", "Calico"), ("cilium_host", "Cilium")])
-def test_a_node_whose_network_marks_packets_itself_is_refused(
-    monkeypatch: pytest.MonkeyPatch, theirs: str, whose: str
-):
+def test_a_node_whose_network_marks_packets_itself_is_refused(monkeypatch: pytest.MonkeyPatch, theirs: str, whose: str):
     there(monkeypatch, *PLAIN, theirs)
     with pytest.raises(Refused, match=f"the node's network is {whose}'s"):
         interfaces.require(("eth0",))

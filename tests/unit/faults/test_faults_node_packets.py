@@ -180,4 +180,4 @@ def test_a_role_grants_the_api_servers_addresses_and_faults_of_nodes():
     assert role["kind"] == "ClusterRole"
     needed = rights.needed(one)
     assert list(nodewide.RIGHTS) == list(needed[""])
-    assert [packets.PEER_PODS, nodewide.ADDRESSES] == list(needed["default"])
+    assert list(needed["default"]) == [packets.PEER_PODS, nodewide.ADDRESSES]
