@@ -41,6 +41,10 @@ TARGETS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "component": lambda _: {"component": "kube-scheduler"},
     "namespace": lambda namespace: {"namespace": namespace},
 }
+# What only one thing of the cluster can have.
+ONLY: Mapping[str, Mapping[str, Any]] = {
+    "dns_loss": {"namespace": "kube-system", "selector": "k8s-app=kube-dns", "workloads": 1},
+}
 # A node goes with whatever is on it, a zone of the local cluster is one node; anything else is one's own.
 WHOLE = {"nodes": 1, "pods": 200}
 CAPS: Mapping[str, Mapping[str, int]] = {"pod": {"pods": 1}, "node": WHOLE, "zone": WHOLE}
@@ -60,7 +64,8 @@ def written(
     or parameter that has no example here.
     """
     target = _target(kind, namespace)
-    namespaces = sorted({namespace, *reached}) if kind.target in ("node", "zone") else [namespace]
+    beside = reached if kind.target in ("node", "zone") else ()
+    namespaces = sorted({namespace, *beside, target.get("namespace", namespace)})
     provider = {
         "type": "python",
         "module": "harness.chaostoolkit.actions",
@@ -83,6 +88,8 @@ def written(
 
 
 def _target(kind: FaultKind, namespace: str) -> Mapping[str, Any]:
+    if kind.name in ONLY:
+        return ONLY[kind.name]
     if kind.target not in TARGETS:
         raise UsageError(f"there is no example of a target of kind {kind.target}", hint=f"TARGETS in {__name__}")
     return TARGETS[kind.target](namespace)

@@ -196,4 +196,5 @@ def _table(rows: Mapping[str, str], parameters: Iterable[Parameter]) -> list[str
 def _default(parameter: Parameter) -> str:
     if parameter.required:
         return " (required)"
-    return "" if parameter.default is None else f" (default {parameter.default})"
+    shown = ", ".join(parameter.default) if isinstance(parameter.default, list) else parameter.default
+    return "" if shown is None else f" (default {shown})"

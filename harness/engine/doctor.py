@@ -168,7 +168,7 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     """
     where = f" in namespace {scope.system}" if scope.alone else ""
     asking = {name: kind.rights for name, kind in FAULTS.items() if kind.rights}
-    kinds = {name: rules for name, rules in asking.items() if not (scope.alone and rights.of_nodes(rules))}
+    kinds = {name: rules for name, rules in asking.items() if not (scope.alone and rights.of_cluster(rules))}
     try:
         missing = await granted.missing(kube, rights.INSIDE if scope.alone else rights.READS, *scope.inside)
         lacks = {

@@ -18,6 +18,8 @@ LEASE, LEVER = "chaos-run", "chaos-lever"
 # A load that goes through the API server, as `kubectl proxy` hands it on, and the verb that a method is there.
 PROXIED = re.compile(r"/api/v1/namespaces/([^/$?]+)/services/([^/$?]+)/proxy(?=[/?]|$)")
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+# What lies in no namespace.
+OF_CLUSTER = frozenset({"nodes", "nodefaults", "validatingwebhookconfigurations"})
 
 OWNERS: Rule = {
     "apiGroups": ["apps"],
@@ -80,17 +82,19 @@ MIDST: tuple[Rule, ...] = (
 
 
 def stays_in(experiment: Experiment) -> str:
-    """Return the one namespace that an experiment touches; nothing where it touches several, or a node."""
-    if experiment.blast_radius.nodes or not all(spec.target.within for spec in experiment.faults):
+    """Return the one namespace that an experiment touches; nothing where it touches several, or what is in none."""
+    faults = experiment.faults
+    beyond = of_cluster(rule for spec in faults for rule in FAULTS[spec.kind].needs(spec.target))
+    if beyond or experiment.blast_radius.nodes or not all(spec.target.within for spec in faults):
         return ""
     namespaces = {*experiment.blast_radius.namespaces}
-    namespaces |= {name for spec in experiment.faults for name in spec.target.within}
+    namespaces |= {name for spec in faults for name in spec.target.within}
     return namespaces.pop() if len(namespaces) == 1 else ""
 
 
-def of_nodes(rules: Iterable[Rule]) -> bool:
-    """Say whether any of these rules is about nodes, which lie in no namespace."""
-    return any("nodes" in rule["resources"] for rule in rules)
+def of_cluster(rules: Iterable[Rule]) -> bool:
+    """Say whether any of these rules is about what lies in no namespace: a ClusterRole alone grants it."""
+    return any(OF_CLUSTER & {*rule["resources"]} for rule in rules)
 
 
 def rules_for(experiment: Experiment) -> tuple[Rule, ...]:
@@ -114,12 +118,12 @@ def roles_for(experiments: Sequence[Experiment]) -> list[Mapping[str, Any]]:
 
 
 def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
-    """List what a run of this experiment cannot do without, by namespace; what is about nodes is in none."""
+    """List what a run of this experiment cannot do without, by namespace; what lies in none is under the empty name."""
     found: dict[str, list[Rule]] = {name: [*MIDST] for name in experiment.blast_radius.namespaces}
     for spec in experiment.faults:
         inside = spec.target.within or experiment.blast_radius.namespaces
         for rule in FAULTS[spec.kind].needs(spec.target):
-            for name in [""] if of_nodes([rule]) else inside:
+            for name in [""] if of_cluster([rule]) else inside:
                 found.setdefault(name, []).append(rule)
     for namespace, ways in _ways([experiment]).items():
         found.setdefault(namespace, []).extend(ways)

@@ -11,21 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
-
-from harness.cluster import paths
 from harness.faults.kind import FaultKind
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand
 from harness.model.parameter import Parameter, Type
 from harness.model.plan import PlannedFault
-from harness.targets import eviction, nodes, pods
+from harness.targets import draining, nodes
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, grace
+from harness.workloads.pod import Pod
 
 DEADLINE = 60.0
-HINT = "delete it, or aim at another node"
 
 
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
@@ -40,34 +36,9 @@ def reaches(parameters: Mapping[str, Any], pod: Pod) -> bool:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Cordon the node and evict the planned pods."""
-    planned = {pod.uid for pod in fault.takes}
-    found = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
-    victims = [pod for pod in found if pod["metadata"]["uid"] in planned]
-    await nodes.require_replaced(fault, reach, victims, HINT)
-    namespaces = sorted({pod["metadata"]["namespace"] for pod in victims})
-    everyone = {name: await reach.kube.list(paths.pods(name)) for name in namespaces}
+    victims = await draining.victims(fault, reach)
     await nodes.cordon(fault, reach)
-    note = reach.note(fault)
-    lost: dict[str, pods.Loss] = note.setdefault("lost", {})
-    note["grace"] = max((grace(pod) for pod in victims), default=0.0)
-    deadline = float(fault.parameters.get("deadline") or DEADLINE)
-    answers: dict[str, int] = {}
-
-    async def one(pod: dict[str, Any]) -> None:
-        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        loss = await pods.loss_of(reach, pod, everyone[namespace])
-        lost[loss.chain[0].uid] = loss
-        answer = await eviction.evict(reach, pod, deadline=deadline, owner=loss.owner)
-        answers[f"{namespace}/{name}"] = answer["status"]
-
-    async with anyio.create_task_group() as group:
-        for pod in victims:
-            group.start_soon(one, pod)
-    note["evicted"] = sorted(name for name, status in answers.items() if status < 400)
-    note["left"] = sorted(name for name, status in answers.items() if status in (429, 500))
-    still = [pod["metadata"] for pod in await nodes.on(reach.kube, fault.victim.name) if nodes.movable(pod)]
-    later = sorted(f"{item['namespace']}/{item['name']}" for item in still if item["uid"] not in planned)
-    return {"node": fault.victim.name, "evicted": note["evicted"], "left": note["left"], "came_later": later}
+    return await draining.evict(fault, reach, victims, float(fault.parameters.get("deadline") or DEADLINE))
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
@@ -82,8 +53,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the node takes pods again and the workloads that lost one are complete."""
     facts = await nodes.cordoned(fault, reach, want=False)
-    lost: dict[str, pods.Loss] = reach.note(fault).get("lost", {})
-    return facts | {"owners": [await pods.complete(reach, lost[key]) for key in sorted(lost)]}
+    return facts | {"owners": await draining.complete(fault, reach)}
 
 
 FAULT = FaultKind(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.cluster.kube import Kube
 
 Effect = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Look = Callable[[PlannedFault, Reach], Awaitable[object]]
 Clash = Callable[[Target, Mapping[str, Any]], tuple[str, Unfit] | None]
 
 PEERS = Parameter(
@@ -39,18 +40,26 @@ PEERS = Parameter(
 DIRECTION = Parameter(
     "direction",
     Type.TEXT,
-    "Which packets: egress (what the pod sends), ingress (what it receives) or both.",
+    "Which packets: egress (what the target sends), ingress (what it receives) or both.",
     default="both",
     choices=("egress", "ingress", "both"),
 )
 SPARE = Parameter("spare", Type.NETWORKS, "Networks that are left alone; the node's, for its kubelet's probes.")
 PROTOCOL = Parameter("protocol", Type.TEXT, "Only packets of this protocol.", choices=("tcp", "udp", "icmp"))
 PORTS = Parameter("ports", Type.PORTS, "Only packets from and to these ports of the peers.")
-OWN_PORTS = Parameter("own_ports", Type.PORTS, "Only packets from and to these ports of the pod.")
+OWN_PORTS = Parameter("own_ports", Type.PORTS, "Only packets from and to these ports of the target.")
 NARROWED = (SPARE, PROTOCOL, PORTS, OWN_PORTS)
 MATCH = (DIRECTION, PEERS, *NARROWED)
 SERVERS = Parameter("peers", Type.PEERS, "Only queries to these servers; left out means all.")
+# Of a node alone: a pod's packets are all its own, whichever interface they take.
+INTERFACES = Parameter(
+    "interfaces",
+    Type.NAMES,
+    "Only packets over these interfaces of the node; a tunnel's, where pods' packets are wrapped on their way.",
+    default=["eth0"],
+)
 SHARE = Parameter("share", Type.RATIO, "The share of packets that is hit.", required=True, minimum=0.0001)
+CORRELATION = Parameter("correlation", Type.RATIO, "How much losses come in bursts.", default=0.0, maximum=0.99)
 RIGHTS: tuple[Rule, ...] = (
     {"apiGroups": ["chaos.harness.dev"], "resources": ["faults"], "verbs": ["get", "patch"]},
     answers.RIGHT,
@@ -134,6 +143,7 @@ def meant(parameters: Mapping[str, Any]) -> str:
         "names": "names {}",
         "peers": "with {}",
         "spare": "not with {}",
+        "interfaces": "over {}",
     }
     said = [WAYS[parameters["direction"]]] if parameters.get("direction") else []
     said += [text.format(_list(parameters[name])) for name, text in words.items() if parameters.get(name)]
@@ -152,12 +162,14 @@ async def resolve(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, Any
     return {**parameters, "peers": await peers.resolve(kube, found)} if found else parameters
 
 
-def order(effect: Effect, **fixed: str) -> Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]]:
-    """Make what looks at the pod and returns what the agent is told."""
+def order(
+    effect: Effect, look: Look | None = None, /, **fixed: str
+) -> Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]]:
+    """Make what looks at the target, a pod where nothing else is said, and returns what the agent is told."""
 
     async def made(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
-        await answers.look(fault, reach)
-        given = {one.name: fault.parameters.get(one.name) for one in MATCH}
+        await (look or answers.look)(fault, reach)
+        given = {one.name: fault.parameters.get(one.name) for one in (*MATCH, INTERFACES)}
         match = {name: value for name, value in given.items() if value} | fixed
         number = fault.id.rpartition("-")[2]
         return {"op": "packets", "effect": effect(fault.parameters), "match": match, "seed": f"{reach.seed}-{number}"}

@@ -26,6 +26,11 @@ from harness.model.units import seconds
 from harness.targets.reach import Facts
 
 NOTICEABLE = 0.9
+SHAPE = (
+    Parameter("delay", Type.DURATION, "How long each packet is held.", required=True, minimum=0.001, maximum=60),
+    Parameter("jitter", Type.DURATION, "By how much it varies, up and down, evenly.", default=0.0),
+    Parameter("correlation", Type.RATIO, "How alike neighbouring packets vary.", default=0.0, maximum=0.99),
+)
 
 
 def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | None:
@@ -56,12 +61,7 @@ FAULT = packets.fault(
     summary="Delay the packets of pods.",
     evidence="the agent has delayed packets, and requests to the pod take as much longer",
     healed_when="the agent's rules are gone, the pod is ready and answers as fast as before",
-    parameters=(
-        Parameter("delay", Type.DURATION, "How long each packet is held.", required=True, minimum=0.001, maximum=60),
-        Parameter("jitter", Type.DURATION, "By how much it varies, up and down, evenly.", default=0.0),
-        Parameter("correlation", Type.RATIO, "How alike neighbouring packets vary.", default=0.0, maximum=0.99),
-        *packets.MATCH,
-    ),
+    parameters=(*SHAPE, *packets.MATCH),
     effect=effect,
     clash=clash,
     shows=slower,

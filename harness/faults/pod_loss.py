@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.faults import packets
-from harness.model.parameter import Parameter, Type
 
 
 def effect(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -24,10 +23,6 @@ FAULT = packets.fault(
     "pod_loss",
     summary="Lose a share of the packets of pods.",
     evidence="the agent has lost packets, by its own count",
-    parameters=(
-        packets.SHARE,
-        Parameter("correlation", Type.RATIO, "How much losses come in bursts.", default=0.0, maximum=0.99),
-        *packets.MATCH,
-    ),
+    parameters=(packets.SHARE, packets.CORRELATION, *packets.MATCH),
     effect=effect,
 )

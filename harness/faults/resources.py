@@ -127,7 +127,7 @@ def order(effect: Effect, fate: Becomes = pods.probed, **fixed: Any) -> Any:
     return made
 
 
-async def look(fault: PlannedFault, reach: Reach, fate: Fate) -> Pod:
+async def look(fault: PlannedFault, reach: Reach, fate: Becomes) -> Pod:
     """Look at the pod before anything is done to it, and note the container that is meant as it runs now."""
     pod = await pods.prepare(fault, reach, fate)
     status = containers.running(pod, fault.victim.container)

@@ -13,7 +13,6 @@ Deployment as failed: a hold beyond it tries whoever watches for that mark.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,9 +36,8 @@ STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 def _bad(fault: PlannedFault) -> tuple[str, Any, str]:
     """Return the field of a container, the value that cannot start, and the part of it that only this fault writes."""
-    # With a tag no fault's name begins as another's does.
-    ours = f"chaos.invalid/{re.sub(r'[^a-z0-9]+', '-', fault.id.lower()).strip('-')}:none"
-    return ("command", [f"/{ours}"], ours) if fault.parameters.get("fails") == CRASH_LOOP else ("image", ours, ours)
+    image = containers.nowhere(fault)
+    return ("command", [f"/{image}"], image) if fault.parameters.get("fails") == CRASH_LOOP else ("image", image, image)
 
 
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from harness.cluster import backoff
 from harness.errors import InjectionFailed
+from harness.model.plan import PlannedFault
 from harness.workloads.pod import Pod
 
 # Where a pod's author says which container is meant when none is named, as `kubectl exec` and `kubectl logs` take it.
@@ -63,3 +65,9 @@ def running(pod: Pod, name: str) -> Mapping[str, Any]:
         )
     found: Mapping[str, Any] = status
     return found
+
+
+def nowhere(fault: PlannedFault) -> str:
+    """Name an image that nobody can have (RFC 2606), and that no other fault names."""
+    # With a tag no fault's name begins as another's does.
+    return f"chaos.invalid/{re.sub(r'[^a-z0-9]+', '-', fault.id.lower()).strip('-')}:none"

@@ -25,6 +25,7 @@ CORDONED_BY = "chaos.harness.dev/cordoned-by"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 ANSWER_SECONDS = 1.5
 PAUSE_SECONDS = 0.25
+UNREADY = "the node is not ready to begin with"
 
 # $1 node, $2 fault. A node that is gone, or that this fault did not cordon, is as it was found.
 _UNCORDON = r"""
@@ -180,14 +181,22 @@ async def answers(kube: Kube, node: str) -> bool:
     return False
 
 
-async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
-    """Read the node, and note its address and its ready pods, before anything is done to it."""
+async def standing(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
+    """Read the node, which must be Ready, and note its ready pods, before anything is done to it."""
     node = await read(reach.kube, fault)
-    if not is_ready(node) or not await answers(reach.kube, fault.victim.name):
-        raise InjectionFailed("the node is not ready to begin with", where=fault.victim.name)
+    if not is_ready(node):
+        raise InjectionFailed(UNREADY, where=fault.victim.name)
     ready = [pod for pod in await on(reach.kube, fault.victim.name) if pod_is_ready(pod)]
     # One fault may have several nodes.
     reach.note(fault).setdefault("ready", {}).update({pod["metadata"]["uid"]: containers(pod) for pod in ready})
+    return node
+
+
+async def prepare(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
+    """Prepare as above, and see that the node's kubelet answers."""
+    node = await standing(fault, reach)
+    if not await answers(reach.kube, fault.victim.name):
+        raise InjectionFailed(UNREADY, where=fault.victim.name)
     return node
 
 
@@ -219,12 +228,17 @@ async def silent(fault: PlannedFault, reach: Reach) -> Facts:
 
 
 async def back(fault: PlannedFault, reach: Reach, *, restarted: bool = False) -> Facts:
-    """Wait until the kubelet answers, the node is Ready and the pods that were ready on it are, or have left it.
+    """Wait until the kubelet answers, and node and pods are whole."""
+    while not await _answers_now(reach.kube, fault.victim.name):
+        await anyio.sleep(PAUSE_SECONDS)
+    return await whole(fault, reach, restarted=restarted)
+
+
+async def whole(fault: PlannedFault, reach: Reach, *, restarted: bool = False) -> Facts:
+    """Wait until the node is Ready and the pods that were ready on it are, or have left it.
 
     With `restarted` a pod counts only when its containers are new ones: what the API shows at first is stale.
     """
-    while not await _answers_now(reach.kube, fault.victim.name):
-        await anyio.sleep(PAUSE_SECONDS)
 
     async def node_ready(objects: Objects) -> Facts | None:
         return {"ready": True} if any(is_ready(node) for node in objects.values()) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.cluster import paths
@@ -40,12 +40,20 @@ async def keys(reach: Reach, pod: Mapping[str, Any], services: Sequence[Mapping[
 
 async def sending(fault: PlannedFault, reach: Reach) -> set[str]:
     """Name the Services that send the fault's pod requests now."""
-    namespace, uid = fault.victim.namespace, fault.victim.uid
-    slices = await reach.kube.list(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
+    return await _having(fault, reach, lambda endpoint: _ready(endpoint, fault.victim.uid))
+
+
+async def served(fault: PlannedFault, reach: Reach) -> set[str]:
+    """Name the Services of the fault's namespace that anything serves, be it a pod that was told to go."""
+    return await _having(fault, reach, _serves)
+
+
+async def _having(fault: PlannedFault, reach: Reach, meant: Callable[[Mapping[str, Any]], bool]) -> set[str]:
+    slices = await reach.kube.list(f"/apis/discovery.k8s.io/v1/namespaces/{fault.victim.namespace}/endpointslices")
     return {
         str((item["metadata"].get("labels") or {}).get(OF_SERVICE))
         for item in slices
-        if any(_ready(one, uid) for one in item.get("endpoints") or [])
+        if any(meant(one) for one in item.get("endpoints") or [])
     }
 
 
@@ -53,3 +61,9 @@ def _ready(endpoint: Mapping[str, Any], uid: str) -> bool:
     about, conditions = endpoint.get("targetRef") or {}, endpoint.get("conditions") or {}
     # Left out, it means yes.
     return about.get("uid") == uid and conditions.get("ready") is not False
+
+
+def _serves(endpoint: Mapping[str, Any]) -> bool:
+    conditions = endpoint.get("conditions") or {}
+    # Left out, it is as ready says.
+    return conditions.get("serving", conditions.get("ready")) is not False

@@ -25,6 +25,7 @@ from harness.hands.healer import Nobody
 from harness.keeper import container
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
+from harness.targets import admission
 from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import docker, kubectl
@@ -35,6 +36,15 @@ WEB, DB = paths.deployments(NAMESPACE, APP), paths.apps(NAMESPACE, "statefulsets
 SETTINGS, SECRET = paths.core(NAMESPACE, "configmaps", "settings"), paths.core(NAMESPACE, "secrets", "db")
 VALUE = base64.b64encode(b"swordfish").decode()
 Undo = Callable[[Reach, PlannedFault], Awaitable[None]]
+# What a pod that needs a name does: prints whether it was found.
+ASK = """
+import socket
+try:
+    socket.getaddrinfo("kubernetes.default.svc.cluster.local.", 443)
+    print("found")
+except OSError:
+    print("lost")
+"""
 
 
 async def by_the_run(reach: Reach, fault: PlannedFault) -> None:
@@ -321,6 +331,58 @@ async def test_every_pod_that_the_plan_names_leaves_a_node_that_nothing_tolerate
         return not there & {pod.uid for pod in takes}
 
     await until(left)
+
+
+async def test_a_pod_is_dead_where_it_is_and_lives_again(reach: Reach, kube: Kube, undone: Undo) -> None:
+    fault = planned("pod_failure", await pod_of(kube))
+    path = paths.pods(NAMESPACE, fault.victim.name)
+    before = (await kube.get(path))["spec"]["containers"]
+    assert (await begun(reach, fault))["state"] in ("waiting", "terminated")
+    there = {pod["metadata"]["uid"] for pod in await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")}
+    assert fault.victim.uid in there
+    assert len(there) == 2
+    assert await over(reach, fault, undone) == {"ready": True}
+    assert (await kube.get(path))["spec"]["containers"] == before
+
+
+async def test_nothing_is_created_while_admission_fails_and_all_else_passes(
+    reach: Reach, kube: Kube, undone: Undo
+) -> None:
+    victim = await of(kube, paths.namespace(NAMESPACE), f"Namespace/{NAMESPACE}", "namespace")
+    fault = planned("admission_failure", victim, of="pods")
+    assert (await begun(reach, fault))["refused"] == "pods"
+    assert "failed calling webhook" in await admission.refusal(kube, NAMESPACE, "pods")
+    assert await admission.refusal(kube, NAMESPACE, "services") == ""
+    assert await admission.refusal(kube, "default", "pods") == ""
+    # What an undo does: changes and deletions.
+    pod = paths.pods(NAMESPACE, (await pod_of(kube)).name)
+    await kube.patch(pod, {"metadata": {"annotations": {"asked": "yes"}}})
+    await kube.delete(pod)
+    assert await over(reach, fault, undone) == {"webhook": "gone"}
+
+    async def replaced() -> bool:
+        return sum(map(is_ready, await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}"))) == 2
+
+    await until(replaced)
+
+
+async def test_the_cluster_has_no_dns_until_it_is_back(reach: Reach, kube: Kube, undone: Undo) -> None:
+    path = paths.deployments("kube-system", "coredns")
+    found = await kube.get(path)
+    uid, owner = found["metadata"]["uid"], "Deployment/coredns"
+    victim = Victim("workload", "coredns", uid, "kube-system", owner=owner, container="coredns", path=path)
+    asker = (await pod_of(kube)).name
+
+    def asked() -> str:
+        assert reach.cluster
+        return kubectl(reach.cluster, "exec", f"--namespace={NAMESPACE}", asker, "--", "python3", "-c", ASK).strip()
+
+    assert asked() == "found"
+    fault = planned("dns_loss", victim)
+    assert "kube-dns" in (await begun(reach, fault))["served_by_nobody"]
+    assert asked() == "lost"
+    assert (await over(reach, fault, undone))["ready"] == found["spec"]["replicas"]
+    assert asked() == "found"
 
 
 async def test_nothing_is_admitted_while_the_quota_is_exhausted(reach: Reach, kube: Kube, undone: Undo) -> None:

@@ -14,7 +14,7 @@ from harness.model.plan import PlannedFault
 from harness.targets import zones
 from harness.targets.reach import Reach
 from tests.e2e.live import docker
-from tests.e2e.victims import NAMESPACE, node_of, planned, walk
+from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, walk
 
 pytestmark = pytest.mark.e2e
 
@@ -74,6 +74,17 @@ async def test_a_restarted_node_comes_back_by_itself_with_new_containers(reach: 
     assert seen["felt"]["kubelet"] == "silent"
     assert (await reach.healer.inspect(victim.name))["addresses"] == seen["facts"]["addresses"]
     assert not before & await _containers(kube, victim.name)
+
+
+@pytest.mark.anyio
+async def test_a_reclaimed_node_is_left_before_it_is_stopped(reach: Reach, kube: Kube) -> None:
+    victim, pod = await node_of(kube), await pod_of(kube)
+    takes = await plan.takes(kube, "node_spot_reclaim", victim, {})
+    seen = await walk(reach, replace(planned("node_spot_reclaim", victim, notice=20.0), takes=takes))
+    assert str(pod) in seen["facts"]["evicted"]
+    assert (seen["felt"]["tainted"], seen["felt"]["kubelet"]) == (True, "silent")
+    assert seen["healed"]["tainted"] is False
+    assert not (await kube.get(paths.nodes(victim.name)))["spec"].get("taints")
 
 
 async def _containers(kube: Kube, node: str) -> set[str]:

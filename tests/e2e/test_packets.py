@@ -15,10 +15,11 @@ from harness.faults import FAULTS
 from harness.keeper.client import Keeper
 from harness.model.plan import Victim
 from harness.resources import resource
+from harness.targets import nodes
 from harness.targets.reach import Reach
 from tests.e2e.live import docker, harness, kubectl
 from tests.e2e.test_dying import HEAL_SECONDS, REGISTRIES, Run, broken_now, seconds_until, tell
-from tests.e2e.victims import NAMESPACE, planned, pod_of
+from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 DELAY_MS = 100
@@ -115,6 +116,31 @@ async def test_a_partition_lets_nothing_through_from_its_peers_and_everything_fr
     assert felt
     assert "dropped" in felt["agent"]
     assert _connect_ms(workload, victim) < DELAY_MS
+    await _end(leased, fault)
+    assert _answered(workload, other, victim, PATIENCE_SECONDS) == ATTEMPTS
+
+
+async def test_a_node_is_cut_off_from_its_peers_and_stays_ready(
+    as_found: None, leased: Reach, kube: Kube, workload: LocalCluster
+) -> None:
+    node = await node_of(kube)
+    victim = await pod_of(kube)
+    other = await pod_of(kube, besides=victim.uid)
+    assert other.node != victim.node == node.name
+    kind, peers = FAULTS["node_partition"], [f"{_address(workload, other)}/32"]
+    given = {"peers": peers, "direction": "both", "interfaces": ["eth0"]}
+    fault = planned("node_partition", node, "cut", **await kind.resolve(kube, given))
+    assert kind.order
+    assert isinstance(leased.healer, Keeper)
+    await resource.create(leased.kube, fault, leased.healer.run, [], await kind.order(fault, leased))
+    await kind.inject(fault, leased)
+    assert _answered(workload, other, victim, CUT_SECONDS) == 0
+    with anyio.fail_after(60):
+        felt = await kind.felt(fault, leased)
+    assert felt
+    assert "dropped" in felt["agent"]
+    # The API server hands on to the node all the same.
+    assert await nodes.answers(kube, node.name)
     await _end(leased, fault)
     assert _answered(workload, other, victim, PATIENCE_SECONDS) == ATTEMPTS
 

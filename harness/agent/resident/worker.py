@@ -13,7 +13,7 @@ import os
 import sys
 from typing import Any
 
-from harness.agent.resident import carrying, effects, listening, namespace, rules, spec
+from harness.agent.resident import carrying, effects, interfaces, listening, namespace, rules, spec
 from harness.agent.resident.fate import Effect
 from harness.agent.resident.inject import Injector
 from harness.agent.resident.queue import Queue
@@ -34,6 +34,7 @@ def main() -> int:
         effect = effects.make(order)
         namespace.enter(order.netns)
         rules.remove(_own(order))
+        interfaces.require(order.match.interfaces)
     except Refused as refused:
         tell("refused", what=refused.what, why=refused.why)
         return REFUSED
@@ -85,6 +86,7 @@ def _remove(order: Spec) -> list[str]:
     """Remove the fault's rules and return those that are still there."""
     with contextlib.suppress(Refused):
         rules.remove(_own(order))
+        interfaces.require(order.match.interfaces)
     return [name for name in rules.standing() if name.startswith(rules.chain(order.fault))]
 
 

@@ -64,7 +64,7 @@ done
 """
 )
 # $1 namespace, $2 type, $3 name.
-_DELETE = _KUBECTL + '$k --namespace="$1" delete "$2" "$3" --ignore-not-found --wait=false\n'
+_DELETE = _KUBECTL + '$k ${1:+--namespace="$1"} delete "$2" "$3" --ignore-not-found --wait=false\n'
 # $1 node, $2 key.
 _UNTAINT = (
     _KUBECTL

@@ -41,6 +41,12 @@ if systemctl is-active --quiet kubelet; then now=start; else now=stop; fi
 [ "$now" = "$1" ] || { systemctl is-active kubelet; exit 1; }
 """
 
+# $1 node, $2 key, in the container of the control plane. What the keeper does is done before it undoes it, so that no
+# request for the taint arrives after its undo.
+_NOTICE = r"""
+kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s taint node "$1" "$2:NoSchedule" --overwrite
+"""
+
 
 # $1 pause or resume, $2 name of the processes, $3 fault, $4 seconds after which a timer of that fault resumes them,
 # whoever lives by then. The kernel keeps 15 letters of a name.
@@ -76,6 +82,11 @@ def kubelet(container: str, do: str) -> dict[str, Any]:
     """Stop or start the kubelet of a node; a node that was stopped since has it again when it starts."""
     op = _shell(container, _KUBELET, do)
     return op | {"stopped": "healed"} if do == "start" else op
+
+
+def notice(control_plane: str, node: str, key: str) -> dict[str, Any]:
+    """Taint a node so that no new pod comes, by kubectl in the control plane's container."""
+    return _shell(control_plane, _NOTICE, node, key)
 
 
 def pause(container: str, process: str, fault: str, seconds: float) -> dict[str, Any]:

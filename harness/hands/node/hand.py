@@ -16,7 +16,7 @@ from harness.hands.healer import Healer
 from harness.hands.kind import HandKind, Place, Taken
 from harness.hands.node import asking
 from harness.model.check import Check
-from harness.model.fault import FaultSpec, Hand, Undo
+from harness.model.fault import FaultSpec, Hand, Target, Undo
 
 OWED = "chaos_agent_faults_owed"
 LOOK_SECONDS = 5.0
@@ -51,9 +51,10 @@ def _not_by_operations() -> PreconditionFailed:
 
 
 async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
-    """Return when each node with a pod that may be picked has an agent that is Ready; raises PreconditionFailed.
+    """Return when each node that may be hit has an agent that is Ready; raises PreconditionFailed.
 
-    Where the agents may not be looked at, one that is missing is told of when a fault is injected.
+    Where the agents may not be looked at, one that is missing is told of when a fault is injected; so is that of a node
+    which is meant by its own labels.
     """
     if place.inside:
         return
@@ -64,7 +65,7 @@ async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
             raise
         return
     nodes: set[str] = set()
-    for name, selector in sorted({(name, spec.target.selector) for spec in faults for name in spec.target.within}):
+    for name, selector in sorted({where for spec in faults for where in _pods_of(spec.target)}):
         pods = await place.kube.list(paths.pods(name), labels=selector or None)
         nodes |= {str(pod["spec"].get("nodeName", "")) for pod in pods}
     lacking = sorted(nodes - agents - {""})
@@ -72,9 +73,15 @@ async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
         raise PreconditionFailed(
             f"no agent is ready on {', '.join(lacking) or 'any node'}",
             where=place.kube.context,
-            why="faults inside of a pod are done and undone by the agent on its node",
+            why="such faults are done and undone by the agent on the node",
             hint=_install(place),
         )
+
+
+def _pods_of(target: Target) -> list[tuple[str, str]]:
+    """Name, by namespace and label, the pods that may be picked, or that a node hosts which may be."""
+    namespace, _, label = target.hosting.partition("/")
+    return [*((name, target.selector) for name in target.within), *([(namespace, label)] if namespace else [])]
 
 
 def take(place: Place, healer: Healer) -> Taken:

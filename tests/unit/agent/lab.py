@@ -51,6 +51,8 @@ class Lab:
         target, peer = self.names.values()
         script = f"ip netns add {target}; ip netns add {peer}; "
         script += f"ip -n {target} link add eth0 type veth peer name eth0 netns {peer}; "
+        # A second one, which leads nowhere.
+        script += f"ip -n {target} link add eth1 type veth peer name eth2; "
         for side, name in self.names.items():
             script += f"ip -n {name} link set lo up; ip -n {name} link set eth0 up; "
             script += f"ip -n {name} address add {ADDRESSES[side, 4]}/24 dev eth0; "

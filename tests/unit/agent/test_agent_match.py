@@ -80,3 +80,10 @@ def test_a_name_that_would_be_an_option_is_refused(lab: Lab):
     with pytest.raises(AssertionError, match=r"refused.*no fault name"), working(lab, DROP, fault='x" -j ACCEPT'):
         pass
     assert lab.chains() == []
+
+
+def test_an_interface_that_is_not_there_is_refused_with_those_that_are(lab: Lab):
+    match = {"interfaces": ["eth0", "eth9"]}
+    with pytest.raises(AssertionError, match=r"refused.*no interface eth9.*eth0, eth1"), working(lab, DROP, match):
+        pass
+    assert lab.chains() == []

@@ -193,6 +193,13 @@ def test_a_deletion_of_what_is_gone_is_fine(node: Node) -> None:
     assert (code, asked) == (0, ["--namespace=shop delete resourcequotas chaos-run-1 --ignore-not-found --wait=false"])
 
 
+def test_what_lies_in_no_namespace_is_deleted_in_none(node: Node) -> None:
+    root = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    code, _, asked = node.run({"op": "delete", "path": f"{root}/chaos-run-1"})
+    kind = "validatingwebhookconfigurations.v1.admissionregistration.k8s.io"
+    assert (code, asked) == (0, [f"delete {kind} chaos-run-1 --ignore-not-found --wait=false"])
+
+
 @pytest.mark.parametrize(("found", "asked"), [("", 1), ("chaos.harness.dev/run-1", 2)])
 def test_a_taint_is_taken_off_by_its_key_where_it_is_there(node: Node, found: str, asked: int) -> None:
     node.says["get"] = found

@@ -76,6 +76,13 @@ async def test_a_target_in_several_namespaces_needs_an_agent_on_each_of_its_node
         await HAND.ready(place(kube), [cut])
 
 
+async def test_a_node_that_hosts_what_is_meant_needs_an_agent():
+    cut = FaultSpec("node_partition", "cut", Target(hosting="shop/app=web", nodes=1))
+    with pytest.raises(PreconditionFailed, match="no agent is ready on b"):
+        await HAND.ready(place(Cluster(at("a"))), [cut])
+    await HAND.ready(place(Cluster(at("a"), at("b"))), [cut])
+
+
 async def test_agents_that_may_not_be_looked_at_are_found_out_about_at_the_injection():
     kube = Cluster()
     kube.failures = [ApiError(403, "Forbidden", "")]

@@ -1,0 +1,142 @@
+"""The cluster's DNS is scaled to none and back: no other workload is, and nothing else is broken beside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.documents import document
+from harness.engine import plan
+from harness.errors import InjectionFailed, UsageError
+from harness.faults import FAULTS, dns_loss
+from harness.faults.kind import as_recorded
+from harness.model.experiment import Experiment
+from harness.resources import resource
+from harness.targets.reach import Reach
+from tests.unit.faults.server import Server
+from tests.unit.faults.workloads import PODS, VICTIM, WEB, planned, template, web
+
+pytestmark = pytest.mark.anyio
+KIND, FAULT = FAULTS["dns_loss"], planned("dns_loss")
+SERVICE = "/api/v1/namespaces/shop/services/dns"
+SLICE = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/dns-1"
+NAMES = [{"containerPort": 53, "protocol": "TCP"}, {"containerPort": 53, "protocol": "UDP"}]
+ANSWERS, GOING, GONE = {"ready": True, "serving": True}, {"ready": False, "serving": True}, {"ready": False}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_loss, "PAUSE_SECONDS", 0.0)
+
+
+def shop(ports: list[dict[str, Any]] | None = None, selector: str = "web") -> Server:
+    """Make a workload of two pods with a Service, as the DNS of a cluster is one."""
+    server = Server(web(2, template=template(ports=NAMES if ports is None else ports)))
+    server.objects[SERVICE] = {"metadata": {"name": "dns"}, "spec": {"selector": {"app": selector}}}
+    serving(server, ANSWERS, ANSWERS)
+    return server
+
+
+def serving(server: Server, *conditions: dict[str, bool]) -> None:
+    """Say as the EndpointSlice controller does what becomes of the Service's pods."""
+    metadata = {"name": "dns-1", "labels": {"kubernetes.io/service-name": "dns"}}
+    server.objects[SLICE] = {"metadata": metadata, "endpoints": [{"conditions": one} for one in conditions]}
+
+
+async def lost(server: Server) -> Reach:
+    """Take the fault as far as its effect."""
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    reach.note(FAULT)["undo"] = await KIND.prepare(FAULT, reach)
+    await KIND.inject(FAULT, reach)
+    return reach
+
+
+async def test_it_is_scaled_to_none_and_back_by_what_was_written_down() -> None:
+    server = shop()
+    reach = await lost(server)
+    assert server.replicas(WEB) == 0
+    item = resource.body(FAULT, "run", KIND.undo(FAULT, reach))
+    for _ in range(2):
+        other = Reach(server)  # type: ignore[arg-type]
+        other.note(FAULT)["undo"] = item["spec"]["undo"]
+        await as_recorded(resource.planned(item), other)
+    assert server.replicas(WEB) == 2
+
+
+async def test_it_is_felt_when_nothing_serves_its_service_and_not_while_pods_are_going() -> None:
+    server = shop()
+    reach = await lost(server)
+    for number in (0, 1):
+        server.objects[f"{PODS}/web-uid-{number}"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    for still in (ANSWERS, GOING, {}):
+        serving(server, GONE, still)
+        with anyio.move_on_after(0.05) as waiting:
+            await KIND.felt(FAULT, reach)
+        assert waiting.cancelled_caught
+    serving(server, GONE, GONE)
+    assert await KIND.felt(FAULT, reach) == {"pods": 0, "before": 2, "served_by_nobody": "dns"}
+
+
+async def test_it_is_healed_when_its_service_is_served_again_and_every_pod_is_ready() -> None:
+    server = shop()
+    reach = await lost(server)
+    serving(server)
+    await as_recorded(FAULT, reach)
+    with anyio.move_on_after(0.05) as waiting:
+        await KIND.healed(FAULT, reach)
+    assert waiting.cancelled_caught
+    serving(server, GONE, ANSWERS)
+    found = await KIND.healed(FAULT, reach)
+    assert found == {"owner": "Deployment/web", "ready": 2, "desired": 2, "served": "dns"}
+
+
+async def test_what_no_service_leads_to_is_left_alone() -> None:
+    server = shop(selector="other")
+    with pytest.raises(InjectionFailed, match="no Service leads to its pods"):
+        await lost(server)
+    assert server.replicas(WEB) == 2
+
+
+def written(namespace: str = "shop") -> Experiment:
+    text = f"""\
+title: x
+description: x
+method:
+  - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions, func: dns_loss,
+     arguments: {{target: {{namespace: {namespace}, selector: app=web, workloads: 1}}}}}}}}
+extensions:
+  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop], pods: 2}}}}
+"""
+    return document.loads(text, Path("x.yaml"))
+
+
+async def test_the_plan_names_the_workload_and_counts_its_pods() -> None:
+    kube: Any = shop()
+    one = written()
+    shown = plan.text(one, await plan.resolve(kube, one, run="r", seed=1, alone=True))
+    assert "shop/web" in shown
+    assert "at most 2 of these pods go" in shown
+
+
+@pytest.mark.parametrize("ports", [[], NAMES[:1], [{"containerPort": 8053, "protocol": "UDP"}]])
+async def test_a_workload_that_answers_no_names_is_refused(ports: list[dict[str, Any]]) -> None:
+    kube: Any = shop(ports)
+    with pytest.raises(UsageError, match="this workload is not the cluster's DNS") as refused:
+        await plan.resolve(kube, written(), run="r", seed=1, alone=True)
+    assert refused.value.where == "x.yaml:5: shop/web"
+    assert "k8s-app=kube-dns" in refused.value.hint
+
+
+def test_where_the_dns_is_must_be_said_in_the_blast_radius_too() -> None:
+    with pytest.raises(UsageError, match="namespace 'kube-system' is outside the blast radius"):
+        written("kube-system")
+
+
+def test_it_stands_alone_in_a_run() -> None:
+    plan.require_alone(written(), [FAULT])
+    with pytest.raises(UsageError, match="dns_loss stands alone in a run"):
+        plan.require_alone(written(), [planned("workload_scale", VICTIM), FAULT])
