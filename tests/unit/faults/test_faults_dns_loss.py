@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import plan
+from harness.engine import caps, plan
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS, dns_loss
 from harness.faults.kind import as_recorded
@@ -137,6 +137,6 @@ def test_where_the_dns_is_must_be_said_in_the_blast_radius_too() -> None:
 
 
 def test_it_stands_alone_in_a_run() -> None:
-    plan.require_alone(written(), [FAULT])
+    caps.require_alone(written(), [FAULT])
     with pytest.raises(UsageError, match="dns_loss stands alone in a run"):
-        plan.require_alone(written(), [planned("workload_scale", VICTIM), FAULT])
+        caps.require_alone(written(), [planned("workload_scale", VICTIM), FAULT])

@@ -13,7 +13,7 @@ from harness.cluster import paths
 from harness.documents import document
 from harness.engine import plan, rights
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
-from harness.faults import FAULTS, nodewide, packets
+from harness.faults import FAULTS, answers, nodewide, packets
 from harness.model.experiment import Experiment
 from harness.resources import resource
 from harness.targets import nodes
@@ -63,7 +63,7 @@ class Cluster(FakeKube):
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packets, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.0)
 
 
 ALWAYS = {"interfaces": ["eth0"], "spare": [f"{FIRST}/32"]}
