@@ -383,6 +383,10 @@ async def test_the_cluster_has_no_dns_until_it_is_back(reach: Reach, kube: Kube,
     assert asked() == "lost"
     assert (await over(reach, fault, undone))["ready"] == found["spec"]["replicas"]
     assert asked() == "found"
+    # On a worker they would be within reach of every fault of a node.
+    assert reach.cluster
+    serving = await kube.list(paths.pods("kube-system"), labels="k8s-app=kube-dns")
+    assert {pod["spec"]["nodeName"] for pod in serving} == {reach.cluster.control_plane}
 
 
 async def test_nothing_is_admitted_while_the_quota_is_exhausted(reach: Reach, kube: Kube, undone: Undo) -> None:
