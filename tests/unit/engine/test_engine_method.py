@@ -11,7 +11,7 @@ import pytest
 
 from harness.engine import announce, healing, method, owed
 from harness.engine.session import Session
-from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.errors import AbortTriggered, ApiError, ClusterUnreachable, InjectionFailed, UndoFailed
 from harness.faults import FAULTS
 from harness.journal import reader
 from harness.model.experiment import Phases
@@ -128,6 +128,30 @@ async def test_a_full_disk_does_not_keep_the_undo_from_being_done(session, broke
     assert await healing.undo(session, fault("a"))
     assert "heal a" in seen
     assert "No space left" in session.unwritten
+
+
+@pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
+async def test_an_api_server_that_does_not_answer_an_undo_is_asked_again(session, broken, monkeypatch, hiccup) -> None:
+    monkeypatch.setattr(healing, "AGAIN_SECONDS", 0.0)
+    answers = [hiccup, None]
+
+    def heal(_: PlannedFault) -> None:
+        if error := answers.pop(0):
+            raise error
+
+    broken(heal=heal)
+    await method.inject(session, fault("a"))
+    assert await healing.undo(session, fault("a"))
+    assert session.unclean == []
+
+
+async def test_what_an_api_server_that_never_answers_said_last_is_told(session, broken, monkeypatch) -> None:
+    monkeypatch.setattr(healing, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(healing, "HEAL_SECONDS", 0.05)
+    broken(heal=fails(ClusterUnreachable("nobody is there")))
+    await method.inject(session, fault("a"))
+    assert not await healing.undo(session, fault("a"))
+    assert "not undone within 0.05 s: nobody is there" in session.unclean[0]
 
 
 async def test_one_undo_that_breaks_does_not_cut_the_others(session, broken) -> None:
