@@ -50,7 +50,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Read what the container's image is, which is what the undo sets."""
     pod, name = await pods.prepare(fault, reach, fate), fault.victim.container
     if found := unfit(fault.parameters, pod, fault.victim):
-        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why)
+        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why, hint=found.hint)
     containers.running(pod, name)
     place = next(number for number, one in enumerate(pod["spec"]["containers"]) if one["name"] == name)
     at, before = f"{SPEC}/{place}", pod["spec"]["containers"][place]["image"]
