@@ -14,14 +14,13 @@ time, which grows up to a quarter of an hour with each refusal: an objective abo
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import anyio
 
 from harness.agent.manifest import NAMESPACE
-from harness.errors import ClusterUnreachable
+from harness.cluster import observe
 from harness.faults import beside
 from harness.faults.kind import FaultKind, Unfit, as_recorded, recorded
 from harness.model.disturbance import Disturbance
@@ -73,7 +72,7 @@ async def _until(fault: PlannedFault, reach: Reach, *, refused: bool) -> None:
     """Ask until a creation is refused for this webhook, or is not."""
     namespace, of = fault.victim.namespace, fault.parameters["of"]
     while True:
-        with contextlib.suppress(ClusterUnreachable):
+        with observe.asked_again():
             if (WEBHOOK in await admission.refusal(reach.kube, namespace, of)) is refused:
                 return
         await anyio.sleep(PAUSE_SECONDS)
