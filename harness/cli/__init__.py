@@ -19,7 +19,7 @@ COMMANDS = {
     "up": "Bring up the local cluster and the reference stack; repair what is broken.",
     "down": "Remove the local cluster and everything it started.",
     "clean": "Remove the local cluster, the private Docker daemon and what was built here.",
-    "agent": "Put the agents on a cluster's nodes, or take them away: faults inside of pods need them.",
+    "agent": "Put the agents on a cluster's nodes, or take them away: faults in pods and of nodes' packets need them.",
     "plan": "What would be touched? Name every target, touch nothing; or print the rights that are needed.",
     "run": "Run experiments and judge them.",
     "nightly": "Run a set, tell flips from regressions, compare with earlier nights.",

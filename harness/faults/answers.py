@@ -12,13 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from harness.cluster import paths
-from harness.cluster.observe import Objects
 from harness.errors import ApiError, ClusterUnreachable
 from harness.faults.kind import Rule
 from harness.model.plan import PlannedFault
 from harness.targets import pods
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready
+from harness.workloads.pod import Pod, is_ready
 
 SILENT_SECONDS = 1.0
 PATIENT_SECONDS = 10.0
@@ -89,16 +88,11 @@ def healed(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaita
     async def look_again(fault: PlannedFault, reach: Reach) -> Facts:
         note = reach.note(fault)
 
-        async def judge(found: Objects) -> Facts | None:
-            pod = found.get(fault.victim.uid)
-            if pod is None or is_going(pod) or is_done(pod):
-                return {"pod": "replaced"}
+        def again(pod: Pod) -> Facts | None:
             return {"ready": is_ready(pod)} if is_ready(pod) or not note.get("ready") else None
 
-        facts = await pods.until(fault, reach, judge)
-        if "pod" in facts:
-            return facts | await pods.replaced(fault, reach)
-        if "url" not in note:
+        facts = await pods.whole(fault, reach, again)
+        if "pod" in facts or "url" not in note:
             return facts
         while True:
             seconds = await ask(reach, note["url"], PATIENT_SECONDS)

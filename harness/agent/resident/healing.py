@@ -62,7 +62,8 @@ class Agent:
     def do(self, fault: Fault) -> bool:
         """Do a fault, once, and say whether it is for this agent to do; what cannot be done leaves nothing behind."""
         with self._lock_of(fault.key):
-            if not self.ledger.owe(fault.key, effecting.owed(fault)):
+            entry = effecting.owed(fault)
+            if not self.ledger.owe(fault.key, entry):
                 # Begun before, by this agent or the one before it, or too late.
                 if self.ledger.expired(fault.run):
                     self._tell(fault.path, {"message": f"run {fault.run} is over"})
@@ -71,6 +72,8 @@ class Agent:
             with self._lock:
                 self._faults[fault.key] = fault
             try:
+                if entry["found"]:
+                    raise Refused(entry["found"], "its undo would change what was found")
                 evidence = self._make(fault)
             except (Refused, OSError) as error:
                 say(f"{fault.path} is refused: {error}")

@@ -39,10 +39,20 @@ def strike(pod: str, container: str, name: str) -> Facts:
         os.close(handle)
 
 
-def go_on(container: str) -> None:
-    """Let a container's main process go on; one that is gone does. Raises Refused when it stays stopped."""
+def stopped(container: str) -> bool:
+    """Say whether a container's main process is stopped; one that is gone is not."""
+    try:
+        return _state(pods.main_process(container)) == STOPPED
+    except Refused:
+        return False
+
+
+def go_on(pod: str, container: str) -> None:
+    """Let the main process of a pod's container go on; one that is gone does. Raises Refused when it stays stopped."""
     try:
         pid = pods.main_process(container)
+        if pid not in pods.processes(pod):
+            return
         os.kill(pid, signal.SIGCONT)
     except (Refused, ProcessLookupError):
         return

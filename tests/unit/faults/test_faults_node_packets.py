@@ -156,6 +156,21 @@ GIVEN = {"node_latency": "delay: 50ms", "node_loss": "share: 10%", "node_partiti
 
 
 @pytest.mark.parametrize("kind", ORDERS)
+@pytest.mark.parametrize("name", ["lo", "eth+", "-o", "an-interface-too-long"])
+def test_an_interface_that_is_none_is_refused_with_its_line(kind: str, name: str):
+    with pytest.raises(UsageError, match=r"x\.yaml:\d+.*no interface") as refused:
+        written(kind, f"{GIVEN[kind]}, interfaces: ['{name}']")
+    assert "never loopback" in str(refused.value)
+
+
+def test_what_cannot_go_together_is_refused_of_nodes_as_of_pods():
+    with pytest.raises(UsageError, match="needs a protocol"):
+        written("node_loss", "share: 10%, ports: [80]")
+    with pytest.raises(UsageError, match="'jitter' is above the delay"):
+        written("node_latency", "delay: 10ms, jitter: 20ms")
+
+
+@pytest.mark.parametrize("kind", ORDERS)
 async def test_the_plan_names_the_node_and_its_pods_and_spares_the_api_server_and_its_nodes(kind: str):
     cluster: Any = Cluster()
     one = written(kind, f"{GIVEN[kind]}, spare: [192.0.2.1]")
