@@ -44,14 +44,14 @@ if systemctl is-active --quiet "$2"; then now=start; else now=stop; fi
 
 # $1 raise or lower, $2 what marks one fault, $3 options of the kubelet. No file of the node is changed: the options
 # come by two files of this fault's own, in /run, which is empty when a node starts, behind those that the kubelet has.
-# A kubelet that runs with them has the mark in its environment, however far whoever began this has come. One at a time:
-# what goes on in a node after its keeper died would otherwise be undone before it is done.
+# A kubelet that runs with them has the mark in its environment, as what agents start has, however far whoever began
+# this has come. One at a time: what goes on in a node after its keeper died would be undone before it is done.
 _PRESSURE = r"""
 do=$1 mark=$2 options=$3
 drop=/run/systemd/system/kubelet.service.d/zz-$mark.conf values=/run/$mark.env
 exec 9< /run && flock -w 20 9 || exit
 kubelet() { cat "/proc/$(systemctl show --property MainPID --value kubelet)/$1" 2> /dev/null | tr "\0" "\n"; }
-marked() { kubelet environ | grep -qxF "CHAOS_PRESSURE=$mark"; }
+marked() { kubelet environ | grep -qxF "CHAOS_HARNESS_FAULT=$mark"; }
 if [ "$do" = lower ]; then
   begun=
   if [ -e "$drop" ] || marked; then begun=yes; fi
@@ -60,7 +60,7 @@ if [ "$do" = lower ]; then
   exit
 fi
 had=$(kubelet environ | sed -n "s/^KUBELET_EXTRA_ARGS=//p" | sed 's/[\\"$`]/\\&/g')
-printf 'CHAOS_PRESSURE=%s\nKUBELET_EXTRA_ARGS="%s %s"\n' "$mark" "$had" "$options" > "$values" &&
+printf 'CHAOS_HARNESS_FAULT=%s\nKUBELET_EXTRA_ARGS="%s %s"\n' "$mark" "$had" "$options" > "$values" &&
   mkdir -p "${drop%/*}" && printf "[Service]\nType=exec\nEnvironmentFile=-%s\n" "$values" > "$drop" &&
   systemctl daemon-reload && systemctl restart kubelet || exit
 for option in $options; do

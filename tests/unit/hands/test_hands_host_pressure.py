@@ -23,7 +23,7 @@ case "$*" in
 "show --property MainPID --value kubelet") cat "$KEPT/pid" ;;
 "daemon-reload") [ ! -e "$KEPT/broken" ] ;;
 "restart kubelet")
-  . "$KEPT/had" && CHAOS_PRESSURE=
+  . "$KEPT/had" && CHAOS_HARNESS_FAULT=
   for drop in "$KEPT"/run/systemd/system/kubelet.service.d/*.conf; do
     [ ! -e "$drop" ] || . "$(sed -n "s/^EnvironmentFile=-//p" "$drop")"
   done
@@ -31,7 +31,7 @@ case "$*" in
   [ "$before" = 0 ] || kill "$before"
   options=$KUBELET_EXTRA_ARGS
   [ ! -e "$KEPT/deaf" ] || options=
-  env -i "KUBELET_EXTRA_ARGS=$KUBELET_EXTRA_ARGS" "CHAOS_PRESSURE=$CHAOS_PRESSURE" \
+  env -i "KUBELET_EXTRA_ARGS=$KUBELET_EXTRA_ARGS" "CHAOS_HARNESS_FAULT=$CHAOS_HARNESS_FAULT" \
     "$PYTHON" -c "import signal; signal.pause()" a-kubelet $options < /dev/null > /dev/null 2>&1 9<&- &
   echo $! > "$KEPT/pid"
   until grep -q a-kubelet "/proc/$!/cmdline"; do :; done ;;
