@@ -1,4 +1,4 @@
-"""Nodes and zones that are cut off, restarted, or lack kubelet, runtime or memory: felt from outside, healed as found."""
+"""Nodes and zones are cut off, restarted, or lack kubelet, runtime or memory: felt from outside, healed as found."""
 
 from __future__ import annotations
 
