@@ -153,7 +153,7 @@ async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
     except (ApiError, ClusterUnreachable) as error:
         if isinstance(error, ApiError) and error.status == 404:
             return
-        if not reach.healer.heals:
+        if not reach.healer.own:
             raise
         await reach.by(fault).heal(fault.id)
 
