@@ -8,10 +8,10 @@ longer has not felt all of it. Alone in a run, for it slows down whatever else i
 
 It is a second at the most: three times that is well below the 5 s that one request of a leader has (client-go gives up
 the lead after 10 s and asks twice in that time), and that one renewal of the run's Lease has. So it is slow, and nobody
-loses a lease by it. Felt when the agent has delayed a packet and requests to the API server take
-9/10 of the shortest delay longer at the median of three than before: about four such requests. A way to it that leads
-past the `interfaces` shows nothing, and then the fault is not felt. Healed when a request takes no such time any more,
-and scheduler and controller manager renew their Leases.
+loses a lease by it. Felt when the agent has delayed a packet and requests to the API server take 9/10 of the shortest
+delay longer at the median of three than before: about four such requests. A way to it that leads past the `interfaces`
+shows nothing, and then the fault is not felt. Healed when a request takes no such time any more, and scheduler and
+controller manager renew their Leases.
 """
 
 from __future__ import annotations
