@@ -43,6 +43,7 @@ TARGETS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
 }
 # What only one thing of the cluster can have.
 ONLY: Mapping[str, Mapping[str, Any]] = {
+    "apiserver_latency": {"component": "kube-apiserver"},
     "dns_loss": {"namespace": "kube-system", "selector": "k8s-app=kube-dns", "workloads": 1},
 }
 # A node goes with whatever is on it, a zone of the local cluster is one node; anything else is one's own.

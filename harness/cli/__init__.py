@@ -28,6 +28,7 @@ COMMANDS = {
     "undo": "Make it clean again: heal everything that is still broken on purpose.",
     "faults": "What is broken on purpose right now?",
     "fingerprint": "Is everything as it was found? Print or compare the cluster's fingerprint.",
+    "keeper": "Stop, freeze and enter the nodes of another cluster by commands, and undo it when a run dies.",
     "lever": "Stop every run on this cluster and refuse new ones.",
     "list": "Which experiments are there?",
     "runs": "Which runs were there?",

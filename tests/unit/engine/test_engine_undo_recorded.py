@@ -25,7 +25,7 @@ KIND, FAULT = FAULTS["workload_scale"], planned("workload_scale", keep=0.0)
 class Remembering(Nobody):
     """A healer that keeps what it is told."""
 
-    heals = True
+    heals = own = True
 
     def __init__(self) -> None:
         super().__init__()
