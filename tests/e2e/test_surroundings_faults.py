@@ -121,7 +121,12 @@ async def test_the_cluster_has_no_dns_until_it_is_back(reach: Reach, kube: Kube,
     assert "kube-dns" in (await begun(reach, fault))["served_by_nobody"]
     assert asked() == "lost"
     assert (await over(reach, fault, undone))["ready"] == found["spec"]["replicas"]
-    assert asked() == "found"
+
+    async def found_again() -> bool:
+        return asked() == "found"
+
+    # Each node hears of the new endpoints in its own time.
+    await until(found_again)
     # On a worker they would be within reach of every fault of a node.
     assert reach.cluster
     serving = await kube.list(paths.pods("kube-system"), labels="k8s-app=kube-dns")
