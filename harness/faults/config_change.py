@@ -66,13 +66,19 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     item, victim, told = await objects.read(reach.kube, fault), fault.victim, fault.parameters
     if found := unfit(told, item, victim):
         raise InjectionFailed(found.what, where=str(victim), why=found.why, hint=found.hint)
+    change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
+    return await keep(fault, reach, item, change)
+
+
+async def keep(fault: PlannedFault, reach: Reach, item: Object, change: keys.Change) -> Undo:
+    """Say where what is there will be kept, and note the change; raises InjectionFailed where nobody reads it."""
+    victim = fault.victim
     using = [pod["metadata"]["name"] for pod in await readers.pods_of(reach.kube, reach.owners, victim)]
-    if not using and told.get("readers") != API:
+    if not using and fault.parameters.get("readers") != API:
         why, hint = "to change what nobody reads proves nothing", "readers: api, where something else reads it"
         raise InjectionFailed("no pod reads it", where=str(victim), why=why, hint=hint)
     if len(using) > len(fault.takes):
         raise InjectionFailed(f"{len(using)} pods read it, the plan counted {len(fault.takes)}", where=str(victim))
-    change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
     copy = f"{victim.path.rpartition('/')[0]}/{resource.beside(fault)}"
     reach.note(fault).update(change=change, using=using, copy=copy)
     undo = {"op": "restore", "path": victim.path, "patch": list(change.tests), "map": change.pointer.rpartition("/")[0]}
@@ -81,11 +87,16 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Keep what is there, then change it, while it is of the version that was read."""
+    await put(fault, reach)
+    return {"uid": fault.victim.uid, "key": fault.parameters["key"], "change": fault.parameters["change"]}
+
+
+async def put(fault: PlannedFault, reach: Reach) -> None:
+    """Keep what is there beside it, and make the change that was noted."""
     change: keys.Change = reach.note(fault)["change"]
     await reach.guard()
     await keys.keep(fault, reach, change, reach.note(fault)["copy"])
     await objects.change(fault, reach, change.there)
-    return {"uid": fault.victim.uid, "key": fault.parameters["key"], "change": fault.parameters["change"]}
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts:
@@ -114,7 +125,8 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     return await objects.until(reach, fault.victim.path, back)
 
 
-def _rights(*plurals: str) -> tuple[Rule, ...]:
+def rights(*plurals: str) -> tuple[Rule, ...]:
+    """List what it takes to change these and to keep beside them what was there."""
     return ({"apiGroups": [""], "resources": list(plurals), "verbs": ["get", "create", "patch", "delete"]},)
 
 
@@ -134,8 +146,8 @@ FAULT = FaultKind(
             "readers", Type.TEXT, "Who reads it: pods, or something by the API.", default=PODS, choices=(PODS, API)
         ),
     ),
-    rights=_rights("configmaps", "secrets"),
-    of_target=lambda target: _rights(objects.PLURALS[target.config.partition("/")[0]]),
+    rights=rights("configmaps", "secrets"),
+    of_target=lambda target: rights(objects.PLURALS[target.config.partition("/")[0]]),
     clash=clash,
     unfit=unfit,
     reaches=objects.every,
