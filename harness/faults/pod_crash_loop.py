@@ -9,8 +9,8 @@ much. A plan takes the pods that are back soonest, and none that the kubelet hol
 already; for ten minutes after this fault it would begin with the longer wait. Nothing needs an undo: an agent that ends
 kills nothing more.
 
-Felt when the kubelet has started it twice at least and holds it back (about 15 s). Healed when the container runs, in
-another life than the last one that was ended, and the pod is Ready, or its workload is complete without it. One whose
+Felt when the kubelet has started it twice at least and holds it back (about 15 s). Healed when the container was
+started once more after each end and the pod is Ready, or its workload is complete without it. One whose
 restarts are counted (a Job's, or any that is not always started again) is refused, and a static pod.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 from harness.cluster import backoff
 from harness.cluster.observe import Objects
 from harness.errors import ObservationFailed
-from harness.faults import container_kill, packets, resources
+from harness.faults import packets, resources
 from harness.faults.kind import FaultKind, Object, Unfit
 from harness.hands.node import asking
 from harness.model.disturbance import Disturbance
@@ -32,7 +32,7 @@ from harness.resources import resource
 from harness.targets import containers, pods
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_going, starts_again
+from harness.workloads.pod import Pod, is_done, is_going, is_ready, starts_again
 
 OP = "crash"
 LONGEST_SECONDS = 120.0
@@ -69,7 +69,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
         pod = found.get(fault.victim.uid)
         if pod is None or is_going(pod):
             raise ObservationFailed("the pod went away before it was seen to crash", why="somebody else deleted it")
-        now = next((one for one in backoff.statuses(pod) if one["name"] == note["container"]), {})
+        now = _status(pod, note)
         restarts = int(now.get("restartCount", 0)) - note["restarts"]
         waiting = (now.get("state") or {}).get("waiting") or {}
         if restarts < RESTARTS or waiting.get("reason") != backoff.CRASHING:
@@ -80,13 +80,34 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
 
 
 async def heal(fault: PlannedFault, reach: Reach) -> None:
-    """Have the agent stop, and note which of the container's lives it ended last."""
+    """Have the agent stop, and note how many of the container's lives it has ended."""
     ended = await asking.heal(reach.kube, resource.path(fault))
     told: Facts = (ended.status.get("evidence") or {}).get(OP) or {}
-    if told.get("last"):
-        reach.note(fault)["id"] = told["last"]
+    if told:
+        reach.note(fault)["ended"] = told["ended"]
         reach.emit("fault.told", {"id": fault.id, "evidence": {"counted": f"ended {told['ended']} times"}, OP: told})
     resources.take_back(fault, reach, ended)
+
+
+async def healed(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until the container has been started after each end and the pod is Ready, or its workload is complete."""
+    note = reach.note(fault)
+
+    async def judge(found: Objects) -> Facts | None:
+        pod = found.get(fault.victim.uid)
+        if pod is None or is_going(pod) or is_done(pod):
+            return {"pod": "replaced"}
+        now = _status(pod, note)
+        restarts = int(now.get("restartCount", 0)) - note.get("restarts", 0)
+        anew = now.get("ready") and restarts >= note.get("ended", 0)
+        return {"restarts": restarts, "ready": True} if anew and is_ready(pod) else None
+
+    facts = await pods.until(fault, reach, judge)
+    return facts | await pods.replaced(fault, reach) if "pod" in facts else facts
+
+
+def _status(pod: Pod, note: Facts) -> Mapping[str, Any]:
+    return next((one for one in backoff.statuses(pod) if one["name"] == note.get("container")), {})
 
 
 FAULT = FaultKind(
@@ -107,5 +128,5 @@ FAULT = FaultKind(
     inject=packets.inject,
     felt=felt,
     heal=heal,
-    healed=container_kill.healed,
+    healed=healed,
 )

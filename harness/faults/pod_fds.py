@@ -13,8 +13,8 @@ process's own user; a process that has several users or groups at once is refuse
 do that. A container that ends meanwhile ends the fault: the next one has the limit that its runtime gives it.
 
 Felt, with no `spare`, when one of several requests that the API server hands on to the pod at once gets no byte back
-for a second (they need new connections), or the pod is not Ready any more. Where no such request gets through to begin
-with, or something is to spare, the kernel's own limit of the process, as the agent reads it, is the evidence.
+within a second (they need new connections), or the pod is not Ready any more. Where no such request gets through to
+begin with, or something is to spare, the kernel's own limit of the process, as the agent reads it, is the evidence.
 Healed when the limits are given back, and the pod is Ready and answers, or its workload has replaced it.
 """
 
@@ -58,7 +58,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
         limited = bool(told.get("did"))
         asked = await _at_once(reach, url) if url and limited else []
         if any(seconds is None for seconds in asked):
-            return {"request": f"silent for {answers.SILENT_SECONDS:g} s, of {AT_ONCE} at once"}
+            return {"request": f"one of {AT_ONCE} at once got no answer"}
         if await answers.is_unready(fault, reach):
             return {"ready": False}
         if limited and not url:

@@ -59,9 +59,12 @@ def decoded(value: str | None) -> str:
 
 
 def _dates(certificate: bytes) -> tuple[datetime, datetime]:
-    (_, signed), *_ = _elements(_content(certificate))
-    _, dates = list(_elements(signed))[_place(signed)]
-    begin, end = (_read(*one) for one in _elements(dates))
+    try:
+        (_, signed), *_ = _elements(_content(certificate))
+        _, dates = list(_elements(signed))[_place(signed)]
+        begin, end = (_read(*one) for one in _elements(dates))
+    except (ValueError, IndexError):
+        raise ValueError("this is no certificate") from None
     return begin, end
 
 
@@ -72,7 +75,7 @@ def _place(signed: bytes) -> int:
 def _content(certificate: bytes) -> bytes:
     (tag, content), *_ = _elements(certificate)
     if tag != _SEQUENCE:
-        raise ValueError("this is no certificate")
+        raise ValueError("it is no sequence")
     return content
 
 
@@ -85,7 +88,7 @@ def _elements(data: bytes) -> Iterator[Element]:
             more = size & 0x7F
             size, at = int.from_bytes(data[at : at + more], "big"), at + more
         if at + size > len(data):
-            raise ValueError("this is no certificate")
+            raise ValueError("it is cut")
         yield tag, data[at : at + size]
         at += size
 

@@ -36,6 +36,7 @@ class Crashing:
         self._over, self._why = threading.Event(), ""
         self._looked = time.monotonic()
         self.facts: Facts = {}
+        self._ended_last = ""
         container = str(order.get("container", ""))
         pid, handle = pods.hold(self._pod, container)
         try:
@@ -102,6 +103,7 @@ class Crashing:
     def _kill(self, container: str, handle: int) -> None:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         # One that takes its time to go is seen once more.
-        if self.facts.get("last") != container:
+        if self._ended_last != container:
+            self._ended_last = container
             times = int(self.facts.get("ended", 0)) + 1
-            self.facts = {"ended": times, "last": container, "did": {"ended": times}}
+            self.facts = {"ended": times, "did": {"ended": times}}

@@ -49,7 +49,7 @@ def test_a_container_is_ended_each_time_that_it_runs_and_no_more_once_it_is_heal
     (worker,) = agent.workers().values()
     assert len({*lives}) == 3
     assert agent.heal("key-1", "why")
-    assert worker.facts == {"ended": 3, "last": lives[-1], "did": {"ended": 3}}
+    assert worker.facts == {"ended": 3, "did": {"ended": 3}}
     again(pod, seen)
     assert not worker.alive
     assert pod.process.poll() is None
@@ -60,7 +60,7 @@ def test_what_it_ended_is_told_when_it_is_healed(pod: Pod, make, told: Told, see
     agent = make()
     agent.do(fault(pod))
     assert agent.heal("key-1", "why")
-    assert told.wait("healedAt")["evidence"]["crash"]["last"] == pod.container
+    assert told.wait("healedAt")["evidence"]["crash"] == {"ended": 1, "did": {"ended": 1}, "why": "why"}
 
 
 def test_the_other_containers_of_its_pod_are_left_alone(pod: Pod, make, seen: set[int]):
