@@ -35,18 +35,19 @@ def opened(access: Access, namespace: str, pod: str, port: int) -> Iterator[Stre
 
     It is the official client's, so an impersonating identity and a SOCKS proxy are refused.
     """
-    # Its import takes a second, and few faults ask for it.
+    # Before it is imported, so that nothing of it holds what is replaced.
+    official.install()
+    # That takes a second, and few faults ask for it.
     from kubernetes.client import ApiClient, ApiException, Configuration, CoreV1Api
     from kubernetes.stream import portforward
 
-    official.install()
     configuration = Configuration()
     official.configure(configuration, access)
     where = f"{namespace}/{pod}:{port}"
     with ApiClient(configuration) as client:
         ask = CoreV1Api(client).connect_get_namespaced_pod_portforward
         try:
-            forward: Any = portforward(ask, pod, namespace, ports=str(port), _request_timeout=SECONDS)
+            forward: Any = portforward(ask, pod, namespace, ports=str(port))
         except ApiException as error:
             raise _refusal(str(error.reason), where) from None
         try:

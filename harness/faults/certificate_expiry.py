@@ -9,9 +9,9 @@ the key is as this fault left it. Where something renews the certificate meanwhi
 Felt when a pod behind `port` of `service` shows an expired certificate to a new connection, which is made by way of the
 API server. A Secret that is read back proves nothing, so the two are required. A volume shows the change within about a
 minute and a half (the kubelet's sync and its cache), never by subPath, and the engine looks for 75 s; what a server has
-read at its start alone is not felt. The plan names and counts the pods that read it; with
-`readers: api` something else does, an ingress controller for example. Healed when the API server serves what was
-there, and no pod of the Service shows an expired certificate any more: give the recovery phase two minutes.
+read at its start alone is not felt. The plan names and counts the pods that read it; with `readers: api` something else
+does, an ingress controller for example. Healed when the API server serves what was there, and no pod of the Service
+shows an expired certificate any more: give the recovery phase two minutes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ import anyio
 
 from harness.cluster import observe
 from harness.errors import InjectionFailed
-from harness.faults import config_change
-from harness.faults.config_change import API, PODS
+from harness.faults import kept
 from harness.faults.kind import FaultKind, Object, Rule, Unfit, as_recorded, recorded
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Target, Undo
@@ -75,12 +74,12 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
         raise InjectionFailed(what, where=str(victim), why="that it expires would be seen by nobody")
     chain = certificates.expired(_chain(item), datetime.now(UTC))
     change = keys.change(item, KEY, keys.SET, chain, fault.id)
-    return await config_change.keep(fault, reach, item, change)
+    return await kept.prepare(fault, reach, item, change)
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Keep what is there, then change it, while it is of the version that was read."""
-    await config_change.put(fault, reach)
+    await kept.inject(fault, reach)
     return {"uid": fault.victim.uid, "key": KEY}
 
 
@@ -106,7 +105,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the API server serves what was there, and no pod of the Service shows an expired certificate."""
-    facts = await config_change.healed(fault, reach)
+    facts = await kept.healed(fault, reach)
     while True:
         with observe.asked_again():
             shown = await _ends(fault, reach)
@@ -133,9 +132,9 @@ FAULT = FaultKind(
         Parameter("service", Type.TEXT, "Which Service shows it: a name, or namespace/name.", required=True),
         Parameter("port", Type.INTEGER, "At which of the Service's ports.", required=True, minimum=1, maximum=65535),
         Parameter("host", Type.TEXT, "The name that the server is asked for (SNI)."),
-        Parameter("readers", Type.TEXT, "Who reads it: pods, or something by the API.", PODS, choices=(PODS, API)),
+        kept.READERS,
     ),
-    rights=(*config_change.rights("secrets"), *handshakes.RIGHTS),
+    rights=(*kept.rights("secrets"), *handshakes.RIGHTS),
     clash=clash,
     unfit=unfit,
     elsewhere=elsewhere,

@@ -20,16 +20,20 @@ from harness.agent.resident.refused import Refused
 
 MOST_SPARE = 4096
 SECONDS = 10.0
-# In a process of its own, which becomes the target's user once all that it needs is read.
-_SET = """
+# In a process of its own, which becomes the target's user once all that it needs is read: that user alone may set the
+# limit, and see what is open.
+_AS_USER = """
 import os, resource, sys
-pid, soft, hard, user, group = map(int, sys.argv[1:])
+user, group, pid, *limits = map(int, sys.argv[1:])
 if (user, group) != (os.getuid(), os.getgid()):
     try:
         os.setgroups([]), os.setgid(group), os.setuid(user)
     except OSError:
         sys.exit(3)
-resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+if limits:
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, tuple(limits))
+else:
+    print(*os.listdir(f"/proc/{pid}/fd"))
 """
 _MAY_NOT_BE = 3
 _LIMIT = "Max open files"
@@ -58,7 +62,7 @@ def lower(limits: Sequence[Limit]) -> Facts:
     """Set what was looked at, and return what the kernel says of the main process then; raises Refused."""
     for one in limits:
         if pods.birth(one["pid"]) == one["born"]:
-            _set(one["pid"], one["to"], one["hard"])
+            _as_user(one["pid"], one["to"], one["hard"])
     main = limits[0]
     soft, _ = _limits(main["pid"])
     facts = {"limit": soft, "before": main["soft"], "open": len(_open(main["pid"])), "processes": len(limits)}
@@ -74,7 +78,7 @@ def give_back(container: str, limits: Sequence[Limit]) -> None:
         soft, hard = _limits(pid)
         before = next((one["soft"] for one in _candidates(pid, limits) if soft == one["to"]), None)
         if before is not None:
-            _set(pid, before if hard == resource.RLIM_INFINITY else min(before, hard), hard)
+            _as_user(pid, before if hard == resource.RLIM_INFINITY else min(before, hard), hard)
 
 
 def _candidates(pid: int, limits: Sequence[Limit]) -> Iterator[Limit]:
@@ -100,8 +104,11 @@ def _ticks() -> int:
 
 
 def _open(pid: int) -> set[int]:
+    """Return the numbers of what a process has open; raises Refused."""
     try:
         return {int(path.name) for path in (pods.PROC / str(pid) / "fd").iterdir()}
+    except PermissionError:
+        return {int(word) for word in _as_user(pid).split()}
     except OSError:
         return set()
 
@@ -116,19 +123,20 @@ def _limits(pid: int) -> tuple[int, int]:
     return soft, hard
 
 
-def _set(pid: int, soft: int, hard: int) -> None:
-    """Set a limit as the process's own user; one that has ended has none. Raises Refused."""
+def _as_user(pid: int, *limits: int) -> str:
+    """Set a process's limits, or say what it has open, as its own user; nothing where it has ended. Raises Refused."""
     user, group = (_one(pid, name) for name in ("Uid", "Gid"))
-    argv = [sys.executable, "-I", "-S", "-c", _SET, *map(str, (pid, soft, hard, user, group))]
+    argv = [sys.executable, "-I", "-S", "-c", _AS_USER, *map(str, (user, group, pid, *limits))]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise Refused(f"no end of setting the limit of {pid} after {SECONDS:g} s") from None
+        raise Refused(f"what process {pid} may open was not seen to after {SECONDS:g} s") from None
     if done.returncode == 0 or not (pods.PROC / str(pid)).exists():
-        return
+        return done.stdout
     if done.returncode == _MAY_NOT_BE:
         raise Refused(f"the agent may not become user {user} of group {group}", "it lacks SETUID or SETGID")
-    raise Refused(f"the limit of process {pid} cannot be set", done.stderr.strip().rpartition("\n")[2])
+    what = "the limit of process {} cannot be set" if limits else "what process {} has open cannot be seen"
+    raise Refused(what.format(pid), done.stderr.strip().rpartition("\n")[2])
 
 
 def _one(pid: int, name: str) -> int:

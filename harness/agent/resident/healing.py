@@ -176,8 +176,8 @@ class Agent:
 
     def _look(self, key: str, entry: Entry, worker: Worker) -> None:
         # A worker inside of control groups looks after its container itself, and would be taken for one of its pod.
-        packets = isinstance(worker, Supervised) and entry.get("pod") and entry["op"] == "packets"
-        why = _amiss(entry["pod"], worker) if packets else ""
+        packets = entry.get("pod") and entry["op"] == "packets"
+        why = _amiss(entry["pod"], worker) if packets and isinstance(worker, Supervised) else ""
         if why:
             self._start_healing(key, why)
             return

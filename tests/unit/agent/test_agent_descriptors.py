@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,17 @@ from harness.agent.resident import descriptors, effecting
 from harness.agent.resident.fault import Fault
 from harness.agent.resident.refused import Refused
 from tests.unit.agent.box import Box
+from tests.unit.agent.program import least_rights
 from tests.unit.agent.told import Told
 
 # Does what it is told, a line at a time: opens a file, closes one that it has opened, or starts a child like itself.
 TARGET = """
-import os, signal, sys
+import ctypes, os, signal, sys
 user = {user}
 if user:
     os.setgid(user); os.setuid(user)
+    # As one that was started as this user: what it has open is for this user to see.
+    ctypes.CDLL(None).prctl(4, 1)
 held = []
 print("there", flush=True)
 while word := sys.stdin.readline().strip():
@@ -70,6 +75,30 @@ def test_nothing_more_can_be_opened_until_it_is_healed(boxes: Callable[..., Box]
     assert agent.heal("key-1", "why")
     assert say(box, "open") == "done"
     assert soft(box.process.pid) == before
+
+
+LEAST = """
+import json, sys
+from harness.agent.resident import descriptors
+pod, container = sys.argv[1:]
+found = descriptors.look(pod, container, 0, children=False)
+told = [descriptors.lower(found), descriptors._limits(found[0]["pid"])]
+descriptors.give_back(container, found)
+print(json.dumps([*told, descriptors._limits(found[0]["pid"])]))
+"""
+
+
+@pytest.mark.parametrize("user", [0, NOBODY])
+def test_the_rights_of_the_agents_pods_are_enough(boxes: Callable[..., Box], user: int):
+    box = target(boxes, user)
+    before = descriptors._limits(box.process.pid)
+    argv = [*least_rights(), sys.executable, "-c", LEAST, box.uid, box.container]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told, lowered, after = json.loads(done.stdout)
+    assert told["did"] == {"limit": lowered[0]}
+    assert lowered[0] == told["open"]
+    assert tuple(after) == before
 
 
 def test_so_many_as_are_to_spare_can_be_opened_and_what_is_closed_makes_room(boxes: Callable[..., Box], make):
@@ -200,8 +229,8 @@ def test_where_the_agent_may_not_become_the_user_it_says_so(boxes: Callable[...,
     box = target(boxes, NOBODY)
     before = soft(box.process.pid)
     # What an agent without the right meets.
-    barred = descriptors._SET.replace("os.setgroups([])", "os.seteuid(1), os.setgroups([])")
-    monkeypatch.setattr(descriptors, "_SET", barred)
+    barred = descriptors._AS_USER.replace("os.setgroups([])", "os.seteuid(1), os.setgroups([])")
+    monkeypatch.setattr(descriptors, "_AS_USER", barred)
     make().do(fault(box))
     assert f"may not become user {NOBODY}" in told.wait("message")["message"]
     assert soft(box.process.pid) == before
