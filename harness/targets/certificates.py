@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import ssl
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -47,7 +47,8 @@ def expired(chain: str, now: datetime) -> str:
     inner = [_wrapped(*one) for one in _elements(signed[1])]
     inner[_place(signed[1])] = dates
     made = _wrapped(_SEQUENCE, _wrapped(_SEQUENCE, b"".join(inner)) + b"".join(_wrapped(*one) for one in rest))
-    return FIRST.sub(lambda _: ssl.DER_cert_to_PEM_cert(made), chain, count=1)
+    lines = textwrap.fill(base64.b64encode(made).decode(), 64)
+    return FIRST.sub(f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n", chain, count=1)
 
 
 def decoded(value: str | None) -> str:
