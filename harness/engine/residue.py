@@ -5,11 +5,14 @@ A healthy node prints nothing. What has a line here is what the hands do on node
 
 from __future__ import annotations
 
-# A line for each fault that has processes, by the mark that hands give them, and for each process that is stopped.
+# A line for each fault that has processes, by the mark that hands give them, for each process that is stopped, and for
+# each that may have fewer than a thousand files open: who sets a limit sets it higher.
 PROCESSES = r"""
 grep -hsaoz '^CHAOS_HARNESS_FAULT=.*' /proc/[0-9]*/environ | tr '\0' '\n' | sort -u | sed 's/^[^=]*=/fault process /'
 grep -ls '^State:.T ' /proc/[0-9]*/status | while read -r f; do
   sed -n 's/^Name:\t/process stopped /p' "$f" 2>/dev/null; done
+grep -lsE '^Max open files +[0-9]{1,3} ' /proc/[0-9]*/limits | while read -r f; do
+  sed -n 's/^Name:\t/process limited /p' "${f%limits}status" 2>/dev/null; done
 """
 # kube-proxy's rules name Services and namespaces, which may be called like a tool that breaks things.
 _REST = r"""

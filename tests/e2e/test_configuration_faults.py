@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench.dying.certificate import HOST
+from bench.dying.workload import PORT, TLS_PORT
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.engine import plan
@@ -25,6 +27,7 @@ from tests.e2e.victims import APP, NAMESPACE, SERVER, planned, server, until, wr
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 WEB, DB = paths.deployments(NAMESPACE, APP), paths.apps(NAMESPACE, "statefulsets", "db")
 SETTINGS, SECRET = paths.core(NAMESPACE, "configmaps", "settings"), paths.core(NAMESPACE, "secrets", "db")
+CERTIFICATE = paths.core(NAMESPACE, "secrets", APP)
 VALUE = base64.b64encode(b"swordfish").decode()
 
 
@@ -220,3 +223,32 @@ async def test_an_immutable_config_map_is_refused_and_nothing_is_kept(
     with pytest.raises(InjectionFailed, match="immutable"):
         await written(reach, fault)
     assert await copies(kube) == []
+
+
+# -- certificate ------------------------------------------------------------------------------------------------------
+
+
+async def expiring(kube: Kube, **parameters: Any) -> PlannedFault:
+    victim = await of(kube, CERTIFICATE, f"Secret/{APP}", "config")
+    parameters = {"service": APP, "port": TLS_PORT, **parameters}
+    takes = await plan.takes(kube, "certificate_expiry", victim, parameters)
+    return replace(planned("certificate_expiry", victim, **parameters), takes=takes)
+
+
+async def test_a_service_shows_an_expired_certificate_and_then_its_own_again(
+    reach: Reach, kube: Kube, undone: Undo
+) -> None:
+    before = (await kube.get(CERTIFICATE))["data"]
+    fault = await expiring(kube, host=HOST)
+    assert "a certificate that ended" in (await begun(reach, fault))["shown"]
+    assert (await kube.get(CERTIFICATE))["data"]["tls.key"] == before["tls.key"]
+    assert "valid until 2126" in (await over(reach, fault, undone))["shown"]
+    assert (await kube.get(CERTIFICATE))["data"] == before
+    assert await copies(kube) == []
+
+
+async def test_where_the_service_shows_no_certificate_none_is_changed(reach: Reach, kube: Kube) -> None:
+    before = (await kube.get(CERTIFICATE))["data"]
+    with pytest.raises(InjectionFailed, match="no pod of the Service shows a certificate"):
+        await written(reach, await expiring(kube, port=PORT))
+    assert (await kube.get(CERTIFICATE))["data"] == before

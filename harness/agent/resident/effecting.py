@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import freezer, pods, rules, signals, supervising
+from harness.agent.resident import descriptors, freezer, pods, rules, signals, supervising
+from harness.agent.resident.crashing import Crashing
 from harness.agent.resident.fault import Fault
 from harness.agent.resident.ledger import Entry
 from harness.agent.resident.refused import Refused
@@ -65,6 +66,21 @@ def resource(fault: Fault, heard: Callable[[Facts], None]) -> Supervised:
     return Supervised(order, supervising.NOWHERE, "", heard, program="resources")
 
 
+def crash(fault: Fault) -> Crashing:
+    """End a container again and again; raises Refused."""
+    wanted = {name: value for name, value in fault.effect.items() if name != "op"}
+    return Crashing({"seconds": LONGEST_SECONDS, **wanted, "pod": fault.pod, "lease": WORKER_LEASE_SECONDS})
+
+
+def limit(fault: Fault, note: Callable[[Entry], None]) -> Facts:
+    """Let processes open no more files, once what they have is noted; raises Refused."""
+    wanted = fault.effect
+    container, children = str(wanted.get("container", "")), wanted.get("children") is True
+    limits = descriptors.look(fault.pod, container, wanted.get("spare", 0), children=children)
+    note({"limits": limits})
+    return descriptors.lower(limits)
+
+
 def undo(entry: Entry) -> None:
     """Put back what a fault did, whoever did it; done twice it is done. Raises Refused when that does not succeed."""
     if entry.get("found"):
@@ -73,6 +89,9 @@ def undo(entry: Entry) -> None:
         freezer.thaw(entry["pod"])
     if entry["op"] == "signal" and entry.get("signal") == "STOP":
         signals.go_on(entry["pod"], entry["container"])
+    if entry["op"] == "descriptors":
+        # Without limits it was cut before any was set.
+        descriptors.give_back(entry["container"], entry.get("limits", []))
     if entry["op"] == "resource":
         left.end(entry["pod"], entry["worker"])
     if entry["op"] == "packets":

@@ -111,5 +111,5 @@ def test_how_a_signal_is_taken_is_what_the_kernel_says(boxes: Callable[..., Box]
 
 def test_what_is_blocked_and_taken_soon_is_taken(monkeypatch: pytest.MonkeyPatch):
     pending = iter(["0000000000000200", "0000000000000000"])
-    monkeypatch.setattr(signals, "_status", lambda pid: {"ShdPnd": next(pending)})
+    monkeypatch.setattr(signals.pods, "status", lambda pid: {"ShdPnd": next(pending)})
     assert signals._taken(0, "USR1", signal.SIGUSR1, {"SigBlk": "0000000000000200"}) == "caught"

@@ -24,6 +24,7 @@ PARTS = {
     "runtime": "node",
     "dns": "workload",
     "admission": "namespace",
+    "certificate": "config",
     "apiserver": "component",
 }
 
