@@ -10,9 +10,9 @@ from typing import Protocol
 from harness.analysis import assessing
 from harness.analysis.assessing import Tally, Verdict
 from harness.analysis.measuring import Answer, Measurement, Phase, measure
-from harness.analysis.template import ERROR_RETRY_SECONDS, Dialect, Metric, Template
+from harness.analysis.template import ERROR_RETRY_SECONDS, Dialect, Metric, Question, Template
 
-Ask = Callable[[Metric, float], Answer]
+Ask = Callable[[Question, float], Answer]
 # The controller measures when more than an interval is over, not when exactly one is.
 LEAST_SECONDS = 0.001
 
@@ -65,7 +65,7 @@ def walk(
         for place, metric in enumerate(template.metrics):
             tally = tallies[place]
             if not terminating and now >= _due(metric, tally):
-                measured = measure(metric, ask(metric, now), dialect)
+                measured = measure(metric, ask(metric.question, now), dialect)
                 yield Taken(now, metric, measured)
                 tallies[place] = assessing.counted(tally, metric, measured, clock.now())
         tallies = [one and assessing.assessed(one, terminating=terminating) for one in tallies]

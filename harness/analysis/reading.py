@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.analysis import arguments, syntax
+from harness.analysis import arguments, files, syntax
 from harness.analysis.template import CONSECUTIVE_ERROR_LIMIT, TIMEOUT_SECONDS, Condition, Metric, Template
-from harness.errors import UsageError
 from harness.model import units
 from harness.source.closed import Problems, Section, nearest
 from harness.source.lines import Place, Source
@@ -35,12 +34,6 @@ def means(data: Any) -> bool:
     return isinstance(data, dict) and data.get("kind") in KINDS
 
 
-def named(data: Mapping[str, Any]) -> str:
-    """Return an object's name; empty where it has none."""
-    metadata = data.get("metadata")
-    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
-
-
 def read(source: Source, given: Mapping[str, str]) -> Template:
     """Read one template, with the arguments that are given; raises UsageError naming each problem with its line."""
     problems = Problems(source)
@@ -61,7 +54,7 @@ def read(source: Source, given: Mapping[str, str]) -> Template:
             problems.add((*place, "name"), f"the name '{name}' is here more than once")
     dry = _dry(spec, [one.name for one in metrics])
     problems.refuse()
-    return Template(named(source.data), tuple(replace(one, dry_run=one.name in dry) for one in metrics))
+    return Template(files.named(source.data), tuple(replace(one, dry_run=one.name in dry) for one in metrics))
 
 
 def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, str]) -> Metric:
@@ -181,18 +174,3 @@ def _found(rule: str, name: str) -> bool:
         return not NOT_GO.search(rule) and bool(re.search(rule, name))
     except re.error:
         return False
-
-
-def choose(sources: Sequence[Source], name: str) -> Source:
-    """Return the one template of a file, or the one with that name; raises UsageError where that is none."""
-    found = [source for source in sources if means(source.data)]
-    wanted = [source for source in found if not name or named(source.data) == name]
-    if len(wanted) == 1:
-        return wanted[0]
-    where = str(sources[0].path) if sources else ""
-    names = [named(source.data) for source in found]
-    if not found:
-        raise UsageError("there is no AnalysisTemplate", where=where, why=f"{' and '.join(KINDS)} are read")
-    hint = f"--name {names[0]}" if not name else nearest(name, names)
-    raise UsageError("there are several templates" if not name else f"there is no template '{name}'", where=where,
-                     why=f"they are {', '.join(names)}", hint=hint)  # fmt: skip

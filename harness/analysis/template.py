@@ -31,6 +31,16 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for a metric: a query with its time limit, or what was recorded over a time; both in seconds."""
+
+    name: str
+    query: str
+    timeout: float = TIMEOUT_SECONDS
+    over: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One metric: what is asked, when, and what its answers come to.
 
@@ -51,6 +61,11 @@ class Metric:
     consecutive_success_limit: int = 0
     timeout: float = TIMEOUT_SECONDS
     dry_run: bool = False
+
+    @property
+    def question(self) -> Question:
+        """Return what is asked for it."""
+        return Question(self.name, self.query, self.timeout, self.interval)
 
     @property
     def measurements(self) -> int | None:
