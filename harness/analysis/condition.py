@@ -127,9 +127,11 @@ def _truth(value: Value) -> bool:
 def _unary(sign: str, value: Value) -> Value:
     if sign in ("not", "!"):
         return not _truth(value)
-    if not _number(value):
+    if sign == "+":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise Mistake(f"invalid operation: {sign} {go_type(value)}")
-    return _whole(-value) if sign == "-" else value  # type: ignore[operator]
+    return _whole(-value)
 
 
 def _number(value: Value) -> bool:
@@ -216,12 +218,21 @@ def _member(of: Value, at: Value) -> Value:
 
 
 def _float(value: Value, argument: Node) -> float:
-    """Read the argument of a function that takes a float; a whole number that is written out is made one."""
-    if isinstance(value, float):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and isinstance(argument, Literal | Unary | Binary):
+    """Read the argument of a function that takes a float: only a whole number that is written out is made one."""
+    if isinstance(value, float) or (isinstance(value, int) and _written_out(argument)):
         return float(value)
     raise Mistake(f"interface conversion: interface {{}} is {go_type(value)}, not float64")
+
+
+def _written_out(node: Node) -> bool:
+    match node:
+        case Literal(value):
+            return _number(value)
+        case Unary(_, operand):
+            return _written_out(operand)
+        case Binary(_, left, right):
+            return _written_out(left) or _written_out(right)
+    return False
 
 
 def _as_int(value: Value) -> int:

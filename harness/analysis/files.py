@@ -30,6 +30,6 @@ def choose(sources: Sequence[Source], name: str, means: Callable[[Any], bool], k
         what, hint = "there are several objects to judge a canary by", f"--name {names[0]}"
     else:
         what, hint = f"there is no object '{name}' to judge a canary by", nearest(name, names)
-    if name in names:
+    if name and name in names:
         what, hint = f"there are several objects '{name}'", "leave one of them in the file"
     raise UsageError(what, where=where, why=f"there is {', '.join(names)}", hint=hint)
