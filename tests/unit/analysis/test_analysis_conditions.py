@@ -63,7 +63,7 @@ def test_every_recorded_answer_is_the_same() -> None:
     ],
 )
 def test_what_is_not_read_is_refused_by_name(text: str, named: str) -> None:
-    with pytest.raises(ValueError, match="(?s).*") as refused:
+    with pytest.raises(ValueError, match=r".") as refused:
         syntax.parse(text)
     assert named in str(refused.value)
 
