@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.errors import Exit, UsageError
 
 
 def pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -50,7 +49,7 @@ def pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[
     type=click.Choice(["1.9", "1.10"]),
     default="1.10",
     show_default=True,
-    help="Version of Argo Rollouts whose messages are written.",
+    help="Version of Argo Rollouts whose words are used.",
 )
 @click.option(
     "--at",
@@ -72,16 +71,14 @@ def command(
     lasting: str | None,
     runs: Path,
 ) -> None:
-    """Judge a canary by TEMPLATE as Argo Rollouts would, without a cluster.
+    """Judge a canary by TEMPLATE as its controller would, without a cluster.
 
-    TEMPLATE is a YAML file with an AnalysisTemplate. Each measurement is a line; the last one is the phase with the
-    controller's message. Exit code 0 is Successful, 1 Failed, 2 Inconclusive, Error, or not complete.
+    TEMPLATE is a file with an AnalysisTemplate of Argo Rollouts, a Canary of Flagger, or a canary configuration of
+    Kayenta. Each measurement is a line; the last one is the end with the controller's message. Exit code 0 is
+    Successful, 1 Failed, 2 Inconclusive, Error, or not complete.
     """
-    from harness.analysis import course, files, reading
-    from harness.analysis.course import Taken
-    from harness.analysis.measuring import Phase
     from harness.analysis.template import Dialect
-    from harness.cli import answering
+    from harness.cli import answering, judging
     from harness.source import encoding, lines
 
     if (prometheus is None) == (run is None):
@@ -89,25 +86,10 @@ def command(
     if chosen and run is None:
         raise click.UsageError("--series is about what a run recorded, so with --run")
     until = answering.duration(lasting, "--for") if lasting else math.inf
-    sources = lines.read_all(encoding.read(template, "template"), template)
-    read = reading.read(files.choose(sources, name, reading.means, reading.KINDS), given)
-    if run is not None:
-        source = answering.run(run, runs, at, chosen, [one.name for one in read.metrics])
-    else:
-        source = answering.prometheus(str(prometheus), at)
-    if read.endless and until == source.end == math.inf:
-        hint = "--for 10m ends it, as the controller does when the rollout is over"
-        raise UsageError("this analysis goes on until it has failed", where=str(template), hint=hint)
-    for step in course.walk(read, source.ask, source.clock, Dialect(dialect), until=until, end=source.end):
-        if isinstance(step, Taken):
-            said = f"{step.measurement.value}  {step.measurement.message}".strip()
-            dry = "  (dry run)" if step.metric.dry_run else ""
-            click.echo(_line(f"{step.at:9.1f} s  {step.metric.name}  {step.measurement.phase:<12}  {said}{dry}"))
-            continue
-        unfinished = f"what was recorded ends after {source.end:.1f} s" if step.phase is Phase.RUNNING else ""
-        click.echo(_line(f"{step.phase}: {step.message or unfinished}".removesuffix(": ")))
-        codes = {Phase.SUCCESSFUL: Exit.PASS, Phase.FAILED: Exit.DEVIATED}
-        sys.exit(codes.get(step.phase, Exit.INCONCLUSIVE))
+    asked = judging.Asked(prometheus, run, runs, chosen, given, Dialect(dialect), at, until)
+    text = encoding.read(template, "template")
+    sources = [lines.read(text, template)] if template.suffix == ".json" else lines.read_all(text, template)
+    sys.exit(judging.judge(sources, name, asked, lambda said: click.echo(_line(said))))
 
 
 def _line(text: str) -> str:

@@ -68,12 +68,21 @@ def prometheus(url: str, at: str | None) -> Source:
 
 
 def run(name: str, runs: Path, at: str | None, chosen: Mapping[str, str], metrics: Sequence[str]) -> Source:
-    """Ask what a run recorded, from its first fault on or from `at`; raises UsageError for what it did not record.
+    """Ask what a run recorded, from its first fault on or from `at`; `chosen` says which series answers a metric."""
+    seen = history(name, runs)
+    check(seen, chosen, metrics)
+    begun = duration(at, "--at") if at else seen.window[0] if seen.window else seen.start
 
-    `chosen` tells for each metric which of the run's series answers it.
-    """
-    history = _history(name, runs)
-    known = recorded.names(history)
+    def ask(question: Question, after: float) -> Answer:
+        over = question.over or recorded.OVER_SECONDS
+        return recorded.answer(seen, chosen[question.name], begun + after, over)
+
+    return Source(ask, Virtual(), seen.end - begun)
+
+
+def check(seen: History, chosen: Mapping[str, str], metrics: Sequence[str]) -> None:
+    """Refuse with UsageError what a run did not record, and a metric that nothing answers."""
+    known = recorded.names(seen)
     for metric in chosen:
         if metric not in metrics:
             raise UsageError(f"--series: there is no metric '{metric}'", hint=nearest(metric, metrics))
@@ -82,13 +91,6 @@ def run(name: str, runs: Path, at: str | None, chosen: Mapping[str, str], metric
             said = f"the run did not record '{chosen[metric]}'" if metric in chosen else f"nothing answers '{metric}'"
             hint = f"--series {metric}=NAME" if metric not in chosen else nearest(chosen[metric], known)
             raise UsageError(said, why=f"it recorded {_listed(known)}", hint=hint)
-    begun = duration(at, "--at") if at else history.window[0] if history.window else history.start
-
-    def ask(question: Question, after: float) -> Answer:
-        over = question.over or recorded.OVER_SECONDS
-        return recorded.answer(history, chosen[question.name], begun + after, over)
-
-    return Source(ask, Virtual(), history.end - begun)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -97,7 +99,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(heads) or "nothing that answers"
 
 
-def _history(name: str, runs: Path) -> History:
+def history(name: str, runs: Path) -> History:
+    """Read what a run saw."""
     from harness.engine import judge
     from harness.journal import operations, reader
     from harness.journal.runs import find

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -131,12 +132,17 @@ def recorded(tmp_path: Path) -> Path:
     """A run of a minute whose error ratio rises while a fault lasts, from second 20 to second 40."""
     with Journal(tmp_path / "runs" / "r1", "r1") as journal:
         journal.write("run.start", "preflight")
-        values = [0.2 if 20 <= second < 40 else 0.0 for second in range(60)]
+        journal.write("fault.injecting", "inject", id="f")
+        journal.write("fault.injected", "inject", id="f")
+        journal.write("fault.healed", "heal", id="f")
+        values = [0.2 + second / 1000 if 20 <= second < 40 else second / 10000 for second in range(60)]
         name = "prometheus/error-ratio"
         journal.write("series", "judge", series=name, labels={}, start=0.0, step=1, values=values)
-    lines = (tmp_path / "runs" / "r1" / "journal.jsonl").read_text().splitlines()
-    lines[-1] = lines[-1].replace('"t":', '"t":60.0,"was":', 1)
-    (tmp_path / "runs" / "r1" / "journal.jsonl").write_text("\n".join(lines) + "\n")
+    path = tmp_path / "runs" / "r1" / "journal.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    for event, at in zip(events, (0.0, 20.0, 20.0, 40.0, 60.0), strict=True):
+        event["t"] = at
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
     return tmp_path / "runs"
 
 
@@ -144,16 +150,11 @@ def test_a_run_answers_from_what_it_recorded(tmp_path: Path, recorded: Path) -> 
     path = tmp_path / "t.yaml"
     path.write_text(ENDLESS.replace("result[0] >= 1", "result[0] < 0.05"))
     words = (path, "--run", "r1", "--runs", recorded, "--series", "up=prometheus/error-ratio")
-    done = run(*words, "--for", "15s")
+    done = run(*words, "--at", "0s", "--for", "15s")
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Successful: Run Terminated")
     done = run(*words)
     assert done.exit_code == 1
-    assert [line.split()[3] for line in done.output.splitlines()[:-1]] == [
-        "Successful",
-        "Successful",
-        "Failed",
-        "Failed",
-    ]
+    assert [line.split()[3] for line in done.output.splitlines()[:-1]] == ["Failed", "Failed"]
     done = run(*words, "--at", "45s")
     assert (done.exit_code, done.output.splitlines()[-1]) == (2, "Running: what was recorded ends after 15.0 s")
 
@@ -174,3 +175,45 @@ def test_what_a_run_did_not_record_is_refused_by_name(
     done = run(path, "--run", "r1", "--runs", recorded, *words)
     assert isinstance(done.exception, UsageError)
     assert said in str(done.exception)
+
+
+def test_a_canary_of_flagger_is_judged_by_a_run(tmp_path: Path, recorded: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "apiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: cart}\nspec:\n  analysis:\n"
+        "    interval: 10s\n    threshold: 1\n    stepWeight: 50\n"
+        "    metrics: [{name: errors, thresholdRange: {max: 0.05}}]\n"
+    )
+    words = (path, "--run", "r1", "--runs", recorded, "--series", "errors=prometheus/error-ratio")
+    done = run(*words)
+    assert done.exit_code == 1
+    assert "Halt advancement errors 0.23 > 0.05" in done.output
+    assert done.output.splitlines()[-1] == "Failed"
+    done = run(*words, "--at", "40s", "--for", "9s")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "Progressing: what was recorded ends after 9.0 s")
+
+
+def test_a_runs_fault_is_compared_with_what_was_before_it(tmp_path: Path, recorded: Path) -> None:
+    path = tmp_path / "c.json"
+    metric = {"name": "errors", "groups": ["g"], "analysisConfigurations": {"canary": {"direction": "increase"}}}
+    limits = {"groupWeights": {"g": 100}, "scoreThresholds": {"pass": 95, "marginal": 75}}
+    path.write_text(json.dumps({"metrics": [metric], "classifier": limits}))
+    done = run(path, "--run", "r1", "--runs", recorded, "--series", "errors=prometheus/error-ratio")
+    assert done.exit_code == 1, done.output
+    first, last = done.output.splitlines()
+    assert first.startswith("errors  High")
+    assert last == "Fail: score 0"
+    metric["analysisConfigurations"] = {"canary": {"direction": "decrease"}}
+    path.write_text(json.dumps({"metrics": [metric], "classifier": limits}))
+    done = run(path, "--run", "r1", "--runs", recorded, "--series", "errors=prometheus/error-ratio")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Pass: score 100")
+
+
+def test_a_comparison_wants_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({
+        "metrics": [{"name": "m"}], "classifier": {"scoreThresholds": {"pass": 95, "marginal": 75}},
+    }))  # fmt: skip
+    done = run(path, "--prometheus", "http://p:9090")
+    assert isinstance(done.exception, UsageError)
+    assert "--run" in done.exception.hint
