@@ -230,7 +230,7 @@ def _written_out(node: Node) -> bool:
             return _number(value)
         case Unary(_, operand):
             return _written_out(operand)
-        case Binary(_, left, right):
+        case Binary("+" | "-" | "*", left, right):
             return _written_out(left) or _written_out(right)
     return False
 
