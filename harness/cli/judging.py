@@ -47,7 +47,8 @@ def argo(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
     """Judge by an AnalysisTemplate, as Argo Rollouts does."""
     template = reading.read(source, asked.given)
     answers = asked.source([one.name for one in template.metrics], {})
-    if template.endless and asked.until == answers.end == math.inf:
+    # A run ends by itself; a Prometheus could be asked for years.
+    if template.endless and asked.run is None and asked.until == math.inf:
         hint = "--for 10m ends it, as the controller does when the rollout is over"
         raise UsageError("this analysis goes on until it has failed", where=str(source.path), hint=hint)
     walk = course.walk(template, answers.ask, answers.clock, asked.dialect, until=asked.until, end=answers.end)

@@ -9,6 +9,8 @@ import httpx
 from harness.errors import ObservationFailed
 from harness.probes import settings
 
+# What a proxy that lets only reading requests through says; Prometheus' own client asks once more, too.
+NO_POST = (405, 501)
 UNSUPPORTED = "Prometheus metric type not supported"
 
 
@@ -23,7 +25,10 @@ def ask(url: str, query: str, *, at: float | None, timeout: float) -> float | li
         parameters["time"] = f"{at:.3f}"
     try:
         with httpx.Client(timeout=timeout, trust_env=not settings.loopback(url)) as client:
-            answer = client.post(f"{url.rstrip('/')}/api/v1/query", data=parameters)
+            where = f"{url.rstrip('/')}/api/v1/query"
+            answer = client.post(where, data=parameters)
+            if answer.status_code in NO_POST:
+                answer = client.get(where, params=parameters)
         body = answer.json()
         if body.get("status") == "error":
             raise ObservationFailed(f"{body.get('errorType')}: {body.get('error')}")

@@ -83,3 +83,12 @@ def test_a_moment_of_the_past_is_asked_about_only_where_one_is_named(monkeypatch
     assert str(asked[0].url) == "http://p:9090/prefix/api/v1/query"
     assert b"time=" not in asked[0].read()
     assert b"query=up&timeout=3s&time=1764410400.250" in asked[1].read()
+
+
+def test_who_takes_no_post_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(405) if request.method == "POST" else httpx.Response(200, json=data("scalar", [1, "2"]))
+
+    real = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **more: real(transport=httpx.MockTransport(answer), **more))
+    assert ask() == 2.0
