@@ -1,4 +1,4 @@
-"""Ask expr-lang itself what conditions come to, and compare: `python -m bench.conditions [--count N] [--write FILE]`.
+"""Ask expr-lang itself what conditions come to, and compare: `python -m bench.conditions [--dialect 1.9]`.
 
 Conditions are drawn at random, results with them; `bench/expr` is a small program around the library that Argo Rollouts
 uses, built with Go. Whether a condition holds, fails to hold or is an error must be the same; how an error is worded is
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any
 
 from harness.analysis import condition, syntax
 from harness.analysis.checking import Mistake
+from harness.analysis.syntax import Dialect
 
 PROGRAM = Path(__file__).parent / "expr"
 VALUES = ("0", "1", "0.5", "0.95", "0.949", "2", "NaN", "+Inf", "-Inf", "-1", "1.5", "1e300")
@@ -82,25 +84,31 @@ def _expression(draw: random.Random, depth: int, *, inside: bool) -> str:
     return f"({part()})[{draw.choice(['0', '1', '-1', '0.5', 'len(result)'])}]"
 
 
-def ours(asked: dict[str, Any]) -> dict[str, Any]:
+def ours(asked: dict[str, Any], dialect: Dialect = Dialect.V1_10) -> dict[str, Any]:
     """Say what a condition comes to here."""
     given = asked["result"]
     result = float(given) if isinstance(given, str) else [float(one) for one in given]
     try:
-        return {"holds": condition.holds(syntax.parse(asked["condition"]), result)}
+        return {"holds": condition.holds(syntax.parse(asked["condition"], dialect), result, dialect)}
     except Mistake as error:
         return {"error": str(error)}
     except ValueError as error:
         return {"refused": str(error)}
 
 
-def theirs(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def theirs(asked: list[dict[str, Any]], dialect: Dialect) -> list[dict[str, Any]]:
     """Say what each condition comes to there."""
-    with tempfile.TemporaryDirectory() as folder:
-        built = Path(folder) / "conditions"
-        subprocess.run(["go", "build", "-mod=readonly", "-o", built, "."], cwd=PROGRAM, check=True)
-        text = "".join(json.dumps(one) + "\n" for one in asked)
-        done = subprocess.run([built], input=text, capture_output=True, text=True, check=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text, mod = (PROGRAM / "main.go").read_text(encoding="utf-8"), "go"
+        if dialect is Dialect.V1_9:
+            text, mod = text.replace("expr-lang/expr", "antonmedv/expr"), "older"
+        (folder / "main.go").write_text(text, encoding="utf-8")
+        for kind in ("mod", "sum"):
+            shutil.copy(PROGRAM / f"{mod}.{kind}", folder / f"go.{kind}")
+        subprocess.run(["go", "build", "-mod=readonly", "-o", "conditions", "."], cwd=folder, check=True)
+        lines = "".join(json.dumps(one) + "\n" for one in asked)
+        done = subprocess.run([folder / "conditions"], input=lines, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -109,13 +117,14 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--count", type=int, default=20000)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--dialect", type=Dialect, choices=list(Dialect), default=Dialect.V1_10)
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
     draw = random.Random(chosen.seed)
     asked = [drawn(draw) for _ in range(chosen.count)]
     seen, kinds, kept = Counter[str](), Counter[str](), []
-    for one, there in zip(asked, theirs(asked), strict=True):
-        here = ours(one)
+    for one, there in zip(asked, theirs(asked, chosen.dialect), strict=True):
+        here = ours(one, chosen.dialect)
         if "refused" in here:
             seen["refused here"] += 1
         elif here.keys() != there.keys() or ("holds" in here and here != there):

@@ -8,7 +8,20 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from harness.analysis.checking import Mistake, check, go_type
-from harness.analysis.syntax import ORDER, PREDICATES, Binary, Call, Element, Index, Literal, Members, Name, Node, Unary
+from harness.analysis.syntax import (
+    ORDER,
+    PREDICATES,
+    Binary,
+    Call,
+    Dialect,
+    Element,
+    Index,
+    Literal,
+    Members,
+    Name,
+    Node,
+    Unary,
+)  # fmt: skip
 
 Result: TypeAlias = float | Sequence[float]
 Value: TypeAlias = float | int | str | bool | list["Value"] | None
@@ -17,11 +30,12 @@ LEAST = -(1 << 63)
 OR = ("or", "||")
 
 
-def holds(condition: Node, result: Result) -> bool:
+def holds(condition: Node, result: Result, dialect: Dialect = Dialect.V1_10) -> bool:
     """Say whether a condition holds of a scalar or of a vector's values; raises Mistake where it has no answer."""
     scalar = isinstance(result, int | float)
     check(condition, "float64" if scalar else "[]float64")
-    value = _Run(float(result) if isinstance(result, int | float) else list(result)).value(condition, None)
+    given: Value = float(result) if isinstance(result, int | float) else list(result)
+    value = _Run(given, dialect).value(condition, None)
     if not isinstance(value, bool):
         raise Mistake(f"expected bool, but got {_named(condition, value)}")
     return value
@@ -34,8 +48,8 @@ def _named(condition: Node, value: Value) -> str:
 
 
 class _Run:
-    def __init__(self, result: Value) -> None:
-        self.result = result
+    def __init__(self, result: Value, dialect: Dialect) -> None:
+        self.result, self.dialect = result, dialect
 
     def value(self, node: Node, element: Value) -> Value:
         match node:
@@ -57,7 +71,7 @@ class _Run:
             case Binary(sign, left, right):
                 return _binary(sign, self.value(left, element), self.value(right, element))
             case Index(of, at):
-                return _member(self.value(of, element), self.value(at, element))
+                return self.member(self.value(of, element), self.value(at, element))
             case Call(name, arguments) if name in PREDICATES:
                 return self.predicate(name, arguments, element)
             case Call(name, arguments):
@@ -82,6 +96,17 @@ class _Run:
             case "count":
                 return sum(answers)
         return [member for member, kept in zip(members, answers, strict=True) if kept]
+
+    def member(self, of: Value, at: Value) -> Value:
+        if not isinstance(of, str | list):
+            raise Mistake(f"cannot fetch {at} from {go_type(of)}")
+        index = int(at) if isinstance(at, int | float) else 0
+        index += len(of) if index < 0 else 0
+        if 0 <= index < len(of):
+            return of[index]
+        if self.dialect is Dialect.V1_9:
+            raise Mistake(f"reflect: {'string' if isinstance(of, str) else 'slice'} index out of range")
+        raise Mistake(f"index out of range: {index} (array length is {len(of)})")
 
     def call(self, name: str, values: list[Value], arguments: tuple[Node, ...]) -> Value:
         match name:
@@ -205,16 +230,6 @@ def _equal(left: Value, right: Value) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_equal, left, right))
     return ((_number(left) and _number(right)) or type(left) is type(right)) and left == right
-
-
-def _member(of: Value, at: Value) -> Value:
-    if not isinstance(of, str | list):
-        raise Mistake(f"cannot fetch {at} from {go_type(of)}")
-    index = int(at) if isinstance(at, int | float) else 0
-    index += len(of) if index < 0 else 0
-    if not 0 <= index < len(of):
-        raise Mistake(f"index out of range: {index} (array length is {len(of)})")
-    return of[index]
 
 
 def _float(value: Value, argument: Node) -> float:

@@ -10,7 +10,8 @@ from typing import Protocol
 from harness.analysis import assessing
 from harness.analysis.assessing import Tally, Verdict
 from harness.analysis.measuring import Answer, Measurement, Phase, measure
-from harness.analysis.template import ERROR_RETRY_SECONDS, Dialect, Metric, Question, Template
+from harness.analysis.syntax import Dialect
+from harness.analysis.template import ERROR_RETRY_SECONDS, Metric, Question, Template
 
 Ask = Callable[[Question, float], Answer]
 # The controller measures when more than an interval is over, not when exactly one is.

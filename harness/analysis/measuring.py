@@ -10,7 +10,8 @@ from enum import StrEnum
 from harness.analysis import condition
 from harness.analysis.checking import Mistake
 from harness.analysis.condition import Result
-from harness.analysis.template import Condition, Dialect, Metric
+from harness.analysis.syntax import Dialect
+from harness.analysis.template import Condition, Metric
 
 NO_DATA = "metric result is nil or empty: no data returned from the metric provider"
 
@@ -61,7 +62,7 @@ def measure(metric: Metric, answer: Answer, dialect: Dialect) -> Measurement:
         if asked is None:
             continue
         try:
-            holds[asked.key] = condition.holds(asked.node, answer.result)
+            holds[asked.key] = condition.holds(asked.node, answer.result, dialect)
         except Mistake as error:
             return Measurement(Phase.ERROR, value, _message(asked, answer.result, str(error), dialect))
     return Measurement(_phase(metric, holds), value)

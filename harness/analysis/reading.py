@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.analysis import arguments, files, syntax
+from harness.analysis.syntax import Dialect
 from harness.analysis.template import CONSECUTIVE_ERROR_LIMIT, TIMEOUT_SECONDS, Condition, Metric, Template
 from harness.model import units
 from harness.source.closed import Problems, Section, nearest
@@ -34,7 +35,7 @@ def means(data: Any) -> bool:
     return isinstance(data, dict) and data.get("kind") in KINDS
 
 
-def read(source: Source, given: Mapping[str, str]) -> Template:
+def read(source: Source, given: Mapping[str, str], dialect: Dialect = Dialect.V1_10) -> Template:
     """Read one template, with the arguments that are given; raises UsageError naming each problem with its line."""
     problems = Problems(source)
     top = Section(problems, source.data, (), "the template", ("apiVersion", "kind", "metadata", "spec"))
@@ -46,7 +47,7 @@ def read(source: Source, given: Mapping[str, str]) -> Template:
     spec = Section(problems, data, top.at("spec"), "spec", SPEC)
     values = arguments.read(spec, given)
     problems.refuse()
-    metrics = [_metric(problems, item, place, values) for place, item in spec.items("metrics")]
+    metrics = [_metric(problems, item, place, values, dialect) for place, item in spec.items("metrics")]
     if not metrics:
         problems.add(spec.at("metrics"), "there is no metric", why="the controller refuses an analysis without one")
     for place, _ in spec.items("metrics"):
@@ -57,7 +58,7 @@ def read(source: Source, given: Mapping[str, str]) -> Template:
     return Template(files.named(source.data), tuple(replace(one, dry_run=one.name in dry) for one in metrics))
 
 
-def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, str]) -> Metric:
+def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, str], dialect: Dialect) -> Metric:
     whole = arguments.filled(item, values, problems, place)
     one = Section(problems, whole, place, "a metric", METRIC)
     limit = {key: one.get(key, _limit(-1 if key == "failureLimit" else 0), 0) for key in LIMITS}
@@ -68,8 +69,8 @@ def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, st
     found = Metric(
         name=one.get("name", units.text, "", required="its measurements are told by it"),
         query=query,
-        success=_condition(one, "successCondition"),
-        failure=_condition(one, "failureCondition"),
+        success=_condition(one, "successCondition", dialect),
+        failure=_condition(one, "failureCondition", dialect),
         interval=interval,
         initial_delay=one.get("initialDelay", units.bounded(units.duration, LONGEST_SECONDS), 0.0),
         count=one.get("count", _limit(0), 0),
@@ -136,17 +137,17 @@ def _limit(least: int) -> Any:
     return read
 
 
-def _condition(one: Section, key: str) -> Condition | None:
+def _condition(one: Section, key: str, dialect: Dialect) -> Condition | None:
     text = one.data.get(key)
     if text is None or text == "":
         return None
-    return one.get(key, lambda value: Condition(key, str(value), _parsed(value)), None)
+    return one.get(key, lambda value: Condition(key, str(value), _parsed(value, dialect)), None)
 
 
-def _parsed(value: Any) -> syntax.Node:
+def _parsed(value: Any, dialect: Dialect) -> syntax.Node:
     if not isinstance(value, str):
         raise ValueError(f"{units.shown(value)} is not a text; quote it")
-    return syntax.parse(value)
+    return syntax.parse(value, dialect)
 
 
 def _dry(spec: Section, names: Sequence[str]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from harness.model.units import shown
@@ -39,6 +40,16 @@ TOKEN = re.compile(
     r"|(?P<sign>&&|\|\||==|!=|<=|>=|\*\*|//|/\*|\?\?|\?\.|\.\.|[-<>!=+*/%^()\[\]{},#?:.;|]))"
 )
 DEEPEST = 100
+
+
+class Dialect(StrEnum):
+    """A version of the controller, and with it of the language: expr 1.15 in 1.9, 1.17 in 1.10.
+
+    In 1.9 no comparison is chained, and an error does not say which condition it is of.
+    """
+
+    V1_9 = "1.9"
+    V1_10 = "1.10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +114,9 @@ class Call:
 Node: TypeAlias = Literal | Name | Element | Members | Unary | Binary | Index | Call
 
 
-def parse(text: str) -> Node:
+def parse(text: str, dialect: Dialect = Dialect.V1_10) -> Node:
     """Read a condition; raises ValueError, which names what is not read."""
-    reading = _Reading(_tokens(text))
+    reading = _Reading(_tokens(text), chained=dialect is not Dialect.V1_9)
     found = reading.expression(0)
     reading.refuse_rest()
     return found
@@ -125,8 +136,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 
 
 class _Reading:
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
-        self.tokens, self.at, self.depth, self.predicates = tokens, 0, 0, 0
+    def __init__(self, tokens: list[tuple[str, str]], *, chained: bool) -> None:
+        self.tokens, self.chained = tokens, chained
+        self.at = self.depth = self.predicates = 0
 
     @property
     def current(self) -> tuple[str, str]:
@@ -162,9 +174,12 @@ class _Reading:
         left = self.primary()
         while (sign := self.operator(precedence)) is not None:
             negated, name = sign
-            if name in ORDER:
+            if name in ORDER and self.chained:
                 left = self.comparison(left, name)
                 continue
+            if negated and not self.chained and isinstance(left, Unary):
+                # Its parser forgets the `not`; nobody can have meant that.
+                raise ValueError("after a sign, 'not in' means 'in' in the language of Argo Rollouts 1.9")
             # Powers are of the right, everything else of the left.
             right = self.expression(BINARY[name] + (name not in ("**", "^")))
             left = Binary(name, left, right)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from harness.analysis.syntax import Node
 
@@ -12,13 +11,6 @@ CONSECUTIVE_ERROR_LIMIT = 4
 ERROR_RETRY_SECONDS = 10.0
 # Its Prometheus provider's time limit.
 TIMEOUT_SECONDS = 30.0
-
-
-class Dialect(StrEnum):
-    """A version of the controller: 1.9 says an error of a condition without saying which condition."""
-
-    V1_9 = "1.9"
-    V1_10 = "1.10"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def pairs(_: click.Context, __: click.Parameter, values: Sequence[str]) -> dict[
     type=click.Choice(["1.9", "1.10"]),
     default="1.10",
     show_default=True,
-    help="Version of Argo Rollouts whose words are used.",
+    help="Version of Argo Rollouts that judges.",
 )
 @click.option(
     "--at",
@@ -77,7 +77,7 @@ def command(
     Kayenta. Each measurement is a line; the last one is the end with the controller's message. Exit code 0 is
     Successful, 1 Failed, 2 Inconclusive, Error, or not complete.
     """
-    from harness.analysis.template import Dialect
+    from harness.analysis.syntax import Dialect
     from harness.cli import answering, judging
     from harness.source import encoding, lines
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.analysis import course, files, flagger, flagger_reading, kayenta, kayenta_reading, reading, recorded
 from harness.analysis.course import Ask, Taken
 from harness.analysis.measuring import Answer, Phase
-from harness.analysis.template import Dialect, Question
+from harness.analysis.syntax import Dialect
+from harness.analysis.template import Question
 from harness.cli import answering
 from harness.errors import Exit, UsageError
 from harness.model.history import History
@@ -45,7 +46,7 @@ class Asked:
 
 def argo(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
     """Judge by an AnalysisTemplate, as Argo Rollouts does."""
-    template = reading.read(source, asked.given)
+    template = reading.read(source, asked.given, asked.dialect)
     answers = asked.source([one.name for one in template.metrics], {})
     # A run ends by itself; a Prometheus could be asked for years.
     if template.endless and asked.run is None and asked.until == math.inf:

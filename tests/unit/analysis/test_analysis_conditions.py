@@ -10,15 +10,16 @@ import pytest
 
 from harness.analysis import condition, syntax
 from harness.analysis.checking import Mistake
+from harness.analysis.syntax import Dialect
 
 # What expr-lang 1.17.8 said, in the surroundings that Argo Rollouts gives a condition.
 RECORDED = [json.loads(line) for line in (Path(__file__).parent / "conditions.jsonl").read_text().splitlines()]
 
 
-def said(text: str, result: Any) -> dict[str, Any]:
+def said(text: str, result: Any, dialect: Dialect = Dialect.V1_10) -> dict[str, Any]:
     values = float(result) if isinstance(result, str) else [float(one) for one in result]
     try:
-        return {"holds": condition.holds(syntax.parse(text), values)}
+        return {"holds": condition.holds(syntax.parse(text, dialect), values, dialect)}
     except Mistake as error:
         return {"error": str(error)}
 
@@ -81,3 +82,15 @@ def test_what_the_compiler_settles_is_never_asked() -> None:
     assert said("result[0] > 1 || true", []) == {"holds": True}
     assert said("result[0] > 1 && !true", []) == {"holds": False}
     assert said("result[0] > 1 || len(result) == 0", []) == {"error": "index out of range: 0 (array length is 0)"}
+
+
+def test_the_older_language_chains_no_comparison() -> None:
+    assert said("0 < result < 2", "1") == {"holds": True}
+    wrong = {"error": "invalid operation: < (mismatched types bool and int)"}
+    assert said("0 < result < 2", "1", Dialect.V1_9) == wrong
+
+
+def test_what_the_older_language_reads_wrongly_is_refused() -> None:
+    assert said("-1 not in result", ["1"]) == {"holds": True}
+    with pytest.raises(ValueError, match="means 'in'"):
+        syntax.parse("-1 not in result", Dialect.V1_9)

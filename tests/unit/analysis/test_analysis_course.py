@@ -16,7 +16,8 @@ from harness.analysis import course, reading
 from harness.analysis.assessing import Verdict
 from harness.analysis.course import Taken, Virtual
 from harness.analysis.measuring import Answer
-from harness.analysis.template import Dialect, Question
+from harness.analysis.syntax import Dialect
+from harness.analysis.template import Question
 from harness.source import lines
 
 CASES = 400

@@ -8,7 +8,8 @@ import pytest
 
 from harness.analysis import syntax
 from harness.analysis.measuring import Answer, Measurement, Phase, measure, written
-from harness.analysis.template import Condition, Dialect, Metric
+from harness.analysis.syntax import Dialect
+from harness.analysis.template import Condition, Metric
 
 NAN = math.nan
 
@@ -59,7 +60,7 @@ def test_each_dialect_says_an_error_in_its_own_words() -> None:
         'could not evaluate successCondition "result[0] >= 0.95": '
         "metric result is nil or empty: no data returned from the metric provider"
     )
-    assert older == "index out of range: 0 (array length is 0)"
+    assert older == "reflect: slice index out of range"
 
 
 def test_an_error_with_data_says_what_is_wrong_with_the_condition() -> None:

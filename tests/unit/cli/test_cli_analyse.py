@@ -68,7 +68,10 @@ def test_a_failed_analysis_is_1_with_the_controllers_message(monkeypatch: pytest
     assert done.output.splitlines()[-1] == said
 
 
-@pytest.mark.parametrize(("dialect", "said"), [("1.10", "no data returned from the metric provider"), ("1.9", "index")])
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [("1.10", "no data returned from the metric provider"), ("1.9", "reflect: slice index out of range")],
+)
 def test_an_analysis_without_data_is_2_in_the_words_of_the_dialect(
     monkeypatch: pytest.MonkeyPatch, dialect: str, said: str
 ) -> None:
