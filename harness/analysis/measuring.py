@@ -47,6 +47,11 @@ class Measurement:
     value: str = ""
     message: str = ""
 
+    @property
+    def blind(self) -> bool:
+        """Say whether it is Successful although there was no data, NaN or nothing at all."""
+        return self.phase is Phase.SUCCESSFUL and set(self.value.strip("[]").split(",")) <= {"", "NaN"}
+
 
 def measure(metric: Metric, answer: Answer, dialect: Dialect) -> Measurement:
     """Ask both conditions of an answer, success first: an error of either is one of the measurement.

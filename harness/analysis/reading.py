@@ -154,7 +154,9 @@ def _dry(spec: Section, names: Sequence[str]) -> set[str]:
     """Return the metrics that are dry runs: a rule is a regular expression of Go's that is found anywhere in a name."""
     found: set[str] = set()
     for place, item in spec.items("dryRun"):
-        rule = Section(spec.problems, item, place, "a rule", ("metricName",)).get("metricName", units.text, "")
+        rule = Section(spec.problems, item, place, "a rule", ("metricName",)).get(
+            "metricName", units.text, "", required="it says which metrics are dry runs"
+        )
         if NOT_PYTHON.search(rule):
             spec.problems.add(place, f"{units.shown(rule)} is a regular expression that is not read")
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,19 @@ def argo(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
     if template.endless and asked.run is None and asked.until == math.inf:
         hint = "--for 10m ends it, as the controller does when the rollout is over"
         raise UsageError("this analysis goes on until it has failed", where=str(source.path), hint=hint)
+    blind, taken = Counter[str](), Counter[str]()
     walk = course.walk(template, answers.ask, answers.clock, asked.dialect, until=asked.until, end=answers.end)
     for step in walk:
         if isinstance(step, Taken):
             said = f"{step.measurement.value}  {step.measurement.message}".strip()
             dry = "  (dry run)" if step.metric.dry_run else ""
+            taken[step.metric.name] += 1
+            blind[step.metric.name] += step.measurement.blind
             say(f"{step.at:9.1f} s  {step.metric.name}  {step.measurement.phase:<12}  {said}{dry}")
             continue
+        for name, times in blind.items():
+            if times and step.phase is Phase.SUCCESSFUL:
+                say(f"note: {name} was Successful without data in {times} of {taken[name]} measurements")
         unfinished = _unfinished(answers.end) if step.phase is Phase.RUNNING else ""
         say(f"{step.phase}: {step.message or unfinished}".removesuffix(": "))
         codes = {Phase.SUCCESSFUL: Exit.PASS, Phase.FAILED: Exit.DEVIATED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def test_an_analysis_without_data_is_2_in_the_words_of_the_dialect(
     assert done.exit_code == 2
     assert "consecutiveErrors (5) > consecutiveErrorLimit (4)" in done.output
     assert said in done.output
+
+
+def test_a_success_without_data_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(ENDLESS.replace("successCondition: result[0] >= 1", "failureCondition: result[0] < 1"))
+    saying(monkeypatch, [[math.nan], [1.0]])
+    done = run(path, *PAST, "--for", "15s")
+    assert done.exit_code == 0
+    assert done.output.splitlines()[-2] == "note: up was Successful without data in 1 of 2 measurements"
 
 
 def test_a_server_that_refuses_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
