@@ -33,6 +33,7 @@ COMMANDS = {
     "list": "Which experiments are there?",
     "runs": "Which runs were there?",
     "show": "Show a run: its end, or its log.",
+    "analyse": "Would this canary be promoted? Judge it as Argo Rollouts, Flagger or Kayenta do.",
     "report": "Rebuild a run's report from its journal.",
     "crds": "Print the definitions of the harness's resources, for a cluster that is not the local one.",
     "explain": "Explain a fault, an objective, a row of a report, a verdict, an error or an exit code.",
