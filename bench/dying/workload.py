@@ -20,7 +20,7 @@ from harness.cluster.kube import Kube
 from harness.errors import HarnessError
 from harness.resources import crds
 from harness.targets import nodes
-from harness.workloads.pod import is_going, is_ready
+from harness.workloads.pod import is_done, is_going, is_ready
 
 APP, CONTAINER, PORT, REPLICAS = "victim", "web", 8080, 2
 TLS_PORT = 8443
@@ -133,7 +133,9 @@ async def settled(kube: Kube, namespace: str) -> None:
 
     async def is_so() -> bool:
         budgets = await kube.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets")
-        pods = await kube.list(paths.pods(namespace), labels=SELECTOR)
+        found = await kube.list(paths.pods(namespace), labels=SELECTOR)
+        # One that a kubelet evicted stays listed, and is nobody's any more.
+        pods = [pod for pod in found if not is_done(pod)]
         whole = len(pods) == REPLICAS and all(is_ready(pod) and not is_going(pod) for pod in pods)
         return whole and bool(budgets) and budgets[0].get("status", {}).get("disruptionsAllowed") == 1
 
