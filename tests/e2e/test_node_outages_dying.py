@@ -21,6 +21,8 @@ from tests.e2e.test_node_outages import kubelet, rules
 
 pytestmark = pytest.mark.e2e
 DOCUMENTS = ("disconnect", "zone_outage", "kubelet_stop", "runtime_stop", "node_pressure")
+# Several nodes at once, and what a node would keep; the crash matrix has the others.
+REMEMBERED = ("zone_outage", "node_pressure")
 UNITS = {"kubelet_stop": "kubelet", "runtime_stop": "containerd"}
 BOOTED_SECONDS, CLEAR_SECONDS = 120, 30
 
@@ -69,20 +71,19 @@ def broken(request: pytest.FixtureRequest, cluster: LocalCluster, tmp_path: Path
 
 
 @pytest.mark.parametrize("broken", DOCUMENTS, indirect=True)
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
-def test_a_run_that_ends_in_its_midst_gives_the_node_back(
-    cluster: LocalCluster, broken: tuple[str, Run, str], name: str, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_is_killed_in_its_midst_gives_the_node_back(
+    cluster: LocalCluster, broken: tuple[str, Run, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     document, run, node = broken
     assert broken_now(cluster, document, node)
-    run.signal(getattr(signal, name))
+    run.signal(signal.SIGKILL)
     seconds = seconds_until(lambda: not broken_now(cluster, document, node), limit=HEAL_SECONDS)
-    tell(capsys, f"{name}, {document}", seconds)
+    tell(capsys, f"SIGKILL, {document}", seconds)
     seconds_until(lambda: ready(cluster, node), limit=BOOTED_SECONDS)
     seconds_until(lambda: kubectl(cluster, "get", "nodefaults", "-o", "name") == "", limit=CLEAR_SECONDS)
 
 
-@pytest.mark.parametrize("broken", DOCUMENTS, indirect=True)
+@pytest.mark.parametrize("broken", REMEMBERED, indirect=True)
 def test_engine_and_keeper_killed_together_give_the_node_back(
     cluster: LocalCluster, broken: tuple[str, Run, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,7 +97,7 @@ def test_engine_and_keeper_killed_together_give_the_node_back(
     seconds_until(lambda: ready(cluster, node), limit=BOOTED_SECONDS)
 
 
-@pytest.mark.parametrize("broken", DOCUMENTS, indirect=True)
+@pytest.mark.parametrize("broken", REMEMBERED, indirect=True)
 def test_a_node_that_is_restarted_meanwhile_is_whole_and_the_fault_is_over(
     cluster: LocalCluster, broken: tuple[str, Run, str]
 ) -> None:

@@ -16,7 +16,7 @@ from harness.targets import admission
 from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import kubectl
-from tests.e2e.undoing import Undo, begun, of, over
+from tests.e2e.undoing import Undo, begun, by_the_keeper, by_the_run, of, over
 from tests.e2e.victims import APP, NAMESPACE, node_of, planned, pod_of, until, walk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
@@ -29,6 +29,13 @@ try:
 except OSError:
     print("lost")
 """
+
+
+@pytest.fixture(params=(by_the_run, by_the_keeper), ids=lambda one: one.__name__)
+def undone(request: pytest.FixtureRequest) -> Undo:
+    """Undo by requests and by kubectl; that the resource alone is enough is tried with what is quicker to heal."""
+    found: Undo = request.param
+    return found
 
 
 async def test_a_node_is_tainted_with_a_key_of_its_own_and_untainted(reach: Reach, kube: Kube, undone: Undo) -> None:
