@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from harness.cluster.kubeconfig.access import Access
 from harness.errors import ApiError, ClusterUnreachable
 
 SECONDS = 10.0
+_BYTES = 65536
 # What the client itself refuses has no status.
 REFUSED = 0
 # How it tells what the API server answered; all else is a connection that was not made.
@@ -50,12 +52,24 @@ def opened(access: Access, namespace: str, pod: str, port: int) -> Iterator[Stre
             forward: Any = portforward(ask, pod, namespace, ports=str(port))
         except ApiException as error:
             raise _refusal(str(error.reason), where) from None
+        stream = forward.socket(port)
+        stream.settimeout(SECONDS)
         try:
-            stream = forward.socket(port)
-            stream.settimeout(SECONDS)
             yield stream
         finally:
+            _end(stream)
             forward.close()
+
+
+def _end(stream: Any) -> None:
+    """Say that nothing more comes, and read what does; else the official client's thread breaks over what is unread.
+
+    Then it closes the connection, which would stay open without it.
+    """
+    with contextlib.suppress(OSError):
+        stream.shutdown(socket.SHUT_WR)
+        while stream.recv(_BYTES):
+            pass
 
 
 def _refusal(reason: str, where: str) -> ApiError | ClusterUnreachable:

@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import os
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -36,7 +37,6 @@ class _Held:
         self._signature = self._credentials.signature()
         self._tls = tls.context(access)
         self._pool: PoolManager | None = None
-        self._memory: list[int] = []
         self.proxy = proxies.choose(access.server, access.proxy)
         self.ca_file = self._file(access.ca)
         self.certificate_file: str | None = None
@@ -95,12 +95,15 @@ class _Held:
                 self._pool.clear()
 
     def _file(self, content: bytes) -> str | None:
-        """Put content into a file and return its name, for the parts of the official client that take nothing else."""
+        """Put content into a file that is there as long as this is, and return its name.
+
+        Parts of the official client take nothing else.
+        """
         if not content or not hasattr(os, "memfd_create"):
             return None
         descriptor = os.memfd_create("kubeconfig")
         os.write(descriptor, content)
-        self._memory.append(descriptor)
+        weakref.finalize(self, os.close, descriptor)
         return f"/proc/self/fd/{descriptor}"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -40,8 +42,8 @@ def received(stream: socket.socket) -> bytes:
     return bytes(one ^ mask[at % 4] for at, one in enumerate(data))
 
 
-def backwards(stream: socket.socket, asked: str) -> None:
-    """Answer what is sent to the port, backwards."""
+def agree(stream: socket.socket, asked: str) -> None:
+    """Take over the connection, and name the port on each channel."""
     key = next(line.split(": ")[1] for line in asked.splitlines() if line.lower().startswith("sec-websocket-key"))
     accepted = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
     answer = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
@@ -49,6 +51,11 @@ def backwards(stream: socket.socket, asked: str) -> None:
     stream.sendall("\r\n".join(answer).encode())
     for channel in (DATA, ERRORS):
         stream.sendall(frame(channel + PORT.to_bytes(2, "little")))
+
+
+def backwards(stream: socket.socket, asked: str) -> None:
+    """Answer what is sent to the port, backwards."""
+    agree(stream, asked)
     got = received(stream)
     stream.sendall(frame(got[:1] + got[:0:-1]))
     while stream.recv(64):
@@ -92,6 +99,31 @@ def test_what_is_sent_comes_to_the_port_and_back(served):
     first, *headers = asked[0].splitlines()
     assert first == f"GET /api/v1/namespaces/shop/pods/web-0/portforward?ports={PORT} HTTP/1.1"
     assert "authorization: Bearer secret" in headers
+
+
+def telling_more(stream: socket.socket, asked: str) -> None:
+    """Say more than anybody reads, as a server does after a handshake of TLS."""
+    agree(stream, asked)
+    received(stream)
+    stream.sendall(frame(DATA + b"one") + frame(DATA + b"two"))
+    while stream.recv(64):
+        pass
+
+
+def test_what_nobody_reads_breaks_nothing_and_leaves_nothing_open(served):
+    def ask() -> int:
+        with forwarding.opened(served(telling_more), "shop", "web-0", PORT) as stream:
+            stream.sendall(b"abc")
+            assert stream.recv(1) == b"o"
+        gone = [one for one in threading.enumerate() if "port forward" in one.name]
+        for one in gone:
+            one.join(10)
+        assert not any(one.is_alive() for one in gone)
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    first = ask()
+    assert [ask(), ask()] == [first, first]
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
