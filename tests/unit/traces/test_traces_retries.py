@@ -81,6 +81,34 @@ def test_a_call_that_took_all_of_its_attempts_and_none_more_shows_that_they_are_
     assert judged([thrice], replace(RULE, retries=1))["RT1"].proof == thrice[2]
 
 
+def test_a_policy_of_methods_is_put_to_the_test_by_a_call_that_it_spares() -> None:
+    rule = replace(RULE, methods=frozenset({"GET"}))
+    retried, blamed = tried("c0", 0.0, 0.1), [replace(tried("c1", 1.0)[0], outcome=Outcome.CLIENT_ERROR)]
+    assert judged([retried, blamed], RULE)["RT2"].state is State.HELD
+    assert judged([retried, blamed], rule)["RT2"].why == "no call failed whose method must not be tried again"
+
+
+def test_a_call_that_used_up_its_attempts_does_not_show_that_it_heeds_its_deadline() -> None:
+    used_up = [replace(one, outcome=Outcome.TIMEOUT) for one in tried("c0", 0.0, 0.1, 0.1)]
+    assert judged([used_up], RULE)["RT3"].why == "no call ran out of the time of all its attempts"
+    assert judged([used_up[:2]], RULE)["RT3"].state is State.HELD
+
+
+@pytest.mark.parametrize(
+    ("effects", "state"),
+    [
+        ((True,), State.UNKNOWN),
+        ((False, True), State.UNKNOWN),
+        ((True, False), State.HELD),
+        ((True, True), State.BROKEN),
+    ],
+)
+def test_only_a_retry_after_an_effect_puts_a_key_to_the_test(effects: tuple[bool, ...], state: State) -> None:
+    sent = tried("c0", 0.0, *[0.1] * (len(effects) - 1))
+    told = [replace(one, effect=effect) for one, effect in zip(sent, effects, strict=True)]
+    assert judged([told], RULE)["RT7"].state is state
+
+
 def test_one_host_may_always_be_out() -> None:
     rule = EjectionRule(failures=3, interval=1.0, base=5.0, longest=9.0, share=0.1, panic=0.0)
     assert [rule.most_out(hosts) for hosts in (2, 4, 20, 30)] == [1, 1, 2, 3]
