@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.dying.workload import APP, KEY, REPLICAS, SELECTOR
+from bench.dying.workload import APP, KEY, REPLICAS, SELECTOR, TLS_PORT
 from harness.errors import UsageError
 from harness.faults import FaultKind
 from harness.model.parameter import Parameter
@@ -41,10 +41,13 @@ TARGETS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "component": lambda _: {"component": "kube-scheduler"},
     "namespace": lambda namespace: {"namespace": namespace},
 }
-# What only one thing of the cluster can have.
-ONLY: Mapping[str, Mapping[str, Any]] = {
-    "dns_loss": {"namespace": "kube-system", "selector": "k8s-app=kube-dns", "workloads": 1},
+# What only one thing can have, of the cluster or of the victims, and what it must be told then.
+ONLY: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
+    "apiserver_latency": lambda _: {"component": "kube-apiserver"},
+    "dns_loss": lambda _: {"namespace": "kube-system", "selector": "k8s-app=kube-dns", "workloads": 1},
+    "certificate_expiry": lambda namespace: {"namespace": namespace, "config": f"Secret/{APP}"},
 }
+TOLD: Mapping[str, Mapping[str, Any]] = {"certificate_expiry": {"service": APP, "port": TLS_PORT}}
 # A node goes with whatever is on it, a zone of the local cluster is one node; anything else is one's own.
 WHOLE = {"nodes": 1, "pods": 200}
 CAPS: Mapping[str, Mapping[str, int]] = {"pod": {"pods": 1}, "node": WHOLE, "zone": WHOLE}
@@ -89,16 +92,16 @@ def written(
 
 def _target(kind: FaultKind, namespace: str) -> Mapping[str, Any]:
     if kind.name in ONLY:
-        return ONLY[kind.name]
+        return ONLY[kind.name](namespace)
     if kind.target not in TARGETS:
         raise UsageError(f"there is no example of a target of kind {kind.target}", hint=f"TARGETS in {__name__}")
     return TARGETS[kind.target](namespace)
 
 
 def _parameters(kind: FaultKind) -> dict[str, Any]:
-    found = {}
+    found = dict(TOLD.get(kind.name, {}))
     for one in kind.parameters:
-        if one.required:
+        if one.required and one.name not in found:
             if str(one.type) not in EXAMPLES:
                 raise UsageError(f"there is no example of a {one.type}", hint=f"EXAMPLES in {__name__}")
             found[one.name] = EXAMPLES[str(one.type)](one)

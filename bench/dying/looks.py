@@ -55,11 +55,17 @@ _STOPPED = """
 look() { stopped=$(grep -ls '^State:.T ' /proc/[0-9]*/status)
 for name; do [ -n "$stopped" ] && grep -qsxF "Name:\t$name" $stopped && broken=1; done; }
 """
+# Arguments: the names of what may open few files.
+_LIMITED = """
+look() { limited=$(grep -lsE '^Max open files +[0-9]{1,3} ' /proc/[0-9]*/limits | sed 's/limits$/status/')
+for name; do [ -n "$limited" ] && grep -qsxF "Name:\t$name" $limited && broken=1; done; }
+"""
 QUICK = {
     "cgroup frozen ": _FROZEN,
     "pod rules ": _RULES,
     "fault process ": _MARKED,
     "process stopped ": _STOPPED,
+    "process limited ": _LIMITED,
 }
 # True while it is broken, None where nobody can say.
 Look = Callable[[], Awaitable[bool | None]]

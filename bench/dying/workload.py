@@ -1,10 +1,12 @@
 """Two web servers on two nodes in a namespace of their own, made to be broken.
 
-They have what faults are aimed at: a budget that lets one go, a Service, a ConfigMap that they read, limits, volumes.
+They have what faults are aimed at: a budget that lets one go, a Service, a ConfigMap and a certificate that they read,
+limits, volumes.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 import anyio
 
+from bench.dying import certificate
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.errors import HarnessError
@@ -20,18 +23,21 @@ from harness.targets import nodes
 from harness.workloads.pod import is_going, is_ready
 
 APP, CONTAINER, PORT, REPLICAS = "victim", "web", 8080, 2
+TLS_PORT = 8443
 SELECTOR = f"app={APP}"
 # The one key of their ConfigMap; a parameter that is a text and has no choices gets this word, too.
 KEY = "example"
 # One that is limited in memory and one on a disk: each is the only one of its kind.
 VOLUMES = {"small": {"medium": "Memory", "sizeLimit": "8Mi"}, "large": {"sizeLimit": "64Mi"}}
+_FILES = {"tls.crt": certificate.CHAIN, "tls.key": certificate.KEY}
 # So that a later command finds what a killed one left.
 MARK = "chaos-harness/made-to-be-broken"
 SETTLED_SECONDS, GONE_SECONDS = 300.0, 120.0
 LOOK_SECONDS = 0.05
-# It asks for a name twice a second, so that what is done to DNS meets somebody.
+# It asks for a name twice a second, so that what is done to DNS meets somebody, and reads its certificate, where it has
+# one, for each connection.
 SERVER = """
-import http.server, signal, socket, sys, threading, time
+import http.server, signal, socket, ssl, sys, threading, time
 def ask():
     while True:
         try:
@@ -39,7 +45,20 @@ def ask():
         except OSError:
             pass
         time.sleep(0.5)
-threading.Thread(target=ask, daemon=True).start()
+def show():
+    server = socket.create_server(("", 8443))
+    while True:
+        stream, _ = server.accept()
+        try:
+            with stream:
+                stream.settimeout(5)
+                trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                trust.load_cert_chain("/tls/tls.crt", "/tls/tls.key")
+                trust.wrap_socket(stream, server_side=True).close()
+        except OSError:
+            pass
+for work in (ask, show):
+    threading.Thread(target=work, daemon=True).start()
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 http.server.ThreadingHTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
@@ -67,7 +86,11 @@ def _objects(namespace: str, image: str) -> Iterator[tuple[str, dict[str, Any]]]
     core, budgets = f"/api/v1/namespaces/{namespace}", f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: "whole"}}
     yield f"{core}/configmaps/{APP}", config
-    service = {"selector": labels, "ports": [{"port": PORT}]}
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in _FILES.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "data": data}
+    yield f"{core}/secrets/{APP}", secret
+    ports = [{"name": "web", "port": PORT}, {"name": "tls", "port": TLS_PORT}]
+    service = {"selector": labels, "ports": ports}
     yield f"{core}/services/{APP}", {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}
     budget = {"minAvailable": REPLICAS - 1, "selector": {"matchLabels": labels}}
     kinds = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget"}
@@ -88,7 +111,7 @@ def _deployment(image: str) -> dict[str, Any]:
         "readinessProbe": {**ask, "periodSeconds": 1, "failureThreshold": 2},
         "livenessProbe": {**ask, "periodSeconds": 2, "failureThreshold": 5},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
-        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in VOLUMES],
+        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in (*VOLUMES, "tls")],
     }
     spread = {
         "maxSkew": 1,
@@ -97,6 +120,7 @@ def _deployment(image: str) -> dict[str, Any]:
         "labelSelector": {"matchLabels": labels},
     }
     volumes = [{"name": name, "emptyDir": dict(directory)} for name, directory in VOLUMES.items()]
+    volumes.append({"name": "tls", "secret": {"secretName": APP}})
     pod = {"terminationGracePeriodSeconds": 2, "containers": [web], "volumes": volumes}
     pod["topologySpreadConstraints"] = [spread]
     template = {"metadata": {"labels": labels}, "spec": pod}

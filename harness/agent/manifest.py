@@ -15,6 +15,8 @@ CAPABILITIES = {
     "NET_ADMIN": "sets rules there and owns a queue",
     "NET_RAW": "sends what was held, and resets",
     "KILL": "sends a signal to a container's main process",
+    "SETUID": "sets a limit of a target's process as that one's own user",
+    "SETGID": "and as of its own group",
 }
 # Where Pod Security is enforced for all namespaces, a pod that sees the node's processes is let in by this alone.
 ADMITTED = {"pod-security.kubernetes.io/enforce": "privileged"}

@@ -10,7 +10,7 @@ from harness.checkers import series
 from harness.checkers.kind import Missed, ObjectiveKind
 from harness.model.disturbance import Disturbance
 from harness.model.fault import FaultSpec
-from harness.model.history import History
+from harness.model.history import FaultRecord, History
 from harness.model.parameter import Parameter, Type
 from harness.model.verdict import Finding, State
 
@@ -21,7 +21,7 @@ CAUSE, SEVERAL = "DisruptionBudget", "SeveralBudgets"
 ASTRIDE = 1.0
 # Of these phases the API server asks no budget (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.34).
 UNGUARDED = frozenset({"Pending", "Succeeded", "Failed"})
-# What disturbs in these ways alone takes no pod but by evicting it.
+# Whose pods these ways take is known: those that are evicted, or those of a fault that interrupts who serves.
 ORDERLY = frozenset({Disturbance.SERVING, Disturbance.EVICTION, Disturbance.CAPACITY})
 Answers = Sequence[Mapping[str, Any]]
 
@@ -194,7 +194,7 @@ def _rises(points: series.Points, start: float, end: float) -> float:
 
 def _fell(history: History, granted: Answers, numbers: Mapping[str, series.Points]) -> list[str]:
     """Find healthy pods below the desired number after a grant; only evictions may be at fault for it."""
-    if not granted or any(not fault.disturbs <= ORDERLY for fault in history.faults):
+    if not granted or not all(map(_evicts_at_most, history.faults)):
         return []
     first = min(answer["time"] for answer in granted)
     wanted, healthy = series.at(numbers["desired"], first), series.at(numbers["healthy"], first - ASTRIDE)
@@ -206,6 +206,12 @@ def _fell(history: History, granted: Answers, numbers: Mapping[str, series.Point
         if first <= time <= end and value < min(wanted, series.at(numbers["desired"], time) or wanted):
             return [f"healthy pods fell to {value:g}, the budget wants {wanted:g}"]
     return []
+
+
+def _evicts_at_most(fault: FaultRecord) -> bool:
+    """Say whether a fault takes no pod but by evicting it."""
+    ways = fault.disturbs
+    return ways <= ORDERLY and (Disturbance.EVICTION in ways or Disturbance.SERVING not in ways)
 
 
 def _ready(history: History, granted: Answers) -> list[float]:

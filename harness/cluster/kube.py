@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import anyio.to_thread
 import httpx
 
-from harness import __version__
 from harness.cluster import kubeconfig as kubeconfigs
 from harness.cluster import local, paths
-from harness.cluster.kubeconfig import proxies, tls
+from harness.cluster.connection import Connection
 from harness.cluster.kubeconfig.access import Access
-from harness.cluster.kubeconfig.credentials import Credentials, Signature
-from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed
+from harness.errors import ApiError
 
-# The API server's audit log tells this project's requests by it.
-AGENT = f"kube-chaos-harness/{__version__}"
-CONNECT_SECONDS = 10.0
-REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 240
 PAGE = 500
 PATCH_TYPES = {
@@ -49,10 +40,7 @@ class Kube:
         self.context = access.context
         self.server = access.server
         self.namespace = access.namespace
-        self._credentials = Credentials(access)
-        self._signature = self._credentials.signature()
-        self._retired: list[httpx.AsyncClient] = []
-        self._client = self._connections()
+        self._connection = Connection(access)
 
     @classmethod
     def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
@@ -62,35 +50,6 @@ class Kube:
             if cluster is not None and context in (None, f"kind-{cluster.name}"):
                 kubeconfig = cluster.kubeconfig
         return cls(kubeconfigs.load(kubeconfig, context), kubeconfig)
-
-    def _connections(self) -> httpx.AsyncClient:
-        access, signature = self.access, self._signature
-        trust = tls.context(access)
-        if signature.certificate:
-            tls.show(trust, access, signature.certificate, signature.key)
-        proxy = proxies.choose(access.server, access.proxy)
-        try:
-            return self._connected(trust, proxy)
-        except (httpx.InvalidURL, ValueError, TypeError) as error:
-            where = f"context {access.context}"
-            raise PreconditionFailed(
-                "the server's address, or its proxy's, is none", where=where, why=str(error)
-            ) from None
-
-    def _connected(self, trust: ssl.SSLContext, proxy: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            base_url=self.server,
-            verify=trust,
-            headers=[(b"User-Agent", AGENT.encode()), *self._whom()],
-            timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            # What the environment says of proxies is heeded here, as kubectl heeds it.
-            trust_env=False,
-            proxy=httpx.Proxy(proxy, ssl_context=trust if proxy.startswith("https") else None) if proxy else None,
-        )
-
-    def _whom(self) -> list[tuple[bytes, bytes]]:
-        return [(name.encode(), value) for name, value in self._credentials.headers]
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,8 +61,7 @@ class Kube:
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in (self._client, *self._retired):
-            await client.aclose()
+        await self._connection.close()
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Read one object, or anything else that answers JSON."""
@@ -198,7 +156,10 @@ class Kube:
 
     async def _watch_once(self, path: str, params: dict[str, Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         try:
-            async with self._opened(path, params) as response:
+            async with self._connection.stream(path, params, WATCH_SECONDS) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _refusal(response)
                 async for line in response.aiter_lines():
                     if not line:
                         continue
@@ -209,22 +170,7 @@ class Kube:
                         raise ApiError(code, reason, str(status.get("message") or ""), where=path)
                     yield event["type"], event["object"]
         except (httpx.TransportError, json.JSONDecodeError) as error:
-            raise self._unreachable(error) from error
-
-    @contextlib.asynccontextmanager
-    async def _opened(self, path: str, params: dict[str, Any]) -> AsyncIterator[httpx.Response]:
-        """Open a stream of events; once more with other credentials where the first ones were refused."""
-        timeout = httpx.Timeout(WATCH_SECONDS + REQUEST_SECONDS, connect=CONNECT_SECONDS)
-        for last in (False, True):
-            signed = await self._signed()
-            async with self._client.stream("GET", path, params=params, timeout=timeout, headers=signed) as response:
-                if response.status_code == 401 and not last and await self._refused():
-                    continue
-                if response.is_error:
-                    await response.aread()
-                    raise _refusal(response)
-                yield response
-                return
+            raise self._connection.unreachable(error) from error
 
     async def _ask(
         self,
@@ -245,60 +191,7 @@ class Kube:
     ) -> httpx.Response:
         content = None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **headers} if content is not None else dict(headers)
-        try:
-            response = await self._request(method, path, params, content, sent)
-            if response.status_code == 401 and await self._refused():
-                response = await self._request(method, path, params, content, sent)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
-        return response
-
-    async def _request(
-        self, method: str, path: str, params: Mapping[str, Any], content: bytes | None, headers: Mapping[str, str]
-    ) -> httpx.Response:
-        query = {key: value for key, value in params.items() if value is not None}
-        signed = {**headers, **await self._signed()}
-        return await self._client.request(method, path, params=query, content=content, headers=signed)
-
-    async def _signed(self) -> dict[str, str]:
-        """Return the header that says who asks; credentials that have to be fetched first are fetched aside."""
-        if self._credentials.due:
-            try:
-                signature = await anyio.to_thread.run_sync(self._credentials.signature, abandon_on_cancel=True)
-            except PreconditionFailed as error:
-                raise self._unknown(error) from error
-        else:
-            signature = self._credentials.signature()
-        self._adopt(signature)
-        return {"Authorization": signature.authorization} if signature.authorization else {}
-
-    async def _refused(self) -> bool:
-        """Fetch credentials anew and say whether there are others now."""
-        refused = self._credentials.refused
-        try:
-            return await anyio.to_thread.run_sync(refused, self._signature, abandon_on_cancel=True)
-        except PreconditionFailed as error:
-            raise self._unknown(error) from error
-
-    def _adopt(self, signature: Signature) -> None:
-        """Open new connections when the client certificate has changed: the old ones are somebody else's."""
-        before, self._signature = self._signature, signature
-        if (before.certificate, before.key) != (signature.certificate, signature.key):
-            self._retired.append(self._client)
-            self._client = self._connections()
-
-    def _unknown(self, error: PreconditionFailed) -> ClusterUnreachable:
-        """Take credentials that cannot be had just now as a server that does not answer: both are asked again."""
-        return ClusterUnreachable(error.what, where=error.where, why=error.why, hint=error.hint)
-
-    def _unreachable(self, error: Exception) -> ClusterUnreachable:
-        local_hint = "run `harness up`: it repairs the local cluster"
-        return ClusterUnreachable(
-            f"the API server of context {self.context!r} does not answer",
-            where=self.server,
-            why=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
-            hint=local_hint if self.context.startswith("kind-") else "check the network and the cluster's state",
-        )
+        return await self._connection.send(method, path, params, content, sent)
 
 
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:

@@ -39,15 +39,18 @@ async def until(
     raise AssertionError("the states of a watch do not end")
 
 
+def unanswered(error: ApiError | ClusterUnreachable) -> bool:
+    """Say whether an API server did not answer, or not now; a refusal is an answer."""
+    return isinstance(error, ClusterUnreachable) or error.status >= 500 or error.status == 429
+
+
 @contextmanager
 def asked_again() -> Iterator[None]:
     """Let pass that an API server does not answer, or not now: whoever waits asks it again. A refusal is raised."""
     try:
         yield
-    except ClusterUnreachable:
-        return
-    except ApiError as error:
-        if error.status < 500 and error.status != 429:
+    except (ApiError, ClusterUnreachable) as error:
+        if not unanswered(error):
             raise
 
 
@@ -65,9 +68,8 @@ async def _states(kube: Kube, path: str, labels: str | None, fields: str | None)
                     else:
                         objects[item["metadata"]["uid"]] = item
                     yield objects
-        except ClusterUnreachable:
-            await anyio.sleep(RELIST_SECONDS)
-        except ApiError as error:
-            if error.status < 500 and error.status not in (410, 429):
+        except (ApiError, ClusterUnreachable) as error:
+            # What is too old to be watched on is listed anew.
+            if not unanswered(error) and not (isinstance(error, ApiError) and error.status == 410):
                 raise
             await anyio.sleep(RELIST_SECONDS)

@@ -24,6 +24,9 @@ from harness.errors import HarnessError, PreconditionFailed
 READY_SECONDS = 180.0
 REPAIR_SECONDS = 120.0
 START_SECONDS = 120.0
+DNS = deployments("kube-system", "coredns")
+# Where kubeadm's first pods of it happen to be; later ones would go to workers, and every fault of a node reach them.
+HOME = {"node-role.kubernetes.io/control-plane": ""}
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 DISK_NEEDED = 8 * 2**30
 AGAIN = "`harness up` tries again"
@@ -83,8 +86,8 @@ async def _not_ready(cluster: LocalCluster, since: float | None) -> list[str]:
         found = await kube.list(nodes())
         waiting = [f"node {n['metadata']['name']}" for n in found if not is_ready(n)]
         waiting += ["a node that has not joined"] * (len(cluster.nodes) - len(found))
-        dns = await kube.get(deployments("kube-system", "coredns"))
-        if not dns.get("status", {}).get("availableReplicas"):
+        dns = await kube.get(DNS)
+        if not dns.get("status", {}).get("availableReplicas") or not HOME.items() <= _chosen(dns).items():
             waiting.append("cluster DNS")
         if since is not None:
             leases = await kube.list(LEASES)
@@ -92,6 +95,18 @@ async def _not_ready(cluster: LocalCluster, since: float | None) -> list[str]:
             system = [p for p in await kube.list(pods("kube-system")) if _is_awaited(p)]
             waiting += [f"pod {p['metadata']['name']}" for p in system if not is_ready(p)]
         return waiting
+
+
+def _chosen(deployment: dict[str, Any]) -> dict[str, str]:
+    """Return what a node must have for the pods of a Deployment."""
+    return deployment.get("spec", {}).get("template", {}).get("spec", {}).get("nodeSelector") or {}
+
+
+async def _keep_dns(cluster: LocalCluster) -> None:
+    """Keep the cluster's DNS on the control plane."""
+    spec = {"template": {"spec": {"nodeSelector": HOME}}}
+    async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+        await kube.patch(DNS, {"spec": spec}, kind="strategic")
 
 
 def _is_awaited(pod: dict[str, Any]) -> bool:
@@ -117,9 +132,12 @@ def wait_ready(cluster: LocalCluster, progress: Progress, *, seconds: float) -> 
     """Wait until every node, the cluster's own pods and its DNS are ready, as said from now on."""
     progress("waiting for the nodes and the cluster's DNS: about 20 s")
     since, until = time.time(), time.monotonic() + seconds
-    waiting = ["the API server"]
+    waiting, kept = ["the API server"], False
     while time.monotonic() < until:
         try:
+            if not kept:
+                anyio.run(_keep_dns, cluster)
+                kept = True
             waiting = not_ready(cluster, since)
             if not waiting:
                 return

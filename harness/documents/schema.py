@@ -10,8 +10,9 @@ from typing import Any
 from harness.checkers import OBJECTIVES
 from harness.documents import extension, schedule
 from harness.documents import target as targets
-from harness.documents.activity import KEYS, MOST_TIMES, REFERENCE, UNASKED
+from harness.documents.activity import KEYS, REFERENCE, UNASKED
 from harness.documents.document import TOP
+from harness.documents.fault import MOST_TIMES
 from harness.documents.provider import ACTIONS, LONGEST_PAUSE, NEEDED, PROVIDERS
 from harness.faults import FAULTS
 from harness.faults.kind import FaultKind

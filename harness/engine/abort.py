@@ -67,7 +67,7 @@ async def on_signal(abort: Abort, healer: Callable[[], Healer], say: Callable[[s
         async for number in received:
             name = signal.Signals(number).name
             other = healer()
-            alive = other.heals and not other.lost.is_set()
+            alive = other.own and not other.lost.is_set()
             if not abort:
                 abort.pull(name, f"{name} was received")
                 once_more = "; once more leaves at once and the keeper heals" if alive else ""

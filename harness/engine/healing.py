@@ -6,6 +6,7 @@ import time
 
 import anyio
 
+from harness.cluster import observe
 from harness.engine.session import Session
 from harness.errors import (
     ApiError,
@@ -13,32 +14,35 @@ from harness.errors import (
     HarnessError,
     UndoFailed,
 )
-from harness.faults import FAULTS
+from harness.faults import FAULTS, FaultKind
 from harness.hands.known import HANDS
 from harness.model.plan import PlannedFault
 from harness.resources import notice, resource
+from harness.targets.reach import Reach
 
 HEAL_SECONDS = 30.0
 FORGET_SECONDS = 5.0
 # A request that was cut on this side may still be answered on the other: an undo before that would undo nothing.
 IN_FLIGHT_SECONDS = 5.0
 DELETE_TRIES = 3
+AGAIN_SECONDS = 0.5
 
 
 async def undo(session: Session, fault: PlannedFault) -> bool:
     """Undo one fault and say whether it was seen undone; what was not stays owed."""
     kind, reach, course = FAULTS[fault.kind], session.reach, session.course(fault)
     operations = kind.undo(fault, reach)
+    reach.note(fault).pop("unanswered", None)
     session.write("fault.heal_requested", id=fault.id)
     began, why = time.monotonic(), ""
     try:
         with anyio.fail_after(HEAL_SECONDS):
-            await kind.heal(fault, reach)
+            await ask(kind, fault, reach)
             if course.unanswered and not HANDS[fault.hand].by_healer:
                 await anyio.sleep(IN_FLIGHT_SECONDS)
-                await kind.heal(fault, reach)
+                await ask(kind, fault, reach)
     except TimeoutError:
-        why = f"not undone within {HEAL_SECONDS:g} s"
+        why = late(fault, reach, HEAL_SECONDS)
     except HarnessError as error:
         why = str(error)
     seconds = time.monotonic() - began
@@ -55,6 +59,27 @@ async def undo(session: Session, fault: PlannedFault) -> bool:
     await _strike(session, fault)
     course.owed = False  # only now: one that is cut before that is to be undone again, to be struck out at all
     return True
+
+
+async def ask(kind: FaultKind, fault: PlannedFault, reach: Reach) -> None:
+    """Ask for the undo of a fault; an API server that does not answer, or not now, is asked again.
+
+    Whoever calls this sets the deadline by cancelling; `late` says then what the server said last.
+    """
+    while True:
+        try:
+            await kind.heal(fault, reach)
+            return
+        except (ApiError, ClusterUnreachable) as error:
+            if not observe.unanswered(error):
+                raise
+            reach.note(fault)["unanswered"] = str(error)
+        await anyio.sleep(AGAIN_SECONDS)
+
+
+def late(fault: PlannedFault, reach: Reach, seconds: float) -> str:
+    """Say that a fault was not undone in time, and what the API server said last where it did not answer."""
+    return ": ".join([f"not undone within {seconds:g} s", *filter(None, [reach.note(fault).get("unanswered")])])
 
 
 async def _forget(session: Session, fault: PlannedFault) -> None:

@@ -86,9 +86,13 @@ class Leases:
         await self.acquire(holder_is_dead=holder_is_dead)
 
     async def renew(self) -> None:
-        """Renew them all; raises AbortTriggered when one is lost."""
-        for lease in self._held:
-            await lease.renew()
+        """Renew them all at once, so that a slow API server is waited for once; raises AbortTriggered on a loss."""
+        try:
+            async with anyio.create_task_group() as together:
+                for lease in self._held:
+                    together.start_soon(lease.renew)
+        except BaseExceptionGroup as group:
+            raise first(group) from group
 
     def check(self) -> None:
         """Refuse an effect when one has lapsed; raises AbortTriggered."""

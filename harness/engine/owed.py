@@ -64,7 +64,6 @@ async def _undo_all(session: Session, faults: Sequence[PlannedFault]) -> None:
 
 async def _find_healer(session: Session) -> None:
     """Connect anew to the healer: it says what it has healed."""
-    assert session.cluster
 
     def failed(why: str) -> None:
         session.write("error", what="the keeper could not be started", where="", why=why, hint="harness up")

@@ -39,10 +39,10 @@ async def hold(
             raise
         raise scopes.lacking(kube, experiment, error) from error
     healer = await healers.begin(cluster, identity, LEASE_SECONDS)
-    leases = Leases(kube, identity, scope, experiment.blast_radius.namespaces, kept=healer.heals)
+    leases = Leases(kube, identity, scope, experiment.blast_radius.namespaces, kept=healer.own)
     try:
         try:
-            await leases.acquire(holder_is_dead=healer.heals)
+            await leases.acquire(holder_is_dead=healer.own)
         except ApiError as error:
             if error.status != 403:
                 raise

@@ -10,6 +10,7 @@ from typing import Any
 from harness.faults import FAULTS
 from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
+from harness.model.fault import FaultSpec, Hand
 
 NAME = "chaos-harness"
 OURS = ("harness.", "probes.")
@@ -19,8 +20,10 @@ LEASE, LEVER = "chaos-run", "chaos-lever"
 PROXIED = re.compile(r"/api/v1/namespaces/([^/$?]+)/services/([^/$?]+)/proxy(?=[/?]|$)")
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 # What lies in no namespace.
-OF_CLUSTER = frozenset({"nodes", "nodefaults", "validatingwebhookconfigurations"})
+OF_CLUSTER = frozenset({"nodes", "nodes/proxy", "nodefaults", "validatingwebhookconfigurations"})
 
+# Whether a kubelet answers, and what it says: the evidence of what a keeper does to a node.
+KUBELETS: Rule = {"apiGroups": [""], "resources": ["nodes/proxy"], "verbs": ["get"]}
 OWNERS: Rule = {
     "apiGroups": ["apps"],
     "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
@@ -84,7 +87,7 @@ MIDST: tuple[Rule, ...] = (
 def stays_in(experiment: Experiment) -> str:
     """Return the one namespace that an experiment touches; nothing where it touches several, or what is in none."""
     faults = experiment.faults
-    beyond = of_cluster(rule for spec in faults for rule in FAULTS[spec.kind].needs(spec.target))
+    beyond = of_cluster(rule for spec in faults for rule in _needs(spec))
     if beyond or experiment.blast_radius.nodes or not all(spec.target.within for spec in faults):
         return ""
     namespaces = {*experiment.blast_radius.namespaces}
@@ -122,7 +125,7 @@ def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
     found: dict[str, list[Rule]] = {name: [*MIDST] for name in experiment.blast_radius.namespaces}
     for spec in experiment.faults:
         inside = spec.target.within or experiment.blast_radius.namespaces
-        for rule in FAULTS[spec.kind].needs(spec.target):
+        for rule in _needs(spec):
             for name in [""] if of_cluster([rule]) else inside:
                 found.setdefault(name, []).append(rule)
     for namespace, ways in _ways([experiment]).items():
@@ -138,8 +141,13 @@ def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def _effects(experiments: Iterable[Experiment]) -> list[Rule]:
-    told = ((FAULTS[spec.kind], spec.target) for one in experiments for spec in one.faults)
-    return [rule for kind, target in told for rule in (*kind.needs(target), *kind.beside)]
+    specs = (spec for one in experiments for spec in one.faults)
+    return [rule for spec in specs for rule in (*_needs(spec), *FAULTS[spec.kind].beside)]
+
+
+def _needs(spec: FaultSpec) -> tuple[Rule, ...]:
+    kind = FAULTS[spec.kind]
+    return (*kind.needs(spec.target), *([KUBELETS] if kind.hand is Hand.HOST else []))
 
 
 def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:

@@ -267,7 +267,7 @@ async def _admit_reached(session: Session) -> None:
     more = sorted({name for name in reached if name} - {*session.experiment.blast_radius.namespaces})
     if not session.experiment.promising and more:
         await permission.admit(session.kube, session.cluster, session.scope, more)
-        await session.lease.extend(more, holder_is_dead=session.healer.heals)
+        await session.lease.extend(more, holder_is_dead=session.healer.own)
 
 
 async def _judge_baseline(session: Session) -> None:

@@ -10,9 +10,8 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import contexts, lease
+from harness.engine import contexts, healing, lease
 from harness.engine import scope as scopes
-from harness.engine.healing import FORGET_SECONDS
 from harness.engine.scope import Scope
 from harness.errors import HarnessError, PreconditionFailed, RunInProgress, UndoFailed
 from harness.faults import FAULTS
@@ -50,7 +49,7 @@ async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], N
         leases = ([own] if own else []) if scope.alone else await lease.everywhere(kube)
         # A keeper knows of the runs that it heals after; of one that had none, or sees one namespace, nobody does.
         unknown = [item["metadata"]["namespace"] for item in leases if lease.alone(item) or lease.unkept(item)]
-        for place in dict.fromkeys([*([] if healer.heals else [scope.system]), *unknown]):
+        for place in dict.fromkeys([*([] if healer.own else [scope.system]), *unknown]):
             await lease.outlive(kube, place)
         holder = ((await lease.current(kube, scope.system)) or {}).get("spec", {}).get("holderIdentity")
         found = [item for item in await resource.list_all(kube, *scope.inside) if item["spec"]["run"].startswith(run)]
@@ -105,12 +104,12 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
             elif kind is None or HANDS[fault.hand].by_healer:
                 await _by_ledger(fault, operations, reach, known=kind is not None)
             else:
-                await kind.heal(fault, reach)
+                await healing.ask(kind, fault, reach)
             if operations:
                 await _forget(reach, fault)
         await resource.delete(reach.kube, fault)
     except (HarnessError, TimeoutError) as error:
-        failed.append(f"{fault.kind} on {fault.victim}: {str(error) or 'no end'}")
+        failed.append(f"{fault.kind} on {fault.victim}: {str(error) or healing.late(fault, reach, HEAL_SECONDS)}")
         return
     say("; ".join([f"healed {fault.kind} on {fault.victim}", *note.get("left", [])]))
 
@@ -127,5 +126,5 @@ async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], 
 async def _forget(reach: Reach, fault: PlannedFault) -> None:
     """Strike a healed fault off the ledger; a healer that does not answer heals it once more, which changes nothing."""
     with contextlib.suppress(HarnessError, TimeoutError):
-        with anyio.fail_after(FORGET_SECONDS):
+        with anyio.fail_after(healing.FORGET_SECONDS):
             await reach.by(fault).forget(fault.id)

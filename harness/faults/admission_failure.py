@@ -14,21 +14,21 @@ time, which grows up to a quarter of an hour with each refusal: an objective abo
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import anyio
 
 from harness.agent.manifest import NAMESPACE
-from harness.errors import ApiError, ClusterUnreachable, InjectionFailed
-from harness.faults.kind import FaultKind, Object, Unfit, as_recorded, recorded
+from harness.cluster import observe
+from harness.faults import beside
+from harness.faults.kind import FaultKind, Unfit, as_recorded, recorded
 from harness.model.disturbance import Disturbance
-from harness.model.fault import Hand, Target, Undo
+from harness.model.fault import Hand, Target
 from harness.model.parameter import Parameter, Type
-from harness.model.plan import PlannedFault, Victim
+from harness.model.plan import PlannedFault
 from harness.resources import resource
-from harness.targets import admission, objects
+from harness.targets import admission
 from harness.targets.reach import Facts, Reach
 
 API = "admissionregistration.k8s.io"
@@ -40,7 +40,7 @@ OF = tuple(admission.ASKED)
 
 
 def _path(fault: PlannedFault) -> str:
-    return f"{ROOT}/chaos-{resource.name(fault)[:247]}"
+    return f"{ROOT}/{resource.beside(fault)}"
 
 
 def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | None:
@@ -50,22 +50,9 @@ def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | 
     return "target", Unfit(f"the admission of {NAMESPACE} must not fail", "an agent that ends could not come back")
 
 
-def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
-    """Say that the namespace admits nothing any more."""
-    if (item.get("status") or {}).get("phase") != "Terminating":
-        return None
-    return Unfit(f"{victim.owner} is being deleted", "nothing is admitted there any more")
-
-
-async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
-    """Say what is to be deleted: nothing else has a name that ends with this fault's."""
-    await objects.read(reach.kube, fault)
-    return [{"op": "delete", "path": _path(fault)}]
-
-
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Create the webhook's configuration."""
-    name, of = _path(fault).rpartition("/")[2], fault.parameters["of"]
+    of = fault.parameters["of"]
     webhook = {
         "name": WEBHOOK,
         "clientConfig": {"service": {"namespace": NAMESPACE, "name": NOBODY}},
@@ -76,19 +63,8 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
     }
-    body = {
-        "apiVersion": f"{API}/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "chaos-harness"}},
-        "webhooks": [webhook],
-    }
-    await reach.guard()
-    try:
-        await reach.kube.create(ROOT, body)
-    except ApiError as error:
-        if error.status != 409:
-            raise
-        raise InjectionFailed("a webhook of that name is there already", where=_path(fault)) from error
+    kind = "ValidatingWebhookConfiguration"
+    name = await beside.create(reach, _path(fault), f"{API}/v1", kind, webhooks=[webhook])
     return {"webhook": name, "of": of}
 
 
@@ -96,7 +72,7 @@ async def _until(fault: PlannedFault, reach: Reach, *, refused: bool) -> None:
     """Ask until a creation is refused for this webhook, or is not."""
     namespace, of = fault.victim.namespace, fault.parameters["of"]
     while True:
-        with contextlib.suppress(ClusterUnreachable):
+        with observe.asked_again():
             if (WEBHOOK in await admission.refusal(reach.kube, namespace, of)) is refused:
                 return
         await anyio.sleep(PAUSE_SECONDS)
@@ -110,7 +86,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the webhook is gone, and no creation is refused for it."""
-    facts = await objects.until(reach, _path(fault), lambda item: None if item else {"webhook": "gone"})
+    facts = await beside.gone(reach, _path(fault), "webhook")
     await _until(fault, reach, refused=False)
     return facts
 
@@ -130,8 +106,8 @@ FAULT = FaultKind(
         {"apiGroups": [""], "resources": [*OF], "verbs": ["create"]},
     ),
     clash=clash,
-    unfit=unfit,
-    prepare=prepare,
+    unfit=beside.unfit,
+    prepare=beside.prepare(_path),
     undo=recorded,
     inject=inject,
     felt=felt,

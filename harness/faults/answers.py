@@ -12,13 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from harness.cluster import paths
-from harness.cluster.observe import Objects
-from harness.errors import ApiError, ClusterUnreachable
+from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
 from harness.faults.kind import Rule
 from harness.model.plan import PlannedFault
 from harness.targets import pods
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready
+from harness.workloads.pod import Pod, is_going, is_ready
 
 SILENT_SECONDS = 1.0
 PATIENT_SECONDS = 10.0
@@ -83,22 +82,36 @@ def silent(fault: PlannedFault, asked: Asked, usual: float) -> Facts | None:
     return {"request": f"silent for {SILENT_SECONDS:g} s"} if asked and asked[-1] is None else None
 
 
+async def is_unready(fault: PlannedFault, reach: Reach) -> bool:
+    """Say whether a pod that was Ready is so no more; raises ObservationFailed where it went away."""
+    try:
+        pod = await reach.kube.get(paths.pods(fault.victim.namespace, fault.victim.name))
+    except ClusterUnreachable:
+        return False
+    except ApiError as error:
+        if error.status != 404:
+            return False
+        raise _gone() from None
+    if pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
+        raise _gone()
+    return bool(reach.note(fault).get("ready")) and not is_ready(pod)
+
+
+def _gone() -> ObservationFailed:
+    return ObservationFailed("the pod went away before the fault was felt", why="somebody else deleted it")
+
+
 def healed(shows: Shows | None = None) -> Callable[[PlannedFault, Reach], Awaitable[Facts]]:
     """Make what waits until the pod is Ready and answers as before, or its workload is complete without it."""
 
     async def look_again(fault: PlannedFault, reach: Reach) -> Facts:
         note = reach.note(fault)
 
-        async def judge(found: Objects) -> Facts | None:
-            pod = found.get(fault.victim.uid)
-            if pod is None or is_going(pod) or is_done(pod):
-                return {"pod": "replaced"}
+        def again(pod: Pod) -> Facts | None:
             return {"ready": is_ready(pod)} if is_ready(pod) or not note.get("ready") else None
 
-        facts = await pods.until(fault, reach, judge)
-        if "pod" in facts:
-            return facts | await pods.replaced(fault, reach)
-        if "url" not in note:
+        facts = await pods.whole(fault, reach, again)
+        if "pod" in facts or "url" not in note:
             return facts
         while True:
             seconds = await ask(reach, note["url"], PATIENT_SECONDS)

@@ -16,19 +16,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import InjectionFailed
-from harness.faults.kind import FaultKind, Object, Rule, Unfit, as_recorded, recorded
+from harness.faults import kept
+from harness.faults.kind import FaultKind, Object, Unfit, as_recorded, recorded
 from harness.hands.api import undoing
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Target, Undo
 from harness.model.parameter import Parameter, Type
 from harness.model.plan import PlannedFault, Victim
-from harness.resources import resource
-from harness.targets import keys, objects, readers
+from harness.targets import keys, objects
 from harness.targets.keys import CHANGES, REMOVED, SET
 from harness.targets.reach import Facts, Reach
 
 KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-PODS, API = "pods", "api"
 
 
 def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | None:
@@ -66,25 +65,13 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     item, victim, told = await objects.read(reach.kube, fault), fault.victim, fault.parameters
     if found := unfit(told, item, victim):
         raise InjectionFailed(found.what, where=str(victim), why=found.why, hint=found.hint)
-    using = [pod["metadata"]["name"] for pod in await readers.pods_of(reach.kube, reach.owners, victim)]
-    if not using and told.get("readers") != API:
-        why, hint = "to change what nobody reads proves nothing", "readers: api, where something else reads it"
-        raise InjectionFailed("no pod reads it", where=str(victim), why=why, hint=hint)
-    if len(using) > len(fault.takes):
-        raise InjectionFailed(f"{len(using)} pods read it, the plan counted {len(fault.takes)}", where=str(victim))
     change = keys.change(item, told["key"], told["change"], told.get("to"), fault.id)
-    copy = f"{victim.path.rpartition('/')[0]}/{resource.beside(fault)}"
-    reach.note(fault).update(change=change, using=using, copy=copy)
-    undo = {"op": "restore", "path": victim.path, "patch": list(change.tests), "map": change.pointer.rpartition("/")[0]}
-    return [{**undo, "copy": copy, "version": item["metadata"]["resourceVersion"]}]
+    return await kept.prepare(fault, reach, item, change)
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Keep what is there, then change it, while it is of the version that was read."""
-    change: keys.Change = reach.note(fault)["change"]
-    await reach.guard()
-    await keys.keep(fault, reach, change, reach.note(fault)["copy"])
-    await objects.change(fault, reach, change.there)
+    await kept.inject(fault, reach)
     return {"uid": fault.victim.uid, "key": fault.parameters["key"], "change": fault.parameters["change"]}
 
 
@@ -101,23 +88,6 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
     return await objects.until(reach, fault.victim.path, changed)
 
 
-async def healed(fault: PlannedFault, reach: Reach) -> Facts:
-    """Wait until the API server serves another value than the fault's."""
-    note = reach.note(fault)
-    change: keys.Change = note["change"]
-
-    def back(item: Object | None) -> Facts | None:
-        if item is None or note.get("left"):
-            return {"config": "left as somebody else has it" if item else "gone"}
-        return {"config": "back"} if undoing.found_at(item, change.pointer) != change.bad else None
-
-    return await objects.until(reach, fault.victim.path, back)
-
-
-def _rights(*plurals: str) -> tuple[Rule, ...]:
-    return ({"apiGroups": [""], "resources": list(plurals), "verbs": ["get", "create", "patch", "delete"]},)
-
-
 FAULT = FaultKind(
     name="config_change",
     hand=Hand.API,
@@ -130,12 +100,10 @@ FAULT = FaultKind(
         Parameter("key", Type.TEXT, "Which key.", required=True),
         Parameter("change", Type.TEXT, f"What becomes of it: {', '.join(CHANGES)}.", default=REMOVED, choices=CHANGES),
         Parameter("to", Type.TEXT, "What a key of a ConfigMap is set to."),
-        Parameter(
-            "readers", Type.TEXT, "Who reads it: pods, or something by the API.", default=PODS, choices=(PODS, API)
-        ),
+        kept.READERS,
     ),
-    rights=_rights("configmaps", "secrets"),
-    of_target=lambda target: _rights(objects.PLURALS[target.config.partition("/")[0]]),
+    rights=kept.rights("configmaps", "secrets"),
+    of_target=lambda target: kept.rights(objects.PLURALS[target.config.partition("/")[0]]),
     clash=clash,
     unfit=unfit,
     reaches=objects.every,
@@ -145,5 +113,5 @@ FAULT = FaultKind(
     inject=inject,
     felt=felt,
     heal=as_recorded,
-    healed=healed,
+    healed=kept.healed,
 )

@@ -30,7 +30,7 @@ from harness.resources import resource
 from harness.targets import containers, pods
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready, is_static, known_as, starts_again
+from harness.workloads.pod import Pod, is_going, is_ready, is_static, known_as, starts_again
 
 OP = "signal"
 # What ends no container.
@@ -93,16 +93,12 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the container runs anew and the pod is Ready, or the workload is complete without it."""
     note = reach.note(fault)
 
-    async def judge(found: Objects) -> Facts | None:
-        pod = found.get(fault.victim.uid)
-        if pod is None or is_going(pod) or is_done(pod):
-            return {"pod": "replaced"}
+    def again(pod: Pod) -> Facts | None:
         now = _status(pod, note)
         anew = now is not None and now.get("ready") and containers.identity(now) != note.get("id")
         return {"id": containers.identity(now)[:SHOWN], "ready": True} if now and anew and is_ready(pod) else None
 
-    facts = await pods.until(fault, reach, judge)
-    return facts | await pods.replaced(fault, reach) if "pod" in facts else facts
+    return await pods.whole(fault, reach, again)
 
 
 def _signal(fault: PlannedFault) -> str:

@@ -14,11 +14,12 @@ goes on for 5 s). Healed when as many pods are ready as before, and each of thes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
 
+from harness.cluster import observe
 from harness.errors import InjectionFailed
 from harness.faults import workload_scale
 from harness.faults.kind import FaultKind, Object, Unfit, as_recorded, recorded
@@ -66,17 +67,23 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
 async def felt(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until none of its pods is there to stay, and nothing serves its Services."""
     facts, names = await workload_scale.felt(fault, reach), reach.note(fault)["services"]
-    while {*names} & await services.served(fault, reach):
-        await anyio.sleep(PAUSE_SECONDS)
+    await _until(lambda served: not {*names} & served, fault, reach)
     return facts | {"served_by_nobody": ", ".join(names)}
 
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the workload is complete, and each of its Services is served."""
     facts, names = await workload_scale.healed(fault, reach), reach.note(fault)["services"]
-    while not {*names} <= await services.served(fault, reach):
-        await anyio.sleep(PAUSE_SECONDS)
+    await _until(lambda served: {*names} <= served, fault, reach)
     return facts | {"served": ", ".join(names)}
+
+
+async def _until(true: Callable[[set[str]], bool], fault: PlannedFault, reach: Reach) -> None:
+    while True:
+        with observe.asked_again():
+            if true(await services.served(fault, reach)):
+                return
+        await anyio.sleep(PAUSE_SECONDS)
 
 
 FAULT = FaultKind(

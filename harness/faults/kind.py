@@ -74,7 +74,7 @@ async def as_recorded(fault: PlannedFault, reach: Reach) -> None:
     try:
         reach.note(fault)["left"] = await undoing.perform(reach.kube, recorded(fault, reach))
     except (ApiError, ClusterUnreachable):
-        if not reach.healer.heals:
+        if not reach.healer.own:
             raise
         await reach.by(fault).heal(fault.id)
 

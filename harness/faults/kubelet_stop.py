@@ -20,7 +20,7 @@ from harness.targets.reach import Facts, Reach
 
 def undo(fault: PlannedFault, reach: Reach) -> Undo:
     """Start the node's kubelet."""
-    return [inside.kubelet(reach.container(fault.victim.name), "start")]
+    return [inside.unit(reach.container(fault.victim.name), "kubelet", "start")]
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
@@ -28,7 +28,7 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     container = reach.container(fault.victim.name)
     await nodes.prepare_container(fault, reach)
     await reach.guard()
-    await reach.by(fault).apply(fault.id, [inside.kubelet(container, "stop")])
+    await reach.by(fault).apply(fault.id, [inside.unit(container, "kubelet", "stop")])
     return {"container": container}
 
 

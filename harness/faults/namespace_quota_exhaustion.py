@@ -9,16 +9,13 @@ own time, which grows up to a quarter of an hour with each refusal: an objective
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from harness.cluster import paths
-from harness.errors import ApiError, InjectionFailed
-from harness.faults.kind import FaultKind, Object, Unfit, as_recorded, recorded
+from harness.faults import beside
+from harness.faults.kind import FaultKind, Object, as_recorded, recorded
 from harness.model.disturbance import Disturbance
-from harness.model.fault import Hand, Undo
+from harness.model.fault import Hand
 from harness.model.parameter import Parameter, Type
-from harness.model.plan import PlannedFault, Victim
+from harness.model.plan import PlannedFault
 from harness.resources import resource
 from harness.targets import objects
 from harness.targets.reach import Facts, Reach
@@ -31,36 +28,10 @@ def _path(fault: PlannedFault) -> str:
     return paths.core(fault.victim.namespace, "resourcequotas", resource.beside(fault))
 
 
-def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
-    """Say that the namespace admits nothing any more."""
-    if (item.get("status") or {}).get("phase") != "Terminating":
-        return None
-    return Unfit(f"{victim.owner} is being deleted", "nothing is admitted there any more")
-
-
-async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
-    """Say what is to be deleted: nothing else has a name that ends with this fault's."""
-    await objects.read(reach.kube, fault)
-    return [{"op": "delete", "path": _path(fault)}]
-
-
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Create the quota."""
-    collection, _, name = _path(fault).rpartition("/")
     of = fault.parameters["of"]
-    body = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "chaos-harness"}},
-        "spec": {"hard": {of: "0"}},
-    }
-    await reach.guard()
-    try:
-        await reach.kube.create(collection, body)
-    except ApiError as error:
-        if error.status != 409:
-            raise
-        raise InjectionFailed("a quota of that name is there already", where=_path(fault)) from error
+    name = await beside.create(reach, _path(fault), "v1", "ResourceQuota", spec={"hard": {of: "0"}})
     return {"quota": name, "of": of}
 
 
@@ -78,7 +49,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the quota is gone."""
-    return await objects.until(reach, _path(fault), lambda quota: None if quota else {"quota": "gone"})
+    return await beside.gone(reach, _path(fault), "quota")
 
 
 FAULT = FaultKind(
@@ -94,8 +65,8 @@ FAULT = FaultKind(
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["get", "create", "delete"]},
     ),
-    unfit=unfit,
-    prepare=prepare,
+    unfit=beside.unfit,
+    prepare=beside.prepare(_path),
     undo=recorded,
     inject=inject,
     felt=felt,

@@ -5,7 +5,7 @@ inside of the kernel, and TCP sends in small steps meanwhile; what is received i
 `direction: ingress` is the faithful one. What pods of the node send to each other is not met, and neither is the way
 from and to the API server: the node stays Ready, and the fault is undone whatever it does to everybody else. Felt when
 the agent has delayed a packet, by its own count; packets that passed without it make the fault not felt. Healed when
-the agent's rules are gone, the node is Ready and the pods that were ready on it are. A node that has none of the
+the agent's rules are gone, the node is Ready and the pods that were ready on it are. A node that lacks one of the
 `interfaces`, or whose network keeps marks on packets as Calico's and Cilium's do, is refused by its agent.
 """
 

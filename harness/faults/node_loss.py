@@ -3,7 +3,7 @@
 Losses follow a two-state chain whose share is exactly `share` at any correlation. What pods of the node send to each
 other is not met, and neither is the way from and to the API server: the node stays Ready, and the fault is undone
 whatever it does to everybody else. Felt when the agent has lost a packet, by its own count. Healed when the agent's
-rules are gone, the node is Ready and the pods that were ready on it are. A node that has none of the `interfaces`, or
+rules are gone, the node is Ready and the pods that were ready on it are. A node that lacks one of the `interfaces`, or
 whose network keeps marks on packets as Calico's and Cilium's do, is refused by its agent.
 """
 

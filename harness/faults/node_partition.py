@@ -5,8 +5,9 @@ its pods' addresses there. `direction: egress` or `ingress` cuts one way alone. 
 is not met, and neither is the way from and to the API server, whoever the peers are: the node stays Ready, its pods
 stay in their Services, and the fault is undone whatever it does to everybody else; a node without any network is
 `node_disconnect`. Felt when the agent has dropped a packet, by its own count: where none was tried the fault is not
-felt. Healed when the agent's rules are gone, the node is Ready and the pods that were ready on it are. A node that has
-none of the `interfaces`, or whose network keeps marks on packets as Calico's and Cilium's do, is refused by its agent.
+felt. Healed when the agent's rules are gone, the node is Ready and the pods that were ready on it are. A node that
+lacks one of the `interfaces`, or whose network keeps marks on packets as Calico's and Cilium's do, is refused by its
+agent.
 """
 
 from __future__ import annotations

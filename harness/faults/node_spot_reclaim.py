@@ -8,8 +8,8 @@ undo starts the node, which must have its old address, and takes off the taint w
 stop it has only the taint to take off.
 
 Felt when the node has the taint and its kubelet cannot be reached twice (a few seconds after the stop). Healed when the
-node is Ready without the taint, the pods that were left on it are ready with new containers, and every workload that
-lost a pod has again as many ready ones as it had.
+node is Ready without the taint, the pods that were left on it are ready, with new containers where it was stopped, and
+every workload that lost a pod has again as many ready ones as it had.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import anyio
 
 from harness.cluster import paths
+from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, by_hand
 from harness.hands.api import kubectl
 from harness.hands.host import inside
@@ -54,6 +55,9 @@ def undo(fault: PlannedFault, reach: Reach) -> Undo:
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Give notice, evict until it is over, and stop the node's container."""
     hand, name = reach.by(fault), fault.victim.name
+    if reach.cluster is None:
+        why = "the notice is given, and taken back, by kubectl on the node of the control plane"
+        raise InjectionFailed("only the local cluster's keeper can reclaim a node", where=name, why=why)
     state = await nodes.prepare_container(fault, reach)
     reach.note(fault)["addresses"] = state["addresses"]
     victims, notice = await draining.victims(fault, reach), float(fault.parameters["notice"])
@@ -63,6 +67,7 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     facts = await draining.evict(fault, reach, victims, deadline=notice)
     await anyio.sleep_until(over)
     await reach.guard()
+    reach.note(fault)["stopped"] = True
     await hand.apply(fault.id, [{"op": "stop", "container": reach.container(name)}])
     return facts | {"notice": notice}
 
@@ -75,7 +80,8 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
 
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the node is back without its taint, and the workloads that lost a pod are complete."""
-    facts = await power.back(fault, reach) | await taints.shown(fault, reach, key(fault), want=False)
+    stopped = bool(reach.note(fault).get("stopped"))
+    facts = await power.back(fault, reach, restarted=stopped) | await taints.shown(fault, reach, key(fault), want=False)
     return facts | {"owners": await draining.complete(fault, reach)}
 
 
@@ -86,7 +92,7 @@ FAULT = FaultKind(
     summary="Reclaim nodes as a cloud reclaims spot instances: notice, drain, and a stop when the notice is over.",
     evidence="the node has the taint of the notice, and its kubelet is silent to the API server",
     healed_when="the node is ready without the taint, and the workloads have their ready pods again",
-    disturbs=frozenset({Disturbance.SERVING, Disturbance.EVICTION, Disturbance.CAPACITY}),
+    disturbs=frozenset({Disturbance.SERVING, Disturbance.ABRUPT, Disturbance.EVICTION, Disturbance.CAPACITY}),
     parameters=(
         Parameter(
             "notice",
@@ -97,6 +103,7 @@ FAULT = FaultKind(
             maximum=600,
         ),
     ),
+    rights=({"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},),
     fate=fate,
     reaches=nodes.reaches,
     undo=undo,

@@ -15,7 +15,6 @@ from typing import Any
 
 from harness.cluster import observe, paths
 from harness.cluster.observe import Objects
-from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, as_recorded, recorded
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
@@ -48,11 +47,9 @@ def reaches(parameters: Mapping[str, Any], pod: Pod) -> bool:
 async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Count what the workloads have of those pods that are to go."""
     await nodes.read(reach.kube, fault)
-    note, planned = reach.note(fault), {pod.uid for pod in fault.takes}
+    note = reach.note(fault)
     victims = [pod for pod in await nodes.on(reach.kube, fault.victim.name) if reaches(fault.parameters, pod)]
-    if later := [pod["metadata"] for pod in victims if pod["metadata"]["uid"] not in planned]:
-        names = ", ".join(sorted(f"{one['namespace']}/{one['name']}" for one in later))
-        raise InjectionFailed(f"pods would leave that the plan does not name: {names}", where=fault.victim.name)
+    nodes.require_planned(fault, victims)
     await nodes.require_replaced(fault, reach, victims, "aim at another node")
     everyone = {
         name: await reach.kube.list(paths.pods(name)) for name in sorted({pod.namespace for pod in fault.takes})

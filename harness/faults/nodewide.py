@@ -14,12 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.agent.resident import match
+from harness.agent.resident.refused import Refused
 from harness.cluster import paths
 from harness.errors import UsageError
 from harness.faults import packets
-from harness.faults.kind import FaultKind, Rule
+from harness.faults.kind import FaultKind, Rule, Unfit
 from harness.model.disturbance import Disturbance
-from harness.model.fault import Hand
+from harness.model.fault import Hand, Target
 from harness.model.parameter import Parameter
 from harness.targets import nodes
 
@@ -61,7 +63,7 @@ def fault(
         disturbs=frozenset(disturbs),
         parameters=tuple(parameters),
         rights=RIGHTS,
-        clash=clash,
+        clash=_and_interfaces(clash),
         resolve=resolve,
         meant=packets.meant,
         elsewhere=elsewhere,
@@ -72,6 +74,20 @@ def fault(
         heal=packets.heal,
         healed=nodes.whole,
     )
+
+
+def _and_interfaces(clash: packets.Clash) -> packets.Clash:
+    """Make what finds an interface that no agent would take, and what `clash` finds."""
+
+    def found(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | None:
+        named = packets.INTERFACES.name
+        try:
+            match.read({named: parameters.get(named) or []})
+        except Refused as refused:
+            return named, Unfit(refused.what, refused.why)
+        return clash(target, parameters)
+
+    return found
 
 
 def elsewhere(parameters: Mapping[str, Any]) -> Mapping[str, Sequence[Rule]]:

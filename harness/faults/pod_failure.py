@@ -27,7 +27,7 @@ from harness.targets import containers, objects, pods
 from harness.targets.objects import expect
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready, is_static, starts_again
+from harness.workloads.pod import Pod, is_going, is_ready, is_static, starts_again
 
 SPEC = "/spec/containers"
 
@@ -50,7 +50,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Read what the container's image is, which is what the undo sets."""
     pod, name = await pods.prepare(fault, reach, fate), fault.victim.container
     if found := unfit(fault.parameters, pod, fault.victim):
-        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why)
+        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why, hint=found.hint)
     containers.running(pod, name)
     place = next(number for number, one in enumerate(pod["spec"]["containers"]) if one["name"] == name)
     at, before = f"{SPEC}/{place}", pod["spec"]["containers"][place]["image"]
@@ -93,14 +93,10 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts:
 async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the container runs and the pod is Ready, or its workload is complete without it."""
 
-    async def judge(found: Objects) -> Facts | None:
-        pod = found.get(fault.victim.uid)
-        if pod is None or is_going(pod) or is_done(pod):
-            return {"pod": "replaced"}
+    def again(pod: Pod) -> Facts | None:
         return {"ready": True} if "running" in _state(fault, pod) and is_ready(pod) else None
 
-    facts = await pods.until(fault, reach, judge)
-    return facts | await pods.replaced(fault, reach) if "pod" in facts else facts
+    return await pods.whole(fault, reach, again)
 
 
 FAULT = FaultKind(

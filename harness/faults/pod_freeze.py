@@ -16,8 +16,6 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import paths
-from harness.errors import ApiError, ClusterUnreachable, ObservationFailed
 from harness.faults import answers, packets, resources
 from harness.faults.kind import FaultKind
 from harness.hands.node import asking
@@ -27,7 +25,6 @@ from harness.model.plan import PlannedFault
 from harness.resources import resource
 from harness.targets import containers, pods
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import is_going, is_ready
 
 OP = "freeze"
 
@@ -46,30 +43,11 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
         asked = [await answers.ask(reach, url, answers.SILENT_SECONDS)] if url else []
         if frozen and (outside := answers.silent(fault, asked, 0.0)):
             return outside
-        if await _is_unready(fault, reach):
+        if await answers.is_unready(fault, reach):
             return {"ready": False}
         if frozen and not url:
             return {"processes": "frozen"}
         await anyio.sleep(answers.PAUSE_SECONDS)
-
-
-async def _is_unready(fault: PlannedFault, reach: Reach) -> bool:
-    """Say whether a pod that was Ready is so no more; raises ObservationFailed where it went away."""
-    try:
-        pod = await reach.kube.get(paths.pods(fault.victim.namespace, fault.victim.name))
-    except ClusterUnreachable:
-        return False
-    except ApiError as error:
-        if error.status != 404:
-            return False
-        raise _gone() from None
-    if pod["metadata"]["uid"] != fault.victim.uid or is_going(pod):
-        raise _gone()
-    return bool(reach.note(fault).get("ready")) and not is_ready(pod)
-
-
-def _gone() -> ObservationFailed:
-    return ObservationFailed("the pod went away before it was felt frozen", why="somebody else deleted it")
 
 
 async def heal(fault: PlannedFault, reach: Reach) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
@@ -17,15 +19,19 @@ from harness.model.fault import Undo
 # Docker starts a keeper that died within a second or two; one that somebody stopped is ours to start.
 RESTART_SECONDS = 3.0
 RETRY_SECONDS = 0.1
+# Where the keeper of another cluster listens.
+NAMED = "HARNESS_KEEPER"
 
 
 class Healer(Protocol):
     """Who heals what a run leaves behind; one that `heals` nothing remembers nothing.
 
-    `lost` is set when it does not answer this run any more.
+    One that is the cluster's `own` knows of every run there, so that whom it does not know is dead, and undoes what was
+    asked of the API server as well. `lost` is set when it does not answer this run any more.
     """
 
     heals: bool
+    own: bool
     lost: anyio.Event
 
     async def register(self, fault_id: str, undo_ops: Undo) -> None:
@@ -53,6 +59,7 @@ class Nobody:
     """No healer: what this process does is its own to undo."""
 
     heals = False
+    own = False
 
     def __init__(self) -> None:
         self.lost = anyio.Event()
@@ -79,8 +86,16 @@ def needed() -> PreconditionFailed:
     return PreconditionFailed(
         "this fault needs the keeper",
         why="it is done, and undone when the run dies, on the side of the node containers",
-        hint="run it on the local cluster: `harness up`",
+        hint=f"run it on the local cluster: `harness up`; elsewhere {NAMED} names the socket of `harness keeper`",
     )
+
+
+def place(cluster: LocalCluster | None) -> Path | None:
+    """Return where the keeper of a cluster listens; None where there is none."""
+    if cluster:
+        return cluster.keeper_socket
+    named = os.environ.get(NAMED)
+    return Path(named) if named else None
 
 
 async def ready(cluster: LocalCluster | None) -> None:
@@ -96,7 +111,13 @@ async def ready(cluster: LocalCluster | None) -> None:
 
 async def begin(cluster: LocalCluster | None, run: str, lease_seconds: float) -> Healer:
     """Begin a run with the healer of its cluster; raises RunInProgress and PreconditionFailed."""
-    return await Keeper.connect(cluster.keeper_socket, run, lease_seconds) if cluster else Nobody()
+    socket = place(cluster)
+    if socket is None:
+        return Nobody()
+    keeper = await Keeper.connect(socket, run, lease_seconds)
+    # Whoever runs from another machine has another keeper there, or none.
+    keeper.own = cluster is not None
+    return keeper
 
 
 async def started(cluster: LocalCluster | None, run: str, lease_seconds: float, say: Callable[[str], None]) -> Healer:
@@ -113,15 +134,19 @@ async def started(cluster: LocalCluster | None, run: str, lease_seconds: float, 
 
 
 async def again(
-    cluster: LocalCluster, run: str, lease_seconds: float, say: Callable[[str], None], failed: Callable[[str], None]
+    cluster: LocalCluster | None,
+    run: str,
+    lease_seconds: float,
+    say: Callable[[str], None],
+    failed: Callable[[str], None],
 ) -> Healer:
-    """Begin anew with a healer that gave its run up or came back from the dead; one that stays away is started.
+    """Begin anew with a healer that gave its run up or came back from the dead; ours is started where it stays away.
 
     It is waited for as long as it takes: the caller sets the deadline by cancelling. `failed` is told why it could not
     be started.
     """
 
-    async def start() -> None:
+    async def start(cluster: LocalCluster) -> None:
         await anyio.sleep(RESTART_SECONDS)
         try:
             await anyio.to_thread.run_sync(container.ensure, cluster, say, abandon_on_cancel=True)
@@ -129,13 +154,14 @@ async def again(
             failed(str(error))
 
     async with anyio.create_task_group() as looking:
-        looking.start_soon(start)
+        if cluster:
+            looking.start_soon(start, cluster)
         found = await _found(cluster, run, lease_seconds)
         looking.cancel_scope.cancel()
     return found
 
 
-async def _found(cluster: LocalCluster, run: str, lease_seconds: float) -> Healer:
+async def _found(cluster: LocalCluster | None, run: str, lease_seconds: float) -> Healer:
     while True:
         try:
             return await begin(cluster, run, lease_seconds)

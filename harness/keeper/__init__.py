@@ -1,1 +1,1 @@
-"""The keeper: a container beside the nodes that undoes what a dead run left on the host."""
+"""The keeper: it undoes what a dead run left on nodes, beside their containers or by the commands of a table."""

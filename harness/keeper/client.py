@@ -27,7 +27,7 @@ class Keeper:
     heals = True
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, run: str) -> None:
-        self.run = run
+        self.run, self.own = run, True
         self.lost = anyio.Event()
         self._reader, self._writer = reader, writer
         self._ids = itertools.count(1)
@@ -60,7 +60,7 @@ class Keeper:
                 "the keeper is away",
                 where=str(socket),
                 why=error.strerror or str(error),
-                hint="`harness up` starts it",
+                hint="`harness up` starts it, that of another cluster is `harness keeper`",
             ) from None
         return cls(reader, writer, run)
 

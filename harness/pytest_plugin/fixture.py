@@ -19,7 +19,7 @@ import yaml
 
 from harness.chaostoolkit.live import Live
 from harness.documents import document
-from harness.documents.activity import COURSE
+from harness.documents.fault import COURSE
 from harness.documents.provider import ACTIONS
 from harness.documents.target import KEYS
 from harness.engine.options import Options, Outcome

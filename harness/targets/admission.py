@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster import paths
+from harness.cluster import observe, paths
 from harness.errors import ApiError
 
 if TYPE_CHECKING:
@@ -36,12 +36,15 @@ ASKED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 async def refusal(kube: Kube, namespace: str, of: str) -> str:
     """Return what the API server says against one more thing of this kind; empty where it would be created.
 
-    Nothing is created. Raises ClusterUnreachable.
+    Nothing is created. Raises ClusterUnreachable, and ApiError where the server had no answer.
     """
     kind, spec = ASKED[of]
     body = {"apiVersion": "v1", "kind": kind, "metadata": {"generateName": "chaos-asked-"}, "spec": spec}
     try:
         await kube.create(paths.core(namespace, of), body, dryRun="All")
     except ApiError as error:
+        # A webhook that fails is an answer, though it is told as a server's error.
+        if observe.unanswered(error) and "webhook" not in error.message:
+            raise
         return error.message or str(error)
     return ""

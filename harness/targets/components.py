@@ -36,11 +36,12 @@ def _victim(component: str, pod: Object) -> Victim:
     return Victim("component", name, uid, node=node, owner=f"Pod/{name}", container=component, path=path)
 
 
-async def prepare(fault: PlannedFault, reach: Reach) -> None:
-    """Read the component; raises InjectionFailed where it is another, or not well to begin with."""
+async def prepare(fault: PlannedFault, reach: Reach) -> Object:
+    """Read the component's pod; raises InjectionFailed where it is another, or not well to begin with."""
     pod = await reach.kube.get(fault.victim.path)
     if pod["metadata"]["uid"] != fault.victim.uid or not is_ready(pod) or not await answers(reach.kube):
         raise InjectionFailed("the control plane is not as it was planned, or not well", where=str(fault.victim))
+    return pod
 
 
 async def answers(kube: Kube) -> bool:

@@ -88,6 +88,14 @@ def keeps_data(pod: Mapping[str, Any]) -> bool:
     return any("emptyDir" in volume for volume in pod.get("spec", {}).get("volumes") or [])
 
 
+def require_planned(fault: PlannedFault, victims: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse to make pods leave the fault's node that its plan does not name; raises InjectionFailed."""
+    planned = {pod.uid for pod in fault.takes}
+    if later := [pod["metadata"] for pod in victims if pod["metadata"]["uid"] not in planned]:
+        names = ", ".join(sorted(f"{one['namespace']}/{one['name']}" for one in later))
+        raise InjectionFailed(f"pods would leave that the plan does not name: {names}", where=fault.victim.name)
+
+
 async def require_replaced(fault: PlannedFault, reach: Reach, victims: Iterable[Mapping[str, Any]], hint: str) -> None:
     """Refuse to make pods leave the fault's node of which one would be lost for good; raises InjectionFailed."""
     for pod in victims:
@@ -145,7 +153,7 @@ async def ask_uncordon(fault: PlannedFault, reach: Reach) -> None:
     except (ApiError, ClusterUnreachable) as error:
         if isinstance(error, ApiError) and error.status == 404:
             return
-        if not reach.healer.heals:
+        if not reach.healer.own:
             raise
         await reach.by(fault).heal(fault.id)
 

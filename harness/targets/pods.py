@@ -16,7 +16,7 @@ from harness.model.plan import PlannedFault
 from harness.targets.reach import Facts, Reach
 from harness.workloads import Owners, Workload, kinds
 from harness.workloads.jobs import Ending
-from harness.workloads.pod import Pod, ended_well, grace, is_going, is_ready, is_static, starts_again
+from harness.workloads.pod import Pod, ended_well, grace, is_done, is_going, is_ready, is_static, starts_again
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -180,6 +180,17 @@ async def until(fault: PlannedFault, reach: Reach, judge: Callable[[Objects], Aw
     """Watch the fault's pod, by its name, until `judge` answers."""
     name = f"metadata.name={fault.victim.name}"
     return await observe.until(reach.kube, paths.pods(fault.victim.namespace), judge, fields=name)
+
+
+async def whole(fault: PlannedFault, reach: Reach, again: Callable[[Pod], Facts | None]) -> Facts:
+    """Wait until the fault's pod is whole `again`, or its workload is complete without it."""
+
+    async def judge(found: Objects) -> Facts | None:
+        pod = found.get(fault.victim.uid)
+        return {"pod": "replaced"} if pod is None or is_going(pod) or is_done(pod) else again(pod)
+
+    facts = await until(fault, reach, judge)
+    return facts | await replaced(fault, reach) if "pod" in facts else facts
 
 
 async def removed(fault: PlannedFault, reach: Reach) -> Facts:

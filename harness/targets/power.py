@@ -32,8 +32,11 @@ async def cut(fault: PlannedFault, reach: Reach, *, again: bool = False) -> Fact
     return {"container": fault.victim.name, "addresses": state["addresses"]}
 
 
-async def back(fault: PlannedFault, reach: Reach) -> Facts:
-    """Wait until node and pods are back, at the old address; raises UndoFailed when it is another."""
+async def back(fault: PlannedFault, reach: Reach, *, restarted: bool = True) -> Facts:
+    """Wait until node and pods are back, at the old address; raises UndoFailed when it is another.
+
+    Of a node that was not `restarted` its pods keep their containers.
+    """
     before = reach.note(fault).get("addresses")
     now = (await reach.by(fault).inspect(reach.container(fault.victim.name)))["addresses"]
     if before and now != before:
@@ -43,4 +46,4 @@ async def back(fault: PlannedFault, reach: Reach) -> Facts:
             why=f"it had {before}, it has {now}",
             hint="`harness up` repairs the local cluster",
         )
-    return await nodes.back(fault, reach, restarted=True)
+    return await nodes.back(fault, reach, restarted=restarted)

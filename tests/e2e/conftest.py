@@ -19,6 +19,7 @@ from harness.keeper.client import Keeper
 from harness.targets.reach import Reach
 from tests.e2e import local_set as sets
 from tests.e2e.live import docker, harness, unchanged
+from tests.e2e.undoing import WAYS, Undo
 from tests.e2e.victims import NAMESPACE, settled
 
 
@@ -138,3 +139,9 @@ async def leased(reach: Reach) -> AsyncIterator[Reach]:
         yield reach
         renewing.cancel_scope.cancel()
     await reach.kube.delete(LEASE)
+
+
+@pytest.fixture(params=WAYS, ids=lambda one: one.__name__)
+def undone(request: pytest.FixtureRequest) -> Undo:
+    found: Undo = request.param
+    return found

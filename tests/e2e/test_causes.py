@@ -54,9 +54,10 @@ def run(document: Path, runs: Path, environment: Mapping[str, str] | None = None
 
 
 def test_a_run_without_a_visible_cause_says_so(cluster: LocalCluster, as_found: None, tmp_path: Path) -> None:
-    # Without a baseline: one in which nothing is served would keep the run from beginning.
+    # Without a baseline, in which nothing would be served and the run never begin; nor will anything be afterwards.
     document = tmp_path / "ejected_host.yaml"
-    document.write_text((DOCUMENTS / "ejected_host.yaml").read_text().replace("baseline: 3s", "baseline: 0s"))
+    text = (DOCUMENTS / "ejected_host.yaml").read_text()
+    document.write_text(text.replace("baseline: 3s", "baseline: 0s").replace("recovery: 60s", "recovery: 5s"))
     verdict = run(document, tmp_path / "runs", {"HARNESS_HOST": "nobody.example"})
     assert verdict["verdict"] != "PASS"
     assert str(verdict["cause"]).startswith("no cause seen: ")

@@ -116,6 +116,11 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
         inside("kill -KILL $(cat /run/planted); rm /run/planted"),
         "process stopped",
     ),
+    "limited process": (
+        inside("sh -c 'ulimit -Sn 20; exec sleep 120' >/dev/null 2>&1 & echo $! >/run/planted"),
+        inside("kill -KILL $(cat /run/planted); rm /run/planted"),
+        "process limited",
+    ),
     "file": (inside("touch /run/chaos-planted"), inside("rm /run/chaos-planted"), "/run/chaos-planted"),
     "lever": (lambda _: harness("lever", "on"), lambda _: harness("lever", "off"), "lever"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Nodes and zones that are cut off, restarted or without a kubelet: felt from outside, and healed as found."""
+"""Nodes and zones are cut off, restarted, or lack kubelet, runtime or memory: felt from outside, healed as found."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def rules(cluster: LocalCluster, node: str) -> str:
     """Return what drops packets in a node on purpose."""
     found = docker(cluster, "exec", cluster.nodes[node], "iptables-save", "-t", "mangle")
     return "\n".join(line for line in found.splitlines() if "chaos-" in line)
+
+
+def kubelet(cluster: LocalCluster, node: str) -> list[str]:
+    """Return what the kubelet of a node was started with; nothing where none runs."""
+    ask = "cat /proc/$(systemctl show --property MainPID --value kubelet)/cmdline"
+    return docker(cluster, "exec", cluster.nodes[node], "sh", "-c", ask, check=False).split("\0")
 
 
 async def outage(kube: Kube) -> PlannedFault:
@@ -64,6 +70,40 @@ async def test_what_runs_on_a_node_without_a_kubelet_runs_on(reach: Reach, kube:
     assert seen["felt"]["kubelet"] == "silent"
     assert seen["healed"]["ready"] is True
     assert await _containers(kube, victim.name) == before
+
+
+@pytest.mark.anyio
+async def test_what_runs_on_a_node_without_a_runtime_runs_on(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    before = await _containers(kube, victim.name)
+    seen = await walk(reach, planned("runtime_stop", victim))
+    assert seen["felt"]["runtime"]
+    assert seen["healed"]["ready"] is True
+    assert await _containers(kube, victim.name) == before
+
+
+@pytest.mark.anyio
+async def test_a_node_says_that_its_memory_runs_out_and_loses_nothing_by_it(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    assert reach.cluster
+    before, options = await _containers(kube, victim.name), kubelet(reach.cluster, victim.name)
+    takes = await plan.takes(kube, "node_pressure", victim, {"evicts": False})
+    seen = await walk(reach, replace(planned("node_pressure", victim, evicts=False), takes=takes))
+    assert seen["felt"] == {"pressure": True, "tainted": True}
+    assert (seen["healed"]["pressure"], seen["healed"]["ready"]) == (False, True)
+    assert await _containers(kube, victim.name) == before
+    assert kubelet(reach.cluster, victim.name) == options
+    assert not (await kube.get(paths.nodes(victim.name)))["spec"].get("taints")
+
+
+@pytest.mark.anyio
+async def test_a_node_whose_memory_runs_out_evicts_a_pod_that_comes_back(reach: Reach, kube: Kube) -> None:
+    victim = await node_of(kube)
+    takes = await plan.takes(kube, "node_pressure", victim, {"evicts": True})
+    seen = await walk(reach, replace(planned("node_pressure", victim, evicts=True), takes=takes))
+    assert set(seen["felt"]["evicted"].split(", ")) <= {str(one) for one in takes}
+    assert seen["healed"]["pressure"] is False
+    assert all(owner.get("ready", 0) >= owner.get("desired", 0) for owner in seen["healed"]["owners"])
 
 
 @pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""A run that dies while a node or a zone is cut off, or a kubelet is stopped, gives it back as it was found."""
+"""A run that dies while a node or a zone is cut off, or its kubelet or runtime is not as ever, gives it back."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.engine import fingerprint
+from harness.faults import node_pressure
 from harness.keeper import container
 from harness.targets import zones
 from tests.e2e.live import docker, harness, kubectl, taken, undone
 from tests.e2e.test_dying import HEAL_SECONDS, LEASE_SECONDS, Run, seconds_until, tell
-from tests.e2e.test_node_outages import rules
+from tests.e2e.test_node_outages import kubelet, rules
 
 pytestmark = pytest.mark.e2e
-DOCUMENTS = ("disconnect", "zone_outage", "kubelet_stop")
+DOCUMENTS = ("disconnect", "zone_outage", "kubelet_stop", "runtime_stop", "node_pressure")
+UNITS = {"kubelet_stop": "kubelet", "runtime_stop": "containerd"}
 BOOTED_SECONDS, CLEAR_SECONDS = 120, 30
 
 
 def broken_now(cluster: LocalCluster, document: str, node: str) -> bool:
     """Look at the node itself, not at what the harness says of it."""
-    if document == "kubelet_stop":
-        asked = ("exec", cluster.nodes[node], "systemctl", "is-active", "kubelet")
-        return docker(cluster, *asked, check=False).strip() != "active"
+    if document in UNITS:
+        asked = ("exec", cluster.nodes[node], "systemctl", "is-active", UNITS[document])
+        # One that is on its way has been started.
+        return docker(cluster, *asked, check=False).strip() not in ("active", "activating")
+    if document == "node_pressure":
+        return node_pressure.THRESHOLD in kubelet(cluster, node)
     return rules(cluster, node) != ""
 
 

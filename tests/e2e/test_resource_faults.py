@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from bench.dying import workload as servers
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
@@ -235,6 +236,66 @@ async def test_a_signal_with_a_handler_ends_the_container_and_it_starts_again(le
         return is_ready(item) and item["status"]["containerStatuses"][0]["restartCount"] > restarts
 
     await until(anew)
+
+
+def _files(cluster: LocalCluster, victim: Victim) -> int:
+    """Return how many files the container's first process may have open."""
+    lines = _inside(cluster, victim, "/proc/1/limits").splitlines()
+    return int(next(line for line in lines if line.startswith("Max open files")).split()[3])
+
+
+async def test_a_process_can_open_no_more_files_and_can_again(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _victim(leased.kube)
+    before = _files(workload, victim)
+    async with broken(leased, planned("pod_fds", victim, "fds")) as felt:
+        with capsys.disabled():
+            print(f"\n    {felt}", end="", flush=True)
+        assert _files(workload, victim) < 50
+    assert _files(workload, victim) == before
+
+
+async def test_a_limit_on_files_is_given_back_when_the_agent_is_killed(
+    as_found: None, leased: Reach, workload: LocalCluster
+) -> None:
+    victim = await _victim(leased.kube)
+    before = _files(workload, victim)
+    async with broken(leased, planned("pod_fds", victim, "orphaned")):
+        assert _files(workload, victim) < before
+        kill = "pkill -KILL -f 'harness.agent.resident$'"
+        docker(workload, "exec", workload.nodes[victim.node], "sh", "-c", kill, check=False)
+
+        async def given_back() -> bool:
+            return _files(workload, victim) == before
+
+        await until(given_back, 30)
+
+
+async def _renewed(kube: Kube) -> Victim:
+    """Replace a pod whose container was started again, so that nobody waits for the kubelet's back-off."""
+    await servers.renew(kube, NAMESPACE, f"app={APP}")
+
+    async def anew() -> bool:
+        found = await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")
+        return len(found) == 1 and is_ready(found[0]) and not found[0]["status"]["containerStatuses"][0]["restartCount"]
+
+    await until(anew)
+    return await _victim(kube)
+
+
+async def test_a_container_ends_again_and_again_until_it_is_let_be(
+    as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = await _renewed(leased.kube)
+    async with broken(leased, planned("pod_crash_loop", victim, "loop")) as felt:
+        with capsys.disabled():
+            print(f"\n    {felt}", end="", flush=True)
+        assert felt["waiting"] == "CrashLoopBackOff"
+    item = await leased.kube.get(paths.pods(NAMESPACE, victim.name))
+    assert item["status"]["containerStatuses"][0]["restartCount"] >= 2
+    assert is_ready(item)
+    await _renewed(leased.kube)
 
 
 def _state(cluster: LocalCluster, victim: Victim) -> str:

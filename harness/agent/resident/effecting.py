@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import freezer, pods, rules, signals, supervising
+from harness.agent.resident import descriptors, freezer, pods, rules, signals, supervising
+from harness.agent.resident.crashing import Crashing
 from harness.agent.resident.fault import Fault
 from harness.agent.resident.ledger import Entry
 from harness.agent.resident.refused import Refused
@@ -21,11 +22,23 @@ Facts = dict[str, Any]
 
 
 def owed(fault: Fault) -> Entry:
-    """Return what the ledger must hold to heal this fault without the process that made it."""
+    """Return what the ledger must hold to heal this fault without the process that made it.
+
+    `found` is what is as the fault would make it already: that is somebody else's to undo.
+    """
     chain = rules.chain(worker_name(fault)) if fault.op == "packets" else ""
     named = {"run": fault.run, "path": fault.path, "pod": fault.pod, "op": fault.op}
     struck = {name: str(fault.effect.get(name, "")) for name in ("container", "signal")}
-    return {**named, "chain": chain, "worker": worker_name(fault), **struck}
+    return {**named, "chain": chain, "worker": worker_name(fault), **struck, "found": _found(fault)}
+
+
+def _found(fault: Fault) -> str:
+    if fault.op == "freeze" and freezer.frozen(fault.pod):
+        return "the pod is frozen already"
+    if fault.op == "signal" and fault.effect.get("signal") == "STOP":
+        stopped = signals.stopped(str(fault.effect.get("container", "")))
+        return "the container's main process is stopped already" if stopped else ""
+    return ""
 
 
 def worker_name(fault: Fault) -> str:
@@ -53,12 +66,32 @@ def resource(fault: Fault, heard: Callable[[Facts], None]) -> Supervised:
     return Supervised(order, supervising.NOWHERE, "", heard, program="resources")
 
 
+def crash(fault: Fault) -> Crashing:
+    """End a container again and again; raises Refused."""
+    wanted = {name: value for name, value in fault.effect.items() if name != "op"}
+    return Crashing({"seconds": LONGEST_SECONDS, **wanted, "pod": fault.pod, "lease": WORKER_LEASE_SECONDS})
+
+
+def limit(fault: Fault, note: Callable[[Entry], None]) -> Facts:
+    """Let processes open no more files, once what they have is noted; raises Refused."""
+    wanted = fault.effect
+    container, children = str(wanted.get("container", "")), wanted.get("children") is True
+    limits = descriptors.look(fault.pod, container, wanted.get("spare", 0), children=children)
+    note({"limits": limits})
+    return descriptors.lower(limits)
+
+
 def undo(entry: Entry) -> None:
     """Put back what a fault did, whoever did it; done twice it is done. Raises Refused when that does not succeed."""
+    if entry.get("found"):
+        return
     if entry["op"] == "freeze":
         freezer.thaw(entry["pod"])
     if entry["op"] == "signal" and entry.get("signal") == "STOP":
-        signals.go_on(entry["container"])
+        signals.go_on(entry["pod"], entry["container"])
+    if entry["op"] == "descriptors":
+        # Without limits it was cut before any was set.
+        descriptors.give_back(entry["container"], entry.get("limits", []))
     if entry["op"] == "resource":
         left.end(entry["pod"], entry["worker"])
     if entry["op"] == "packets":

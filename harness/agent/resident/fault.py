@@ -9,7 +9,7 @@ from typing import Any
 from harness.agent.resident.refused import Refused
 
 GROUP = "chaos.harness.dev"
-OPS = ("packets", "resource", "freeze", "signal")
+OPS = ("packets", "resource", "freeze", "signal", "descriptors", "crash")
 SIGNALS = ("KILL", "TERM", "INT", "QUIT", "STOP", "CONT", "HUP", "USR1", "USR2")
 # Why a fault ended: nothing of it was cut short.
 TARGET_GONE = "its target is gone"
@@ -22,7 +22,9 @@ class Fault:
 
     `key` is the resource's own UID, so that one of the same name that comes later is another. `effect` says what to do:
     {"op": "packets", "effect": .., "match": .., "seed": .., "seconds": ..},
-    {"op": "resource", "effect": .., "container": id, "seconds": ..}, {"op": "freeze"} or
+    {"op": "resource", "effect": .., "container": id, "seconds": ..}, {"op": "freeze"},
+    {"op": "descriptors", "container": id, "spare": .., "children": ..},
+    {"op": "crash", "container": id, "name": .., "seconds": ..} or
     {"op": "signal", "container": id, "signal": name}, with the `pod` where its kubelet has another UID than its target.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness.agent.resident.refused import Refused
 ROOT = Path(os.environ.get("AGENT_CGROUP", "/sys/fs/cgroup"))
 PAUSE_SECONDS = 0.02
 TRIES = 150
+FROZEN = ("FROZEN", "FREEZING", "1")
 # The v1 freezer can hang half frozen while a process forks: a short thaw and another try get it on.
 SHAKE_EVERY = 10
 
@@ -34,6 +36,15 @@ def thaw(uid: str) -> None:
     for folder in groups(uid):
         if not _switch(folder, frozen=False):
             raise Refused("the pod does not thaw", str(folder))
+
+
+def frozen(uid: str) -> bool:
+    """Say whether any of a pod's control groups is frozen; one that is gone is not."""
+    found = False
+    for folder in groups(uid):
+        with contextlib.suppress(OSError):
+            found |= _state(folder) in FROZEN
+    return found
 
 
 def groups(uid: str) -> list[Path]:

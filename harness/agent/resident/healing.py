@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.agent.resident import effecting, freezer, pods, signals
+from harness.agent.resident.crashing import Crashing
 from harness.agent.resident.fault import TARGET_GONE, Fault
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Entry, Ledger
@@ -21,6 +22,7 @@ SILENT_SECONDS = 5.0
 LOOK_EVERY = 3  # ticks between looks whether the targets are still there
 Facts = dict[str, Any]
 Tell = Callable[[str, Facts], None]
+Worker = Supervised | Crashing
 
 
 def say(text: str) -> None:
@@ -43,7 +45,7 @@ class Agent:
         self._lock = threading.RLock()
         self._locks: dict[str, threading.Lock] = {}
         self._faults: dict[str, Fault] = {}
-        self._workers: dict[str, Supervised] = {}
+        self._workers: dict[str, Worker] = {}
         self._marks: dict[str, int] = {}
         self._failed: dict[str, str] = {}
         self._told: dict[str, Facts] = {}
@@ -62,7 +64,8 @@ class Agent:
     def do(self, fault: Fault) -> bool:
         """Do a fault, once, and say whether it is for this agent to do; what cannot be done leaves nothing behind."""
         with self._lock_of(fault.key):
-            if not self.ledger.owe(fault.key, effecting.owed(fault)):
+            entry = effecting.owed(fault)
+            if not self.ledger.owe(fault.key, entry):
                 # Begun before, by this agent or the one before it, or too late.
                 if self.ledger.expired(fault.run):
                     self._tell(fault.path, {"message": f"run {fault.run} is over"})
@@ -71,6 +74,8 @@ class Agent:
             with self._lock:
                 self._faults[fault.key] = fault
             try:
+                if entry["found"]:
+                    raise Refused(entry["found"], "its undo would change what was found")
                 evidence = self._make(fault)
             except (Refused, OSError) as error:
                 say(f"{fault.path} is refused: {error}")
@@ -122,7 +127,7 @@ class Agent:
         for key in self.ledger.faults():
             self.heal(key, "the agent ends")
 
-    def workers(self) -> dict[str, Supervised]:
+    def workers(self) -> dict[str, Worker]:
         """Return the workers by their faults."""
         with self._lock:
             return dict(self._workers)
@@ -143,12 +148,16 @@ class Agent:
         if fault.op == "signal":
             wanted = fault.effect
             return signals.strike(fault.pod, str(wanted.get("container", "")), str(wanted.get("signal", "KILL")))
+        if fault.op == "descriptors":
+            return effecting.limit(fault, lambda more: self.ledger.add(fault.key, more))
         worker = self._worker(fault, lambda found: self._heard(fault, found))
         with self._lock:
             self._workers[fault.key] = worker
         return {}
 
-    def _worker(self, fault: Fault, heard: Callable[[Facts], None]) -> Supervised:
+    def _worker(self, fault: Fault, heard: Callable[[Facts], None]) -> Worker:
+        if fault.op == "crash":
+            return effecting.crash(fault)
         if fault.op == "resource":
             return effecting.resource(fault, heard)
         return effecting.packets(fault, self._free_mark(fault), heard)
@@ -168,9 +177,10 @@ class Agent:
             facts = {key: value for key, value in found.items() if key != "event"}
             self._tell(fault.path, {"evidence": {fault.op: {"first": now(), **facts}}})
 
-    def _look(self, key: str, entry: Entry, worker: Supervised) -> None:
+    def _look(self, key: str, entry: Entry, worker: Worker) -> None:
         # A worker inside of control groups looks after its container itself, and would be taken for one of its pod.
-        why = _amiss(entry["pod"], worker) if entry.get("pod") and entry["op"] == "packets" else ""
+        packets = entry.get("pod") and entry["op"] == "packets"
+        why = _amiss(entry["pod"], worker) if packets and isinstance(worker, Supervised) else ""
         if why:
             self._start_healing(key, why)
             return

@@ -48,6 +48,12 @@ class Ledger:
             self._save()
             return True
 
+    def add(self, name: str, more: Entry) -> None:
+        """Write down of a fault that is owed what was found out since, before the effect that it is about."""
+        with self._lock:
+            self._faults[name] = {**self._faults[name], **more}
+            self._save()
+
     def forget(self, name: str) -> None:
         """Strike a fault out."""
         with self._lock:

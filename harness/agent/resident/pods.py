@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from harness.agent.resident.refused import Refused
 
 _UID = re.compile(r"[0-9a-f][0-9a-f-]{7,63}")
 _CONTAINER = re.compile(r"[0-9a-f]{12,64}")
+_LAST_WORDS = re.compile(r"/pods/[0-9a-f-]{8,64}/containers/([^/]+)/[0-9a-f]+$")
 PROC = Path(os.environ.get("AGENT_PROC", "/proc"))  # a folder of some processes' folders will do
 
 
@@ -82,6 +84,48 @@ def inside(container: str) -> Iterator[int]:
     if not _CONTAINER.fullmatch(container):
         raise Refused(f"no container id {container!r}")
     yield from _matching(re.compile(rf"[/:-]{container}"))
+
+
+def named(uid: str, name: str) -> str:
+    """Return the id of a pod's container of this name, empty while it does not run; raises Refused for no UID."""
+    # What a node in a container is called stands before the pod.
+    inner = re.compile(rf"{_of_pod(uid).pattern.removesuffix('(?:/|$)')}/(?:[^/]*[-:])?([0-9a-f]{{64}})")
+    ids = (inner.search(_cgroups(pid)) for pid in processes(uid) if name_of(pid) == name)
+    return next((found[1] for found in ids if found), "")
+
+
+def name_of(pid: int) -> str:
+    """Return the name of the container that a process is in; empty where its kubelet has told it nowhere.
+
+    A kubelet gives each container a file for its last words, in a folder of that name.
+    """
+    try:
+        lines = (PROC / str(pid) / "mountinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((found[1] for line in lines if (found := _LAST_WORDS.search(line.split()[3]))), "")
+
+
+def birth(pid: int) -> int | None:
+    """Return when a process was born, in ticks since the machine's start; None for one that is gone."""
+    found = _parent_and_birth(pid)
+    return found[1] if found else None
+
+
+def age(pid: int) -> float:
+    """Return for how many seconds a process has been there; 0 for one that is gone."""
+    born = birth(pid)
+    ticks = os.sysconf("SC_CLK_TCK")
+    return 0.0 if born is None else time.clock_gettime(time.CLOCK_BOOTTIME) - born / ticks
+
+
+def status(pid: int) -> dict[str, str]:
+    """Return what the kernel says of a process; nothing of one that is gone."""
+    try:
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def networks() -> Iterator[int]:

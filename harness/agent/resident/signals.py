@@ -32,17 +32,27 @@ def strike(pod: str, container: str, name: str) -> Facts:
     pid, handle = pods.hold(pod, container)
     try:
         number = getattr(signal, f"SIG{name}")
-        before = _status(pid)
+        before = pods.status(pid)
         signal.pidfd_send_signal(handle, number)
         return {"pid": pid, "signal": name, "taken": _taken(pid, name, number, before)}
     finally:
         os.close(handle)
 
 
-def go_on(container: str) -> None:
-    """Let a container's main process go on; one that is gone does. Raises Refused when it stays stopped."""
+def stopped(container: str) -> bool:
+    """Say whether a container's main process is stopped; one that is gone is not."""
+    try:
+        return _state(pods.main_process(container)) == STOPPED
+    except Refused:
+        return False
+
+
+def go_on(pod: str, container: str) -> None:
+    """Let the main process of a pod's container go on; one that is gone does. Raises Refused when it stays stopped."""
     try:
         pid = pods.main_process(container)
+        if pid not in pods.processes(pod):
+            return
         os.kill(pid, signal.SIGCONT)
     except (Refused, ProcessLookupError):
         return
@@ -63,7 +73,7 @@ def _taken(pid: int, name: str, number: int, before: dict[str, str]) -> str:
         return IGNORED
     if _holds(before, "SigBlk", number):
         # It may be taken in time all the same.
-        return CAUGHT if _until(lambda: not _holds(_status(pid), "ShdPnd", number)) else WAITS
+        return CAUGHT if _until(lambda: not _holds(pods.status(pid), "ShdPnd", number)) else WAITS
     return USUAL
 
 
@@ -71,16 +81,8 @@ def _holds(status: dict[str, str], mask: str, number: int) -> bool:
     return bool(int(status.get(mask, "0"), 16) >> (number - 1) & 1)
 
 
-def _status(pid: int) -> dict[str, str]:
-    try:
-        lines = (pods.PROC / str(pid) / "status").read_text().splitlines()
-    except OSError:
-        return {}
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-
-
 def _state(pid: int) -> str:
-    return _status(pid).get("State", "")[:1]
+    return pods.status(pid).get("State", "")[:1]
 
 
 def _until(true: Callable[[], bool]) -> bool:

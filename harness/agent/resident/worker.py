@@ -86,7 +86,6 @@ def _remove(order: Spec) -> list[str]:
     """Remove the fault's rules and return those that are still there."""
     with contextlib.suppress(Refused):
         rules.remove(_own(order))
-        interfaces.require(order.match.interfaces)
     return [name for name in rules.standing() if name.startswith(rules.chain(order.fault))]
 
 

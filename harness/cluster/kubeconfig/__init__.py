@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from harness.cluster.kubeconfig import merge, service_account
-from harness.cluster.kubeconfig.access import Access, select
+from harness.cluster.kubeconfig.access import Access
+from harness.cluster.kubeconfig.selection import select
 
 __all__ = ["Access", "load"]
 

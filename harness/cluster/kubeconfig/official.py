@@ -260,7 +260,12 @@ def _websocket(module: Any) -> None:
                 )
                 refusal.body = b""
                 raise refusal
-            return real(configuration, *arguments, **named)
+            try:
+                return real(configuration, *arguments, **named)
+            except module.ApiException as error:
+                # The client itself stumbles over an error that has no body.
+                error.body = b"" if error.body is None else error.body
+                raise
 
         return call
 

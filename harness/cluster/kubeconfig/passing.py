@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.cluster.kubeconfig import memory
-from harness.cluster.kubeconfig.access import CONFIG_EXTENSION, Access, Command
+from harness.cluster.kubeconfig.access import Access, Command
+from harness.cluster.kubeconfig.selection import CONFIG_EXTENSION
 
 _files: dict[bytes, IO[bytes]] = {}
 _one_at_a_time = threading.Lock()

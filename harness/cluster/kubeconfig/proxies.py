@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from harness.cluster.kubeconfig.access import discreet, sound
+from harness.cluster.kubeconfig.selection import discreet, sound
 from harness.errors import PreconditionFailed
 
 PORTS = {"http": 80, "https": 443}

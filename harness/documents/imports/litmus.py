@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.documents import target as targets
-from harness.documents.activity import LONGEST_FAULT, MOST_TIMES
+from harness.documents.fault import LONGEST_FAULT, MOST_TIMES
 from harness.documents.imports.shape import document, mapping
 from harness.documents.imports.shape import name as _name
 from harness.documents.imports.values import Values, variables

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import PreconditionFailed
 from harness.hands.api import kubectl
-from harness.hands.healer import Healer
+from harness.hands.healer import Healer, Nobody
 from harness.hands.kind import HandKind, Place, Taken
 from harness.model.check import Check
 from harness.model.fault import FaultSpec, Hand, Undo
@@ -54,8 +54,11 @@ async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
 
 
 def take(place: Place, healer: Healer) -> Taken:
-    """Return the hand; there is one wherever the API server is reached."""
-    return ApiHand(healer, place.cluster.control_plane if place.cluster else "")
+    """Return the hand; there is one wherever the API server is reached.
+
+    A healer that is not the cluster's own has no kubectl there: it remembers nothing of what the API server is asked.
+    """
+    return ApiHand(healer if healer.own else Nobody(), place.cluster.control_plane if place.cluster else "")
 
 
 async def residue(place: Place) -> Mapping[str, str]:

@@ -1,4 +1,7 @@
-"""Node containers are reached through the keeper: it acts, and has what it did on its ledger before."""
+"""Nodes are reached through the keeper: it acts, and has what it did on its ledger before.
+
+On the local cluster it has the node containers, elsewhere the commands of a table (`harness keeper`).
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,20 @@ from harness.model.fault import FaultSpec, Hand
 
 
 async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
-    """Return on the local cluster; raises PreconditionFailed elsewhere."""
-    if place.cluster is None:
+    """Return on the local cluster, and where the keeper is of this context; raises PreconditionFailed elsewhere."""
+    if place.cluster:
+        return
+    socket, context = healer.place(None), place.kube.context
+    if socket is None:
         raise PreconditionFailed(
-            "faults of the host hand need the local cluster's keeper", where=place.kube.context, hint="harness up"
+            "faults of the host hand need a keeper",
+            where=context,
+            why="the local cluster has one; that of another is `harness keeper`, with the commands for its nodes",
+            hint=f"harness up, or {healer.NAMED}=SOCKET",
         )
+    if (other := (await client.status(socket))["version"]) != context:
+        why = f"its table is of context {other}"
+        raise PreconditionFailed("the keeper is another cluster's", where=str(socket), why=why, hint=f"not {context}")
 
 
 def take(place: Place, of_run: Healer) -> Taken:
@@ -33,20 +45,22 @@ def take(place: Place, of_run: Healer) -> Taken:
 
 async def residue(place: Place) -> Mapping[str, str]:
     """Return what is on the keeper's ledger."""
-    if place.cluster is None:
+    socket = healer.place(place.cluster)
+    if socket is None:
         return {}
     try:
-        return {"keeper/owes": ", ".join(await client.owed(place.cluster.keeper_socket))}
+        return {"keeper/owes": ", ".join(await client.owed(socket))}
     except PreconditionFailed:
         return {"unseen/keeper": "away"}
 
 
 async def checks(place: Place) -> list[Check]:
     """Say whether the keeper listens, sees Docker and owes nothing."""
-    if place.cluster is None:
+    socket = healer.place(place.cluster)
+    if socket is None:
         return []
     try:
-        status = await client.status(place.cluster.keeper_socket)
+        status = await client.status(socket)
     except HarnessError as error:
         return [Check("cluster", "keeper", False, error.what, "harness up")]
     if status.get("docker") is False:

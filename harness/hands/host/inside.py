@@ -7,6 +7,7 @@ them needs nothing else.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 # $1 cut or mend, $2 what marks the rules of one fault. All that comes in or leaves by eth0 is dropped, where a node of
@@ -34,11 +35,37 @@ for tool in $tools; do
 done
 """
 
-# $1 stop or start. Its unit is one that systemd starts with the node.
-_KUBELET = r"""
-systemctl "$1" kubelet || exit
-if systemctl is-active --quiet kubelet; then now=start; else now=stop; fi
-[ "$now" = "$1" ] || { systemctl is-active kubelet; exit 1; }
+# $1 stop or start, $2 a unit that systemd starts with the node.
+_UNIT = r"""
+systemctl "$1" "$2" || exit
+if systemctl is-active --quiet "$2"; then now=start; else now=stop; fi
+[ "$now" = "$1" ] || { systemctl is-active "$2"; exit 1; }
+"""
+
+# $1 raise or lower, $2 what marks one fault, $3 options of the kubelet. No file of the node is changed: the options
+# come by two files of this fault's own, in /run, which is empty when a node starts, behind those that the kubelet has.
+# A kubelet that runs with them has the mark in its environment, as what agents start has, however far whoever began
+# this has come. One at a time: what goes on in a node after its keeper died would be undone before it is done.
+_PRESSURE = r"""
+do=$1 mark=$2 options=$3
+drop=/run/systemd/system/kubelet.service.d/zz-$mark.conf values=/run/$mark.env
+exec 9< /run && flock -w 20 9 || exit
+kubelet() { cat "/proc/$(systemctl show --property MainPID --value kubelet)/$1" 2> /dev/null | tr "\0" "\n"; }
+marked() { kubelet environ | grep -qxF "CHAOS_HARNESS_FAULT=$mark"; }
+if [ "$do" = lower ]; then
+  begun=
+  if [ -e "$drop" ] || marked; then begun=yes; fi
+  rm -f "$drop" "$values" && systemctl daemon-reload || exit
+  [ -z "$begun" ] || systemctl restart kubelet
+  exit
+fi
+had=$(kubelet environ | sed -n "s/^KUBELET_EXTRA_ARGS=//p" | sed 's/[\\"$`]/\\&/g')
+printf 'CHAOS_HARNESS_FAULT=%s\nKUBELET_EXTRA_ARGS="%s %s"\n' "$mark" "$had" "$options" > "$values" &&
+  mkdir -p "${drop%/*}" && printf "[Service]\nType=exec\nEnvironmentFile=-%s\n" "$values" > "$drop" &&
+  systemctl daemon-reload && systemctl restart kubelet || exit
+for option in $options; do
+  kubelet cmdline | grep -qxF -- "$option" || { echo "the kubelet takes no KUBELET_EXTRA_ARGS"; exit 1; }
+done
 """
 
 # $1 node, $2 key, in the container of the control plane. What the keeper does is done before it undoes it, so that no
@@ -74,14 +101,24 @@ exit 0
 
 def network(container: str, fault: str, do: str) -> dict[str, Any]:
     """Cut a node off, or mend what this fault has cut; a node that was stopped since is whole when it starts."""
-    op = _shell(container, _NETWORK, do, re.sub(r"[^0-9A-Za-z_-]", "-", f"chaos-{fault}"))
+    op = _shell(container, _NETWORK, do, _mark(fault))
     return op | {"stopped": "healed"} if do == "mend" else op
 
 
-def kubelet(container: str, do: str) -> dict[str, Any]:
-    """Stop or start the kubelet of a node; a node that was stopped since has it again when it starts."""
-    op = _shell(container, _KUBELET, do)
+def unit(container: str, name: str, do: str) -> dict[str, Any]:
+    """Stop or start a service of a node; a node that was stopped since has it again when it starts."""
+    op = _shell(container, _UNIT, do, name)
     return op | {"stopped": "healed"} if do == "start" else op
+
+
+def pressure(container: str, fault: str, options: Sequence[str]) -> dict[str, Any]:
+    """Have a node's kubelet start anew with these options more, as long as the fault lasts or the node runs."""
+    return _shell(container, _PRESSURE, "raise", _mark(fault), " ".join(options))
+
+
+def relief(container: str, fault: str) -> dict[str, Any]:
+    """Have a node's kubelet start as ever, if it runs with this fault's options; a stopped node has lost them."""
+    return _shell(container, _PRESSURE, "lower", _mark(fault)) | {"stopped": "healed"}
 
 
 def notice(control_plane: str, node: str, key: str) -> dict[str, Any]:
@@ -97,6 +134,10 @@ def pause(container: str, process: str, fault: str, seconds: float) -> dict[str,
 def resume(container: str, process: str, fault: str) -> dict[str, Any]:
     """Let the processes of this name go on, and end the timer that would; a stopped node has neither."""
     return _shell(container, _PROCESS, "resume", process, fault) | {"stopped": "healed"}
+
+
+def _mark(fault: str) -> str:
+    return re.sub(r"[^0-9A-Za-z_-]", "-", f"chaos-{fault}")
 
 
 def _shell(container: str, program: str, *arguments: str) -> dict[str, Any]:

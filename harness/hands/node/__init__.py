@@ -1,1 +1,1 @@
-"""The hand inside of pods: an agent on each node does what a fault's resource tells it, and heals on its own."""
+"""The hand in pods and nodes: an agent on each node does what a fault's resource tells it, and heals by itself."""

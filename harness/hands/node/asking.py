@@ -58,10 +58,10 @@ async def told(kube: Kube, path: str, op: str, target: str) -> Status:
     """
     try:
         item = await kube.get(path)
-    except ClusterUnreachable:
-        return {}
-    except ApiError as error:
-        if error.status == 404:
+    except (ApiError, ClusterUnreachable) as error:
+        if observe.unanswered(error):
+            return {}
+        if isinstance(error, ApiError) and error.status == 404:
             raise ObservationFailed("the fault's resource went away before it was felt") from None
         raise
     status = item.get("status") or {}
@@ -91,12 +91,12 @@ async def heal(kube: Kube, path: str) -> Ended:
     while True:
         try:
             marked = await kube.patch(path, {"metadata": {"annotations": {HEAL: "true"}}})
-        except ClusterUnreachable:
-            await anyio.sleep(AGAIN_SECONDS)
-        except ApiError as error:
-            if error.status != 404:
+        except (ApiError, ClusterUnreachable) as error:
+            if isinstance(error, ApiError) and error.status == 404:
+                return Ended()
+            if not observe.unanswered(error):
                 raise
-            return Ended()
+            await anyio.sleep(AGAIN_SECONDS)
         else:
             break
 

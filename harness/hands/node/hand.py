@@ -132,7 +132,7 @@ async def checks(place: Place) -> list[Check]:
     lacking = sorted(nodes - pods.keys())
     said = [f"ready on {len(nodes) - len(lacking)} of {len(nodes)} nodes"]
     if lacking:
-        said.append(f"faults inside of pods need one on {', '.join(lacking)}")
+        said.append(f"faults inside of pods, and of nodes' packets, need one on {', '.join(lacking)}")
     offered: list[tuple[str, str, Any]] = []
 
     async def ask(node: str, pod: Mapping[str, Any]) -> None:

@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from harness.keeper.resident import cluster
-from harness.keeper.resident.docker import HOST_LEVEL, Docker, Op, Refused
+from harness.keeper.resident.docker import HOST_LEVEL, Op, Refused
 from harness.keeper.resident.ledger import Ledger
 
 RUN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -30,11 +30,27 @@ def say(text: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, flush=True)
 
 
+class Driver(Protocol):
+    """What does something to nodes, by their containers' names: Docker, or the commands of a table."""
+
+    def answers(self) -> bool:
+        """Say whether it can do anything."""
+        ...
+
+    def inspect(self, container: str) -> dict[str, Any] | None:
+        """Describe a node: {"paused", "running", "addresses"}; None when it knows none by that name."""
+        ...
+
+    def perform(self, op: Op) -> dict[str, Any]:
+        """Do one operation and look whether it is done; raises Refused when it is not. Safe to repeat."""
+        ...
+
+
 class Keeper:
-    """The ledger, who is connected, and the healing."""
+    """The ledger, who is connected, and the healing; without a control plane that it reaches no cluster is told."""
 
     def __init__(
-        self, docker: Docker, ledger: Ledger, control_plane: str, version: str, patience: float, in_flight: float
+        self, docker: Driver, ledger: Ledger, control_plane: str, version: str, patience: float, in_flight: float
     ) -> None:
         self.docker, self.ledger, self.control_plane, self.version = docker, ledger, control_plane, version
         self.patience, self.in_flight = patience, in_flight
@@ -227,6 +243,8 @@ class Keeper:
         return threads
 
     def _tell(self, run: str, script: str, what: str) -> None:
+        if not self.control_plane:
+            return
         op = {"op": "exec", "container": self.control_plane, "argv": ["sh", "-c", script, "sh", run]}
         for tries in range(sys.maxsize):
             try:

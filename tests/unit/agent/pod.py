@@ -35,6 +35,22 @@ class Pod:
         self._end(self.process)
         self.process = self._start(PEER)
 
+    def stay(self) -> None:
+        """Start what stays between two lives of its container, as its sandbox does."""
+        made = subprocess.Popen(["sleep", "600"])
+        (self._inner.parent / "cgroup.procs").write_text(str(made.pid))
+        self.show(made.pid)
+        self.others.append(made)
+
+    def revive(self) -> None:
+        """Start its container anew, as the kubelet does: by another id, in the pod's own network."""
+        self._end(self.process)
+        self._inner.rmdir()
+        self.container = uuid.uuid4().hex * 2
+        self._inner = self._folder / f"pod{self.uid}" / self.container
+        self._inner.mkdir()
+        self.process = self._start(TARGET)
+
     def _start(self, side: str, number: int = 0) -> subprocess.Popen[bytes]:
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(["sleep", "600"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.agent.resident import effecting, healing, pods, supervising
+from harness.agent.resident import effecting, freezer, healing, pods, supervising
 from harness.agent.resident.fault import Fault
 from harness.agent.resident.refused import Refused
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
@@ -70,6 +70,17 @@ def test_a_pod_is_frozen_and_thawed(pod: Pod, make):
     assert pod.stopped
     assert agent.heal("key-1", "why")
     assert not pod.stopped
+
+
+def test_a_pod_that_somebody_else_has_frozen_is_refused_and_stays_so(pod: Pod, make, told: Told):
+    freezer.freeze(pod.uid)
+    agent = make()
+    agent.do(fault(pod, FREEZE))
+    assert "the pod is frozen already" in told.wait("healedAt")["message"]
+    assert not any("appliedAt" in facts for facts in told.facts)
+    assert pod.stopped
+    assert agent.ledger.faults() == {}
+    freezer.thaw(pod.uid)
 
 
 def test_what_a_killed_agent_left_is_healed_by_the_next(lab: Lab, pod: Pod, make):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,28 @@ def test_what_a_killed_agent_stopped_is_let_go_on_by_the_next(boxes: Callable[..
     assert second.ledger.faults() == {}
 
 
+def test_a_process_that_somebody_else_has_stopped_is_refused_and_stays_so(boxes: Callable[..., Box], make, told: Told):
+    box, agent = boxes(), make()
+    box.process.send_signal(signal.SIGSTOP)
+    box.until(lambda: state(box) == "T")
+    agent.do(fault(box, "STOP"))
+    assert "the container's main process is stopped already" in told.wait("healedAt")["message"]
+    assert not any("appliedAt" in facts for facts in told.facts)
+    assert state(box) == "T"
+    assert agent.ledger.faults() == {}
+
+
+def test_a_container_of_another_pod_is_neither_stopped_nor_let_go_on(boxes: Callable[..., Box], make, told: Told):
+    box, other = boxes(), boxes()
+    make().do(replace(fault(box, "STOP"), pod=other.uid))
+    assert "the container is not of the pod" in told.wait("healedAt")["message"]
+    assert state(box) != "T"
+    box.process.send_signal(signal.SIGSTOP)
+    box.until(lambda: state(box) == "T")
+    signals.go_on(other.uid, box.container)
+    assert state(box) == "T"
+
+
 def test_a_container_that_is_gone_needs_no_undo(boxes: Callable[..., Box], make):
     box, agent = boxes(), make()
     agent.do(fault(box, "STOP"))
@@ -88,5 +111,5 @@ def test_how_a_signal_is_taken_is_what_the_kernel_says(boxes: Callable[..., Box]
 
 def test_what_is_blocked_and_taken_soon_is_taken(monkeypatch: pytest.MonkeyPatch):
     pending = iter(["0000000000000200", "0000000000000000"])
-    monkeypatch.setattr(signals, "_status", lambda pid: {"ShdPnd": next(pending)})
+    monkeypatch.setattr(signals.pods, "status", lambda pid: {"ShdPnd": next(pending)})
     assert signals._taken(0, "USR1", signal.SIGUSR1, {"SigBlk": "0000000000000200"}) == "caught"

@@ -97,10 +97,24 @@ def test_healthy_pods_below_the_desired_number_break_it(evicted):
     assert (found.state, found.summary) == (State.BROKEN, "healthy pods fell to 2, the budget wants 3")
 
 
-def test_pods_lost_to_another_fault_do_not_blame_the_evictions(evicted, struck):
+@pytest.mark.parametrize("kind", ["node_stop", "pod_failure", "workload_scale", "node_taint", "node_spot_reclaim"])
+def test_pods_lost_to_another_fault_do_not_blame_the_evictions(evicted, struck, kind):
     history = evicted(answer(201, 2), healthy=[(0, 5), (10.1, 2)])
-    both = type(history)(**{**_fields(history), "faults": [*history.faults, struck("node_stop")]})
+    both = type(history)(**{**_fields(history), "faults": [*history.faults, struck(kind)]})
     assert disruption_budget.check(both, PROMISE).state is State.HELD
+
+
+def test_pods_that_a_budget_held_back_and_the_power_took_do_not_blame_the_evictions(evicted):
+    asked = answer(201, 2), answer(429, 0, time=10.2)
+    history = evicted(*asked, healthy=[(0, 5), (10.1, 3), (15, 2)], kind="node_spot_reclaim")
+    assert disruption_budget.check(history, PROMISE).state is State.HELD
+
+
+@pytest.mark.parametrize("kind", ["node_cordon", "admission_failure"])
+def test_a_fault_beside_that_takes_no_pod_does_not_excuse_the_evictions(evicted, struck, kind):
+    history = evicted(answer(201, 2), healthy=[(0, 5), (10.1, 2)])
+    both = type(history)(**{**_fields(history), "faults": [*history.faults, struck(kind)]})
+    assert disruption_budget.check(both, PROMISE).state is State.BROKEN
 
 
 def _fields(history):

@@ -160,8 +160,8 @@ def test_a_command_is_told_of_the_cluster_where_it_asked_for_that(tmp_path: Path
 
 def kube(access: Access, answer: Any) -> Kube:
     client = Kube(access)
-    client._client = httpx.AsyncClient(
-        transport=httpx.MockTransport(answer), base_url="https://one", headers=client._client.headers
+    client._connection._client = httpx.AsyncClient(
+        transport=httpx.MockTransport(answer), base_url="https://one", headers=client._connection._client.headers
     )
     return client
 

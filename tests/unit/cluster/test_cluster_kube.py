@@ -20,7 +20,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 def kube(answer: Answer) -> Kube:
     client = Kube(Access(context="kind-test", server="http://api", namespace="default"))
-    client._client = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://api")
+    client._connection._client = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://api")
     return client
 
 
@@ -37,7 +37,7 @@ def test_what_listens_on_this_machine_is_not_asked_through_a_proxy(
     monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     client = Kube(Access(context="c", server=server, namespace="default"))
-    assert any(client._client._mounts.values()) is by_proxy
+    assert any(client._connection._client._mounts.values()) is by_proxy
 
 
 def test_paths_name_a_collection_or_one_object() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,33 @@ from tests.unit.cluster.conftest import HOST, NODES, FakeDocker
 
 PAUSED, STOPPED = "paused", "exited"
 ENSURE = daemon.ensure
+
+
+CLUSTER = local.LocalCluster("c", Path("k"), HOST, kind.NETWORK, {}, "c", Path("s"))
+
+
+class ApiServer:
+    """A cluster's DNS, and pods of kube-system."""
+
+    def __init__(self, pods: Sequence[dict[str, Any]] = (), selector: Mapping[str, str] = up.HOME) -> None:
+        self.pods, self.selector = list(pods), dict(selector)
+
+    async def __aenter__(self) -> ApiServer:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def get(self, path: str) -> dict[str, Any]:
+        assert path == up.DNS
+        return {"spec": {"template": {"spec": {"nodeSelector": self.selector}}}, "status": {"availableReplicas": 1}}
+
+    async def list(self, path: str) -> list[dict[str, Any]]:
+        return self.pods if path.endswith("pods") else []
+
+    async def patch(self, path: str, body: dict[str, Any], *, kind: str) -> None:
+        assert (path, kind) == (up.DNS, "strategic")
+        self.selector |= body["spec"]["template"]["spec"]["nodeSelector"]
 
 
 @pytest.fixture
@@ -35,6 +63,11 @@ def machine(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
     monkeypatch.setattr(kind, "export_kubeconfig", lambda host, progress: None)
     monkeypatch.setattr(shim, "needed", lambda: False)
     monkeypatch.setattr(up, "not_ready", lambda cluster, since=None: [])
+
+    async def keep(cluster: local.LocalCluster) -> None:
+        fake.calls.append("keep DNS")
+
+    monkeypatch.setattr(up, "_keep_dns", keep)
     return fake
 
 
@@ -323,19 +356,23 @@ def test_only_a_system_pod_of_ours_that_has_not_ended_is_waited_for(
 ) -> None:
     metadata = {"name": "some", **({"labels": labels} if labels else {})}
 
-    class Kube:
-        async def __aenter__(self) -> Kube:
-            return self
+    kube = ApiServer([{"metadata": metadata, "status": {"phase": phase}}])
+    monkeypatch.setattr(up.Kube, "connect", lambda *_: kube)
+    assert anyio.run(up._not_ready, CLUSTER, 0.0) == waiting
 
-        async def __aexit__(self, *_: object) -> None:
-            pass
 
-        async def get(self, path: str) -> dict[str, Any]:
-            return {"status": {"availableReplicas": 1}}
+def test_a_dns_that_may_be_on_a_worker_is_brought_home_before_the_cluster_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kube = ApiServer(selector={"kubernetes.io/os": "linux"})
+    monkeypatch.setattr(up.Kube, "connect", lambda *_: kube)
+    assert anyio.run(up._not_ready, CLUSTER, None) == ["cluster DNS"]
+    anyio.run(up._keep_dns, CLUSTER)
+    assert anyio.run(up._not_ready, CLUSTER, None) == []
+    assert kube.selector == {"kubernetes.io/os": "linux", **up.HOME}
 
-        async def list(self, path: str) -> list[dict[str, Any]]:
-            return [{"metadata": metadata, "status": {"phase": phase}}] if path.endswith("pods") else []
 
-    monkeypatch.setattr(up.Kube, "connect", lambda *_: Kube())
-    cluster = local.LocalCluster("c", Path("k"), HOST, kind.NETWORK, {}, "c", Path("s"))
-    assert anyio.run(up._not_ready, cluster, 0.0) == waiting
+def test_whoever_makes_or_repairs_the_cluster_brings_its_dns_home(made: FakeDocker) -> None:
+    made.containers["chaos-local-worker"].state = STOPPED
+    said()
+    assert made.calls.count("keep DNS") == 1

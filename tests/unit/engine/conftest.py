@@ -3,17 +3,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.documents import document
+from harness.engine import healing, method
 from harness.engine.readiness import Readiness
 from harness.engine.session import Session
+from harness.faults import FAULTS
 from harness.hands.healer import Nobody
 from harness.journal.writer import Journal
 from harness.model.experiment import BlastRadius, Experiment, Phases
-from harness.model.plan import Plan
-from tests.unit.engine.doubles import Kube, Lease, Steps, fault
+from harness.model.plan import Plan, PlannedFault
+from tests.unit.engine.doubles import Broken, Kube, Lease, Steps, fault
 
 
 @pytest.fixture
@@ -46,3 +49,16 @@ async def session(tmp_path: Path, anyio_backend, experiment) -> Session:
         say=lambda _: None,
         planned=True,
     )
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
+    def make(**does: Callable[[PlannedFault], Any]) -> Broken:
+        found = Broken(**does)
+        steps = {step: getattr(found, step) for step in ("prepare", "undo", "inject", "felt", "heal", "healed")}
+        kinds = {kind: replace(FAULTS[kind], **steps) for kind in ("node_cordon", "pod_kill")}
+        for module in (method, healing):
+            monkeypatch.setattr(module, "FAULTS", kinds)
+        return found
+
+    return make

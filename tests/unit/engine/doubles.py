@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from harness.engine.session import Session
 from harness.errors import AbortTriggered
+from harness.journal import reader
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault, Victim
 
@@ -54,3 +57,45 @@ class Steps:
 
 def fault(identity: str, kind: str = "node_cordon", hand: Hand = Hand.API) -> PlannedFault:
     return PlannedFault(identity, kind, "break it", hand, Victim("node", f"node-{identity}", f"uid-{identity}"))
+
+
+class Broken:
+    """A fault that notes what is done to it; `does` may replace any of its steps."""
+
+    def __init__(self, **does: Callable[[PlannedFault], Any]) -> None:
+        self.seen: list[str] = []
+        self.prepare = does.pop("prepare", None)
+        self.does = does
+
+    def undo(self, fault: PlannedFault, reach: Any) -> list[dict[str, Any]]:
+        return []
+
+    async def _step(self, name: str, fault: PlannedFault) -> dict[str, Any]:
+        self.seen.append(f"{name} {fault.id}")
+        if name in self.does:
+            found = self.does[name](fault)
+            return await found if hasattr(found, "__await__") else found
+        return {"what": name}
+
+    async def inject(self, fault: PlannedFault, reach: Any) -> Any:
+        return await self._step("inject", fault)
+
+    async def felt(self, fault: PlannedFault, reach: Any) -> Any:
+        return await self._step("felt", fault)
+
+    async def heal(self, fault: PlannedFault, reach: Any) -> None:
+        await self._step("heal", fault)
+
+    async def healed(self, fault: PlannedFault, reach: Any) -> Any:
+        return await self._step("healed", fault)
+
+
+def fails(error: Exception) -> Callable[[PlannedFault], Any]:
+    def step(_: PlannedFault) -> Any:
+        raise error
+
+    return step
+
+
+def kinds(session: Session) -> list[str]:
+    return [event.type for event in reader.read(session.directory)]

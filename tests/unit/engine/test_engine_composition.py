@@ -18,8 +18,7 @@ from harness.model.experiment import Experiment, Phases
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from tests.unit.documents.test_documents_composition import text
-from tests.unit.engine.doubles import Kube
-from tests.unit.engine.test_engine_method import Broken, broken, fails  # noqa: F401
+from tests.unit.engine.doubles import Broken, Kube, fails
 
 pytestmark = pytest.mark.anyio
 
@@ -192,7 +191,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def walk(session: Session, broken, slept):  # noqa: F811
+def walk(session: Session, broken, slept):
     async def run(made: Experiment, pods: int, seed: int = 1, **does: Any) -> Broken:
         shop = Cluster(pods)
         session.kube, session.experiment = shop, replace(made, phases=Phases(recovery=1.0), stated={})

@@ -29,7 +29,7 @@ CLUSTER = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "contro
 class Keeper:
     """A keeper that answers, hangs or is lost, and remembers what it was asked."""
 
-    heals = True
+    heals = own = True
 
     def __init__(self, *, lost: bool = False, hangs: bool = False) -> None:
         self.lost, self.hangs = anyio.Event(), hangs

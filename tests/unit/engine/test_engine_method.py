@@ -1,4 +1,4 @@
-"""Injecting, healing and undoing: what the engine does whatever a fault, a disk or a terminal does to it."""
+"""Injecting, holding and healing: what the engine does whatever a fault, a disk or a terminal does to it."""
 
 from __future__ import annotations
 
@@ -9,73 +9,16 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import announce, healing, method, owed
+from harness.engine import announce, healing, method
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
-from harness.faults import FAULTS
-from harness.journal import reader
 from harness.model.experiment import Phases
 from harness.model.plan import PlannedFault
-from tests.unit.engine.doubles import fault
+from tests.unit.engine.doubles import Broken, fails, fault, kinds
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import WEB, planned, web
 
 pytestmark = pytest.mark.anyio
-
-
-class Broken:
-    """A fault that notes what is done to it; `does` may replace any of its steps."""
-
-    def __init__(self, **does: Callable[[PlannedFault], Any]) -> None:
-        self.seen: list[str] = []
-        self.prepare = does.pop("prepare", None)
-        self.does = does
-
-    def undo(self, fault: PlannedFault, reach: Any) -> list[dict[str, Any]]:
-        return []
-
-    async def _step(self, name: str, fault: PlannedFault) -> dict[str, Any]:
-        self.seen.append(f"{name} {fault.id}")
-        if name in self.does:
-            found = self.does[name](fault)
-            return await found if hasattr(found, "__await__") else found
-        return {"what": name}
-
-    async def inject(self, fault: PlannedFault, reach: Any) -> Any:
-        return await self._step("inject", fault)
-
-    async def felt(self, fault: PlannedFault, reach: Any) -> Any:
-        return await self._step("felt", fault)
-
-    async def heal(self, fault: PlannedFault, reach: Any) -> None:
-        await self._step("heal", fault)
-
-    async def healed(self, fault: PlannedFault, reach: Any) -> Any:
-        return await self._step("healed", fault)
-
-
-@pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
-    def make(**does: Callable[[PlannedFault], Any]) -> Broken:
-        found = Broken(**does)
-        steps = {step: getattr(found, step) for step in ("prepare", "undo", "inject", "felt", "heal", "healed")}
-        kinds = {kind: replace(FAULTS[kind], **steps) for kind in ("node_cordon", "pod_kill")}
-        for module in (method, healing):
-            monkeypatch.setattr(module, "FAULTS", kinds)
-        return found
-
-    return make
-
-
-def fails(error: Exception) -> Callable[[PlannedFault], Any]:
-    def step(_: PlannedFault) -> Any:
-        raise error
-
-    return step
-
-
-def kinds(session: Session) -> list[str]:
-    return [event.type for event in reader.read(session.directory)]
 
 
 async def test_one_by_one_spares_the_next_target_when_the_last_was_not_undone(session, broken) -> None:
@@ -115,126 +58,6 @@ async def test_a_pod_is_waited_for_as_long_as_it_may_take_to_go_and_then_the_lim
     session.reach.note(fault("a"))["grace"] = grace
     await method.settle(session, [fault("a")], 0.0)
     assert session.course(fault("a")).healed is seen
-
-
-async def test_a_full_disk_does_not_keep_the_undo_from_being_done(session, broken, monkeypatch) -> None:
-    seen = broken().seen
-    await method.inject(session, fault("a"))
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(session.journal, "write", full)
-    assert await healing.undo(session, fault("a"))
-    assert "heal a" in seen
-    assert "No space left" in session.unwritten
-
-
-async def test_one_undo_that_breaks_does_not_cut_the_others(session, broken) -> None:
-    def heal(one: PlannedFault) -> dict[str, Any]:
-        if one.id == "a":
-            raise RuntimeError("a bug")
-        return {}
-
-    broken(heal=heal)
-    for one in session.plan.faults:
-        await method.inject(session, one)
-    session.enter("inject")
-    await owed.undo(session)
-    assert set(session.owed) == {"a"}
-    assert any("a bug" in text for text in session.unclean)
-
-
-async def test_an_effect_without_an_answer_is_undone_again_after_it_may_have_arrived(
-    session, broken, monkeypatch
-) -> None:
-    monkeypatch.setattr(healing, "IN_FLIGHT_SECONDS", 0)
-    seen = broken(inject=fails(ClusterUnreachable("no answer"))).seen
-    with pytest.raises(InjectionFailed):
-        await method.inject(session, fault("a"))
-    await healing.undo(session, fault("a"))
-    assert seen.count("heal a") == 2
-
-
-async def test_an_effect_that_was_answered_is_undone_once(session, broken, monkeypatch) -> None:
-    monkeypatch.setattr(healing, "IN_FLIGHT_SECONDS", 0)
-    seen = broken().seen
-    await method.inject(session, fault("a"))
-    await healing.undo(session, fault("a"))
-    assert seen.count("heal a") == 1
-
-
-async def test_an_undo_that_is_cut_before_its_resource_is_gone_is_still_owed_and_done_again(
-    session, broken, monkeypatch
-) -> None:
-    seen, asked, struck = broken().seen, anyio.Event(), session.kube.deleted
-
-    async def no_answer(path: str, **_: Any) -> dict[str, Any]:
-        asked.set()
-        await anyio.sleep_forever()
-        raise AssertionError
-
-    await method.inject(session, fault("a"))
-    with monkeypatch.context() as silent:
-        silent.setattr(session.kube, "delete", no_answer)
-        async with anyio.create_task_group() as together:
-            together.start_soon(healing.undo, session, fault("a"))
-            await asked.wait()
-            together.cancel_scope.cancel()
-    assert (set(session.owed), struck) == ({"a"}, [])
-    assert session.unclean
-    await owed.undo(session)
-    assert (seen.count("heal a"), len(struck)) == (2, 1)
-    assert (session.owed, session.unclean) == ({}, [])
-
-
-async def test_a_resource_that_the_undo_itself_takes_away_is_no_wish_of_somebody_else(
-    session, broken, monkeypatch
-) -> None:
-    seen, gone = broken().seen, anyio.Event()
-
-    async def seen_gone(path: str, **_: Any) -> dict[str, Any]:
-        await healing._deleted(session, fault("a"))
-        gone.set()
-        return {}
-
-    await method.inject(session, fault("a"))
-    monkeypatch.setattr(session.kube, "delete", seen_gone)
-    assert await healing.undo(session, fault("a"))
-    assert gone.is_set()
-    assert seen.count("heal a") == 1
-
-
-async def test_an_undo_that_is_seen_to_have_failed_leaves_the_run_dirty(session, broken) -> None:
-    broken(healed=fails(UndoFailed("it came back with another address")))
-    await method.inject(session, fault("a"))
-    await method.settle(session, [fault("a")], 1.0)
-    assert any("another address" in text for text in session.unclean)
-    assert "fault.healed" not in kinds(session)
-
-
-async def test_a_fault_whose_resource_is_deleted_while_it_is_injected_stops_there_and_stays_owed(
-    session, broken
-) -> None:
-    begun, ended = anyio.Event(), []
-
-    async def slow() -> None:
-        begun.set()
-        await anyio.sleep_forever()
-
-    async def inject() -> None:
-        try:
-            await method.inject(session, fault("a"))
-        except InjectionFailed as error:
-            ended.append(error.what)
-
-    broken(inject=lambda _: slow())
-    async with anyio.create_task_group() as together:
-        together.start_soon(inject)
-        await begun.wait()
-        await healing._deleted(session, session.owed["a"])
-    assert "deleted while" in ended[0]
-    assert set(session.owed) == {"a"}
 
 
 async def test_what_heals_by_itself_is_seen_healed_during_the_hold(session, broken) -> None:

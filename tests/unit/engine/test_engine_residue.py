@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -58,6 +59,19 @@ def test_the_processes_of_a_fault_are_found_once_for_each_fault(start: Callable[
     start(OTHER="1", **{MARK: FAULT})
     assert found().count(line) == 1
     assert looked(line) == "1"
+
+
+def test_a_process_that_may_open_few_files_is_found_until_it_may_open_more(
+    start: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    process = start()
+    line = f"process limited own-{os.getpid()}"
+    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    assert (line in found(), looked(line)) == (False, "0")
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (12, hard))
+    assert (line in found(), looked(line)) == (True, "1")
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    assert (line in found(), looked(line)) == (False, "0")
 
 
 def test_a_process_that_is_stopped_is_found_until_it_goes_on(start: Callable[..., subprocess.Popen[bytes]]) -> None:

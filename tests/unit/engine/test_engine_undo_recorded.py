@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.engine import undo
-from harness.errors import ApiError
+from harness.engine import healing, undo
+from harness.errors import ApiError, ClusterUnreachable
 from harness.faults import FAULTS
 from harness.hands.api.hand import HAND
 from harness.hands.healer import Nobody
@@ -25,7 +25,7 @@ KIND, FAULT = FAULTS["workload_scale"], planned("workload_scale", keep=0.0)
 class Remembering(Nobody):
     """A healer that keeps what it is told."""
 
-    heals = True
+    heals = own = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,10 +82,35 @@ async def test_where_the_api_server_does_not_answer_the_healer_is_asked_if_there
     server.refuses["PATCH"] = ApiError(500, "InternalError", "no")
     _, failed = await undone(item, server, healer)
     assert (healer.healed, failed) == (["run-1"], [])
-    server.objects[f"{resource.collection(FAULT)}/run-1"] = item
+
+
+async def test_what_an_api_server_that_never_answers_said_last_is_told(monkeypatch) -> None:
+    monkeypatch.setattr(undo, "HEAL_SECONDS", 0.05)
+    monkeypatch.setattr(healing, "AGAIN_SECONDS", 0.0)
+    server = Server(web(3))
+    item = await broken(server)
+    server.refuses["PATCH"] = ApiError(500, "InternalError", "no")
     _, failed = await undone(item, server)
     assert "500" in failed[0]
     assert f"{resource.collection(FAULT)}/run-1" in server.objects
+
+
+async def test_a_refusal_of_the_api_server_is_told_at_once() -> None:
+    server = Server(web(3))
+    item = await broken(server)
+    server.refuses["PATCH"] = ApiError(403, "Forbidden", "no")
+    _, failed = await undone(item, server)
+    assert "403" in failed[0]
+
+
+@pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
+async def test_without_a_healer_an_api_server_that_has_no_answer_once_is_asked_again(hiccup, monkeypatch) -> None:
+    monkeypatch.setattr(healing, "AGAIN_SECONDS", 0.0)
+    server = Server(web(3))
+    item = await broken(server)
+    server.failures = [hiccup]
+    assert await undone(item, server) == (["healed workload_scale on shop/web"], [])
+    assert server.replicas(WEB) == 3
 
 
 async def test_the_keeper_is_told_the_undo_in_words_that_it_knows() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 class Keeper:
     """A healer of the host hand; every container is at `addresses`."""
 
-    heals = True
+    heals = own = True
 
     def __init__(self) -> None:
         self.done: list[dict[str, Any]] = []

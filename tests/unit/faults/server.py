@@ -18,7 +18,7 @@ INVALID = "the server rejected our request due to an error in our request"
 class Server:
     """Objects by path; `meanwhile` is done once, right before the next patch, as somebody else would do it.
 
-    Each look raises one of the `failures` as long as there are any.
+    Each look raises one of the `failures` as long as there are any, a look at a whole collection one of its `hiccups`.
     """
 
     context = "here"
@@ -31,6 +31,7 @@ class Server:
         self.refuses: dict[str, ApiError] = {}
         self.webhook: Any = None
         self.failures: list[Exception] = []
+        self.hiccups: dict[str, list[Exception]] = {}
 
     def replicas(self, path: str) -> Any:
         return self.objects[path]["spec"].get("replicas")
@@ -46,6 +47,8 @@ class Server:
 
     async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
         self._failing()
+        if self.hiccups.get(path):
+            raise self.hiccups[path].pop(0)
         found = [item for key, item in self.objects.items() if key.rpartition("/")[0] == path]
         return copy.deepcopy(found), "1"
 

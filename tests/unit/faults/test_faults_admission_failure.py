@@ -45,6 +45,8 @@ class Cluster(Server):
         if not more:
             return await super().create(path, body)
         assert more == {"dryRun": "All"}
+        if self.hiccups.get(path):
+            raise self.hiccups[path].pop(0)
         if self.away:
             self.away -= 1
             raise ClusterUnreachable("away")
@@ -76,6 +78,12 @@ async def failing(server: Server, fault: PlannedFault = FAULT) -> Reach:
     reach.note(fault)["undo"] = await KIND.prepare(fault, reach)
     await KIND.inject(fault, reach)
     return reach
+
+
+def admission_webhook() -> dict[str, Any]:
+    """Make a webhook that is asked about pods of the namespace."""
+    there = {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
+    return {"namespaceSelector": there, "rules": [{"resources": ["pods"], "operations": ["CREATE"]}]}
 
 
 def configurations(server: Server) -> list[str]:
@@ -139,6 +147,27 @@ async def test_it_is_not_felt_while_creations_pass_or_somebody_else_refuses_them
     with anyio.move_on_after(0.05) as waiting:
         await KIND.felt(FAULT, reach)
     assert waiting.cancelled_caught
+
+
+@pytest.mark.parametrize("hiccup", [ApiError(503, "ServiceUnavailable", "try later"), ApiError(429, "TooMany", "")])
+async def test_an_api_server_that_has_no_answer_once_says_nothing_of_the_webhook(hiccup: Exception) -> None:
+    server = Cluster()
+    reach = await failing(server)
+    server.objects[THEIRS]["webhooks"] = server.objects[OURS]["webhooks"]
+    await as_recorded(FAULT, reach)
+    server.hiccups = {f"{SHOP}/pods": [hiccup]}
+    with anyio.move_on_after(0.05) as waiting:
+        await KIND.healed(FAULT, reach)
+    assert waiting.cancelled_caught
+    assert server.hiccups == {f"{SHOP}/pods": []}
+
+
+async def test_a_webhook_of_somebody_else_that_fails_does_not_keep_it_from_being_healed() -> None:
+    server = Cluster()
+    reach = await failing(server)
+    await as_recorded(FAULT, reach)
+    server.objects[THEIRS]["webhooks"] = [{**admission_webhook(), "name": "theirs"}]
+    assert await KIND.healed(FAULT, reach) == {"webhook": "gone"}
 
 
 async def test_it_is_not_healed_while_an_api_server_still_refuses_for_it() -> None:

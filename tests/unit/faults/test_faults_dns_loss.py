@@ -10,7 +10,7 @@ import pytest
 
 from harness.documents import document
 from harness.engine import caps, plan
-from harness.errors import InjectionFailed, UsageError
+from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS, dns_loss
 from harness.faults.kind import as_recorded
 from harness.model.experiment import Experiment
@@ -22,7 +22,8 @@ from tests.unit.faults.workloads import PODS, VICTIM, WEB, planned, template, we
 pytestmark = pytest.mark.anyio
 KIND, FAULT = FAULTS["dns_loss"], planned("dns_loss")
 SERVICE = "/api/v1/namespaces/shop/services/dns"
-SLICE = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/dns-1"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
+SLICE = f"{SLICES}/dns-1"
 NAMES = [{"containerPort": 53, "protocol": "TCP"}, {"containerPort": 53, "protocol": "UDP"}]
 ANSWERS, GOING, GONE = {"ready": True, "serving": True}, {"ready": False, "serving": True}, {"ready": False}
 
@@ -92,6 +93,24 @@ async def test_it_is_healed_when_its_service_is_served_again_and_every_pod_is_re
     serving(server, GONE, ANSWERS)
     found = await KIND.healed(FAULT, reach)
     assert found == {"owner": "Deployment/web", "ready": 2, "desired": 2, "served": "dns"}
+
+
+@pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
+async def test_an_api_server_that_has_no_answer_once_is_asked_again(hiccup: Exception) -> None:
+    server = shop()
+    reach = await lost(server)
+    for path in [path for path in server.objects if path.startswith(PODS)]:
+        del server.objects[path]
+    serving(server)
+    # The first look is at the pods.
+    server.hiccups = {SLICES: [hiccup]}
+    assert (await KIND.felt(FAULT, reach))["served_by_nobody"] == "dns"
+    await as_recorded(FAULT, reach)
+    server.objects |= {path: item for path, item in web(2).items() if path.startswith(PODS)}
+    serving(server, ANSWERS)
+    server.hiccups = {SLICES: [hiccup]}
+    assert (await KIND.healed(FAULT, reach))["served"] == "dns"
+    assert server.hiccups == {SLICES: []}
 
 
 async def test_what_no_service_leads_to_is_left_alone() -> None:

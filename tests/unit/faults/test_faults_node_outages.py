@@ -1,4 +1,4 @@
-"""Nodes that are cut off, restarted or left without a kubelet: by one order each, felt and healed from outside."""
+"""Nodes that are cut off, restarted or left without kubelet or runtime: by one order, felt and healed from outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from harness.errors import ApiError, InjectionFailed, UndoFailed
-from harness.faults import FAULTS
+from harness.faults import FAULTS, runtime_stop
 from harness.hands.host import inside
 from harness.model.plan import PlannedFault, Victim
 from harness.targets import nodes, zones
@@ -23,7 +23,11 @@ pytestmark = pytest.mark.anyio
 
 
 class Cluster:
-    """Nodes of zone a with one ready pod each; those in `silent` do not answer, those in `unready` are not Ready."""
+    """Nodes of zone a with one ready pod each.
+
+    Those in `silent` do not answer, those in `unready` are not Ready, for what `said` says, and kubelets of those in
+    `mute` do not hear from their runtime.
+    """
 
     context = "here"
 
@@ -31,10 +35,12 @@ class Cluster:
         self.names = names
         self.silent: set[str] = set()
         self.unready: set[str] = set()
+        self.mute: set[str] = set()
+        self.said = ""
         self.container = "first"
 
     def node(self, name: str) -> dict[str, Any]:
-        status = {"conditions": [{"type": "Ready", "status": str(name not in self.unready)}]}
+        status = {"conditions": [{"type": "Ready", "status": str(name not in self.unready), "message": self.said}]}
         return {"metadata": {"name": name, "uid": uid(name), "labels": {zones.LABEL: "a"}}, "status": status}
 
     def pod(self, name: str) -> dict[str, Any]:
@@ -50,6 +56,8 @@ class Cluster:
     async def get_text(self, path: str) -> str:
         if path.startswith("/api/v1/nodes/") and path.split("/")[4] in self.silent:
             raise ApiError(503, "ServiceUnavailable", "no route to host")
+        if path.endswith("/proxy/runningpods/") and path.split("/")[4] in self.mute:
+            raise ApiError(500, "InternalError", "rpc error: code = Unavailable")
         return "ok"
 
     async def list(self, path: str, *, fields: str = "", **_: Any) -> list[dict[str, Any]]:
@@ -70,7 +78,8 @@ def uid(name: str) -> str:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "PAUSE_SECONDS", 0.0)
+    for module in (nodes, runtime_stop):
+        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
 
 
 def there(*names: str) -> tuple[Cluster, Keeper, Reach]:
@@ -87,7 +96,8 @@ def outage(*names: str) -> PlannedFault:
 
 ORDERS = {
     "node_disconnect": ([inside.network("c-worker", "run-1", "cut")], [inside.network("c-worker", "run-1", "mend")]),
-    "kubelet_stop": ([inside.kubelet("c-worker", "stop")], [inside.kubelet("c-worker", "start")]),
+    "kubelet_stop": ([inside.unit("c-worker", "kubelet", "stop")], [inside.unit("c-worker", "kubelet", "start")]),
+    "runtime_stop": ([inside.unit("c-worker", "containerd", "stop")], [inside.unit("c-worker", "containerd", "start")]),
     "node_stop": ([{"op": "stop", "container": "c-worker"}], [{"op": "start", "container": "c-worker"}]),
     "node_restart": (
         [{"op": "stop", "container": "c-worker"}, {"op": "start", "container": "c-worker"}],
@@ -118,7 +128,7 @@ async def test_a_node_that_is_not_well_to_begin_with_is_left_alone(kind: str) ->
         assert keeper.done == []
 
 
-@pytest.mark.parametrize("kind", ORDERS)
+@pytest.mark.parametrize("kind", [name for name in ORDERS if name != "runtime_stop"])
 async def test_it_is_felt_when_the_kubelet_is_silent_and_not_before(kind: str) -> None:
     fault = planned(kind)
     cluster, _, reach = there("worker")
@@ -142,6 +152,53 @@ async def test_it_is_healed_when_the_node_answers_and_is_ready(kind: str) -> Non
         assert waiting.cancelled_caught
         ailing.clear()
     assert await FAULTS[kind].healed(fault, reach) == {"ready": True, "pods_ready": 1}
+
+
+async def test_a_runtime_is_missed_by_a_kubelet_that_answers_and_not_by_one_that_does_not() -> None:
+    fault, kind = planned("runtime_stop"), FAULTS["runtime_stop"]
+    cluster, _, reach = there("worker")
+    for silent in (set(), {"worker"}):
+        cluster.silent = silent
+        with anyio.move_on_after(0.05) as waiting:
+            await kind.felt(fault, reach)
+        assert waiting.cancelled_caught
+    cluster.silent, cluster.mute = set(), {"worker"}
+    assert await kind.felt(fault, reach) == {"runtime": "its kubelet lists no containers", "ready": True}
+
+
+async def test_a_runtime_is_missed_by_a_node_that_is_not_ready_for_it_and_for_nothing_else() -> None:
+    fault, kind = planned("runtime_stop"), FAULTS["runtime_stop"]
+    cluster, _, reach = there("worker")
+    cluster.unready, cluster.said = {"worker"}, "[container runtime network not ready]"
+    with anyio.move_on_after(0.05) as waiting:
+        await kind.felt(fault, reach)
+    assert waiting.cancelled_caught
+    cluster.said = "[container runtime is down, PLEG is not healthy: pleg was last seen active 3m1s ago]"
+    assert await kind.felt(fault, reach) == {"runtime": "container runtime is down", "ready": False}
+
+
+async def test_a_kubelet_that_does_not_list_its_containers_to_begin_with_is_left_alone_and_is_not_healed() -> None:
+    fault, kind = planned("runtime_stop"), FAULTS["runtime_stop"]
+    cluster, keeper, reach = there("worker")
+    cluster.mute = {"worker"}
+    with pytest.raises(InjectionFailed, match="does not list its containers"):
+        await kind.inject(fault, reach)
+    assert keeper.done == []
+    with anyio.move_on_after(0.05) as waiting:
+        await kind.healed(fault, reach)
+    assert waiting.cancelled_caught
+
+
+async def test_a_kubelet_that_may_not_be_asked_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, reach = there("worker")
+
+    async def refused(path: str) -> str:
+        raise ApiError(403, "Forbidden", path)
+
+    monkeypatch.setattr(reach.kube, "get_text", refused)
+    for ask in (FAULTS["runtime_stop"].felt, FAULTS["runtime_stop"].healed):
+        with pytest.raises(ApiError, match="runningpods"):
+            await ask(planned("runtime_stop"), reach)
 
 
 @pytest.mark.parametrize("kind", ["node_stop", "node_restart"])

@@ -83,7 +83,8 @@ ORDERS = {
 
 
 def test_every_packet_fault_of_a_node_is_tried_here():
-    assert {name for name, kind in FAULTS.items() if kind.rights is nodewide.RIGHTS} == set(ORDERS)
+    of_nodes = {name for name, kind in FAULTS.items() if kind.rights is nodewide.RIGHTS and kind.target == "node"}
+    assert of_nodes == set(ORDERS)
 
 
 @pytest.mark.parametrize("kind", ORDERS)
@@ -153,6 +154,21 @@ extensions:
 
 
 GIVEN = {"node_latency": "delay: 50ms", "node_loss": "share: 10%", "node_partition": "peers: [10.1.0.0/16]"}
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+@pytest.mark.parametrize("name", ["lo", "eth+", "-o", "an-interface-too-long"])
+def test_an_interface_that_is_none_is_refused_with_its_line(kind: str, name: str):
+    with pytest.raises(UsageError, match=r"x\.yaml:\d+.*no interface") as refused:
+        written(kind, f"{GIVEN[kind]}, interfaces: ['{name}']")
+    assert "never loopback" in str(refused.value)
+
+
+def test_what_cannot_go_together_is_refused_of_nodes_as_of_pods():
+    with pytest.raises(UsageError, match="needs a protocol"):
+        written("node_loss", "share: 10%, ports: [80]")
+    with pytest.raises(UsageError, match="'jitter' is above the delay"):
+        written("node_latency", "delay: 10ms, jitter: 20ms")
 
 
 @pytest.mark.parametrize("kind", ORDERS)

@@ -147,6 +147,32 @@ async def test_it_is_healed_when_node_and_workloads_are_back_and_the_taint_is_go
     assert found["tainted"] is False
 
 
+async def test_what_is_cut_during_its_notice_waits_for_no_pod_to_begin_anew() -> None:
+    stays = {**pod("uid-2"), "status": {**pod()["status"], "containerStatuses": [{"containerID": "containerd://1"}]}}
+    cluster = Cluster(pod("uid-1"), stays)
+    reach = there(cluster)
+    with anyio.move_on_after(0.05):
+        await KIND.inject(replace(FAULT, parameters={"notice": 600.0}), reach)
+    cluster.objects |= {"/api/v1/nodes": [node()], PODS: [stays, pod("uid-4")]}
+    with anyio.fail_after(1):
+        assert (await KIND.healed(FAULT, reach))["ready"] is True
+
+
+async def test_what_was_on_a_stopped_node_is_back_with_new_containers() -> None:
+    stays = {**pod("uid-2"), "status": {**pod()["status"], "containerStatuses": [{"containerID": "containerd://1"}]}}
+    cluster = Cluster(pod("uid-1"), stays)
+    reach = there(cluster)
+    await KIND.inject(FAULT, reach)
+    cluster.objects |= {"/api/v1/nodes": [node()], PODS: [stays, pod("uid-4")]}
+    with anyio.move_on_after(0.05) as waiting:
+        await KIND.healed(FAULT, reach)
+    assert waiting.cancelled_caught
+
+
+def test_who_may_reclaim_a_node_may_evict() -> None:
+    assert {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]} in KIND.rights
+
+
 async def test_a_node_that_comes_back_at_another_address_is_not_healed() -> None:
     cluster = Cluster()
     reach = there(cluster)

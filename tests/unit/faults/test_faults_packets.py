@@ -296,6 +296,15 @@ async def test_an_api_server_that_is_away_says_nothing_of_the_pod(monkeypatch):
     assert kube.took == []
 
 
+@pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
+async def test_an_api_server_that_has_no_answer_once_does_not_end_the_wait_for_the_agents_word(hiccup):
+    class Away(FakeKube):
+        async def get(self, path: str, **_: Any) -> dict[str, Any]:
+            raise hiccup
+
+    assert await asking.told(Away(), f"{FAULT}/run-1", "packets", "shop/web") == {}
+
+
 async def test_what_the_agent_missed_up_to_the_end_makes_a_fault_not_felt_afterwards():
     told = {"seen": 9, "did": {"delayed": 8}, "missed": 3, "held_ms": {"p50": 100.5}}
     kube = Answering(APPLIED, {"healedAt": "now", "evidence": {"packets": told}})

@@ -83,7 +83,7 @@ ORDERS: dict[str, Any] = {
 }
 LASTS = {"pod_memory_oom": pod_memory_oom.FILLING_SECONDS}
 CASES = [(name, *case) for name, cases in ORDERS.items() for case in cases]
-OF_PROCESSES = ("pod_signal", "pod_freeze", "container_kill")
+OF_PROCESSES = ("pod_signal", "pod_freeze", "pod_fds", "pod_crash_loop", "container_kill")
 
 
 def test_every_fault_on_a_resource_is_tried_here():

@@ -18,7 +18,15 @@ from tests.unit.targets.fakes import FakeKube, planned, reach
 
 pytestmark = pytest.mark.anyio
 # What is named for a part of what it is aimed at.
-PARTS = {"container": "pod", "kubelet": "node", "dns": "workload", "admission": "namespace"}
+PARTS = {
+    "container": "pod",
+    "kubelet": "node",
+    "runtime": "node",
+    "dns": "workload",
+    "admission": "namespace",
+    "certificate": "config",
+    "apiserver": "component",
+}
 
 
 @pytest.mark.parametrize("path", sorted(Path(faults.__file__).parent.glob("[a-z]*_*.py")), ids=lambda path: path.stem)

@@ -37,10 +37,11 @@ case $* in
 esac
 """
 SYSTEMCTL = r"""#!/bin/sh
+for unit; do :; done
 case $1 in
-start) [ -e "$KEPT/broken" ] || touch "$KEPT/active" ;;
-stop) rm -f "$KEPT/active" ;;
-is-active) [ -e "$KEPT/active" ] || { echo inactive; exit 3; } ;;
+start) [ -e "$KEPT/broken" ] || touch "$KEPT/$unit" ;;
+stop) rm -f "$KEPT/$unit" ;;
+is-active) [ -e "$KEPT/$unit" ] || { echo inactive; exit 3; } ;;
 esac
 """
 TOOLS = {"iptables": IPTABLES, "ip6tables": IPTABLES, "ip": IP, "systemctl": SYSTEMCTL}
@@ -135,23 +136,26 @@ def test_a_faults_name_becomes_a_mark_that_iptables_does_not_quote() -> None:
     assert network("mend", "run.of me-1")["argv"][-1] == "chaos-run-of-me-1"
 
 
-def test_a_kubelet_is_stopped_and_started_and_each_may_be_done_twice(node: Node) -> None:
-    node.has("active")
+@pytest.mark.parametrize("unit", ["kubelet", "containerd"])
+def test_a_service_is_stopped_and_started_and_each_may_be_done_twice(node: Node, unit: str) -> None:
+    node.has("kubelet", "containerd")
     for do, active in (("stop", False), ("stop", False), ("start", True), ("start", True)):
-        assert node.does(inside.kubelet("node-a", do)) == 0
-        assert (node.folder / "kept" / "active").exists() == active
+        assert node.does(inside.unit("node-a", unit, do)) == 0
+        assert len([*(node.folder / "kept").iterdir()]) == 1 + active
+        assert (node.folder / "kept" / unit).exists() == active
 
 
 def test_a_kubelet_that_does_not_come_up_is_not_healed(node: Node) -> None:
     node.has("broken")
-    assert node.does(inside.kubelet("node-a", "start")) != 0
+    assert node.does(inside.unit("node-a", "kubelet", "start")) != 0
 
 
 @pytest.mark.parametrize(
     ("effect", "undo"),
     [
         (network("cut"), network("mend")),
-        (inside.kubelet("n", "stop"), inside.kubelet("n", "start")),
+        (inside.unit("n", "kubelet", "stop"), inside.unit("n", "kubelet", "start")),
+        (inside.pressure("n", "f", ["--x=1"]), inside.relief("n", "f")),
         (inside.pause("n", "etcd", "f", 5), inside.resume("n", "etcd", "f")),
     ],
 )

@@ -112,7 +112,7 @@ async def test_an_agent_that_does_not_answer_is_unseen():
     ("agents", "said", "warning"),
     [
         ([at("a"), at("b")], "ready on 2 of 2 nodes", False),
-        ([at("a")], "1 of 2 nodes; faults inside of pods need one on b", True),
+        ([at("a")], "1 of 2 nodes; faults inside of pods, and of nodes' packets, need one on b", True),
     ],
 )
 async def test_the_doctor_warns_of_nodes_without_an_agent(agents, said, warning):
