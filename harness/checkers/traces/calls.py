@@ -6,59 +6,16 @@ truth, by whom it reached; which of the two a trace holds makes no difference to
 
 from __future__ import annotations
 
-import enum
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.model.calls import Attempt as Attempt
+from harness.model.calls import Call as Call
+from harness.model.calls import Outcome as Outcome
+
 SKEW_SECONDS = 0.001
-
-
-class Outcome(enum.StrEnum):
-    """How a call or an attempt ended, in the words of the services' own metrics.
-
-    `REFUSED` is a call that the caller's breaker did not let out, `OVERLOADED` one that the callee had no room for,
-    `ABANDONED` one that its caller gave up, or that had not ended when the trace did.
-    """
-
-    OK = "ok"
-    CLIENT_ERROR = "client-error"
-    SERVER_ERROR = "server-error"
-    OVERLOADED = "overloaded"
-    TIMEOUT = "timeout"
-    CONNECT_FAILURE = "connect-failure"
-    RESET = "reset"
-    ABANDONED = "abandoned"
-    REFUSED = "refused"
-
-
 FAILURES = frozenset({Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.CONNECT_FAILURE, Outcome.RESET})
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of one caller: a process with breakers of its own, not all replicas of it."""
-
-    id: str
-    caller: str
-    callee: str
-    start: float
-    end: float
-    outcome: Outcome
-    method: str = "GET"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One request of a call, counted from 1; `effect` says whether it had its effect, None where nobody told."""
-
-    call: str
-    number: int
-    host: str
-    start: float
-    end: float
-    outcome: Outcome
-    effect: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
