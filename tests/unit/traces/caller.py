@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 
 from claude_services.breaker import Breaker, Limits, State, WindowBreaker
 from claude_services.client import ServiceClient
+from claude_services.recording import Recorder as Ring
 from claude_services.settings import ClientSettings
 from claude_services.transport import Connections, Send
 from harness.checkers.traces.calls import Trace
 from harness.checkers.traces.rules import BreakerRule, RetryRule, Rules, doubling
+from harness.journal import calls
+from harness.model.calls import Recorded
 from harness.model.history import Sample
 from tests.unit.traces import upstream, virtual
 from tests.unit.traces.recorder import Recorder
@@ -65,11 +69,12 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One run: the trace as the caller tells it, as the callee does, and what Prometheus would have scraped."""
+    """One run: the trace as the caller tells it, as the callee does, what was recorded, and Prometheus' samples."""
 
     by_caller: Trace
     by_callee: Trace
     samples: list[Sample]
+    recorded: Recorded
 
 
 class Counts:
@@ -111,14 +116,16 @@ def drive(build: Build) -> Seen:
     router = Upstream(lambda host, at: upstream.OK)
     recorder, samples = Recorder(), list[Sample]()
     asyncs = _drive(build, {REGISTRY: registry, ROUTER: router}, recorder, samples)
-    virtual.run(asyncs, lambda: recorder.open == registry.held | router.held)
+    line = virtual.run(asyncs, lambda: recorder.open == registry.held | router.held)
     hosts = {callee: frozenset({"a"}) for callee in (REGISTRY, ROUTER)}
     told = [*registry.attempts, *router.attempts]
-    return Seen(Trace(recorder.calls, recorder.attempts, hosts), Trace(recorder.calls, told, hosts), samples)
+    by_caller, by_callee = (Trace(recorder.calls, attempts, hosts) for attempts in (recorder.attempts, told))
+    return Seen(by_caller, by_callee, samples, calls.parse(line, 0.0))
 
 
-async def _drive(build: Build, callees: dict[str, Upstream], recorder: Recorder, samples: list[Sample]) -> None:
+async def _drive(build: Build, callees: dict[str, Upstream], recorder: Recorder, samples: list[Sample]) -> str:
     loop, counts = asyncio.get_running_loop(), Counts()
+    ring = Ring(clock=loop.time)
     http, clients = [], dict[tuple[str, str], ServiceClient]()
     jitter = build.jitter or random.Random(7).random
     for callee, up in callees.items():
@@ -130,7 +137,7 @@ async def _drive(build: Build, callees: dict[str, Upstream], recorder: Recorder,
         send = build.sending(recorder.recorded(connections.send, "a"))
         for method, settings in (("GET", build.settings), ("POST", build.settings_once)):
             clients[callee, method] = build.client(
-                callee, send, breaker, settings, counts, clock=loop.time, jitter=jitter
+                callee, send, breaker, settings, counts, recorder=ring, clock=loop.time, jitter=jitter
             )
     asked = [
         *((number / 25, REGISTRY, "GET") for number in range(int(UNTIL * 25))),
@@ -148,3 +155,5 @@ async def _drive(build: Build, callees: dict[str, Upstream], recorder: Recorder,
         await connections.close()
     for up in callees.values():
         await up.stop()
+    declared = {"breaker": asdict(LIMITS), "client": asdict(SETTINGS)}
+    return json.dumps({"caller": CALLER, "declared": declared, **ring.told(0.0, wall=loop.time)})
