@@ -22,6 +22,7 @@ from harness.model.objective import Objective
 
 PODS = "/api/v1/namespaces/shop/pods"
 LIMITS = {"failure_threshold": 5, "recovery_timeout": 10.0}
+RAN_SECONDS = 50.0
 CONFORMS = Objective("breaker", {"dependency": "registry", "conforms": True})
 
 
@@ -51,13 +52,20 @@ class Kube:
 
 def told(caller: str, *spans: tuple[float, float | None, str]) -> dict[str, Any]:
     """What a pod answers; times count from the beginning of the run."""
-    began = time.time()
+    began = time.time() - RAN_SECONDS
     found = [
         [number, "registry", "GET", began + start, None if end is None else began + end, outcome, []]
         for number, (start, end, outcome) in enumerate(spans, 1)
     ]
     declared = {"breaker": LIMITS, "client": {"deadline": 0.7}}
-    return {"caller": caller, "declared": declared, "from": began, "whole": True, "now": began + 9, "calls": found}
+    return {
+        "caller": caller,
+        "declared": declared,
+        "from": began,
+        "whole": True,
+        "now": began + RAN_SECONDS,
+        "calls": found,
+    }
 
 
 def session(directory: Path, journal: Journal, kube: Any, *objectives: Objective) -> Any:
@@ -69,6 +77,7 @@ def session(directory: Path, journal: Journal, kube: Any, *objectives: Objective
 def collected(directory: Path, kube: Any, *objectives: Objective) -> list[Recorded]:
     """Collect, and read back from the folder alone."""
     with Journal(directory, "r1") as journal:
+        journal.origin_ns -= int(RAN_SECONDS * 1e9)
         journal.write("run.start", "preflight")
         anyio.run(recording.collect, session(directory, journal, kube, *objectives or (CONFORMS,)))
     return calls.read(directory, reader.read(directory))
@@ -85,7 +94,7 @@ def test_what_pods_recorded_is_read_back_from_the_folder_on_the_runs_axis(tmp_pa
     assert [(call.id, call.caller, call.outcome) for call in one.calls] == [
         ("web-1/1", "web-1", Outcome.OK), ("web-1/2", "web-1", Outcome.ABANDONED),
     ]  # fmt: skip
-    assert [round(at, 1) for call in one.calls for at in (call.start, call.end)] == [1.0, 1.5, 2.0, 9.0]
+    assert [round(at, 1) for call in one.calls for at in (call.start, call.end)] == [1.0, 1.5, 2.0, RAN_SECONDS]
     assert one.declared["breaker"] == LIMITS
     assert (list(kube.asked), unread(tmp_path)) == (["web-1"], {})
     (event,) = [event for event in reader.read(tmp_path) if event.type == calls.EVENT]

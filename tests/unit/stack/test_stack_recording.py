@@ -17,7 +17,7 @@ import pytest
 
 from claude_services.breaker import CircuitOpen, Limits, State, WindowBreaker
 from claude_services.breaker import Outcome as Ended
-from claude_services.client import ServiceClient
+from claude_services.client import Overloaded, ServiceClient
 from claude_services.recording import Recorder, declared
 from claude_services.settings import ClientSettings, from_environment
 from claude_services.transport import Answer, SendFailed
@@ -46,6 +46,8 @@ class Rig:
     ) -> Answer:
         self.now += 0.5
         status = self.statuses.pop(0)
+        if status == "full":
+            return Answer(503, b"", overloaded=True)
         if isinstance(status, str):
             raise SendFailed(status)
         return Answer(status, b"")
@@ -83,6 +85,14 @@ def test_a_call_that_was_refused_is_told_without_an_attempt() -> None:
     assert [call[5:] for call in rig.told()["calls"]] == [["refused", []]]
 
 
+def test_a_call_that_found_no_room_says_so() -> None:
+    rig = Rig()
+    with pytest.raises(Overloaded):
+        rig.call("full")
+    ((*_, outcome, attempts),) = rig.told()["calls"]
+    assert (outcome, attempts[0][2]) == ("overloaded", "overloaded")
+
+
 def test_what_is_under_way_has_no_end_and_is_read_as_abandoned() -> None:
     rig = Rig()
     rig.recorder.attempt(rig.recorder.begin("registry", "GET"))
@@ -103,6 +113,13 @@ def test_the_oldest_calls_are_forgotten_and_what_is_left_is_not_whole() -> None:
     rig.call(200)
     told = rig.told()
     assert (told["whole"], told["from"], [call[0] for call in told["calls"]]) == (False, WALL + 7.5, [2, 3])
+
+
+def test_what_is_forgotten_within_one_tick_of_the_clock_is_forgotten_all_the_same() -> None:
+    rig = Rig(most=1)
+    for _ in range(2):
+        rig.recorder.begin("registry", "GET")
+    assert rig.told()["whole"] is False
 
 
 def test_only_what_was_asked_for_is_told() -> None:

@@ -115,6 +115,16 @@ def test_why_a_breaker_opened_is_unknown_where_what_it_knew_is() -> None:
     assert found.detail["CB2"].startswith("held: 1 ")  # the second time it opened
     far = replace(run().recorded, since=-60.0, whole=False)
     assert conforming.breakers(history(run(), far), REGISTRY).detail["CB2"].startswith("held: 2 ")
+    # Without a success nobody knows how many failures in a row went before.
+    failing = replace(far, calls=tuple(call for call in far.calls if call.start >= FAILING))
+    assert conforming.breakers(history(run(), failing), REGISTRY).detail["CB2"].startswith("held: 1 ")
+
+
+def test_a_record_that_puts_nothing_to_the_test_is_unknown() -> None:
+    one = run().recorded
+    first = next(call for call in one.calls if call.callee == REGISTRY)
+    found = conforming.breakers(history(run(), replace(one, calls=(first,), attempts=())), REGISTRY)
+    assert found.unknown == ["of 11 properties none was put to the test"]
 
 
 def test_no_record_is_unknown_and_says_why() -> None:
