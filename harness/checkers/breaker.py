@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.checkers import series, starvation
+from harness.checkers import conforming, series, starvation
+from harness.checkers.conforming import Conformity
 from harness.checkers.kind import Missed, ObjectiveKind
 from harness.checkers.series import LONGEST_SILENCE, Points
 from harness.model.disturbance import Disturbance
@@ -69,9 +70,12 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     start, end = history.window
     unsampled = series.silence((time for points in states.values() for time, _ in points), start, end)
     broken, timed, unknown = _judge(history, parameters, callers)
+    told = conforming.breakers(history, dependency) if parameters.get("conforms") else Conformity()
+    broken, timed, unknown = [*broken, *told.broken], [*timed, *told.timed], [*unknown, *told.unknown]
     if unsampled > LONGEST_SILENCE:
         unknown = [f"no breaker was sampled for {seconds(unsampled)} of the window"]
     detail = {caller.pod or dependency: _detail(caller, history.window[0]) for caller in callers}
+    detail |= told.detail
     if broken or timed:
         said = Finding("breaker", State.BROKEN, "; ".join([*broken, *timed]), target, **columns, detail=detail)
         return said if broken else starvation.doubted(said, history, (start, history.end))
@@ -79,6 +83,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         return Finding("breaker", State.UNKNOWN, "; ".join(unknown), target, **columns, detail=detail)
     again = ", closed again" if parameters.get("closes", True) else ""
     summary = f"{_opened(callers)}{again}" if parameters.get("opens", True) else "stayed closed"
+    summary = ", ".join(filter(None, (summary, told.summary)))
     return Finding("breaker", State.HELD, summary, target, **columns, detail=detail)
 
 
@@ -175,12 +180,13 @@ def _closing(history: History, opened: list[Caller], within: float, timed: list[
 
 
 def _target(parameters: Mapping[str, Any]) -> str:
+    conforms = ["conforms"] if parameters.get("conforms") else []
     if not parameters.get("opens", True):
-        return "stays closed"
+        return ", ".join(["stays closed", *conforms])
     parts = [f"open within {seconds(float(parameters.get('within', 10.0)))}"]
     if parameters.get("max-upstream-attempts") is not None:
         parts.append(f"<= {parameters['max-upstream-attempts']} attempts")
-    return ", ".join([*parts, "closes"] if parameters.get("closes", True) else parts)
+    return ", ".join([*parts, *(["closes"] if parameters.get("closes", True) else []), *conforms])
 
 
 def _opened(callers: list[Caller]) -> str:
@@ -232,14 +238,21 @@ OBJECTIVE = ObjectiveKind(
     name="breaker",
     place=60,
     summary="The callers' breaker towards one dependency opens when it fails, fails fast, and closes afterwards.",
-    broken="it did not open in time although enough calls failed, kept calling while open, or closed too late",
+    broken="it did not open in time although enough calls failed, kept calling while open, or closed too late; or a"
+    " recorded call proves that it does not conform to what it declares",
     unknown="the callers' breakers were not sampled, silent for long or open before the fault, no call was made, or"
-    " too few failed to trip them",
+    " too few failed to trip them; or calls that were to be recorded are lost",
     parameters=(
         Parameter("dependency", Type.TEXT, "The dependency as the breaker names it.", required=True),
         Parameter("within", Type.DURATION, "Longest time from injection until a breaker is open.", default=10.0),
         Parameter("threshold", Type.INTEGER, "Calls that must have failed to expect it open.", default=5, minimum=1),
         Parameter("opens", Type.BOOLEAN, "Whether it must open; false promises that it stays closed.", default=True),
+        Parameter(
+            "conforms",
+            Type.BOOLEAN,
+            "Whether every call that was recorded must conform to what the callers declare.",
+            default=False,
+        ),
         Parameter("closes-within", Type.DURATION, "Longest time from healing until closed.", default=30.0),
         Parameter("closes", Type.BOOLEAN, "Whether it must be closed again by the end of the run.", default=True),
         Parameter("fast-failures", Type.BOOLEAN, "Whether calls must have been rejected while open.", default=False),
@@ -249,6 +262,7 @@ OBJECTIVE = ObjectiveKind(
     ),
     exercised_by=frozenset({Disturbance.ABRUPT, Disturbance.NETWORK}),
     check=check,
+    by_calls="conforms",
     missed=missed,
     steady_when_none="breaker_state > 0",
     steady_when_zero=open_at_all,

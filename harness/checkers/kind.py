@@ -46,7 +46,8 @@ class ObjectiveKind:
     fault, for a promise that a system without one can break. `asks` are the PromQL queries whose answers it is judged
     by, over the run's own stretch of time; it is judged `at_gateway` where these count what passes there. The system is
     steady when nothing answers `steady_when_none` and what answers `steady_when_zero`, a query made from the
-    parameters, is 0. By `place` it stands among the others in a report.
+    parameters, is 0. `by_calls` is the parameter that asks to judge it by what pods recorded of their calls, too: these
+    are fetched, with the right to ask pods through the API server. By `place` it stands among the others in a report.
     """
 
     name: str
@@ -64,5 +65,10 @@ class ObjectiveKind:
     one_of: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     at_gateway: bool = False
+    by_calls: str = ""
     steady_when_none: str = ""
     steady_when_zero: Callable[[Mapping[str, Any]], str] | None = None
+
+    def reads_calls(self, parameters: Mapping[str, Any]) -> bool:
+        """Say whether what pods recorded of their calls is asked for."""
+        return bool(self.by_calls and parameters.get(self.by_calls))

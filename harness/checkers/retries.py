@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from harness.checkers import census, machine, starvation
+from harness.checkers import census, conforming, machine, starvation
 from harness.checkers.census import MINIMUM
+from harness.checkers.conforming import Conformity
 from harness.checkers.kind import ObjectiveKind
 from harness.model.disturbance import Disturbance
 from harness.model.history import History, Operation
@@ -55,7 +57,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         summary = f"{len(retried)} operations needed a retry, fewer than the {needed} that would show anything"
     else:
         state, summary = State.HELD, f"{saved} of {len(retried)} retried operations ended well"
-    return Finding(
+    said = Finding(
         "retries",
         state,
         summary,
@@ -65,6 +67,20 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         recovery=_shown(counted.after),
         detail=detail,
     )
+    return _conforming(said, conforming.retries(history)) if parameters.get("conforms") else said
+
+
+def _conforming(said: Finding, told: Conformity) -> Finding:
+    """Add what recorded calls tell: what one proves is broken, whatever is unknown at the gateway."""
+    said = replace(said, detail={**said.detail, **told.detail})
+    if told.broken:
+        others = [said.summary] if said.state is State.BROKEN else []
+        return replace(said, state=State.BROKEN, summary="; ".join([*others, *told.broken]))
+    if said.state is not State.HELD:
+        return said
+    if told.unknown:
+        return replace(said, state=State.UNKNOWN, summary="; ".join(told.unknown))
+    return replace(said, summary=f"{said.summary}, {told.summary}")
 
 
 def before(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> str:
@@ -120,7 +136,8 @@ def _broken(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> l
 def _target(parameters: Mapping[str, Any]) -> str:
     limits = {"max-attempts": "<= {} attempts", "max-tries": "<= {} tries", "saved": ">= {} saved"}
     shown = {**parameters, "saved": percent(parameters["saved"])} if "saved" in parameters else parameters
-    return ", ".join(text.format(shown[key]) for key, text in limits.items() if shown.get(key) is not None)
+    parts = [text.format(shown[key]) for key, text in limits.items() if shown.get(key) is not None]
+    return ", ".join([*parts, "conforms"] if parameters.get("conforms") else parts)
 
 
 def _attempts(operations: Sequence[Operation]) -> float:
@@ -139,8 +156,10 @@ OBJECTIVE = ObjectiveKind(
     place=50,
     summary="Retries hide single failures without multiplying the load: attempts as the gateway counted them.",
     broken="attempts per operation exceed the limit, one operation took more tries than allowed,"
-    " or fewer operations than promised were saved by a retry",
-    unknown=census.THIN + "; or the gateway did not count attempts, or no operation was tried twice",
+    " or fewer operations than promised were saved by a retry; or a recorded call between services was tried again"
+    " as its caller declares not to",
+    unknown=f"{census.THIN}; or the gateway did not count attempts, or no operation was tried twice; or calls that were"
+    " to be recorded are lost",
     parameters=(
         Parameter("max-attempts", Type.NUMBER, "Most attempts per operation, on average over the window.", minimum=1),
         Parameter("max-tries", Type.INTEGER, "Most tries of any one operation.", minimum=1),
@@ -152,10 +171,17 @@ OBJECTIVE = ObjectiveKind(
             default=1,
             minimum=0,
         ),
+        Parameter(
+            "conforms",
+            Type.BOOLEAN,
+            "Whether every call between services that was recorded must be tried again only as its caller declares.",
+            default=False,
+        ),
         census.LEAST,
     ),
-    one_of=("max-attempts", "max-tries", "saved"),
+    one_of=("max-attempts", "max-tries", "saved", "conforms"),
     exercised_by=frozenset({Disturbance.SERVING, Disturbance.NETWORK}),
     check=check,
+    by_calls="conforms",
     before=before,
 )

@@ -6,11 +6,11 @@ import time
 
 from harness import report
 from harness.checkers import cause, machine
-from harness.engine import contexts, judge, metrics
+from harness.engine import contexts, judge, metrics, recording
 from harness.engine.options import Outcome
 from harness.engine.session import Session
 from harness.errors import Exit, HarnessError
-from harness.journal import operations, reader
+from harness.journal import calls, operations, reader
 from harness.model.objective import ABORT_WHEN
 from harness.model.verdict import Finding, State, Verdict, fold
 
@@ -19,8 +19,11 @@ WAITING = ("settle", "baseline", "inject", "hold", "heal", "recovery")
 
 async def judged(session: Session, failure: HarnessError | None) -> tuple[Verdict, str]:
     await metrics.collect(session)
+    if session.begun:
+        await recording.collect(session)
     events = reader.read(session.directory)
-    seen = judge.history(events, operations.read(session.directory))
+    recorded = calls.read(session.directory, events)
+    seen = judge.history(events, operations.read(session.directory), recorded)
     # Of a run that touched nothing no promise can be judged; why it did not begin is all there is to say.
     findings = judge.findings(session.experiment, seen, events) if session.begun else [machine.check(seen)]
     if failure:

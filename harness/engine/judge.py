@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.checkers import OBJECTIVES, census, evidence, foreign, hypothesis, machine, starvation, stated
-from harness.journal import lives, samples
+from harness.journal import calls, lives, samples
 from harness.journal.event import Event
 from harness.journal.lives import Life
+from harness.model.calls import Recorded
 from harness.model.disturbance import Disturbance
 from harness.model.experiment import Experiment
 from harness.model.history import FaultRecord, History, Operation, fault_window
@@ -21,8 +22,8 @@ HELD_UP_SHARE = 0.02
 PATIENCE_SECONDS = 1.0
 
 
-def history(events: Sequence[Event], operations: Sequence[Operation]) -> History:
-    """Rebuild what the run saw from its journal and its operations."""
+def history(events: Sequence[Event], operations: Sequence[Operation], recorded: Sequence[Recorded] = ()) -> History:
+    """Rebuild what the run saw from its journal, its operations and what pods recorded of their calls."""
     faults = [_record(life) for life in lives.read(events)]
     end = events[-1].t if events else 0.0
     started = next((event for event in events if event.type == "load.started"), None)
@@ -44,6 +45,8 @@ def history(events: Sequence[Event], operations: Sequence[Operation]) -> History
         load_profile=Profile(tuple((float(at), float(pace)) for at, pace in stages)) if stages else None,
         probes=[{"time": event.t, "phase": event.phase, **event.data} for event in events if event.type == "probe"],
         steady_from=settled,
+        recorded=recorded,
+        unread=calls.unread(events),
     )
 
 

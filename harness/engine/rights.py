@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.checkers import OBJECTIVES
 from harness.faults import FAULTS
 from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
@@ -35,6 +36,8 @@ OTHER_OWNERS: tuple[Rule, ...] = (
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "watch"]},
 )
+# What a pod recorded of its calls.
+CALLS: Rule = {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}
 BUDGETS: Rule = {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]}
 READS: tuple[Rule, ...] = (
     {"apiGroups": [""], "resources": ["pods", "nodes", "events", "namespaces"], "verbs": ["get", "list", "watch"]},
@@ -151,7 +154,7 @@ def _needs(spec: FaultSpec) -> tuple[Rule, ...]:
 
 
 def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
-    """List, by namespace, what loads need that reach a service through the API server, and faults elsewhere."""
+    """List, by namespace, what loads need that reach a service through the API server, faults elsewhere, and judges."""
     found: dict[str, list[Rule]] = {}
     for call in (call for one in experiments if one.load for call in one.load.calls):
         if way := PROXIED.search(call.url):
@@ -162,6 +165,10 @@ def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
     for spec in (spec for one in experiments for spec in one.faults):
         for namespace, rules in FAULTS[spec.kind].elsewhere(spec.parameters).items():
             found.setdefault(namespace, []).extend(rules)
+    for one in experiments:
+        if any(OBJECTIVES[objective.checker].reads_calls(objective.parameters) for objective in one.objectives):
+            for namespace in one.blast_radius.namespaces:
+                found.setdefault(namespace, []).append(CALLS)
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.model.calls import Recorded
 from harness.model.rate import Profile
 
 
@@ -98,7 +99,8 @@ class History:
     the cause of a refusal, and the budget, allowed, healthy, desired read before the call), `load_rate` the
     intended rate (the lowest one, where `load_profile` says how it changed), `probes` the hypothesis' answers (dicts:
     time, phase, name, ok, value), `restarts` the containers that ended (dicts: time, namespace, pod, container, reason,
-    exit_code), `addresses` whose address is whose.
+    exit_code), `addresses` whose address is whose, `recorded` what callers wrote down of their calls, `unread` which of
+    them could not be read and why.
     """
 
     start: float
@@ -114,6 +116,8 @@ class History:
     restarts: Sequence[Mapping[str, Any]] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     load_profile: Profile | None = None
+    recorded: Sequence[Recorded] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def due(self, start: float, end: float) -> float:
         """Return how many operations the load should have begun between two times; 0 when no rate is known."""

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.checkers import conforming
 from harness.cluster.local import LocalCluster
+from harness.engine import judge
+from harness.journal import calls, operations, reader
 from tests.e2e.live import ROOT, events, harness, starved, verdict_of
 from tests.e2e.local_set import LocalSet
 
@@ -23,6 +26,11 @@ PAIRS = (
     ("weak-no-limit", "orchestrator/overload", ("latency", "recovery")),
     ("weak-no-readiness", "orchestrator/rolling_kill", ("retries",)),
 )
+# What the one call that proves it is said to break.
+PROOFS = {"weak-breaker-never-opens": "CB3: "}
+# What a registry that hangs and comes back puts to the test.
+TESTED = ("CB1", "CB2", "CB3", "CB6", "CB7", "CB8")
+ORCHESTRATORS = 5
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,14 @@ def broken_objectives(directory: Path) -> dict[str, str]:
     return {item["checker"]: item["summary"] for item in found if item["state"] == "broken"}  # type: ignore[index]
 
 
+def ran(local_set: LocalSet, name: str, folder: Path) -> Path:
+    """Return the folder of a run on the healthy stack: the local set's, or one of its own."""
+    if directory := local_set.runs.get(name):
+        return directory
+    harness("run", str(document(name)), "--seed", "7", "--runs", str(folder), check=False)
+    return next(folder.iterdir())
+
+
 def document(name: str) -> Path:
     """Find an experiment of the repository, or one made for a weakened stack."""
     own = Path(__file__).parent / "documents" / f"{name}.yaml"
@@ -54,12 +70,21 @@ def document(name: str) -> Path:
 # Before the weakenings: the stack is put right only after the last of them.
 @pytest.mark.parametrize("name", [pair[1] for pair in PAIRS if pair[1] != "one_replica/pod_kill"])
 def test_the_same_experiment_passes_on_the_healthy_stack(local_set: LocalSet, name: str, tmp_path: Path) -> None:
-    directory = local_set.runs.get(name)
-    if directory is None:
-        harness("run", str(document(name)), "--seed", "7", "--runs", str(tmp_path), check=False)
-        directory = next(tmp_path.iterdir())
-    verdict = verdict_of(directory)
+    verdict = verdict_of(ran(local_set, name, tmp_path))
     assert verdict["verdict"] == "PASS" or starved(verdict), verdict
+
+
+def test_the_calls_in_a_run_s_folder_tell_again_that_the_healthy_stack_s_breakers_conform(
+    local_set: LocalSet, tmp_path: Path
+) -> None:
+    directory = ran(local_set, "agent-registry/pod_freeze", tmp_path)
+    seen = reader.read(directory)
+    history = judge.history(seen, operations.read(directory), calls.read(directory, seen))
+    found = conforming.breakers(history, "agent-registry")
+    assert (found.broken, found.unknown) == ([], [])
+    assert not found.timed or starved(verdict_of(directory)), found.timed
+    assert len(history.recorded) == ORCHESTRATORS
+    assert {name for name in TESTED if found.detail[name].startswith("held")} == {*TESTED}, found.detail
 
 
 @pytest.mark.parametrize(("weakened", "experiment", "objectives"), PAIRS, indirect=["weakened"])
@@ -74,3 +99,4 @@ def test_a_weakening_is_caught(
         print(f"\n    {weakened}: {'; '.join(caught) or broken}", end="", flush=True)
     assert done.returncode == 1, done.stdout + done.stderr
     assert caught, done.stdout
+    assert PROOFS.get(weakened, "") in "; ".join(caught)

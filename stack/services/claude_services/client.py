@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from claude_services.breaker import Breaker, CircuitOpen, Outcome
+from claude_services.recording import Call, Recorder
 from claude_services.settings import ClientSettings
 from claude_services.transport import Answer, Send, SendFailed
 
@@ -59,12 +60,14 @@ class ServiceClient:
         observer: Observer,
         *,
         caller: str = "claude-orchestrator",
+        recorder: Recorder | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.dependency, self.breaker = dependency, breaker
         self._send, self._settings, self._observer, self._caller = send, settings, observer, caller
+        self._recorder = recorder or Recorder(clock=clock)
         self._clock, self._pause, self._jitter = clock, pause, jitter
 
     async def call(
@@ -75,33 +78,45 @@ class ServiceClient:
         Raises CircuitOpen when the breaker refused the call, Overloaded when the dependency did, DependencyFailed when
         no attempt succeeded.
         """
+        # Nothing else runs between what is recorded and what the breaker is asked or told.
+        recorded = self._recorder.begin(self.dependency, method)
         try:
             admission = self.breaker.admit()
         except CircuitOpen:
+            self._recorder.end(recorded, "refused")
             self._observer.fast_failure(self.dependency)
             raise
         self._observer.call(self.dependency)
-        outcome = Outcome.ABANDONED
+        outcome, ended = Outcome.ABANDONED, "abandoned"
         try:
-            answer = await self._attempts(method, endpoint, request_id, body)
-            outcome = Outcome.SUCCEEDED
-        except DependencyFailed:
-            outcome = Outcome.FAILED
+            answer = await self._attempts(method, endpoint, request_id, body, recorded)
+            outcome, ended = Outcome.SUCCEEDED, _outcome(answer)
+        except DependencyFailed as error:
+            outcome, ended = Outcome.FAILED, error.why
+            raise
+        except Overloaded:
+            ended = "overloaded"
             raise
         finally:
+            self._recorder.end(recorded, ended)
             self.breaker.record(admission, outcome)
         return answer
 
-    async def _attempts(self, method: str, endpoint: str, request_id: str, body: Mapping[str, Any] | None) -> Answer:
+    async def _attempts(
+        self, method: str, endpoint: str, request_id: str, body: Mapping[str, Any] | None, recorded: Call
+    ) -> Answer:
         ends = self._clock() + self._settings.deadline
         headers = {"X-Service-Name": self._caller, "X-Request-ID": request_id}
         for tried in range(self._settings.retries + 1):
             patience = min(self._settings.attempt_timeout, max(ends - self._clock(), 0.0))
+            attempt, outcome = self._recorder.attempt(recorded), "abandoned"
             try:
                 answer = await self._send(method, endpoint, headers, body, patience)
                 outcome = _outcome(answer)
             except SendFailed as error:
                 outcome = error.outcome
+            finally:
+                self._recorder.end(attempt, outcome)
             self._observer.attempt(self.dependency, outcome)
             if outcome == "overloaded":
                 raise Overloaded(self.dependency)

@@ -21,6 +21,7 @@ from claude_services import breaker, metrics
 from claude_services.agents import Agent, AgentCache
 from claude_services.breaker import CircuitOpen, State
 from claude_services.client import DependencyFailed, Overloaded, ServiceClient
+from claude_services.recording import Recorder
 from claude_services.room import OVERLOADED
 from claude_services.settings import Settings
 from claude_services.transport import Connections, SendFailed
@@ -37,6 +38,7 @@ class Orchestrator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._observer = metrics.PrometheusObserver()
+        self.recorder = Recorder()
         self._http = {
             REGISTRY: Connections(settings.registry_url),
             ROUTER: Connections(settings.router_url),
@@ -54,7 +56,8 @@ class Orchestrator:
             clock=time.monotonic,
             moved=partial(self._moved, dependency),
         )
-        return ServiceClient(dependency, self._http[dependency].send, guard, self._settings.client, self._observer)
+        send, client = self._http[dependency].send, self._settings.client
+        return ServiceClient(dependency, send, guard, client, self._observer, recorder=self.recorder)
 
     def _moved(self, dependency: str, was: State, to: State) -> None:
         self._observer.moved(dependency, was, to)
@@ -141,7 +144,7 @@ def build(settings: Settings) -> Service:
         keeping.cancel()
         await orchestrator.close()
 
-    service = Service(settings, lifespan=lifespan, ready=orchestrator.ready)
+    service = Service(settings, lifespan=lifespan, ready=orchestrator.ready, recorder=orchestrator.recorder)
 
     async def execute(agent_id: str, request: Request, response: Response) -> dict[str, Any]:
         received(settings.name)

@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_services import exposition, metrics
+from claude_services.recording import Recorder, declared
 from claude_services.room import HEALTH, Room
 from claude_services.settings import Settings
 
@@ -77,8 +79,16 @@ class Instrument:
 class Service:
     """One process: its application, its health and its way to stop."""
 
-    def __init__(self, settings: Settings, *, lifespan: Lifespan | None = None, ready: Check | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        lifespan: Lifespan | None = None,
+        ready: Check | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.settings = settings
+        self._recorder = recorder
         self.draining = False
         self._ready = ready
         self.app = FastAPI(title=settings.name, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -92,6 +102,10 @@ class Service:
         received(self.settings.name)
         metrics.REFUSED.labels(self.settings.name).inc()
         metrics.REQUESTS.labels(self.settings.name, "refused", "503").inc()
+
+    def _told(self, since: float) -> dict[str, Any]:
+        assert self._recorder is not None
+        return {"caller": self.settings.pod, "declared": declared(self.settings), **self._recorder.told(since)}
 
     async def _live(self) -> dict[str, str]:
         return {"status": "alive"}
@@ -107,7 +121,7 @@ class Service:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(JsonLines(self.settings))
         logging.basicConfig(level=self.settings.log_level.upper(), handlers=[handler], force=True)
-        exposition.serve(self.settings.metrics_port)
+        exposition.serve(self.settings.metrics_port, self._told if self._recorder else None)
         config = uvicorn.Config(
             self.app,
             host="0.0.0.0",

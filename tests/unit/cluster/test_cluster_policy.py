@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import ipaddress
 import runpy
@@ -335,6 +336,24 @@ def test_the_stack_s_policies_keep_the_rest_from_the_orchestrator() -> None:
     assert not passes(tables, pods["claude-prometheus"], pods["claude-orchestrator"], 8080)
     assert not passes(tables, pods["claude-orchestrator"], pods["claude-prometheus"], 9090)
     assert not passes(tables, pods["claude-orchestrator"], OUTSIDE, 443)
+
+
+def test_the_local_overlay_lets_the_api_server_ask_an_orchestrator_for_its_calls_and_no_pod() -> None:
+    policies, pods, namespaces = deployed()
+    overlay = yaml.safe_load((overlays.manifests() / "overlays" / "kind" / "kustomization.yaml").read_text())
+    patch = next(one["patch"] for one in overlay["patches"] if one["target"]["kind"] == "NetworkPolicy")
+    changed = copy.deepcopy(policies)
+    changed[0]["spec"]["ingress"] += [one["value"] for one in yaml.safe_load(patch)]
+    base, local = (
+        [policy.rules(found, list(pods.values()), namespaces, pod.node) for pod in pods.values()]
+        for found in (policies, changed)
+    )
+    # The API server has its node's address.
+    asked, server = pods["claude-orchestrator"], "172.30.0.2"
+    assert passes(local, server, asked, 9090)
+    assert not passes(base, server, asked, 9090)
+    assert not passes(local, server, asked, 8080)
+    assert not passes(local, pods["claude-tool-router"], asked, 9090)
 
 
 @pytest.mark.parametrize(
