@@ -57,7 +57,9 @@ def harness(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 
 
 def test_help_names_every_command_and_every_exit_code() -> None:
-    said = harness("--help").stdout
+    done = harness("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout
     assert [name for name in COMMANDS if f"\n  {name} " not in said] == [], said
     assert "6 DIRTY" in said
     assert "130 interrupted" in said
