@@ -63,8 +63,7 @@ async def order(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:
         raise InjectionFailed("the API server is slow to begin with", where=str(fault.victim))
     reach.note(fault).update(url=URL, usual=statistics.median(one for one in usual if one is not None))
     match = {"direction": "ingress", "protocol": "tcp", "own_ports": [port(pod)], "interfaces": given["interfaces"]}
-    effect, number = pod_latency.effect(given), fault.id.rpartition("-")[2]
-    told = {"op": "packets", "effect": effect, "match": match, "seed": f"{reach.seed}-{number}"}
+    told = packets.ordered(fault, reach, pod_latency.effect(given), match)
     return {**told, "seconds": float(given.get("lasts") or LASTS)}
 
 

@@ -16,9 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.agent.resident.fault import SIGNALS
-from harness.cluster import backoff
 from harness.cluster.observe import Objects
-from harness.errors import ObservationFailed
 from harness.faults import resources
 from harness.faults.kind import FaultKind
 from harness.hands.node import asking
@@ -30,7 +28,7 @@ from harness.resources import resource
 from harness.targets import containers, pods
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_going, is_ready, is_static, known_as, starts_again
+from harness.workloads.pod import Pod, is_ready, is_static, known_as, starts_again
 
 OP = "signal"
 # What ends no container.
@@ -66,13 +64,8 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
     note = reach.note(fault)
 
     async def judge(found: Objects) -> Facts | None:
-        pod = found.get(fault.victim.uid)
-        if pod is None or is_going(pod):
-            raise ObservationFailed(
-                "the pod went away before its container was seen dead", why="somebody else deleted it"
-            )
-        now = _status(pod, note)
-        if now is None:
+        now = containers.status(pods.present(found, fault, "its container was seen dead"), note.get("container"))
+        if not now:
             return None
         dead = now.get("state", {}).get("terminated") or now.get("lastState", {}).get("terminated") or {}
         if containers.identity(dead) != note["id"] and containers.identity(now) == note["id"]:
@@ -94,19 +87,15 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     note = reach.note(fault)
 
     def again(pod: Pod) -> Facts | None:
-        now = _status(pod, note)
-        anew = now is not None and now.get("ready") and containers.identity(now) != note.get("id")
-        return {"id": containers.identity(now)[:SHOWN], "ready": True} if now and anew and is_ready(pod) else None
+        now = containers.status(pod, note.get("container"))
+        anew = now.get("ready") and containers.identity(now) != note.get("id")
+        return {"id": containers.identity(now)[:SHOWN], "ready": True} if anew and is_ready(pod) else None
 
     return await pods.whole(fault, reach, again)
 
 
 def _signal(fault: PlannedFault) -> str:
     return str(fault.parameters.get("signal") or "KILL").removeprefix("SIG")
-
-
-def _status(pod: Pod, note: Facts) -> Mapping[str, Any] | None:
-    return next((item for item in backoff.statuses(pod) if item["name"] == note.get("container")), None)
 
 
 FAULT = FaultKind(

@@ -171,10 +171,14 @@ def order(
         await (look or answers.look)(fault, reach)
         given = {one.name: fault.parameters.get(one.name) for one in (*MATCH, INTERFACES)}
         match = {name: value for name, value in given.items() if value} | fixed
-        number = fault.id.rpartition("-")[2]
-        return {"op": "packets", "effect": effect(fault.parameters), "match": match, "seed": f"{reach.seed}-{number}"}
+        return ordered(fault, reach, effect(fault.parameters), match)
 
     return made
+
+
+def ordered(fault: PlannedFault, reach: Reach, effect: Mapping[str, Any], match: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the agent is told of packets; with the run's seed it draws the same again."""
+    return {"op": "packets", "effect": effect, "match": match, "seed": f"{reach.seed}-{fault.id.rpartition('-')[2]}"}
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:

@@ -21,7 +21,6 @@ from typing import Any
 
 from harness.cluster import backoff
 from harness.cluster.observe import Objects
-from harness.errors import ObservationFailed
 from harness.faults import packets, resources
 from harness.faults.kind import FaultKind, Object, Unfit
 from harness.hands.node import asking
@@ -32,7 +31,7 @@ from harness.resources import resource
 from harness.targets import containers, pods
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_done, is_going, is_ready, starts_again
+from harness.workloads.pod import Pod, is_ready, starts_again
 
 OP = "crash"
 LONGEST_SECONDS = 120.0
@@ -66,10 +65,7 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
     note = reach.note(fault)
 
     async def judge(found: Objects) -> Facts | None:
-        pod = found.get(fault.victim.uid)
-        if pod is None or is_going(pod):
-            raise ObservationFailed("the pod went away before it was seen to crash", why="somebody else deleted it")
-        now = _status(pod, note)
+        now = containers.status(pods.present(found, fault, "it was seen to crash"), note["container"])
         restarts = int(now.get("restartCount", 0)) - note["restarts"]
         waiting = (now.get("state") or {}).get("waiting") or {}
         if restarts < RESTARTS or waiting.get("reason") != backoff.CRASHING:
@@ -93,21 +89,13 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the container has been started after each end and the pod is Ready, or its workload is complete."""
     note = reach.note(fault)
 
-    async def judge(found: Objects) -> Facts | None:
-        pod = found.get(fault.victim.uid)
-        if pod is None or is_going(pod) or is_done(pod):
-            return {"pod": "replaced"}
-        now = _status(pod, note)
+    def again(pod: Pod) -> Facts | None:
+        now = containers.status(pod, note.get("container"))
         restarts = int(now.get("restartCount", 0)) - note.get("restarts", 0)
         anew = now.get("ready") and restarts >= note.get("ended", 0)
         return {"restarts": restarts, "ready": True} if anew and is_ready(pod) else None
 
-    facts = await pods.until(fault, reach, judge)
-    return facts | await pods.replaced(fault, reach) if "pod" in facts else facts
-
-
-def _status(pod: Pod, note: Facts) -> Mapping[str, Any]:
-    return next((one for one in backoff.statuses(pod) if one["name"] == note.get("container")), {})
+    return await pods.whole(fault, reach, again)
 
 
 FAULT = FaultKind(

@@ -16,9 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.cluster import backoff
 from harness.cluster.observe import Objects
-from harness.errors import InjectionFailed, ObservationFailed
+from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, Object, Unfit, as_recorded, recorded
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Undo
@@ -27,7 +26,7 @@ from harness.targets import containers, objects, pods
 from harness.targets.objects import expect
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_going, is_ready, is_static, starts_again
+from harness.workloads.pod import Pod, is_ready, is_static, starts_again
 
 SPEC = "/spec/containers"
 
@@ -71,17 +70,14 @@ async def inject(fault: PlannedFault, reach: Reach) -> Facts:
 
 
 def _state(fault: PlannedFault, pod: Pod) -> Mapping[str, Any]:
-    found = (one.get("state") or {} for one in backoff.statuses(pod) if one["name"] == fault.victim.container)
-    return next(found, {})
+    return containers.status(pod, fault.victim.container).get("state") or {}
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until the container runs no more, and the pod is not Ready."""
 
     async def dead(found: Objects) -> Facts | None:
-        pod = found.get(fault.victim.uid)
-        if pod is None or is_going(pod):
-            raise ObservationFailed("the pod went away before it was seen dead", why="somebody else deleted it")
+        pod = pods.present(found, fault, "it was seen dead")
         state = _state(fault, pod)
         if not state or "running" in state or is_ready(pod):
             return None

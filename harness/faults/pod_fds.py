@@ -78,11 +78,6 @@ async def _at_once(reach: Reach, url: str) -> list[float | None]:
     return found
 
 
-async def heal(fault: PlannedFault, reach: Reach) -> None:
-    """Have the agent give the limits back; where it had done so before, it did not last as asked for."""
-    resources.take_back(fault, reach, await asking.heal(reach.kube, resource.path(fault)))
-
-
 FAULT = FaultKind(
     name="pod_fds",
     hand=Hand.NODE,
@@ -106,6 +101,6 @@ FAULT = FaultKind(
     order=order,
     inject=packets.inject,
     felt=felt,
-    heal=heal,
+    heal=resources.let_go,
     healed=answers.healed(),
 )

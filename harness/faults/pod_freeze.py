@@ -50,11 +50,6 @@ async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:
         await anyio.sleep(answers.PAUSE_SECONDS)
 
 
-async def heal(fault: PlannedFault, reach: Reach) -> None:
-    """Have the agent thaw it; where it had thawed before, it was not frozen as asked for."""
-    resources.take_back(fault, reach, await asking.heal(reach.kube, resource.path(fault)))
-
-
 FAULT = FaultKind(
     name="pod_freeze",
     hand=Hand.NODE,
@@ -71,6 +66,6 @@ FAULT = FaultKind(
     order=order,
     inject=packets.inject,
     felt=felt,
-    heal=heal,
+    heal=resources.let_go,
     healed=answers.healed(),
 )

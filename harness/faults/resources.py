@@ -162,6 +162,11 @@ def heal(words: Words) -> Callable[[PlannedFault, Reach], Any]:
     return healing
 
 
+async def let_go(fault: PlannedFault, reach: Reach) -> None:
+    """Have the agent undo what lasts by itself; where it had ended before, it did not last as asked for."""
+    take_back(fault, reach, await asking.heal(reach.kube, resource.path(fault)))
+
+
 def take_back(fault: PlannedFault, reach: Reach, ended: asking.Ended) -> None:
     """Take the evidence back of what had ended before it was asked to."""
     if ended.early:

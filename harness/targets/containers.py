@@ -51,19 +51,23 @@ def identity(status: Mapping[str, Any]) -> str:
     return str(status.get("containerID") or "").rpartition("/")[2]
 
 
+def status(pod: Pod, name: str | None) -> Mapping[str, Any]:
+    """Return what the kubelet says of a container; nothing of one that it does not know."""
+    return next((one for one in backoff.statuses(pod) if one["name"] == name), {})
+
+
 def running(pod: Pod, name: str) -> Mapping[str, Any]:
     """Return the status of the named container, of the pod's default one when none is named.
 
     Raises InjectionFailed where it does not run.
     """
     wanted = name or default(pod)
-    status = next((item for item in backoff.statuses(pod) if item["name"] == wanted), None)
-    if status is None or "running" not in status.get("state", {}):
+    found = status(pod, wanted)
+    if "running" not in found.get("state", {}):
         known = ", ".join(item["name"] for item in backoff.statuses(pod))
         raise InjectionFailed(
             f"container {wanted} does not run", where=pod["metadata"]["name"], why=f"the pod's containers: {known}"
         )
-    found: Mapping[str, Any] = status
     return found
 
 

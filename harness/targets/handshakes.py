@@ -23,6 +23,7 @@ RIGHTS = (
 )
 # No right, no such thing, and a stream that the official client refuses.
 UNSEEN = (401, 403, 404, 0)
+UNSHOWN = "no certificate can be seen"
 _BYTES = 65536
 
 
@@ -42,16 +43,19 @@ async def shown(kube: Kube, namespace: str, service: str, port: int, host: str) 
         if error.status not in UNSEEN:
             raise
         where = f"{namespace}/{service}"
-        raise ObservationFailed("no certificate can be seen", where=where, why=error.message or error.what) from None
+        raise ObservationFailed(UNSHOWN, where=where, why=error.message or error.what) from None
     return found
 
 
 async def behind(kube: Kube, namespace: str, service: str, port: int) -> list[tuple[str, int]]:
-    """Name the ready pods behind a port of a Service, and at which of their own ports; raises ApiError."""
+    """Name the ready pods behind a port of a Service, and at which of their own ports.
+
+    Raises ObservationFailed where it has no such port, and ApiError.
+    """
     item = await kube.get(paths.core(namespace, "services", service))
     name = next((one.get("name", "") for one in item["spec"].get("ports") or [] if one["port"] == port), None)
     if name is None:
-        raise ApiError(404, "NotFound", f"Service {service} has no port {port}", where=f"{namespace}/{service}")
+        raise ObservationFailed(UNSHOWN, where=f"{namespace}/{service}", why=f"the Service has no port {port}")
     slices = await kube.list(
         f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
         labels=f"{services.OF_SERVICE}={service}",

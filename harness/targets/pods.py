@@ -182,6 +182,14 @@ async def until(fault: PlannedFault, reach: Reach, judge: Callable[[Objects], Aw
     return await observe.until(reach.kube, paths.pods(fault.victim.namespace), judge, fields=name)
 
 
+def present(found: Objects, fault: PlannedFault, seen: str) -> Pod:
+    """Return the fault's pod; raises ObservationFailed where it went away before it was `seen` as the fault has it."""
+    pod = found.get(fault.victim.uid)
+    if pod is None or is_going(pod):
+        raise ObservationFailed(f"the pod went away before {seen}", why="somebody else deleted it")
+    return pod
+
+
 async def whole(fault: PlannedFault, reach: Reach, again: Callable[[Pod], Facts | None]) -> Facts:
     """Wait until the fault's pod is whole `again`, or its workload is complete without it."""
 
