@@ -22,7 +22,7 @@ FOREWORD = """\
 #   harness crds | kubectl apply -f -
 #   kubectl label namespace {namespaces} {label}=true
 # The image holds the repository in /work with its .venv: `COPY . /work`, `RUN make -C /work .venv/.installed` on a
-# Python image. What needs a keeper (lost nodes and zones, a paused component) is refused in a pod.
+# Python image. What needs a keeper (lost nodes and zones, pressure, a paused component) is refused in a pod.
 """
 
 

@@ -176,7 +176,9 @@ def order(
     return made
 
 
-def ordered(fault: PlannedFault, reach: Reach, effect: Mapping[str, Any], match: Mapping[str, Any]) -> Mapping[str, Any]:
+def ordered(
+    fault: PlannedFault, reach: Reach, effect: Mapping[str, Any], match: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """Return what the agent is told of packets; with the run's seed it draws the same again."""
     return {"op": "packets", "effect": effect, "match": match, "seed": f"{reach.seed}-{fault.id.rpartition('-')[2]}"}
 

@@ -163,7 +163,7 @@ async def owed(socket: Path) -> list[str]:
 
 
 def _lost(do: str) -> HarnessError:
-    hint = "the keeper heals by itself what is on its ledger; `harness up` starts one that is gone"
+    hint = "the keeper heals what is on its ledger; `harness up` starts one that is gone, or `harness keeper` elsewhere"
     kind = UndoFailed if do in ("heal", "forget") else AbortTriggered
     return kind("the keeper is gone", why="its connection ended", hint=hint)
 

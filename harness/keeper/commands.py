@@ -41,6 +41,10 @@ class Commands:
         """Say that it can: whether a command works shows when it is needed."""
         return True
 
+    def can(self, kind: str) -> bool:
+        """Say whether the table has a command for it."""
+        return kind in self.table.commands
+
     def inspect(self, container: str) -> dict[str, Any] | None:
         """Ask for the state of a node; None for one that is not in the table. Raises Refused."""
         if container not in self.table.nodes:

@@ -32,7 +32,12 @@ async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
         )
     if (other := (await client.status(socket))["version"]) != context:
         why = f"its table is of context {other}"
-        raise PreconditionFailed("the keeper is another cluster's", where=str(socket), why=why, hint=f"not {context}")
+        raise PreconditionFailed(
+            "the keeper is another cluster's",
+            where=str(socket),
+            why=why,
+            hint=f"{healer.NAMED} names one of context {context}",
+        )
 
 
 def take(place: Place, of_run: Healer) -> Taken:
@@ -62,7 +67,8 @@ async def checks(place: Place) -> list[Check]:
     try:
         status = await client.status(socket)
     except HarnessError as error:
-        return [Check("cluster", "keeper", False, error.what, "harness up")]
+        start = "harness up" if place.cluster else f"harness keeper TABLE --socket {socket}"
+        return [Check("cluster", "keeper", False, error.what, start)]
     if status.get("docker") is False:
         return [Check("cluster", "keeper", False, "it cannot reach Docker, and so heal nothing", "harness up")]
     debts = status["owed"]

@@ -70,6 +70,10 @@ class Docker:
             return False
         return status == 200
 
+    def can(self, kind: str) -> bool:
+        """Say that it can: Docker has whatever a keeper is asked for."""
+        return kind in OPS
+
     def inspect(self, container: str) -> dict[str, Any] | None:
         """Describe one container of our cluster; None when there is none by that name."""
         status, data = self.ask("GET", f"/containers/{urllib.parse.quote(container, safe='')}/json")

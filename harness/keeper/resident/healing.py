@@ -37,6 +37,10 @@ class Driver(Protocol):
         """Say whether it can do anything."""
         ...
 
+    def can(self, kind: str) -> bool:
+        """Say whether it has the means for operations of a kind."""
+        ...
+
     def inspect(self, container: str) -> dict[str, Any] | None:
         """Describe a node: {"paused", "running", "addresses"}; None when it knows none by that name."""
         ...
@@ -95,8 +99,10 @@ class Keeper:
         return self.ledger.runs[run]
 
     def register(self, run: str, fault: str, undo: list[Op]) -> dict[str, Any]:
-        """Put a fault's undo on the ledger; it is on disk when this returns."""
+        """Put a fault's undo on the ledger; it is on disk when this returns. What could not be undone is refused."""
         for op in undo:
+            if not self.docker.can(op["op"]):
+                raise Refused("refused", f"there is no command '{op['op']}'", "nobody could undo the fault")
             if self.docker.inspect(op["container"]) is None:
                 raise Refused("gone", f"there is no container {op['container']}")
         with self.ledger.lock:

@@ -19,7 +19,9 @@ from harness.hands.kind import Place
 from harness.hands.known import HANDS
 from harness.keeper import commands, table
 from harness.keeper.client import Keeper
+from harness.keeper.resident import healing
 from harness.keeper.resident.docker import Refused
+from harness.keeper.resident.ledger import Ledger
 from harness.model.fault import Hand
 from harness.targets.reach import Reach
 from tests.unit.targets.fakes import planned
@@ -130,6 +132,17 @@ def test_a_command_that_the_table_has_not_is_refused(machines: Machines) -> None
     machines.table.write_text("".join(line for line in text if not line.startswith("  exec:")))
     with pytest.raises(Refused, match="no command 'exec'"):
         machines.driver.perform({"op": "exec", "container": "node-a", "argv": ["true"]})
+
+
+def test_a_fault_that_could_not_be_undone_is_not_begun(machines: Machines, tmp_path: Path) -> None:
+    text = "".join(line for line in machines.table.read_text().splitlines(True) if not line.startswith("  exec:"))
+    machines.table.write_text(text)
+    ledger = Ledger(tmp_path / "ledger.json")
+    keeper = healing.Keeper(machines.driver, ledger, "", "staging", 0.0, 0.0)
+    undo = [{"op": "exec", "container": "node-a", "argv": ["true"]}]
+    with pytest.raises(Refused, match="no command 'exec'"):
+        keeper.register("run", "f-1", undo)
+    assert ledger.runs == {}
 
 
 def test_the_example_of_the_documentation_is_a_table() -> None:
