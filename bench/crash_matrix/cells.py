@@ -45,6 +45,8 @@ CAUSES: Mapping[str, Cause] = {
         Cause("terminal-closed", "the terminal is closed", HEAL_SECONDS, "its end", every=False),
     )
 }
+# Of these the container is down most of the time.
+KEPT_DOWN = frozenset({"pod_failure", "pod_crash_loop"})
 # What the API server keeps cannot be healed while it is away.
 RETURN = Cause("api-stopped", CAUSES["api-stopped"].summary, HEAL_SECONDS, "the API server's return")
 
@@ -94,6 +96,8 @@ def meaningless(kind: FaultKind, cause: str) -> str:
         return f"a {what} is on no node"
     if cause == "target-restarted" and what != "pod":
         return "its target is a node: see node-restarted" if what == "node" else f"a {what} has no process of its own"
+    if cause == "target-restarted" and kind.name in KEPT_DOWN:
+        return "its container does not run meanwhile"
     if cause == "target-deleted" and what != "pod":
         return f"a {what} that is deleted does not come back as it was found"
     if cause in ("target-restarted", "target-deleted") and kind.instant:

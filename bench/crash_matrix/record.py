@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import enum
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,9 @@ ROOMS = (
     "bench/dying",
 )
 FILES = (
+    "harness/cluster/connection.py",
     "harness/cluster/kube.py",
+    "harness/cluster/observe.py",
     "harness/cluster/docker.py",
     "harness/faults/__init__.py",
     "bench/crash_matrix/causes.py",
@@ -110,11 +113,22 @@ def write(path: Path, rows: Iterable[Row]) -> None:
 def depends_on(fault: str, root: Path = ROOT) -> list[Path]:
     """List the sources that a cell of a fault depends on: the fault's own file, what faults share, rooms and files.
 
-    Other faults' files are theirs: a module of the folder without an underscore is no fault.
+    Other faults' files are theirs, but for those that it takes something of: a module of the folder without an
+    underscore is no fault.
     """
-    faults = [path for path in (root / "harness" / "faults").glob("*.py") if "_" not in path.stem or path.stem == fault]
+    folder, own = root / "harness" / "faults", {fault}
+    while more := {name for one in own for name in _taken(folder / f"{one}.py")} - own:
+        own |= more
+    faults = [path for path in folder.glob("*.py") if "_" not in path.stem or path.stem in own]
     rooms = [path for room in ROOMS for path in (root / room).rglob("*.py")]
     return sorted(path for path in {*faults, *rooms, *(root / file for file in FILES)} if path.exists())
+
+
+def _taken(path: Path) -> Iterator[str]:
+    """Name the modules of the faults' folder that a file of it takes something of."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ():
+        if isinstance(node, ast.ImportFrom) and node.module == "harness.faults":
+            yield from (one.name for one in node.names)
 
 
 def code(fault: str, root: Path = ROOT) -> str:

@@ -105,17 +105,19 @@ class Seen:
 def effects(before: Mapping[str, str], during: Mapping[str, str]) -> dict[str, str]:
     """Return the lines that a fault changed, as they were: what is written down about it, and what follows, left out.
 
-    Readiness follows, and the taint of a cordon: both are the cluster's answer, in its own time.
+    Readiness follows, and the taint of a cordon: both are the cluster's answer, in its own time. Of what an agent does
+    by itself alone, without a process or a mark, its ledger is all that there is to see.
     """
     changed = fingerprint.changed(before, during)
     cordoned = {key.removesuffix("cordoned") for key in changed if key.endswith("/cordoned")}
-    return {
+    found = {
         key: before.get(key, "")
         for key in changed
         if not key.startswith((*WRITTEN, *OWED, "unseen/"))
         and not key.endswith("/ready")
         and not (key.endswith("/taints") and key.removesuffix("taints") in cordoned)
     }
+    return found or {key: before.get(key, "") for key in changed if key.startswith("agent/")}
 
 
 async def follow(

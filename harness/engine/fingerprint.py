@@ -1,10 +1,10 @@
 """Say what "as it was found" means: one line per thing a fault could have left behind.
 
-Specs without status, owners without the names of their pods but with the labels that these have, ConfigMaps and Secrets
-by their keys (values may change by themselves, and those of a Secret are nobody's business), nodes with their cordons
-and taints, the node containers' state, frozen cgroups, packet rules (those of pods, too), processes of ours and of
-faults, what is stopped, our custom resources, what keeper and agents owe. Two fingerprints are equal when nothing was
-left behind, whichever pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
+Specs without status, owners without the names of their pods but with the labels and images that these have, ConfigMaps
+and Secrets by their keys (values may change by themselves, and those of a Secret are nobody's business), nodes with
+their cordons and taints, the node containers' state, frozen cgroups, packet rules (those of pods, too), processes of
+ours and of faults, what is stopped, our custom resources, what keeper and agents owe. Two fingerprints are equal when
+nothing was left behind, whichever pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
 """
 
 from __future__ import annotations
@@ -179,7 +179,8 @@ async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
             continue
         if workload and workload.what not in COMING and not is_going(pod) and not is_done(pod):
             name = f"{LABELS}{workload.kind.lower()}/{workload.namespace}/{workload.name}"
-            labels.setdefault(name, set()).add(" ".join(sorted(metadata.get("labels") or {})))
+            images = sorted({one["image"] for one in pod["spec"]["containers"]})
+            labels.setdefault(name, set()).add(" ".join([*sorted(metadata.get("labels") or {}), *images]))
         if workload and workload.uid in seen:
             continue
         if workload is None:

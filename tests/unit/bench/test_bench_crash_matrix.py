@@ -57,6 +57,9 @@ def test_each_cause_can_be_struck() -> None:
         ("pod_kill", "target-deleted", "over at once"),
         ("pod_kill", "engine-killed", ""),
         ("pod_freeze", "target-restarted", ""),
+        ("pod_failure", "target-restarted", "does not run meanwhile"),
+        ("pod_crash_loop", "target-restarted", "does not run meanwhile"),
+        ("pod_crash_loop", "target-deleted", ""),
     ],
 )
 def test_a_cell_without_meaning_says_why(fault: str, cause: str, why: str) -> None:
@@ -110,9 +113,10 @@ def test_a_cell_is_stale_when_what_it_depends_on_has_changed_and_not_by_another_
     for name, stale in (("faults/pod_nap.py", False), ("report/page.py", False), ("faults/pod_doze.py", True)):
         (tmp_path / "harness" / name).write_text("x = 1")
         assert (record.code("pod_doze", tmp_path) != first) == stale
-    for name in ("faults/kind.py", "engine/undo.py"):
+    (tmp_path / "harness" / "faults" / "pod_doze.py").write_text("from harness.faults import kind, pod_nap")
+    for name in ("faults/kind.py", "engine/undo.py", "faults/pod_nap.py"):
         before = record.code("pod_doze", tmp_path)
-        (tmp_path / "harness" / name).write_text("x = 1")
+        (tmp_path / "harness" / name).write_text("x = 2")
         assert record.code("pod_doze", tmp_path) != before
 
 

@@ -70,6 +70,9 @@ def test_what_a_fault_did_is_told_from_what_is_written_of_it_and_from_what_follo
     }
     assert looks.effects(before, during) == {"container/a/state": "running", "node/a/cordoned": "false"}
     assert looks.effects(before, {**before, "node/a/taints": "5eed"}) == {"node/a/taints": "-"}
+    # What only an agent knows of is followed by its ledger, and by it alone where nothing else shows.
+    assert looks.effects(before, {**before, "agent/a/owes": "f-1", "keeper/owes": "f-1"}) == {"agent/a/owes": ""}
+    assert looks.effects(before, {**during, "agent/a/owes": "f-1"}) == looks.effects(before, during)
 
 
 def test_what_has_a_quicker_look_gets_it_and_anything_else_the_whole_one() -> None:

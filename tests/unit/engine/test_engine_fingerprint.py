@@ -48,7 +48,8 @@ class Cluster:
 
 
 def owned(name: str, *references: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "shop", "uid": f"uid-{name}", "ownerReferences": list(references)}}
+    metadata = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "ownerReferences": list(references)}
+    return {"metadata": metadata, "spec": {"containers": [{"image": "db:1"}]}}
 
 
 def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> None:
@@ -83,6 +84,22 @@ def test_a_pod_that_lacks_a_label_is_seen_and_one_that_was_replaced_is_not() -> 
         told.append(lines)
     assert set(told[0]) == {"labels/statefulset/shop/db"}
     assert told[0] == told[1] != told[2]
+
+
+def test_a_pod_that_has_another_image_than_its_workload_gave_it_is_seen() -> None:
+    reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "uid-db", "controller": True}
+    objects = {
+        "/apis/apps/v1": {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]},
+        "/apis/apps/v1/namespaces/shop/statefulsets/db": {"metadata": {"uid": "uid-db"}, "spec": {}},
+    }
+    told: list[dict[str, str]] = []
+    for image in ("db:1", "nowhere.chaos.invalid/db:1", "db:1"):
+        pods = [owned("db-0", reference), owned("db-1", reference)]
+        pods[1]["spec"]["containers"][0]["image"] = image
+        lines: dict[str, str] = {}
+        anyio.run(_owned, Cluster(pods, objects), lines, Scope())
+        told.append(lines)
+    assert told[0] == told[2] != told[1]
 
 
 def test_a_secret_is_told_of_by_its_keys_and_never_by_what_they_hold() -> None:
