@@ -179,7 +179,7 @@ async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
             continue
         if workload and workload.what not in COMING and not is_going(pod) and not is_done(pod):
             name = f"{LABELS}{workload.kind.lower()}/{workload.namespace}/{workload.name}"
-            images = sorted({one["image"] for one in pod["spec"]["containers"]})
+            images = sorted({one.get("image", "") for one in pod["spec"]["containers"]})
             labels.setdefault(name, set()).add(" ".join([*sorted(metadata.get("labels") or {}), *images]))
         if workload and workload.uid in seen:
             continue
