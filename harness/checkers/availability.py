@@ -104,7 +104,7 @@ OBJECTIVE = ObjectiveKind(
     broken="the share is below `ratio`",
     unknown=census.THIN,
     parameters=(
-        Parameter("ratio", Type.RATIO, "The least share of good operations; 0% promises none, and is no promise kept.", required=True),
+        Parameter("ratio", Type.RATIO, "The least share of good operations; 0% promises nothing.", required=True),
         census.LEAST,
     ),
     exercised_by=frozenset({Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA}),

@@ -266,6 +266,28 @@ async def test_a_fault_whose_resource_is_gone_is_undone_by_that():
     assert await asking.heal(Gone({}), PATH) == asking.Ended()  # type: ignore[arg-type]
 
 
+async def test_a_node_that_left_the_cluster_took_the_fault_with_it(monkeypatch):
+    monkeypatch.setattr(asking, "PATIENT_SECONDS", 0.01)
+    kube = Answering(APPLIED)
+    kube.marked = {"metadata": {"labels": {"chaos.harness.dev/node": "worker"}}, "status": APPLIED}
+    assert await asking.heal(kube, PATH) == asking.Ended()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("why", [None, ApiError(403, "Forbidden", ""), ClusterUnreachable("no answer")])
+async def test_an_agent_is_waited_for_as_long_as_its_node_may_be_there(monkeypatch, why):
+    class Kept(Answering):
+        async def get(self, path: str, **_: Any) -> dict[str, Any]:
+            kube.objects[FAULT] = [{"metadata": {"uid": "u", "name": "run-1"}, "status": OVER}]
+            if why:
+                raise why
+            return {}
+
+    monkeypatch.setattr(asking, "PATIENT_SECONDS", 0.01)
+    kube = Kept(APPLIED)
+    kube.marked = {"metadata": {"labels": {"chaos.harness.dev/node": "worker"}}, "status": APPLIED}
+    assert (await asking.heal(kube, PATH)).status == OVER  # type: ignore[arg-type]
+
+
 OVER = {**APPLIED, "healedAt": "then"}
 
 
