@@ -122,7 +122,7 @@ class Supervised:
 def clear(handles: Sequence[int], *chains: str) -> None:
     """Remove chains that workers left in the namespaces behind handles, all of ours without a name; raises Refused."""
     places = ",".join(f"/proc/self/fd/{handle}" for handle in handles)
-    argv = [sys.executable, "-m", "harness.agent.resident.clear", places, *chains]
+    argv = [sys.executable, "-m", "harness.agent.resident.packets.clear", places, *chains]
     try:
         done = subprocess.run(
             argv, pass_fds=handles, capture_output=True, text=True, timeout=CLEAR_SECONDS, check=False

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import plan, rights
+from harness.engine.planning import plan, rights
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS, admission_failure
 from harness.faults.kind import as_recorded

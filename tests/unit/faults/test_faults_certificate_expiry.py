@@ -14,7 +14,7 @@ import pytest
 
 from bench.dying import certificate as sample
 from harness.documents import document
-from harness.engine import plan, rights
+from harness.engine.planning import plan, rights
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS, certificate_expiry
 from harness.faults.kind import as_recorded

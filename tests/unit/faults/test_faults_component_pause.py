@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import caps, plan
+from harness.engine.planning import caps, plan
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS
 from harness.hands.host import inside

@@ -112,7 +112,7 @@ async def test_the_agent_is_told_what_the_document_says(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", ORDERS)
 async def test_the_agent_takes_what_it_is_told(kind, monkeypatch):
-    from harness.agent.resident import effects, spec
+    from harness.agent.resident.packets import effects, spec
 
     parameters, _, _ = ORDERS[kind]
     order = FAULTS[kind].order

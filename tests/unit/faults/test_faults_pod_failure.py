@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.faults import FAULTS
 from harness.faults.kind import as_recorded
