@@ -186,7 +186,7 @@ class Session:
         option = self.config.getoption
         if option("collectonly") or option("chaos_dry_run") or not any(item.nodeid in self.sets for item in items):
             return []
-        from harness.cluster import machine
+        from harness.cluster.host import machine
 
         warning = machine.warning()
         return [f"! {warning}"] if warning else []

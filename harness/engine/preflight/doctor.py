@@ -11,8 +11,9 @@ from pathlib import Path
 import anyio
 import httpx
 
-from harness.cluster import daemon, docker, machine
+from harness.cluster import daemon, docker
 from harness.cluster.cache import cache_dir
+from harness.cluster.host import machine
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.engine import lease, lever

@@ -11,9 +11,9 @@ from typing import TypeVar
 import anyio
 
 from harness.checkers.machine import BY, PREFIX
-from harness.cluster import machine
-from harness.cluster.counters import Counters, between, drift
-from harness.cluster.machine import Machine
+from harness.cluster.host import machine
+from harness.cluster.host.counters import Counters, between, drift
+from harness.cluster.host.machine import Machine
 from harness.engine.session import Session
 from harness.errors import ObservationFailed
 from harness.keeper import container

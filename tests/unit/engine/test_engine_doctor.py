@@ -13,8 +13,8 @@ import anyio
 import pytest
 
 from harness.cluster import daemon, docker
-from harness.cluster import machine as load
-from harness.cluster.counters import Shares
+from harness.cluster.host import machine as load
+from harness.cluster.host.counters import Shares
 from harness.cluster.local import LocalCluster
 from harness.engine.preflight import doctor
 from harness.engine.watching import metrics, traffic

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.cluster.procfs import Cpu
+from harness.cluster.host.procfs import Cpu
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from harness.cluster import docker, local, procfs
-from harness.cluster.counters import Counters, Shares, between
+from harness.cluster import docker, local
+from harness.cluster.host import procfs
+from harness.cluster.host.counters import Counters, Shares, between
+from harness.cluster.host.others import Crowd, family, process, serving, text
 from harness.cluster.local import LocalCluster
-from harness.cluster.others import Crowd, family, process, serving, text
 from harness.errors import HarnessError, ObservationFailed
 from harness.model.units import rounded
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.cluster import debian, docker
+from harness.cluster import docker
+from harness.cluster.build import debian
 from harness.cluster.cache import Progress, cache_dir, digest, locked
 from harness.cluster.command import duration
 from harness.cluster.local import LocalCluster

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.cluster import command, debian, docker, gobuild
+from harness.cluster import command, docker
+from harness.cluster.build import debian, gobuild
 from harness.cluster.cache import Progress, cache_dir, digest, locked, offline, project_root
 from harness.errors import PreconditionFailed
 

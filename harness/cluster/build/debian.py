@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.cluster import command, docker
 from harness.cluster.cache import Progress, cache_dir, digest, locked, offline, project_root
 from harness.cluster.daemon import apt_install
-from harness.cluster.gobuild import architecture
+from harness.cluster.build.gobuild import architecture
 
 SUITE = "bookworm"
 TAG = "harness.local/debian:12"

@@ -6,8 +6,8 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from harness.cluster import procfs
-from harness.cluster.procfs import Process
+from harness.cluster.host import procfs
+from harness.cluster.host.procfs import Process
 
 PROC = Path("/proc")
 DAEMON, RUNTIME, SHIM = "dockerd", "containerd", "containerd-shim"
