@@ -20,7 +20,7 @@ from harness.targets.reach import Reach
 from tests.e2e import local_set as sets
 from tests.e2e.live import docker, harness, unchanged
 from tests.e2e.undoing import WAYS, Undo
-from tests.e2e.victims import NAMESPACE, settled
+from tests.e2e.victims import LEASE_SECONDS, NAMESPACE, RENEW_SECONDS, held, settled
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +32,6 @@ def cluster() -> LocalCluster:
     return found
 
 
-LEASE_SECONDS, RENEW_SECONDS = 15.0, 3.0
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
 # The tests run these themselves; as experiments of their own they would only hold their faults for a minute.
 collect_ignore_glob = ["documents/*"]
 
@@ -110,7 +108,7 @@ async def reach(workload: LocalCluster, kube: Kube) -> AsyncIterator[Reach]:
         async def beat() -> None:
             while True:
                 await keeper.beat()
-                await anyio.sleep(3)
+                await anyio.sleep(RENEW_SECONDS)
 
         group.start_soon(beat)
         reach = Reach(kube, keeper, workload, emit=lambda kind, data: observed.append((kind, data)))
@@ -124,21 +122,8 @@ async def reach(workload: LocalCluster, kube: Kube) -> AsyncIterator[Reach]:
 async def leased(reach: Reach) -> AsyncIterator[Reach]:
     """Hold the Lease as the engine does: agents heal what nobody renews."""
     assert isinstance(reach.healer, Keeper)
-    body: dict[str, Any] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}}
-
-    async def renew() -> None:
-        while True:
-            now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
-            assert isinstance(reach.healer, Keeper)
-            spec = {"holderIdentity": reach.healer.run, "leaseDurationSeconds": 15, "renewTime": now}
-            await reach.kube.patch(LEASE, {**body, "spec": spec}, kind="apply", fieldManager="test", force="true")
-            await anyio.sleep(RENEW_SECONDS)
-
-    async with anyio.create_task_group() as renewing:
-        renewing.start_soon(renew)
+    async with held(reach.kube, reach.healer.run):
         yield reach
-        renewing.cancel_scope.cancel()
-    await reach.kube.delete(LEASE)
 
 
 @pytest.fixture(params=WAYS, ids=lambda one: one.__name__)

@@ -12,15 +12,15 @@ import anyio
 import pytest
 
 from harness.agent import install, manifest
+from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.model.plan import Victim
 from harness.resources import resource
+from harness.targets import containers
 from tests.e2e.live import docker, harness, kubectl
-from tests.e2e.victims import NAMESPACE, pod_of, until
+from tests.e2e.victims import LEASE, NAMESPACE, held, pod_of, renew, until
 
-LEASE_SECONDS = 15
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases/chaos-run"
 DELAY_MS = 300
 LATENCY = {
     "op": "packets",
@@ -52,21 +52,10 @@ def agents(workload: LocalCluster) -> Iterator[None]:
 
 @pytest.fixture
 async def run(kube: Kube) -> AsyncIterator[str]:
-    """Hold the Lease for a run of one test: a run that gave it back is over for good."""
+    """Hold the Lease for a run of one test, so that nothing heals by itself; one that gave it back is over for good."""
     name = f"run-{time.monotonic_ns()}"
-    await _renew(kube, name)
-    yield name
-    await kube.delete(LEASE)
-
-
-async def _renew(kube: Kube, run: str) -> None:
-    spec = {"holderIdentity": run, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": _now()}
-    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "chaos-run"}, "spec": spec}
-    await kube.patch(LEASE, body, kind="apply", fieldManager="test", force="true")
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+    async with held(kube, name):
+        yield name
 
 
 def _body(victim: Victim, run: str, name: str, effect: dict[str, Any]) -> dict[str, Any]:
@@ -91,13 +80,28 @@ async def _status(kube: Kube, name: str) -> dict[str, Any]:
 
 
 async def _applied(kube: Kube, victim: Victim, run: str, name: str, effect: dict[str, Any]) -> None:
-    await _renew(kube, run)
     await kube.create(_path(), _body(victim, run, name, effect))
 
     async def so() -> bool:
         return "appliedAt" in await _status(kube, name)
 
     await until(so)
+
+
+async def _why(kube: Kube, name: str) -> str:
+    """Wait until an agent says that it has healed a fault, and return why it did."""
+
+    async def so() -> bool:
+        return "healedAt" in await _status(kube, name)
+
+    await until(so)
+    return str((await _status(kube, name))["message"])
+
+
+async def _let_go(kube: Kube, name: str) -> None:
+    """Ask for a fault's undo, as a run does, and hear that it is undone for that."""
+    await kube.patch(_path(name), {"metadata": {"annotations": {f"{manifest.GROUP}/heal": "true"}}})
+    assert await _why(kube, name) == "nobody wants it any more"
 
 
 def _connect_ms(cluster: LocalCluster, victim: Victim) -> float:
@@ -119,6 +123,12 @@ def _agent_of(cluster: LocalCluster, victim: Victim) -> str:
     return kubectl(cluster, "-n", manifest.NAMESPACE, "get", "pods", *words, "-o", "jsonpath={.items[0].metadata.name}")
 
 
+async def _late(kube: Kube, cluster: LocalCluster, victim: Victim, run: str, name: str) -> None:
+    """Have a pod's packets come late, and see the rules that do it: looked for in vain they would seem to be gone."""
+    await _applied(kube, victim, run, name, LATENCY)
+    assert _chains(cluster, victim)
+
+
 async def _healed(cluster: LocalCluster, victim: Victim) -> None:
     async def so() -> bool:
         return not _chains(cluster, victim)
@@ -130,14 +140,9 @@ async def _healed(cluster: LocalCluster, victim: Victim) -> None:
 async def test_latency_is_felt_from_outside_and_healed_with_its_evidence(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
     before = _connect_ms(workload, victim)
-    await _applied(kube, victim, run, "latency", LATENCY)
+    await _late(kube, workload, victim, run, "latency")
     assert _connect_ms(workload, victim) >= before + DELAY_MS * 0.9
-    await kube.patch(_path("latency"), {"metadata": {"annotations": {f"{manifest.GROUP}/heal": "true"}}})
-
-    async def so() -> bool:
-        return "healedAt" in await _status(kube, "latency")
-
-    await until(so)
+    await _let_go(kube, "latency")
     seen = (await _status(kube, "latency"))["evidence"]["packets"]
     assert seen["missed"] == 0
     assert seen["did"]["delayed"] > 0
@@ -147,21 +152,25 @@ async def test_latency_is_felt_from_outside_and_healed_with_its_evidence(kube: K
 
 async def test_deleting_the_resource_heals(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
-    await _applied(kube, victim, run, "deleted", LATENCY)
+    await _late(kube, workload, victim, run, "deleted")
     kubectl(workload, "-n", NAMESPACE, "delete", "fault", "deleted")
     await _healed(workload, victim)
 
 
-async def test_a_run_that_nobody_renews_is_healed(kube: Kube, workload: LocalCluster, run: str):
-    victim = await pod_of(kube)
+async def test_a_run_that_nobody_renews_is_healed(kube: Kube, workload: LocalCluster):
+    victim, run = await pod_of(kube), f"run-{time.monotonic_ns()}"
+    await renew(kube, run)
     await _applied(kube, victim, run, "lapsed", LATENCY)
+    assert await _why(kube, "lapsed") == "nobody renewed its lease"
     await _healed(workload, victim)
-    await kube.delete(_path("lapsed"))
+    for path in (_path("lapsed"), LEASE):
+        await kube.delete(path)
 
 
 async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, workload: LocalCluster, run: str):
+    """Its Lease is renewed for as long as anybody answers."""
     victim = await pod_of(kube)
-    await _applied(kube, victim, run, "alone", LATENCY)
+    await _late(kube, workload, victim, run, "alone")
     manifests = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     docker(workload, "exec", workload.control_plane, "mv", manifests, "/root/kube-apiserver.yaml")
     try:
@@ -172,21 +181,18 @@ async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, work
         await until(so, 60)
     finally:
         docker(workload, "exec", workload.control_plane, "mv", "/root/kube-apiserver.yaml", manifests)
-
-    async def back() -> bool:
-        return bool(await _status(kube, "alone"))
-
-    await until(back)
+    assert await _why(kube, "alone") == "nobody renewed its lease"
     await kube.delete(_path("alone"))
 
 
 async def test_a_killed_agent_harms_nothing_and_its_successor_cleans_up(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
-    await _applied(kube, victim, run, "orphan", LATENCY)
+    await _late(kube, workload, victim, run, "orphan")
     node = workload.nodes[victim.node]
     # All at once, as the kernel does it when memory runs out: nobody is left to take the rules away.
     docker(workload, "exec", node, "sh", "-c", "pkill -KILL -f harness.agent.resident", check=False)
     assert _connect_ms(workload, victim) < DELAY_MS
+    assert await _why(kube, "orphan") == "the agent started anew"
     await _healed(workload, victim)
     await kube.delete(_path("orphan"))
 
@@ -198,6 +204,13 @@ def _status_code(cluster: LocalCluster, victim: Victim) -> str:
     return docker(cluster, "exec", cluster.nodes[victim.node], *argv, check=False)
 
 
+async def _answers(cluster: LocalCluster, victim: Victim) -> None:
+    async def so() -> bool:
+        return _status_code(cluster, victim) == "200"
+
+    await until(so)
+
+
 async def test_what_a_killed_agent_froze_thaws_by_its_successor(kube: Kube, workload: LocalCluster, run: str):
     # The other node's: its agent was not killed before, so the kubelet starts it at once.
     victim = await pod_of(kube, besides=(await pod_of(kube)).uid)
@@ -205,30 +218,34 @@ async def test_what_a_killed_agent_froze_thaws_by_its_successor(kube: Kube, work
     assert _status_code(workload, victim) == "000"
     kill = "pkill -KILL -f harness.agent.resident"
     docker(workload, "exec", workload.nodes[victim.node], "sh", "-c", kill, check=False)
-
-    async def thawed() -> bool:
-        return _status_code(workload, victim) == "200"
-
-    await until(thawed)
+    # A probe that gave up meanwhile has the kubelet end its container, which then answers, too.
+    assert await _why(kube, "left") == "the agent started anew"
+    await _answers(workload, victim)
     await kube.delete(_path("left"))
+
+
+async def _container(kube: Kube, victim: Victim) -> dict[str, Any]:
+    found: dict[str, Any] = (await kube.get(paths.pods(NAMESPACE, victim.name)))["status"]["containerStatuses"][0]
+    return found
 
 
 async def test_a_pod_is_frozen_and_a_container_killed_by_the_agent(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
     await _applied(kube, victim, run, "frozen", {"op": "freeze"})
     assert _status_code(workload, victim) == "000"
+    await _let_go(kube, "frozen")
+    await _answers(workload, victim)
     await kube.delete(_path("frozen"))
-    await _healed(workload, victim)
-    status = json.loads(kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "json"))["status"]
-    container = status["containerStatuses"][0]
-    identity = container["containerID"].rpartition("/")[2]
+    before = await _container(kube, victim)
+    identity = containers.identity(before)
     await _applied(kube, victim, run, "killed", {"op": "signal", "container": identity, "signal": "KILL"})
 
     async def restarted() -> bool:
-        found = json.loads(kubectl(workload, "-n", NAMESPACE, "get", "pod", victim.name, "-o", "json"))
-        return int(found["status"]["containerStatuses"][0]["restartCount"]) > int(container["restartCount"])
+        return int((await _container(kube, victim))["restartCount"]) > int(before["restartCount"])
 
     await until(restarted)
+    ended = (await _container(kube, victim))["lastState"]["terminated"]
+    assert (containers.identity(ended), ended["exitCode"]) == (identity, 137)
     await kube.delete(_path("killed"))
 
 
@@ -238,7 +255,6 @@ async def test_a_fault_reaches_no_pod_of_another_namespace(kube: Kube, workload:
     everyone = json.loads(kubectl(workload, "-n", "claude-ecosystem-prod", "get", "pods", "-o", "json"))["items"]
     there = next(pod for pod in everyone if pod["spec"]["nodeName"] == own.node)
     stranger = dataclasses.replace(own, uid=there["metadata"]["uid"])
-    await _renew(kube, run)
     await kube.create(_path(), _body(stranger, run, "reaching", {"op": "freeze"}))
 
     async def refused() -> bool:

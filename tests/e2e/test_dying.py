@@ -129,6 +129,7 @@ def test_a_suspended_engine_is_healed_within_its_lease_and_wakes_up_harmless(
     cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     hand, run = broken
+    assert broken_now(cluster, hand)
     run.signal(signal.SIGSTOP)
     seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=LEASE_SECONDS + 2)
     tell(capsys, f"SIGSTOP, {hand}", seconds)
@@ -143,6 +144,7 @@ def test_a_killed_keeper_comes_back_and_leaves_nothing(
     cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     hand, run = broken
+    assert broken_now(cluster, hand)
     os.kill(int(docker(cluster, "inspect", "-f", "{{.State.Pid}}", "chaos-keeper")), signal.SIGKILL)
     tell(
         capsys,
@@ -167,6 +169,7 @@ def test_a_stopped_keeper_holds_nothing_up_that_needs_it_not_and_is_started_for_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     hand, run = broken
+    assert broken_now(cluster, hand)
     stopped_keeper()
     limit = HEAL_SECONDS if hand in AT_ONCE else LEASE_SECONDS + 2
     seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=limit)
@@ -205,6 +208,7 @@ def test_engine_and_keeper_killed_together_leave_nothing(
     cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     hand, run = broken
+    assert broken_now(cluster, hand)
     keeper = int(docker(cluster, "inspect", "-f", "{{.State.Pid}}", "chaos-keeper"))
     run.signal(signal.SIGKILL)
     os.kill(keeper, signal.SIGKILL)

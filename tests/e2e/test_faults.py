@@ -105,7 +105,7 @@ async def test_a_pod_that_its_liveness_probe_gave_up_while_frozen_comes_back(lea
     await until(given_up)
     await kind.heal(fault, leased)
     with anyio.fail_after(120):
-        print(await kind.healed(fault, leased))
+        assert (await kind.healed(fault, leased))["ready"] is True
     await resource.delete(kube, fault)
 
 

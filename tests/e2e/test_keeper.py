@@ -25,10 +25,8 @@ from harness.resources import resource
 from harness.targets import nodes
 from harness.targets.reach import Reach
 from tests.e2e.live import docker
-from tests.e2e.victims import node_of, planned, pod_of, until
+from tests.e2e.victims import LEASE, LEASE_SECONDS, node_of, planned, pod_of, until
 
-LEASE_SECONDS = 15.0
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/chaos-system/leases"
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
 
@@ -91,7 +89,7 @@ async def clean(kube: Kube, cluster: LocalCluster, run: str) -> None:
     async def settled() -> bool:
         status = await client.status(cluster.keeper_socket)
         left = [item for item in await resource.list_all(kube) if item["spec"]["run"] == run]
-        lease = await kube.get(f"{LEASES}/chaos-run")
+        lease = await kube.get(LEASE)
         expired = lease["metadata"].get("annotations", {}).get("chaos.harness.dev/expired") == run
         return not status["owed"] and not status["dead"] and not left and expired
 

@@ -13,14 +13,13 @@ import pytest
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.faults import FAULTS
-from harness.keeper.client import Keeper
 from harness.model.plan import Victim
 from harness.resources import resource
 from harness.targets import nodes
 from harness.targets.reach import Reach
 from tests.e2e.live import docker, harness, kubectl
 from tests.e2e.test_dying import HEAL_SECONDS, Run, seconds_until, tell
-from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of
+from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 DELAY_MS = 100
@@ -72,10 +71,7 @@ def _answered(cluster: LocalCluster, asking: Victim, asked: Victim, wait: float)
 async def _begin(reach: Reach, fault: Any) -> dict[str, Any]:
     """Inject a fault as the engine does, and return the evidence."""
     kind = FAULTS[fault.kind]
-    assert kind.order
-    assert isinstance(reach.healer, Keeper)
-    order = await kind.order(fault, reach)
-    await resource.create(reach.kube, fault, reach.healer.run, [], order)
+    await written(reach, fault)
     with anyio.fail_after(60):
         await kind.inject(fault, reach)
         felt = await kind.felt(fault, reach)
@@ -115,9 +111,7 @@ async def test_a_partition_lets_nothing_through_from_its_peers_and_everything_fr
     assert _answered(workload, other, victim, PATIENCE_SECONDS) == ATTEMPTS
     fault = planned("pod_partition", victim, "cut", peers=[f"{_address(workload, other)}/32"], direction="both")
     kind = FAULTS["pod_partition"]
-    assert kind.order
-    assert isinstance(leased.healer, Keeper)
-    await resource.create(leased.kube, fault, leased.healer.run, [], await kind.order(fault, leased))
+    await written(leased, fault)
     await kind.inject(fault, leased)
     assert _answered(workload, other, victim, CUT_SECONDS) == 0
     with anyio.fail_after(60):
@@ -139,9 +133,7 @@ async def test_a_node_is_cut_off_from_its_peers_and_stays_ready(
     kind, peers = FAULTS["node_partition"], [f"{_address(workload, other)}/32"]
     given = {"peers": peers, "direction": "both", "interfaces": ["eth0"]}
     fault = planned("node_partition", node, "cut", **await kind.resolve(kube, given))
-    assert kind.order
-    assert isinstance(leased.healer, Keeper)
-    await resource.create(leased.kube, fault, leased.healer.run, [], await kind.order(fault, leased))
+    await written(leased, fault)
     await kind.inject(fault, leased)
     assert _answered(workload, other, victim, CUT_SECONDS) == 0
     with anyio.fail_after(60):

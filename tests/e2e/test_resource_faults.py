@@ -17,7 +17,6 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.errors import InjectionFailed
 from harness.faults import FAULTS
-from harness.keeper.client import Keeper
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets import containers
@@ -25,7 +24,7 @@ from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import docker, kubectl
 from tests.e2e.test_dying import HEAL_SECONDS, Run, seconds_until, tell
-from tests.e2e.victims import NAMESPACE, SERVER, planned, until
+from tests.e2e.victims import NAMESPACE, SERVER, planned, until, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 APP = "strained"
@@ -94,9 +93,7 @@ def _left(cluster: LocalCluster) -> list[str]:
 async def broken(reach: Reach, fault: PlannedFault) -> AsyncIterator[dict[str, Any]]:
     """Have a fault as the engine does, and give the evidence; it is healed afterwards."""
     kind = FAULTS[fault.kind]
-    assert kind.order
-    assert isinstance(reach.healer, Keeper)
-    await resource.create(reach.kube, fault, reach.healer.run, [], await kind.order(fault, reach))
+    await written(reach, fault)
     try:
         with anyio.fail_after(90):
             await kind.inject(fault, reach)
@@ -326,6 +323,7 @@ async def test_what_burns_goes_when_all_of_the_agent_is_killed(
 ) -> None:
     victim = await _victim(leased.kube)
     async with broken(leased, planned("pod_cpu_stress", victim, "orphan")):
+        assert _left(workload)
         docker(
             workload,
             "exec",

@@ -1,4 +1,7 @@
-"""Faults of nodes, namespaces, pods and the DNS on a real cluster: felt from outside, undone as found in three ways."""
+"""Faults of nodes, namespaces, pods and the DNS on a real cluster: felt from outside, undone as found.
+
+Each is undone by its run, and by the keeper alone.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ except OSError:
 
 @pytest.fixture(params=(by_the_run, by_the_keeper), ids=lambda one: one.__name__)
 def undone(request: pytest.FixtureRequest) -> Undo:
-    """Undo by requests and by kubectl; that the resource alone is enough is tried with what is quicker to heal."""
+    """Undo by the run's requests or by the keeper's kubectl; the resource alone is tried with what heals sooner."""
     found: Undo = request.param
     return found
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -12,25 +14,36 @@ from bench.dying import workload
 from bench.dying.workload import APP, SERVER, until, without
 from harness.cluster import paths
 from harness.cluster.kube import Kube
+from harness.engine.preflight import scope
+from harness.errors import HarnessError
 from harness.faults import FAULTS
 from harness.keeper import client
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets.reach import Reach
+from harness.workloads.pod import is_done, is_going
 
 NAMESPACE = "chaos-keeper-test"
+LEASE = f"{scope.LEASES.format(scope.SYSTEM)}/{scope.LEASE}"
+LEASE_SECONDS, RENEW_SECONDS = 15, 3.0
 __all__ = [
     "APP",
+    "LEASE",
+    "LEASE_SECONDS",
     "NAMESPACE",
+    "RENEW_SECONDS",
     "SERVER",
+    "held",
     "node_of",
     "planned",
     "pod_of",
+    "renew",
     "server",
     "settled",
     "until",
     "walk",
     "without",
+    "written",
 ]
 
 
@@ -42,9 +55,8 @@ async def settled(kube: Kube) -> None:
 async def pod_of(kube: Kube, *, besides: str = "") -> Victim:
     """Name one of the web servers."""
     items = await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")
-    items = [
-        item for item in items if not item["metadata"].get("deletionTimestamp") and item["metadata"]["uid"] != besides
-    ]
+    # One that its kubelet evicted stays as a pod that has ended, until somebody deletes it.
+    items = [item for item in items if not (is_going(item) or is_done(item)) and item["metadata"]["uid"] != besides]
     item = sorted(items, key=lambda item: str(item["metadata"]["name"]))[0]
     metadata = item["metadata"]
     return Victim("pod", metadata["name"], metadata["uid"], NAMESPACE, item["spec"]["nodeName"], container="web")
@@ -55,6 +67,32 @@ async def node_of(kube: Kube) -> Victim:
     name = (await pod_of(kube)).node
     item = await kube.get(paths.nodes(name))
     return Victim("node", name, item["metadata"]["uid"], node=name)
+
+
+async def renew(kube: Kube, run: str) -> None:
+    """Renew the Lease of a run as its engine does."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+    spec = {"holderIdentity": run, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": scope.LEASE}, "spec": spec}
+    await kube.patch(LEASE, body, kind="apply", fieldManager="test", force="true")
+
+
+@contextlib.asynccontextmanager
+async def held(kube: Kube, run: str) -> AsyncIterator[None]:
+    """Hold the Lease for a run as long as the API server answers: agents heal what nobody renews."""
+
+    async def go_on() -> None:
+        while True:
+            await anyio.sleep(RENEW_SECONDS)
+            with contextlib.suppress(HarnessError):
+                await renew(kube, run)
+
+    await renew(kube, run)
+    async with anyio.create_task_group() as renewing:
+        renewing.start_soon(go_on)
+        yield
+        renewing.cancel_scope.cancel()
+    await kube.delete(LEASE)
 
 
 def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> PlannedFault:

@@ -26,7 +26,7 @@ class Supervised:
     """One worker's process in the network namespace behind a handle, which belongs to this object from now on."""
 
     def __init__(
-        self, order: Facts, handle: int, chain: str, heard: Callable[[Facts], None], program: str = "worker"
+        self, order: Facts, handle: int, chain: str, heard: Callable[[Facts], None], program: str = "packets.worker"
     ) -> None:
         """Start it and wait until it has begun; raises Refused, and then nothing is left."""
         self._handle, self._chain, self._heard = handle, chain, heard

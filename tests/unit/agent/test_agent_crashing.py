@@ -11,6 +11,7 @@ import pytest
 from harness.agent.resident import effecting
 from harness.agent.resident.fault import Fault
 from harness.agent.resident.processes import crashing, pods
+from harness.agent.resident.processes.crashing import Crashing
 from tests.unit.agent.pod import Pod
 from tests.unit.agent.told import Told
 
@@ -37,6 +38,15 @@ def again(pod: Pod, seen: set[int]) -> None:
     """Start the container anew, as its kubelet does."""
     pod.revive()
     seen.add(pod.process.pid)
+
+
+def looked(worker: Any) -> None:
+    """Wait until a look that began after this has ended: the one that goes on now may have begun before."""
+    assert isinstance(worker, Crashing)
+    for _ in range(2):
+        before = worker._looked
+        while worker._looked == before:
+            assert worker.alive
 
 
 def test_a_container_is_ended_each_time_that_it_runs_and_no_more_once_it_is_healed(pod: Pod, make, seen: set[int]):
@@ -70,9 +80,8 @@ def test_the_other_containers_of_its_pod_are_left_alone(pod: Pod, make, seen: se
     pod.process.wait()
     pod.revive()
     (worker,) = agent.workers().values()
-    looked = worker._looked
-    while worker._looked == looked:
-        assert worker.alive
+    looked(worker)
+    assert worker.facts["ended"] == 1
     assert pod.process.poll() is None
 
 
@@ -83,9 +92,8 @@ def test_what_its_runtime_still_makes_is_waited_for(pod: Pod, make, seen: set[in
     monkeypatch.setattr(crashing, "RUNS_SECONDS", 600.0)
     again(pod, seen)
     (worker,) = agent.workers().values()
-    looked = worker._looked
-    while worker._looked == looked:
-        assert worker.alive
+    looked(worker)
+    assert worker.facts["ended"] == 1
     assert pod.process.poll() is None
 
 
@@ -96,7 +104,8 @@ def test_it_ends_by_itself_and_that_is_told(pod: Pod, make, told: Told, seen: se
     agent = make()
     agent.do(fault(pod, **({"seconds": 0.1} if how == "time" else {})))
     (worker,) = agent.workers().values()
-    worker._thread.join()
+    worker._thread.join(30)
+    assert not worker.alive
     agent.tick()
     assert told.wait("healedAt")["message"] == why
 
@@ -132,6 +141,7 @@ def test_a_pod_that_is_gone_ends_it(pod: Pod, make, told: Told, seen: set[int]):
     agent.do(fault(pod))
     pod.delete()
     (worker,) = agent.workers().values()
-    worker._thread.join()
+    worker._thread.join(30)
+    assert not worker.alive
     agent.tick()
     assert told.wait("healedAt")["message"] == "its target is gone"
