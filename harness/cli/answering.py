@@ -71,7 +71,12 @@ def run(name: str, runs: Path, at: str | None, chosen: Mapping[str, str], metric
     """Ask what a run recorded, from its first fault on or from `at`; `chosen` says which series answers a metric."""
     seen = history(name, runs)
     check(seen, chosen, metrics)
-    begun = duration(at, "--at") if at else seen.window[0] if seen.window else seen.start
+    first = seen.window[0] if seen.window else seen.start
+    begun = duration(at, "--at") if at else first
+    if begun > seen.end:
+        why, since = f"what it recorded ends after {seen.end:.1f} s", "the first fault" if seen.window else "the run"
+        hint = f"an earlier time, or none: it then begins with {since}, after {first:.1f} s"
+        raise UsageError("the run had ended by then", where=f"--at {at}", why=why, hint=hint)
 
     def ask(question: Question, after: float) -> Answer:
         over = question.over or recorded.OVER_SECONDS
