@@ -15,15 +15,12 @@ import click
 from harness.analysis import recorded
 from harness.analysis.course import Ask, Clock, Virtual
 from harness.analysis.measuring import Answer
-from harness.analysis.template import Question
+from harness.analysis.template import LONGEST_SECONDS, Question
 from harness.errors import ObservationFailed, UsageError
 from harness.model import units
 from harness.model.history import History
 from harness.probes import answers
 from harness.source.closed import nearest
-
-# Longer than any rollout.
-LONGEST_SECONDS = 366 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
