@@ -34,7 +34,8 @@ case "$*" in
   env -i "KUBELET_EXTRA_ARGS=$KUBELET_EXTRA_ARGS" "CHAOS_HARNESS_FAULT=$CHAOS_HARNESS_FAULT" \
     "$PYTHON" -c "import signal; signal.pause()" a-kubelet $options < /dev/null > /dev/null 2>&1 9<&- &
   echo $! > "$KEPT/pid"
-  until grep -q a-kubelet "/proc/$!/cmdline"; do :; done ;;
+  # Its first word is that only when it has become what it is to be: in between the kernel shows nothing.
+  until [ "$(tr '\0' '\n' < "/proc/$!/cmdline" | head -n 1)" = "$PYTHON" ]; do :; done ;;
 *) exit 2 ;;
 esac
 """
