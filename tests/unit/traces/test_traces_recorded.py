@@ -9,7 +9,7 @@ import pytest
 
 from harness.checkers import OBJECTIVES, conforming
 from harness.checkers.traces import BREAKER, judge
-from harness.checkers.traces.calls import Outcome, Trace
+from harness.checkers.traces.calls import Trace
 from harness.model.calls import Recorded
 from harness.model.history import History, Sample
 from harness.model.verdict import Finding, State
@@ -154,11 +154,5 @@ def test_a_starved_machine_excuses_what_is_about_time_and_nothing_else() -> None
 
 def test_what_is_tried_too_often_is_broken_in_the_record_too() -> None:
     found = conforming.retries(history(run("tries six times"), run("tries six times").recorded))
-    assert [said.partition(":")[0] for said in found.broken] == ["RT1", "RT5"][: len(found.broken)]
-    assert found.broken
+    assert [said.partition(":")[0] for said in found.broken] == ["RT1"]
     assert conforming.retries(history(run(), run().recorded)).broken == []
-
-
-def test_a_call_that_was_under_way_is_abandoned_as_far_as_anybody_knows() -> None:
-    assert all(call.end <= run().recorded.until for call in run().recorded.calls)
-    assert Outcome.REFUSED in {call.outcome for call in run().recorded.calls}
