@@ -24,7 +24,8 @@ from typing import Any
 import yaml
 
 from harness.documents import document
-from harness.engine import activities, plan
+from harness.engine import activities
+from harness.engine.planning import plan
 from harness.errors import UsageError
 from harness.model.plan import Plan
 

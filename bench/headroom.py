@@ -26,7 +26,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.cluster.paths import deployments
 from harness.documents import document
-from harness.engine.traffic import GATEWAY, HOST
+from harness.engine.watching.traffic import GATEWAY, HOST
 from harness.journal import operations
 from harness.keeper import container
 from harness.load import process

@@ -28,8 +28,9 @@ from harness import __version__
 from harness.checkers import disruption_budget, recovery
 from harness.cluster import local
 from harness.cluster.kube import Kube
-from harness.engine import lasting, observe
-from harness.engine.readiness import Readiness
+from harness.engine.planning import lost_for_good
+from harness.engine.watching import observe
+from harness.engine.watching.readiness import Readiness
 from harness.errors import ApiError, Exit, HarnessError, UsageError
 from harness.faults import FAULTS
 from harness.keeper.client import Keeper
@@ -258,7 +259,7 @@ async def _one(reach: Reach, namespace: str, row: Row, name: str, parameters: di
     alone = not any(one.get("controller") for one in pod["metadata"].get("ownerReferences") or ())
     lost = alone and name in ("pod_kill", "pod_evict")
     try:
-        await lasting.require(kube, reach.owners, [fault])
+        await lost_for_good.require(kube, reach.owners, [fault])
     except UsageError:
         row.plan = "refused"
     if (row.plan == "refused") != lost:

@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from harness.agent.resident import pods
+from harness.agent.resident.processes import pods
 from tests.unit.agent.lab import PEER, TARGET, Lab
 from tests.unit.agent.pod import Pod
 from tests.unit.agent.program import LEASE, Program, lease

@@ -21,8 +21,8 @@ from anyio.abc import TaskStatus
 from anyio.streams.text import TextReceiveStream
 
 from bench.dying.place import Place
-from harness.engine import fingerprint
-from harness.engine.fingerprint import OWED, WRITTEN
+from harness.engine.undoing import fingerprint
+from harness.engine.undoing.fingerprint import OWED, WRITTEN
 from harness.errors import HarnessError
 from harness.keeper.resident.docker import Docker, Refused
 

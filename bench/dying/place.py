@@ -15,9 +15,9 @@ from bench.dying import workload
 from harness.cluster import docker, local, paths
 from harness.cluster.kube import Items, Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import fingerprint, undo
-from harness.engine.fingerprint import WRITTEN
-from harness.engine.scope import Scope
+from harness.engine.preflight.scope import Scope
+from harness.engine.undoing import fingerprint, undo
+from harness.engine.undoing.fingerprint import WRITTEN
 from harness.errors import HarnessError, PreconditionFailed
 from harness.keeper import container
 from harness.stack import apply as stack

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.cluster import debian, images
+from harness.cluster.build import debian, images
 from harness.cluster.cache import Progress, project_root
 from harness.cluster.local import LocalCluster
 from harness.errors import UsageError

@@ -42,11 +42,12 @@ def objects(image: str) -> list[Object]:
 
 
 def rules() -> list[Object]:
-    """Return the agent's rights: it reads faults and leases, and writes the status of faults, nothing else."""
+    """Return the agent's rights: it reads faults, leases and pods, and writes the status of faults, nothing else."""
     return [
         {"apiGroups": [GROUP], "resources": ["faults", "nodefaults"], "verbs": ["list", "watch"]},
         {"apiGroups": [GROUP], "resources": ["faults/status", "nodefaults/status"], "verbs": ["patch"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
     ]
 
 

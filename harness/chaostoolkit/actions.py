@@ -84,7 +84,7 @@ def _perform(kind: str, configuration: Mapping[str, Any] | None, **arguments: An
     if running:
         return running.perform_named()
     from harness.engine.options import Options
-    from harness.engine.single import perform
+    from harness.engine.single_action import perform
 
     settings = configuration or {}
     kubeconfig = settings.get("chaos_kubeconfig")

@@ -20,9 +20,11 @@ from anyio.from_thread import BlockingPortal
 
 from harness.documents import foreign
 from harness.documents.provider import ACTIONS
-from harness.engine import activities, contexts, method, more
+from harness.engine import activities, method
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome, Stop
+from harness.engine.planning import additions
+from harness.engine.preflight import contexts
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, InjectionFailed, UndoFailed, first
 from harness.model.experiment import Activity, Experiment
@@ -278,7 +280,7 @@ class Live:
         return {"run": session.plan.run, "touched": [str(one.victim) for one in method.planned(session, activity)]}
 
     async def _add(self, session: Session, activity: Activity) -> tuple[PlannedFault, ...]:
-        added = await more.add(session, activity)
+        added = await additions.add(session, activity)
         session.experiment = replace(session.experiment, method=(*session.experiment.method, activity))
         await method.perform(session, activity, added)
         return added

@@ -20,7 +20,8 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Compare the share of good operations in the window with `ratio`.
 
     Broken means that the promise failed even if every operation that is missing, and every one that a starved machine
-    can have made fail, had been good; held that it was kept even if every one that nobody knows of had failed.
+    can have made fail, had been good; held that it was kept even if every one that nobody knows of had failed. A ratio
+    of 0 lifts the stack's own promise and makes none: it cannot be broken, so it is noted and never counts as kept.
     """
     ratio = float(parameters["ratio"])
     target = f">= {percent(ratio)}"
@@ -43,7 +44,9 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     # The tolerance is of binary fractions (0.005 * 1000 is 5.000000000000004), not of the promise.
     excused = sum(map(starvation.excuse(history), (one for one in counted.inside if not one.ok)))
     beyond, unseen = bad - excused > (1 - ratio) * counted.expected + 1e-6, counted.unseen
-    if unserved := census.unserved(counted.before):
+    if not ratio:
+        target, state, summary = "none", State.NOTED, f"{bad} of {seen} failed: nothing was promised"
+    elif unserved := census.unserved(counted.before):
         state, summary = State.UNKNOWN, unserved
     elif enough and beyond:
         when = seconds(max(at, 0.0))
@@ -101,7 +104,7 @@ OBJECTIVE = ObjectiveKind(
     broken="the share is below `ratio`",
     unknown=census.THIN,
     parameters=(
-        Parameter("ratio", Type.RATIO, "The least share of good operations.", required=True),
+        Parameter("ratio", Type.RATIO, "The least share of good operations; 0% promises nothing.", required=True),
         census.LEAST,
     ),
     exercised_by=frozenset({Disturbance.SERVING, Disturbance.CAPACITY, Disturbance.NETWORK, Disturbance.DATA}),

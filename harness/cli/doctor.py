@@ -20,7 +20,7 @@ from harness.errors import Exit
 @options.cluster
 def command(output: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """Check this machine, the cluster, the keeper and the stack; change nothing."""
-    from harness.engine import doctor
+    from harness.engine.preflight import doctor
 
     checks = anyio.run(doctor.examine, kubeconfig, context, namespace)
     if output == "json":

@@ -33,7 +33,7 @@ def command(
     if role:
         import yaml
 
-        from harness.engine.rights import roles_for, unknown_to
+        from harness.engine.planning.rights import roles_for, unknown_to
 
         for name in unknown_to(experiments):
             click.echo(f"# not known, so not among the rules: what step {name!r} asks of the cluster")

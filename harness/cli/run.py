@@ -71,8 +71,9 @@ def command(
     """
     from harness.cli import documents
     from harness.documents import strategies
-    from harness.engine import given, run
+    from harness.engine import run
     from harness.engine.options import Options
+    from harness.engine.preflight import overrides
     from harness.errors import Exit
     from harness.model.verdict import worst
     from harness.nightly import repeats, sets
@@ -87,9 +88,9 @@ def command(
             ),
             rolls_back=rollback_strategy or one.rolls_back,
         )
-        for one in documents.load(files, only=only, given=given.read(var, var_file))
+        for one in documents.load(files, only=only, given=overrides.read(var, var_file))
     ]
-    given.require_stated(var, var_file, experiments)
+    overrides.require_stated(var, var_file, experiments)
     say = None if quiet else (lambda line: click.echo(line, err=True))
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)
     if dry_run:

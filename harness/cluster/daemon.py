@@ -13,7 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cluster import command, docker, local, shim
+from harness.cluster import command, docker, local
+from harness.cluster.build import shim
 from harness.cluster.cache import Progress, cache_dir, locked
 from harness.errors import PreconditionFailed
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from harness.cluster import command, docker, gobuild, local, shim
+from harness.cluster import command, docker, local
+from harness.cluster.build import gobuild, shim
 from harness.cluster.cache import Progress, cache_dir, project_root
 from harness.errors import PreconditionFailed
 

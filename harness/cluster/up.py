@@ -14,7 +14,8 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import daemon, docker, kind, local, nodeimage
+from harness.cluster import daemon, docker, kind, local
+from harness.cluster.build import nodeimage
 from harness.cluster.cache import Progress, cache_dir, digest, locked, project_root
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster

@@ -6,9 +6,11 @@ import time
 
 from harness import report
 from harness.checkers import cause, machine
-from harness.engine import contexts, judge, metrics, recording
+from harness.engine import judge
 from harness.engine.options import Outcome
+from harness.engine.preflight import contexts
 from harness.engine.session import Session
+from harness.engine.watching import metrics, recording
 from harness.errors import Exit, HarnessError
 from harness.journal import calls, operations, reader
 from harness.model.objective import ABORT_WHEN

@@ -19,10 +19,10 @@ from typing import Any
 import anyio
 
 from harness.cluster.kube import Kube
-from harness.engine import contexts
-from harness.engine.scope import LEASE as NAME
-from harness.engine.scope import LEASES, Scope
-from harness.engine.scope import SYSTEM as NAMESPACE
+from harness.engine.preflight import contexts
+from harness.engine.preflight.scope import LEASE as NAME
+from harness.engine.preflight.scope import LEASES, Scope
+from harness.engine.preflight.scope import SYSTEM as NAMESPACE
 from harness.errors import AbortTriggered, ApiError, HarnessError, RunInProgress, first
 
 SECONDS = 15.0

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 
 import anyio
 
-from harness.engine import activities, healing, more
+from harness.engine import activities
+from harness.engine.planning import additions
 from harness.engine.session import Session
+from harness.engine.undoing import healing
 from harness.errors import (
     AbortTriggered,
     ClusterUnreachable,
@@ -87,7 +89,7 @@ async def perform(session: Session, activity: Activity, faults: tuple[PlannedFau
     for number in range(1, spec.times + 1):
         began = time.monotonic()
         if number > 1:
-            faults = await more.add(session, activity, number)
+            faults = await additions.add(session, activity, number)
         await inject_in_groups(session, faults, spec.target.at_once, lasting=spec.duration)
         if spec.closes:
             last = faults[(len(faults) - 1) // spec.target.at_once * spec.target.at_once :]

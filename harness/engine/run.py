@@ -16,30 +16,14 @@ from typing import Any
 import anyio
 
 from harness.cluster.kubeconfig import passing
-from harness.engine import (
-    abort,
-    activities,
-    announce,
-    contexts,
-    ending,
-    healing,
-    judge,
-    machine,
-    method,
-    nowhere,
-    observe,
-    owed,
-    permission,
-    plain,
-    plan,
-    scope,
-    settle,
-    steady,
-    traffic,
-)
+from harness.engine import abort, activities, announce, clusterless, ending, judge, method, plain
 from harness.engine.options import Options, Outcome, Stop
-from harness.engine.readiness import Readiness
+from harness.engine.planning import plan
+from harness.engine.preflight import contexts, permission, scope
 from harness.engine.session import Session
+from harness.engine.undoing import healing, owed
+from harness.engine.watching import machine, observe, settle, steady, traffic
+from harness.engine.watching.readiness import Readiness
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed, first
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
@@ -65,9 +49,9 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     """Show what a run would touch, by name and UID, and touch nothing."""
 
     async def show() -> str:
-        if nowhere.meant(experiment, options):
-            await activities.check(experiment, nowhere.ENVIRONMENT)
-            return plan.text(experiment, Plan.nothing("dry", _seed(options), nowhere.CONTEXT))
+        if clusterless.meant(experiment, options):
+            await activities.check(experiment, clusterless.ENVIRONMENT)
+            return plan.text(experiment, Plan.nothing("dry", _seed(options), clusterless.CONTEXT))
         kube, _ = contexts.connect(options.kubeconfig, options.context)
         await activities.check(experiment, {"HARNESS_CONTEXT": kube.context})
         async with kube:
@@ -89,18 +73,18 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
         raise PreconditionFailed("a dry run injects nothing", why="this run was asked to", hint="leave out the dry run")
     began = time.monotonic()
     identity = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    nobody = nowhere.meant(experiment, options)
-    kube, cluster = (nowhere.Nowhere(), None) if nobody else contexts.connect(options.kubeconfig, options.context)
+    nobody = clusterless.meant(experiment, options)
+    kube, cluster = (clusterless.Nowhere(), None) if nobody else contexts.connect(options.kubeconfig, options.context)
     kubeconfig = None if nobody else passing.hand_on(kube.access)
     environment = {"HARNESS_CONTEXT": kube.context, "HARNESS_KUBECONFIG": str(kubeconfig)}
     environment |= {"HARNESS_LOCAL": "1"} if cluster else {}
     with contextlib.ExitStack() as undisturbed:
         async with contextlib.AsyncExitStack() as held:
             await held.enter_async_context(kube)
-            worker = await held.enter_async_context(Worker(env=nowhere.ENVIRONMENT if nobody else environment))
+            worker = await held.enter_async_context(Worker(env=clusterless.ENVIRONMENT if nobody else environment))
             # Before the lease: what Chaos Toolkit refuses holds nobody up.
             await activities.begin(worker, experiment)
-            right = nowhere.hold() if nobody else permission.hold(kube, cluster, experiment, identity)
+            right = clusterless.hold() if nobody else permission.hold(kube, cluster, experiment, identity)
             lease, healer = await held.enter_async_context(right)
             directory = options.runs / identity
             with Journal(directory, identity) as journal:
@@ -186,7 +170,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
     start(abort.on_signal, session.abort, lambda: session.healer, session.say)
     if session.experiment.controlled:
         start(activities.on_wish, session)
-    if isinstance(session.kube, nowhere.Nowhere):
+    if isinstance(session.kube, clusterless.Nowhere):
         return
     start(abort.on_lost_lease, session.abort, session.lease, session.say)
     for namespace in permission.levers(session.scope, session.experiment.blast_radius.namespaces):
@@ -247,7 +231,7 @@ async def _phases(session: Session, walk: Walk) -> None:
 async def _plan(session: Session) -> None:
     """Pick the targets; raises NeverBegun when the cluster, as it is, has none that the document allows."""
     run, seed = session.plan.run, session.plan.seed
-    if not isinstance(session.kube, nowhere.Nowhere):
+    if not isinstance(session.kube, clusterless.Nowhere):
         try:
             session.plan = await plan.resolve(
                 session.kube, session.experiment, run=run, seed=seed, alone=session.scope.alone

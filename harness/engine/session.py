@@ -16,8 +16,8 @@ from harness.cluster.local import LocalCluster
 from harness.engine.abort import Abort
 from harness.engine.course import Course
 from harness.engine.lease import Leases
-from harness.engine.readiness import Readiness
-from harness.engine.scope import Scope
+from harness.engine.preflight.scope import Scope
+from harness.engine.watching.readiness import Readiness
 from harness.hands.healer import Healer
 from harness.journal.writer import Journal
 from harness.load.process import LoadProcess

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.agent.resident import match
+from harness.agent.resident.packets import match
 from harness.agent.resident.refused import Refused
 from harness.cluster import paths
 from harness.errors import UsageError

@@ -25,7 +25,7 @@ from typing import Any
 
 import anyio
 
-from harness.agent.resident.descriptors import MOST_SPARE
+from harness.agent.resident.processes.descriptors import MOST_SPARE
 from harness.faults import answers, packets, resources
 from harness.faults.kind import FaultKind
 from harness.hands.node import asking

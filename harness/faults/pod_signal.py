@@ -17,8 +17,8 @@ from typing import Any
 
 import anyio
 
-from harness.agent.resident import signals
 from harness.agent.resident.fault import SIGNALS
+from harness.agent.resident.processes import signals
 from harness.errors import ObservationFailed
 from harness.faults import answers, container_kill, packets, resources
 from harness.faults.kind import FaultKind

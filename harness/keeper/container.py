@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import debian, docker, sockets
+from harness.cluster import docker, sockets
+from harness.cluster.build import debian
 from harness.cluster.cache import Progress, digest, locked
 from harness.cluster.local import LocalCluster
 from harness.errors import PreconditionFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from harness.cluster import machine
+from harness.cluster.host import machine
 from harness.engine import run
 from harness.engine.options import Options, Outcome
 from harness.errors import Exit, HarnessError

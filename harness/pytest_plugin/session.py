@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.documents.document import Given
-from harness.engine import given
 from harness.engine.options import Options, Outcome
+from harness.engine.preflight import overrides
 from harness.errors import Exit, HarnessError
 from harness.model.experiment import SETS, Experiment
 from harness.model.verdict import Verdict, worst
@@ -84,7 +84,9 @@ class Session:
     def given(self) -> Given:
         """Say what the command line replaces in documents; raises UsageError for what cannot be read."""
         option, here = self.config.getoption, self.config.invocation_params.dir
-        return given.read(option("chaos_var"), [here / path for path in option("chaos_var_file")], option="--chaos-var")
+        return overrides.read(
+            option("chaos_var"), [here / path for path in option("chaos_var_file")], option="--chaos-var"
+        )
 
     @contextmanager
     def following(self, item: pytest.Item) -> Iterator[Options]:
@@ -175,7 +177,7 @@ class Session:
         files = [here / path for path in option("chaos_var_file")]
         if experiments:
             try:
-                given.require_stated(option("chaos_var"), files, experiments, option="--chaos-var")
+                overrides.require_stated(option("chaos_var"), files, experiments, option="--chaos-var")
             except HarnessError as error:
                 raise pytest.UsageError(str(error)) from None
 
@@ -184,7 +186,7 @@ class Session:
         option = self.config.getoption
         if option("collectonly") or option("chaos_dry_run") or not any(item.nodeid in self.sets for item in items):
             return []
-        from harness.cluster import machine
+        from harness.cluster.host import machine
 
         warning = machine.warning()
         return [f"! {warning}"] if warning else []

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from harness.documents import document
-from harness.engine.rights import roles_for
+from harness.engine.planning.rights import roles_for
 from harness.errors import UsageError
 from harness.load import written
 from harness.model.experiment import Experiment

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio.to_thread
 
-from harness.cluster import images
+from harness.cluster.build import images
 from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster

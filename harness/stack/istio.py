@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from harness.cluster import command, gobuild
+from harness.cluster import command
+from harness.cluster.build import gobuild
 from harness.cluster.cache import Progress, cache_dir, digest
 from harness.errors import PreconditionFailed
 

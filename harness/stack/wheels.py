@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.cluster import command, gobuild
+from harness.cluster import command
+from harness.cluster.build import gobuild
 from harness.cluster.cache import Progress, cache_dir, digest, locked
 
 PYTHON = "3.11"

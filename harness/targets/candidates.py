@@ -11,7 +11,7 @@ from harness.model.fault import Target
 from harness.model.plan import Victim
 from harness.targets import components, containers, filters, nodes, objects, readers, zones
 from harness.targets.kind import Object, Search, TargetKind
-from harness.workloads.pod import is_going, is_ready
+from harness.workloads.pod import is_done, is_going, is_ready
 
 # By so much a restart was seen to come later than its back-off: the kubelet looks every so often.
 LOOKS_SECONDS = 15.0
@@ -65,7 +65,7 @@ async def _nodes(search: Search) -> list[tuple[Victim, Object]]:
     if target.hosting:
         namespace, _, selector = target.hosting.partition("/")
         hosts = await kube.list(paths.pods(namespace), labels=selector)
-        names &= {pod["spec"].get("nodeName", "") for pod in hosts if not is_going(pod)}
+        names &= {pod["spec"].get("nodeName", "") for pod in hosts if not (is_going(pod) or is_done(pod))}
     workers = [
         node
         for node in search.nodes

@@ -16,7 +16,8 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import fingerprint, scope, undo
+from harness.engine.preflight import scope
+from harness.engine.undoing import fingerprint, undo
 
 ROOT = Path(__file__).parents[2]
 HARNESS = [sys.executable, "-m", "harness.cli"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -246,6 +248,24 @@ async def test_a_pod_is_frozen_and_a_container_killed_by_the_agent(kube: Kube, w
     ended = (await _container(kube, victim))["lastState"]["terminated"]
     assert (containers.identity(ended), ended["exitCode"]) == (identity, 137)
     await kube.delete(_path("killed"))
+
+
+async def test_a_fault_reaches_no_pod_of_another_namespace(kube: Kube, workload: LocalCluster, run: str):
+    """Whoever may write faults in a namespace may name any UID there; the agent of that pod's node is asked."""
+    own = await pod_of(kube)
+    everyone = json.loads(kubectl(workload, "-n", "claude-ecosystem-prod", "get", "pods", "-o", "json"))["items"]
+    there = next(pod for pod in everyone if pod["spec"]["nodeName"] == own.node)
+    stranger = dataclasses.replace(own, uid=there["metadata"]["uid"])
+    await kube.create(_path(), _body(stranger, run, "reaching", {"op": "freeze"}))
+
+    async def refused() -> bool:
+        return "message" in await _status(kube, "reaching")
+
+    await until(refused)
+    status = await _status(kube, "reaching")
+    assert status["message"].startswith(f"refused: pod {NAMESPACE}/{own.name} is another one")
+    assert "appliedAt" not in status
+    await kube.delete(_path("reaching"))
 
 
 def test_the_doctor_says_what_each_node_lets_its_agent_do(workload: LocalCluster):

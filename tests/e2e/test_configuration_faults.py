@@ -14,7 +14,7 @@ from bench.dying.certificate import HOST
 from bench.dying.workload import PORT, TLS_PORT
 from harness.cluster import paths
 from harness.cluster.kube import Kube
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import InjectionFailed
 from harness.keeper import container
 from harness.model.plan import PlannedFault, Victim

@@ -9,7 +9,7 @@ import pytest
 
 from harness.cluster import paths
 from harness.cluster.kube import Kube
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import InjectionFailed
 from harness.faults import FAULTS
 from harness.model.plan import Victim

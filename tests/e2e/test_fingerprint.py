@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.local import LocalCluster
-from harness.engine import fingerprint
+from harness.engine.undoing import fingerprint
 from tests.e2e.live import docker, harness, kubectl, taken
 
 pytestmark = pytest.mark.e2e

@@ -36,7 +36,7 @@ from pathlib import Path
 from harness.cluster import local
 from harness.cluster.kube import Kube
 from harness.engine.lease import Leases
-from harness.engine.scope import Scope
+from harness.engine.preflight.scope import Scope
 from harness.faults import FAULTS
 from harness.targets.reach import Reach
 from harness.resources import resource

@@ -9,7 +9,7 @@ import pytest
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.model.plan import PlannedFault
 from harness.targets import zones
 from harness.targets.reach import Reach

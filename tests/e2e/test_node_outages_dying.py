@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.cluster.local import LocalCluster
-from harness.engine import fingerprint
+from harness.engine.undoing import fingerprint
 from harness.faults import node_pressure
 from harness.keeper import container
 from harness.targets import zones

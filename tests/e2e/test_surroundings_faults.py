@@ -12,7 +12,7 @@ import pytest
 
 from harness.cluster import paths
 from harness.cluster.kube import Kube
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import ApiError
 from harness.model.plan import Victim
 from harness.targets import admission

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from harness.cluster.kube import Kube
-from harness.engine.undo import _one
+from harness.engine.undoing.undo import _one
 from harness.faults import FAULTS
 from harness.hands.healer import Nobody
 from harness.model.plan import PlannedFault, Victim

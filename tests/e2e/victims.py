@@ -14,13 +14,14 @@ from bench.dying import workload
 from bench.dying.workload import APP, SERVER, until, without
 from harness.cluster import paths
 from harness.cluster.kube import Kube
-from harness.engine import scope
+from harness.engine.preflight import scope
 from harness.errors import HarnessError
 from harness.faults import FAULTS
 from harness.keeper import client
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets.reach import Reach
+from harness.workloads.pod import is_done, is_going
 
 NAMESPACE = "chaos-keeper-test"
 LEASE = f"{scope.LEASES.format(scope.SYSTEM)}/{scope.LEASE}"
@@ -54,9 +55,8 @@ async def settled(kube: Kube) -> None:
 async def pod_of(kube: Kube, *, besides: str = "") -> Victim:
     """Name one of the web servers."""
     items = await kube.list(paths.pods(NAMESPACE), labels=f"app={APP}")
-    items = [
-        item for item in items if not item["metadata"].get("deletionTimestamp") and item["metadata"]["uid"] != besides
-    ]
+    # One that its kubelet evicted stays as a pod that has ended, until somebody deletes it.
+    items = [item for item in items if not (is_going(item) or is_done(item)) and item["metadata"]["uid"] != besides]
     item = sorted(items, key=lambda item: str(item["metadata"]["name"]))[0]
     metadata = item["metadata"]
     return Victim("pod", metadata["name"], metadata["uid"], NAMESPACE, item["spec"]["nodeName"], container="web")

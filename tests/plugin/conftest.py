@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import machine
+from harness.cluster.host import machine
 from harness.engine import method
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome

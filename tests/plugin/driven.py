@@ -13,7 +13,7 @@ from harness.engine import activities
 from harness.engine.abort import Abort
 from harness.engine.course import Course
 from harness.engine.options import Options, Outcome
-from harness.engine.scope import Scope
+from harness.engine.preflight.scope import Scope
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim

@@ -16,7 +16,7 @@ from chaoslib.discovery import discover_actions
 from chaoslib.experiment import run_experiment
 
 from harness.chaostoolkit import actions, controls, live
-from harness.engine import single
+from harness.engine import single_action
 from harness.errors import InjectionFailed, PreconditionFailed, UsageError
 from harness.faults import FAULTS
 from harness.model.verdict import Verdict
@@ -53,7 +53,7 @@ def test_an_action_without_the_control_is_a_run_of_its_own(monkeypatch):
         seen.append(arguments)
         return {"run": "1"}
 
-    monkeypatch.setattr(single, "perform", perform)
+    monkeypatch.setattr(single_action, "perform", perform)
     target = {"namespace": "shop", "selector": "app=cart", "pods": 1}
     assert actions.pod_kill(target, grace=0, configuration={"chaos_context": "staging"}) == {"run": "1"}
     ((kind, arguments, options),) = seen

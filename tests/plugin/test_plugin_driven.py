@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from harness.chaostoolkit import controls, live
-from harness.engine import caps, plan
 from harness.engine.options import Options
+from harness.engine.planning import caps, plan
 from harness.errors import AbortTriggered, InjectionFailed
 from harness.model.experiment import Experiment
 from harness.model.fault import Hand

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster import machine
+from harness.cluster.host import machine
 from harness.engine import run as engine
 from harness.errors import PreconditionFailed
 from harness.model.verdict import Verdict

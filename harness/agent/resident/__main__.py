@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from harness.agent.resident import metrics
+from harness.agent.resident import belonging, metrics
 from harness.agent.resident.api import Api
 from harness.agent.resident.fault import GROUP
 from harness.agent.resident.following import FAULTS, LEASE_NAME, LEASES, NODE_FAULTS, Follower, Runs, Wanted
@@ -72,11 +73,12 @@ def _api(address: str) -> Api:
 
 
 def _followers(agent: Agent, statuses: Statuses, api: Api, node: str) -> list[Follower]:
+    check = functools.partial(belonging.check, api)
     mine = {"labelSelector": f"{GROUP}/node={node}"}
     return [
         Follower(api, LEASES, {"fieldSelector": f"metadata.name={LEASE_NAME}"}, Runs(agent)),
-        Follower(api, FAULTS, mine, Wanted(agent, "faults", statuses.tell)),
-        Follower(api, NODE_FAULTS, mine, Wanted(agent, "nodefaults", statuses.tell)),
+        Follower(api, FAULTS, mine, Wanted(agent, "faults", statuses.tell, check)),
+        Follower(api, NODE_FAULTS, mine, Wanted(agent, "nodefaults", statuses.tell, check)),
     ]
 
 

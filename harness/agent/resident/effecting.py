@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import descriptors, freezer, pods, rules, signals, supervising
-from harness.agent.resident.crashing import Crashing
+from harness.agent.resident import supervising
 from harness.agent.resident.fault import Fault
 from harness.agent.resident.ledger import Entry
+from harness.agent.resident.packets import rules
+from harness.agent.resident.processes import descriptors, freezer, pods, signals
+from harness.agent.resident.processes.crashing import Crashing
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import left
 from harness.agent.resident.supervising import Supervised

@@ -20,6 +20,7 @@ NEVER, BEFORE = "it was never begun", "the agent before this one undid it"
 BACKOFF = (0.2, 0.5, 1.0, 2.0)
 _GONE = 410
 Item = dict[str, Any]
+Check = Callable[[Item, Fault], None]
 
 
 class Follower:
@@ -68,8 +69,8 @@ class Follower:
 class Wanted:
     """The faults that one collection wants of this node: new ones are done, those that are gone are healed."""
 
-    def __init__(self, agent: Agent, kind: str, tell: Tell) -> None:
-        self._agent, self._kind, self._tell = agent, kind, tell
+    def __init__(self, agent: Agent, kind: str, tell: Tell, check: Check) -> None:
+        self._agent, self._kind, self._tell, self._check = agent, kind, tell, check
         self._seen: set[str] = set()
         self._wanted: set[str] = set()
         self._before: set[str] = set()  # of what was seen, what an agent before this one began
@@ -102,7 +103,7 @@ class Wanted:
             self._tell(faults.path(item), {"message": f"refused: {refused}"})
             return
         if fault is not None:
-            threading.Thread(target=self._do, args=(fault,), daemon=True).start()
+            threading.Thread(target=self._do, args=(item, fault), daemon=True).start()
 
     def _answer(self, item: Item) -> None:
         """Say of a fault that is to be healed and that this agent never did that it is: whoever asked waits for a word.
@@ -117,7 +118,12 @@ class Wanted:
         self._before.discard(key)
         self._tell(faults.path(item), {"healedAt": now(), "message": BEFORE if "appliedAt" in status else NEVER})
 
-    def _do(self, fault: Fault) -> None:
+    def _do(self, item: Item, fault: Fault) -> None:
+        try:
+            self._check(item, fault)
+        except Refused as refused:
+            self._tell(fault.path, {"message": f"refused: {refused}"})
+            return
         taken = self._agent.do(fault)
         if not taken:
             self._before.add(fault.key)

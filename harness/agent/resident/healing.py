@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from harness.agent.resident import effecting, freezer, pods, signals
-from harness.agent.resident.crashing import Crashing
+from harness.agent.resident import effecting
 from harness.agent.resident.fault import TARGET_GONE, Fault
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Entry, Ledger
+from harness.agent.resident.processes import freezer, pods, signals
+from harness.agent.resident.processes.crashing import Crashing
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.supervising import Supervised
 

@@ -9,12 +9,13 @@ import json
 import os
 from typing import Any
 
-from harness.agent.resident import freezer, namespace, rules
-from harness.agent.resident.inject import Injector
-from harness.agent.resident.match import Match
-from harness.agent.resident.queue import Queue
+from harness.agent.resident.packets import namespace, rules
+from harness.agent.resident.packets.inject import Injector
+from harness.agent.resident.packets.match import Match
+from harness.agent.resident.packets.queue import Queue
+from harness.agent.resident.packets.spec import MARK
+from harness.agent.resident.processes import freezer
 from harness.agent.resident.refused import Refused
-from harness.agent.resident.spec import MARK
 
 NAME = "offers"
 Facts = dict[str, Any]

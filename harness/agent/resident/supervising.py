@@ -26,7 +26,7 @@ class Supervised:
     """One worker's process in the network namespace behind a handle, which belongs to this object from now on."""
 
     def __init__(
-        self, order: Facts, handle: int, chain: str, heard: Callable[[Facts], None], program: str = "worker"
+        self, order: Facts, handle: int, chain: str, heard: Callable[[Facts], None], program: str = "packets.worker"
     ) -> None:
         """Start it and wait until it has begun; raises Refused, and then nothing is left."""
         self._handle, self._chain, self._heard = handle, chain, heard
@@ -122,7 +122,7 @@ class Supervised:
 def clear(handles: Sequence[int], *chains: str) -> None:
     """Remove chains that workers left in the namespaces behind handles, all of ours without a name; raises Refused."""
     places = ",".join(f"/proc/self/fd/{handle}" for handle in handles)
-    argv = [sys.executable, "-m", "harness.agent.resident.clear", places, *chains]
+    argv = [sys.executable, "-m", "harness.agent.resident.packets.clear", places, *chains]
     try:
         done = subprocess.run(
             argv, pass_fds=handles, capture_output=True, text=True, timeout=CLEAR_SECONDS, check=False

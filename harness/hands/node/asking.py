@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,19 @@ import anyio
 
 from harness.agent.manifest import GROUP
 from harness.agent.resident.fault import TARGET_GONE
-from harness.cluster import observe
+from harness.cluster import observe, paths
 from harness.cluster.observe import Objects
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, ObservationFailed
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
 
-HEAL = f"{GROUP}/heal"
+HEAL, NODE = f"{GROUP}/heal", f"{GROUP}/node"
 # An agent needs about a third of a second; on a starved node its worker alone may take 6 s to begin.
 APPLIED_SECONDS = 20.0
 AGAIN_SECONDS = 0.5
+# An agent that lives has undone it by then: only one that does not is worth the question whether its node is there.
+PATIENT_SECONDS = 2.0
 Status = dict[str, Any]
 
 
@@ -85,8 +88,9 @@ class Ended:
 async def heal(kube: Kube, path: str) -> Ended:
     """Have the agent undo a fault, and return what it says when it has.
 
-    An agent undoes what has no resource. Whoever calls this sets the deadline by cancelling: an API server that is away
-    is asked again, and an agent that is away comes back and undoes what its ledger names.
+    An agent undoes what has no resource, and a node that was taken out of the cluster has taken agent and effect with
+    it. Whoever calls this sets the deadline by cancelling: an API server that is away is asked again, and an agent that
+    is away comes back and undoes what its ledger names.
     """
     while True:
         try:
@@ -106,7 +110,23 @@ async def heal(kube: Kube, path: str) -> Ended:
 
     before = marked.get("status") or {}
     early = str(before.get("message", "")) if {"appliedAt", "healedAt"} <= before.keys() else ""
-    return Ended(await _until(kube, path, judge), "" if early == TARGET_GONE else early)
+    node = ((marked.get("metadata") or {}).get("labels") or {}).get(NODE)
+    for turn in itertools.count():
+        # Longer each time: an API server that is slow to answer must come to its answer.
+        with anyio.move_on_after(PATIENT_SECONDS * 2**turn):
+            return Ended(await _until(kube, path, judge), "" if early == TARGET_GONE else early)
+        if node and await _is_gone(kube, node):
+            break
+    return Ended()
+
+
+async def _is_gone(kube: Kube, node: str) -> bool:
+    """Say whether the cluster has no such node any more; where nodes may not be looked at, nobody knows."""
+    try:
+        await kube.get(paths.nodes(node))
+    except (ApiError, ClusterUnreachable) as error:
+        return isinstance(error, ApiError) and error.status == 404
+    return False
 
 
 async def _until(kube: Kube, path: str, judge: Callable[[Objects], Awaitable[Status | None]]) -> Status:

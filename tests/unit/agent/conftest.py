@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import pods, supervising
+from harness.agent.resident import supervising
 from harness.agent.resident.healing import Agent
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Ledger
+from harness.agent.resident.processes import pods
 from tests.unit.agent import box
 from tests.unit.agent.box import Box
 from tests.unit.agent.lab import Lab, missing

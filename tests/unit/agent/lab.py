@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.agent.resident import namespace, rules
+from harness.agent.resident.packets import namespace, rules
 
 TARGET, PEER = "target", "peer"
 ADDRESSES = {
@@ -133,7 +133,9 @@ class Worker:
         # Hosts speak of themselves over IPv6 (multicast listener reports): counts are of what a test sends.
         self.order = {**order, "effect": effect, "match": {"protocol": "udp", **(match or {})}, **more}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "harness.agent.resident.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "harness.agent.resident.packets.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         self._asked = 0
         self.tell(self.order)

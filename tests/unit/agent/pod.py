@@ -8,7 +8,7 @@ import time
 import uuid
 from pathlib import Path
 
-from harness.agent.resident import freezer
+from harness.agent.resident.processes import freezer
 from tests.unit.agent.lab import PEER, TARGET, Lab
 
 V1 = Path("/sys/fs/cgroup/freezer")

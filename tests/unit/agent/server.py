@@ -54,6 +54,19 @@ class Server:
         with self._changed:
             return self._objects[path]
 
+    def pod(self, path: str) -> Item | None:
+        """Return a pod: what was put there, or else what the last fault of its namespace takes it for."""
+        _, _, place = path.partition("/namespaces/")
+        with self._changed:
+            if path in self._objects:
+                return self._objects[path]
+            for one, item in reversed(self._objects.items()):
+                target = item.get("spec", {}).get("target") or {}
+                namespace = one.partition("/namespaces/")[2].split("/")[0]
+                if "/faults/" in one and place == f"{namespace}/pods/{target.get('name')}":
+                    return {"metadata": {"name": target["name"], "uid": target["uid"]}}
+        return None
+
     def start(self) -> None:
         handler = type("Handler", (_Handler,), {"owner": self})
         http.server.ThreadingHTTPServer.daemon_threads = True
@@ -119,6 +132,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
+        if "/pods/" in url.path:
+            pod = self.owner.pod(url.path)
+            self.send_response(200 if pod else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(pod or {}).encode())
+            return
         self.send_response(200)
         self.end_headers()
         if "watch" not in query:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.agent.resident import crashing, effecting, pods
-from harness.agent.resident.crashing import Crashing
+from harness.agent.resident import effecting
 from harness.agent.resident.fault import Fault
+from harness.agent.resident.processes import crashing, pods
+from harness.agent.resident.processes.crashing import Crashing
 from tests.unit.agent.pod import Pod
 from tests.unit.agent.told import Told
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.agent.resident import descriptors, effecting
+from harness.agent.resident import effecting
 from harness.agent.resident.fault import Fault
+from harness.agent.resident.processes import descriptors
 from harness.agent.resident.refused import Refused
 from tests.unit.agent.box import Box
 from tests.unit.agent.program import least_rights

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.agent.resident.effects import CREDIT_SECONDS
+from harness.agent.resident.packets.effects import CREDIT_SECONDS
 from tests.unit.agent.lab import PEER, TARGET, Lab, working
 
 DELAY = 0.05

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from harness.agent.resident.fault import Fault
 from harness.agent.resident.following import Runs, Wanted
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Ledger
+from harness.agent.resident.refused import Refused
 from harness.agent.resident.statuses import merged
 
 
@@ -49,11 +51,32 @@ def item(uid: str = "u1") -> dict[str, Any]:
 
 
 def test_a_fault_that_goes_before_the_agent_knew_it_is_healed(agent: FakeAgent):
-    wanted = Wanted(agent, "faults", lambda path, facts: None)
+    wanted = Wanted(agent, "faults", lambda path, facts: None, its_own)
     wanted([item()])
     wanted([])
     agent.go.set()
     assert agent.healed.wait(30)
+
+
+def its_own(item: dict[str, Any], fault: Fault) -> None:
+    """Find that a fault is in its own namespace."""
+
+
+def test_a_fault_of_a_pod_of_another_namespace_is_refused_and_never_begun(agent: FakeAgent):
+    heard = threading.Event()
+    told: list[Any] = []
+
+    def tell(path: str, facts: dict[str, Any]) -> None:
+        told.append(facts)
+        heard.set()
+
+    def anothers(item: dict[str, Any], fault: Fault) -> None:
+        raise Refused("pod shop/p is another one", f"its UID is not {fault.pod}")
+
+    agent.do = lambda fault: told.append(fault)  # type: ignore[assignment,func-returns-value]
+    Wanted(agent, "faults", tell, anothers)([item()])  # type: ignore[arg-type]
+    assert heard.wait(30)
+    assert told == [{"message": "refused: pod shop/p is another one: its UID is not 12345678"}]
 
 
 HEAL = {"chaos.harness.dev/heal": "true"}
@@ -68,7 +91,7 @@ def marked(status: dict[str, Any] | None = None, hand: str = "node") -> dict[str
 
 def test_a_fault_that_was_to_be_healed_before_the_agent_knew_it_is_told_of(agent: FakeAgent):
     told: list[Any] = []
-    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts), its_own)
     wanted([marked()])
     wanted([marked()])
     assert [("healedAt" in facts, facts["message"]) for facts in told] == [(True, "it was never begun")]
@@ -76,7 +99,7 @@ def test_a_fault_that_was_to_be_healed_before_the_agent_knew_it_is_told_of(agent
 
 def test_nothing_is_told_of_a_fault_that_is_owed_or_healed_or_of_another_hand(agent: FakeAgent):
     told: list[Any] = []
-    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts), its_own)
     wanted([marked(hand="host")])
     wanted([marked({"healedAt": "2026-01-01T00:00:00Z"})])
     agent.ledger.owe("u1", {"run": "run-1", "path": "p", "pod": "", "op": "freeze", "chain": ""})
@@ -89,7 +112,7 @@ BEFORE = [(True, "the agent before this one undid it")]
 
 def test_a_fault_of_an_agent_that_died_before_it_told_of_its_undo_is_told_of_when_it_is_to_be_healed(agent: FakeAgent):
     told: list[Any] = []
-    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts), its_own)
     applied = {"appliedAt": "2026-01-01T00:00:00Z"}
     wanted([{**item(), "status": applied}])
     assert told == []
@@ -107,7 +130,7 @@ def test_so_is_one_that_the_ledger_does_not_let_be_begun_again(agent: FakeAgent)
         heard.set()
 
     agent.takes = False
-    wanted = Wanted(agent, "faults", tell)
+    wanted = Wanted(agent, "faults", tell, its_own)
     wanted([item()])
     wanted([marked()])
     assert told == []
@@ -118,7 +141,7 @@ def test_so_is_one_that_the_ledger_does_not_let_be_begun_again(agent: FakeAgent)
 
 def test_one_that_was_begun_is_told_of_by_its_healing_alone(agent: FakeAgent):
     told: list[Any] = []
-    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts))
+    wanted = Wanted(agent, "faults", lambda path, facts: told.append(facts), its_own)
     wanted([item()])
     wanted([marked()])
     agent.go.set()

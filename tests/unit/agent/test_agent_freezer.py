@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.agent.resident import freezer
+from harness.agent.resident.processes import freezer
 
 UID = "0a7c9d52-5a0e-4a53-9a39-2f2f4b3c1d11"
 

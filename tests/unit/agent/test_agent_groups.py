@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import pods
+from harness.agent.resident.processes import pods
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import groups, hogs
 from harness.agent.resident.resources.groups import Groups

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness.agent.resident import effecting, freezer, healing, pods, supervising
+from harness.agent.resident import effecting, healing, supervising
 from harness.agent.resident.fault import Fault
+from harness.agent.resident.processes import freezer, pods
 from harness.agent.resident.refused import Refused
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod

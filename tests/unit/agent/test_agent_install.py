@@ -17,14 +17,14 @@ def test_the_image_has_a_program_that_runs_without_the_harness():
     with image.context() as folder:
         assert (folder / "Dockerfile").exists()
         code = f"import sys; sys.path.insert(0, {str(folder / 'agent')!r});"
-        code += "import harness.agent.resident.__main__, harness.agent.resident.worker, harness.agent.resident.clear;"
-        code += "print(harness.agent.resident.worker.__file__)"
+        code += "import harness.agent.resident.__main__;"
+        code += "from harness.agent.resident.packets import clear, worker; print(worker.__file__)"
         done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
         assert str(folder) in done.stdout
 
 
 def test_the_resident_program_needs_the_standard_library_alone():
-    for file in image.RESIDENT.glob("*.py"):
+    for file in image.RESIDENT.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

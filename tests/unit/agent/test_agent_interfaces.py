@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.agent.resident import interfaces
+from harness.agent.resident.packets import interfaces
 from harness.agent.resident.refused import Refused
 
 PLAIN = ("lo", "eth0", "veth1a2b")

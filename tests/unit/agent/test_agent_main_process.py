@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import fault, signals
+from harness.agent.resident import fault
+from harness.agent.resident.processes import signals
 from harness.agent.resident.refused import Refused
 
 UID = "0a7c9d52-5a0e-4a53-9a39-2f2f4b3c1d11"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import pods
+from harness.agent.resident.processes import pods
 
 UID = "9a1c7a7e-2f0b-4c39-8a8f-0d2f8a4f2b11"
 NODE, SANDBOX, WEB = "a" * 64, "b" * 64, "c" * 64

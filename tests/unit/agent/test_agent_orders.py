@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from harness.agent.resident import effects, ip, rules, spec
-from harness.agent.resident.chance import Chance, Spread
-from harness.agent.resident.quantiles import Quantiles
+from harness.agent.resident.packets import effects, ip, rules, spec
+from harness.agent.resident.packets.chance import Chance, Spread
+from harness.agent.resident.packets.quantiles import Quantiles
 from harness.agent.resident.refused import Refused
 
 DROP = {"kind": "blackhole"}

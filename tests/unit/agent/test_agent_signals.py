@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import signals
 from harness.agent.resident.fault import Fault
+from harness.agent.resident.processes import signals
 from tests.unit.agent.box import Box
 from tests.unit.agent.told import Told
 

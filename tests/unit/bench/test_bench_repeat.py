@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import hog, repeat, speed
-from harness.cluster import machine
+from harness.cluster.host import machine
 from harness.engine import run
 from harness.engine.options import Options, Outcome
 from harness.errors import UsageError

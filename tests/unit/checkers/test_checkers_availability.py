@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from harness.checkers import availability, census
 from harness.model.history import History, Operation
-from harness.model.verdict import State
+from harness.model.verdict import State, Verdict, fold
 
 PROMISE = {"ratio": 0.95}
 
@@ -94,13 +94,20 @@ def test_an_experiment_without_faults_is_judged_over_its_whole_load(run, ops):
     assert availability.check(broken, PROMISE).state is State.BROKEN
 
 
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_promise_of_nothing_is_neither_kept_nor_broken(run, ops, status):
+    found = availability.check(run(operations=ops(lambda at: {"status": status})), {"ratio": 0.0})
+    assert (found.state, found.target) == (State.NOTED, "none")
+    assert fold([found], undone=True, aborted=False) is Verdict.INCONCLUSIVE
+
+
 def test_nothing_may_fail_when_everything_is_promised(run, ops):
     found = availability.check(run(operations=ops(lambda at: {"status": 0 if at == 12 else 200})), {"ratio": 1.0})
     assert found.state is State.BROKEN
     assert found.detail["budget_spent"] is None
 
 
-@given(st.lists(st.booleans(), min_size=30, max_size=300), st.integers(0, 1000))
+@given(st.lists(st.booleans(), min_size=30, max_size=300), st.integers(1, 1000))
 def test_the_verdict_is_the_exact_comparison_of_counts(good, promille):
     made = [Operation(index, index, index, 200 if ok else 503) for index, ok in enumerate(good)]
     history = History(0, len(good), (0.0, float(len(good))), made, load_rate=None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster import machine
+from harness.cluster.host import machine
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import yaml
 
 from harness.cli import documents, group
 from harness.cluster import kubeconfig
-from harness.engine.rights import rules_for
+from harness.engine.planning.rights import rules_for
 
 ROOT = Path(__file__).parents[3]
 GITHUB, GITLAB, CRONJOB = ".github/workflows/nightly.yml", "docs/ci/gitlab-ci.yml", "docs/ci/cronjob.yaml"

@@ -13,7 +13,7 @@ import yaml
 
 from harness.cli import documents, group
 from harness.documents.document import is_experiment
-from harness.engine import rights
+from harness.engine.planning import rights
 from harness.model.experiment import Experiment
 from tests.readme import ROOT, commands
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from harness import cli
-from harness.cluster import machine
-from harness.cluster.counters import Shares
-from harness.engine import contexts
+from harness.cluster.host import machine
+from harness.cluster.host.counters import Shares
+from harness.engine.preflight import contexts
 from harness.errors import ApiError
 
 DOCUMENT = """\

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from harness.cli import documents
 from harness.cli.schedule import command
 from harness.engine import run
-from harness.engine.rights import roles_for
+from harness.engine.planning.rights import roles_for
 from harness.errors import HarnessError, UsageError
 from harness.schedule import bell, log, manifest
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cluster import cache, command, daemon, gobuild, kind, shim
+from harness.cluster import cache, command, daemon, kind
+from harness.cluster.build import gobuild, shim
 from harness.errors import PreconditionFailed
 
 

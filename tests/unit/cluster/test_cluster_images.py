@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import cache, command, debian, docker, images, nodeimage
+from harness.cluster import cache, command, docker
+from harness.cluster.build import debian, images, nodeimage
 from harness.cluster.local import LocalCluster
 from harness.errors import PreconditionFailed
 from tests.unit.cluster.conftest import HOST, FakeDocker

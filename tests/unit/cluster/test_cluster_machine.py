@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import docker, local, machine
-from harness.cluster.counters import Counters, Shares, between, drift
+from harness.cluster import docker, local
+from harness.cluster.host import machine
+from harness.cluster.host.counters import Counters, Shares, between, drift
+from harness.cluster.host.machine import Look
+from harness.cluster.host.procfs import Cpu
 from harness.cluster.local import LocalCluster
-from harness.cluster.machine import Look
-from harness.cluster.procfs import Cpu
 from harness.errors import ObservationFailed
 
 CLUSTER = LocalCluster(

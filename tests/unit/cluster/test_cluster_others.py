@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.cluster.others import Crowd, by_name, family, serving, text, used
-from harness.cluster.procfs import Process
+from harness.cluster.host.others import Crowd, by_name, family, serving, text, used
+from harness.cluster.host.procfs import Process
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass\nprint('done', flush=True)\ninput()"
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from harness.cluster import procfs
+from harness.cluster.host import procfs
 
 NODE = "5c49c06785c65f430b2d504355f7a12420bcb289c8328bee69afeb3504522748"
 STAT = """\

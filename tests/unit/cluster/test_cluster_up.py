@@ -11,7 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import cache, daemon, docker, kind, local, nodeimage, shim, up
+from harness.cluster import cache, daemon, docker, kind, local, up
+from harness.cluster.build import nodeimage, shim
 from harness.errors import PreconditionFailed
 from tests.unit.cluster.conftest import HOST, NODES, FakeDocker
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from harness.documents import document
-from harness.engine import healing, method
-from harness.engine.readiness import Readiness
+from harness.engine import method
 from harness.engine.session import Session
+from harness.engine.undoing import healing
+from harness.engine.watching.readiness import Readiness
 from harness.faults import FAULTS
 from harness.hands.healer import Nobody
 from harness.journal.writer import Journal

@@ -12,7 +12,7 @@ import pytest
 
 from harness.engine import abort, lease
 from harness.engine.abort import Abort, lowest
-from harness.engine.scope import Scope
+from harness.engine.preflight.scope import Scope
 from harness.errors import AbortTriggered, ApiError
 from harness.model.history import Operation
 

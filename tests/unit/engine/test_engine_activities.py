@@ -8,7 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import activities, method, owed, steady
+from harness.engine import activities, method
+from harness.engine.undoing import owed
+from harness.engine.watching import steady
 from harness.errors import AbortTriggered, InjectionFailed
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target

@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import announce, lasting, method, more, plan
+from harness.engine import announce, method
+from harness.engine.planning import additions, lost_for_good, plan
 from harness.engine.session import Session
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.journal import reader
@@ -57,7 +58,7 @@ def everybody_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fine(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr(lasting, "require", fine)
+    monkeypatch.setattr(lost_for_good, "require", fine)
 
 
 def experiment(*steps: str, **words: str) -> Experiment:
@@ -258,7 +259,7 @@ async def test_what_is_picked_anew_is_never_what_a_step_to_come_will_have(sessio
     session.plan = await plan.resolve(session.kube, made, run="run", seed=1, alone=True)
     first, later = session.plan.faults
     for number in (2, 3, 4):
-        (again,) = await more.add(session, made.method[0], number)
+        (again,) = await additions.add(session, made.method[0], number)
         assert again.victim.name == first.victim.name != later.victim.name
 
 
@@ -289,7 +290,7 @@ async def test_what_is_just_being_injected_is_picked_for_nothing_else(session, b
     first, _ = session.plan.faults
     with anyio.CancelScope() as scope:
         session.course(first).injecting = scope
-        (again,) = await more.add(session, made.method[1], 2)
+        (again,) = await additions.add(session, made.method[1], 2)
     assert again.victim.uid != first.victim.uid
 
 
@@ -299,7 +300,7 @@ async def test_what_a_test_asks_for_at_the_same_time_has_a_name_and_a_target_of_
     session.plan, found = replace(session.plan, faults=()), list[PlannedFault]()
 
     async def ask(number: int) -> None:
-        found.extend(await more.add(session, made.method[number]))
+        found.extend(await additions.add(session, made.method[number]))
 
     async with anyio.create_task_group() as together:
         for number in (0, 1):
@@ -326,7 +327,7 @@ async def test_what_stays_broken_counts_for_the_cap_of_each_time_beside_it(sessi
     made = replace(made, blast_radius=replace(made.blast_radius, pods=1))
     session.experiment = made
     with pytest.raises(UsageError, match="touches 2 pods"):
-        await more.add(session, made.method[1], 2)
+        await additions.add(session, made.method[1], 2)
 
 
 def of_all(made: Experiment) -> Experiment:
@@ -340,7 +341,7 @@ def of_all(made: Experiment) -> Experiment:
 async def test_a_time_that_is_over_before_a_step_to_come_may_have_its_targets(session, begun) -> None:
     made = of_all(experiment("a|pod_freeze|duration: 1s, times: 2", "b|pod_freeze|", caps="pods: 3"))
     await begun(made, 3)
-    again = await more.add(session, made.method[0], 2)
+    again = await additions.add(session, made.method[0], 2)
     assert len({fault.victim.uid for fault in again}) == 3
 
 
@@ -348,7 +349,7 @@ async def test_a_time_never_has_what_a_step_beside_it_has_still_to_break(session
     made = experiment("bg a|pod_freeze|duration: 1s", "b|pod_freeze|duration: 1s, times: 2", caps="pods: 2")
     await begun(made, 2)
     beside, own = session.plan.faults
-    (again,) = await more.add(session, made.method[1], 2)
+    (again,) = await additions.add(session, made.method[1], 2)
     assert again.victim.uid == own.victim.uid != beside.victim.uid
 
 
@@ -362,14 +363,14 @@ async def test_what_a_step_to_come_will_have_is_deleted_by_no_time_before_it(ses
     await begun(made, 2)
     _, later = session.plan.faults
     for number in (2, 3, 4):
-        (again,) = await more.add(session, made.method[0], number)
+        (again,) = await additions.add(session, made.method[0], number)
         assert again.victim.uid != later.victim.uid
 
 
 async def picked(session: Session, begin: Any) -> list[str]:
     await begin(experiment("a|pod_freeze|duration: 1s, times: 8"), 6)
     for number in range(2, 9):
-        await more.add(session, session.experiment.method[0], number)
+        await additions.add(session, session.experiment.method[0], number)
     return names(session.plan)
 
 
@@ -384,6 +385,6 @@ async def test_what_promises_nothing_has_no_cap_the_first_time_nor_again(session
     made = document.loads(written.replace("pods: 1", "pods: 50%"), Path("shop/x.yaml"))
     await begun(made, 4)
     assert len(session.plan.faults) == 2
-    assert len(await more.add(session, made.method[0], 2)) == 2
+    assert len(await additions.add(session, made.method[0], 2)) == 2
     (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
     assert told["caps"] == {}

@@ -13,10 +13,11 @@ import anyio
 import pytest
 
 from harness.cluster import daemon, docker
-from harness.cluster import machine as load
-from harness.cluster.counters import Shares
+from harness.cluster.host import machine as load
+from harness.cluster.host.counters import Shares
 from harness.cluster.local import LocalCluster
-from harness.engine import doctor, metrics, traffic
+from harness.engine.preflight import doctor
+from harness.engine.watching import metrics, traffic
 from harness.hands.host import hand
 from harness.hands.kind import Place
 

@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import ending, metrics
-from harness.engine.scope import Scope
+from harness.engine import ending
+from harness.engine.preflight.scope import Scope
+from harness.engine.watching import metrics
 from harness.journal import operations, reader
 from harness.journal.writer import Journal
 from harness.model.experiment import BlastRadius, Experiment, LoadSpec, Phases

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from harness.cluster.local import LocalCluster
-from harness.engine import fingerprint
-from harness.engine.fingerprint import _configs, _hands, _node, _owned, difference, digest
-from harness.engine.scope import Scope
+from harness.engine.preflight.scope import Scope
+from harness.engine.undoing import fingerprint
+from harness.engine.undoing.fingerprint import _configs, _hands, _node, _owned, difference, digest
 from harness.errors import PreconditionFailed
 from harness.hands.kind import Place
 

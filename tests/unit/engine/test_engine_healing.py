@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import healing, method, owed
+from harness.engine import method
+from harness.engine.undoing import healing, owed
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UndoFailed
 from harness.model.plan import PlannedFault
 from tests.unit.engine.doubles import fails, fault, kinds

@@ -11,9 +11,10 @@ import anyio
 import pytest
 
 from harness.cluster.local import LocalCluster
-from harness.engine import healing, lease, owed, undo
-from harness.engine.scope import Scope
+from harness.engine import lease
+from harness.engine.preflight.scope import Scope
 from harness.engine.session import Session
+from harness.engine.undoing import healing, owed, undo
 from harness.errors import PreconditionFailed, RunInProgress, UndoFailed
 from harness.hands import healer
 from harness.journal import reader

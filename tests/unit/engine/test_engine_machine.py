@@ -10,12 +10,12 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import machine as machines
+from harness.cluster.host import machine as machines
+from harness.cluster.host.machine import Machine
+from harness.cluster.host.procfs import Cpu
 from harness.cluster.local import LocalCluster
-from harness.cluster.machine import Machine
-from harness.cluster.procfs import Cpu
-from harness.engine import machine
 from harness.engine.session import Session
+from harness.engine.watching import machine
 from harness.errors import ObservationFailed
 from harness.journal import reader
 

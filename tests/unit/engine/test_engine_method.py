@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import announce, healing, method
+from harness.engine import announce, method
 from harness.engine.session import Session
+from harness.engine.undoing import healing
 from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
 from harness.model.experiment import Phases
 from harness.model.plan import PlannedFault

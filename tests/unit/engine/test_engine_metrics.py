@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import metrics
+from harness.engine.watching import metrics
 from harness.model.objective import Objective
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import observe
-from harness.engine.readiness import Readiness
+from harness.engine.watching import observe
+from harness.engine.watching.readiness import Readiness
 from harness.errors import ApiError
 
 SETS = "/apis/apps/v1/namespaces/shop/statefulsets"

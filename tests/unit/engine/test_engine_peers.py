@@ -9,7 +9,7 @@ import pytest
 
 from harness.cluster import paths
 from harness.documents import document
-from harness.engine import plan, rights
+from harness.engine.planning import plan, rights
 from harness.errors import ApiError, UsageError
 from harness.model.experiment import Experiment
 

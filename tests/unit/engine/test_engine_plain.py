@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.documents import document
-from harness.engine import nowhere, run
+from harness.engine import clusterless, run
 from harness.engine.options import Options, Outcome
 from harness.errors import PreconditionFailed, UsageError
 from harness.model.verdict import Verdict
@@ -74,7 +74,7 @@ def test_a_document_that_touches_no_cluster_needs_none(folder: Path) -> None:
     assert (outcome.verdict, outcome.exit) == (Verdict.PASS, 0)
     assert log == ["up", "one", "up", "back"]
     assert "judged by its own hypothesis alone" in " ".join(outcome.text.split())
-    assert next(event["data"]["context"] for event in events if event["type"] == "run.start") == nowhere.CONTEXT
+    assert next(event["data"]["context"] for event in events if event["type"] == "run.start") == clusterless.CONTEXT
 
 
 def test_a_deviation_is_told(folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.engine import caps, plan
+from harness.engine.planning import caps, plan
 from harness.errors import UsageError
 from harness.model.experiment import BlastRadius
 from harness.model.fault import Hand

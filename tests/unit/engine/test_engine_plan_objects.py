@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.documents import document
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import ApiError, UsageError
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan

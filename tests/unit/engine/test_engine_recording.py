@@ -12,7 +12,9 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import judge, nowhere, recording, rights
+from harness.engine import clusterless, judge
+from harness.engine.planning import rights
+from harness.engine.watching import recording
 from harness.errors import ApiError, ClusterUnreachable
 from harness.journal import calls, reader
 from harness.journal.writer import Journal
@@ -143,7 +145,7 @@ def test_nobody_is_asked_where_no_objective_asks(tmp_path: Path, objective: Obje
 
 
 def test_a_run_without_a_cluster_has_nobody_to_ask(tmp_path: Path) -> None:
-    assert collected(tmp_path, nowhere.Nowhere()) == []
+    assert collected(tmp_path, clusterless.Nowhere()) == []
 
 
 @pytest.mark.parametrize(("objective", "asks"), [(CONFORMS, True), (Objective("breaker", {"dependency": "x"}), False)])

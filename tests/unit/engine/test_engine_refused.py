@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.engine import caps, ending, plan, run
+from harness.engine import ending, run
+from harness.engine.planning import caps, plan
 from harness.engine.session import Session
 from harness.errors import NeverBegun, UsageError
 from harness.model.experiment import BlastRadius

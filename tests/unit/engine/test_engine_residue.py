@@ -14,7 +14,7 @@ import pytest
 
 from bench.dying import looks
 from harness.agent.resident.supervising import MARK
-from harness.engine import residue
+from harness.engine.undoing import residue
 
 FAULT = f"run-1/residue-{os.getpid()}"
 

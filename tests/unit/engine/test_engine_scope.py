@@ -10,9 +10,12 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import contexts, lease, lever, permission, rights, scope, undo
+from harness.engine import lease, lever
 from harness.engine.lease import Leases
-from harness.engine.scope import SYSTEM, Scope
+from harness.engine.planning import rights
+from harness.engine.preflight import contexts, permission, scope
+from harness.engine.preflight.scope import SYSTEM, Scope
+from harness.engine.undoing import undo
 from harness.errors import ApiError, PreconditionFailed, RunInProgress, UsageError
 from harness.model.experiment import Experiment
 

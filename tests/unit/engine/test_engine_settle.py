@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.checkers import breaker
-from harness.engine import metrics, settle
+from harness.engine.watching import metrics, settle
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun
 from harness.journal import reader
 from harness.model.experiment import BlastRadius, Phases

@@ -12,8 +12,10 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import judge, plan, traffic
+from harness.engine import judge
+from harness.engine.planning import plan
 from harness.engine.session import Session
+from harness.engine.watching import traffic
 from harness.errors import PreconditionFailed, UsageError
 from harness.journal import operations, reader
 from harness.journal.writer import Journal

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import healing, undo
+from harness.engine.undoing import healing, undo
 from harness.errors import ApiError, ClusterUnreachable
 from harness.faults import FAULTS
 from harness.hands.api.hand import HAND

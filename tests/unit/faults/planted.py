@@ -55,7 +55,8 @@ def known() -> dict[str, Any]:
     from harness.chaostoolkit import actions
     from harness.cli import explain
     from harness.documents import document, schema
-    from harness.engine import judge, plan, rights
+    from harness.engine import judge
+    from harness.engine.planning import plan, rights
     from harness.hands.kind import Place
     from harness.hands.known import HANDS
     from harness.model.fault import Hand

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import plan, rights
+from harness.engine.planning import plan, rights
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS, admission_failure
 from harness.faults.kind import as_recorded

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.agent.resident import effects, spec
-from harness.engine import abort, caps, plan
+from harness.agent.resident.packets import effects, spec
+from harness.engine import abort
+from harness.engine.planning import caps, plan
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.faults import FAULTS, answers, nodewide
 from harness.model.experiment import Experiment

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.dying import certificate as sample
-from harness.engine import plan, rights
+from harness.engine.planning import plan, rights
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS, certificate_expiry
 from harness.faults.kind import as_recorded

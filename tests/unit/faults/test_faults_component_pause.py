@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import caps, plan
+from harness.engine.planning import caps, plan
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS
 from harness.hands.host import inside

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import plan, rights
+from harness.engine.planning import plan, rights
 from harness.errors import ApiError, InjectionFailed, UndoFailed, UsageError
 from harness.faults import FAULTS
 from harness.faults.kind import as_recorded

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.engine import caps, plan
+from harness.engine.planning import caps, plan
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS, dns_loss
 from harness.faults.kind import as_recorded

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS
 from harness.model.plan import Victim

@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.agent.resident import effects, spec
+from harness.agent.resident.packets import effects, spec
 from harness.cluster import paths
-from harness.engine import plan, rights
+from harness.engine.planning import plan, rights
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.faults import FAULTS, nodewide, packets
 from harness.model.experiment import Experiment

@@ -95,7 +95,7 @@ async def test_the_agent_is_told_what_the_document_says(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", ORDERS)
 async def test_the_agent_takes_what_it_is_told(kind, monkeypatch):
-    from harness.agent.resident import effects, spec
+    from harness.agent.resident.packets import effects, spec
 
     parameters, _, _ = ORDERS[kind]
     order = FAULTS[kind].order
@@ -247,6 +247,28 @@ async def test_a_fault_whose_resource_is_gone_is_undone_by_that():
             raise ApiError(404, "NotFound", "")
 
     assert await asking.heal(Gone({}), PATH) == asking.Ended()  # type: ignore[arg-type]
+
+
+async def test_a_node_that_left_the_cluster_took_the_fault_with_it(monkeypatch):
+    monkeypatch.setattr(asking, "PATIENT_SECONDS", 0.01)
+    kube = Answering(APPLIED)
+    kube.marked = {"metadata": {"labels": {"chaos.harness.dev/node": "worker"}}, "status": APPLIED}
+    assert await asking.heal(kube, PATH) == asking.Ended()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("why", [None, ApiError(403, "Forbidden", ""), ClusterUnreachable("no answer")])
+async def test_an_agent_is_waited_for_as_long_as_its_node_may_be_there(monkeypatch, why):
+    class Kept(Answering):
+        async def get(self, path: str, **_: Any) -> dict[str, Any]:
+            kube.objects[FAULT] = [{"metadata": {"uid": "u", "name": "run-1"}, "status": OVER}]
+            if why:
+                raise why
+            return {}
+
+    monkeypatch.setattr(asking, "PATIENT_SECONDS", 0.01)
+    kube = Kept(APPLIED)
+    kube.marked = {"metadata": {"labels": {"chaos.harness.dev/node": "worker"}}, "status": APPLIED}
+    assert (await asking.heal(kube, PATH)).status == OVER  # type: ignore[arg-type]
 
 
 OVER = {**APPLIED, "healedAt": "then"}

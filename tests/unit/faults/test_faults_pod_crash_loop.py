@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.faults import FAULTS, pod_crash_loop
 from harness.workloads.pod import MIRROR

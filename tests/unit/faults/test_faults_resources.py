@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.agent import manifest
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import ObservationFailed, UsageError
 from harness.faults import FAULTS, packets, pod_memory_oom, resources
 from harness.model.fault import Hand

@@ -209,3 +209,16 @@ async def test_of_pods_that_share_a_label_only_those_with_the_named_container_ar
     cluster = Cluster(*there(2, "web").pods, *there(4, "web", "proxy").pods[2:])
     found, _ = await resolved(cluster, SHOP(share=Share("pod", 100.0), container="proxy"))
     assert {victim.uid for victim in found} == {"uid-2", "uid-3"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("amiss", ["going", "evicted"])
+async def test_a_node_hosts_no_pod_that_has_ended_or_is_to_go(amiss: str) -> None:
+    cluster = there(1)
+    if amiss == "going":
+        cluster.pods[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    else:
+        cluster.pods[0]["status"] |= {"phase": "Failed", "reason": "Evicted"}
+    with pytest.raises(UsageError, match="no node matches"):
+        await resolved(cluster, Target(nodes=1, hosting="shop/app=web"))
+    assert [one.name for one in (await resolved(there(1), Target(nodes=1, hosting="shop/app=web")))[0]] == ["worker"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import plan
+from harness.engine.planning import plan
 from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim

@@ -120,11 +120,13 @@ class Worker:
 
     def _report(self, *, only_felt: bool = False) -> None:
         facts = told(self._effect)
-        if facts.get("did") and not self._felt:
+        first = bool(facts.get("did")) and not self._felt
+        # The report goes before: else one that is older than what is felt would be told of after it.
+        if first or not only_felt:
+            self._tell("report", **facts)
+        if first:
             self._felt = True
             self._tell("first", **facts)
-        if not only_felt:
-            self._tell("report", **facts)
 
 
 def told(effect: Effect) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.agent.resident import pods
+from harness.agent.resident.processes import pods
 from harness.agent.resident.resources import groups
 from harness.agent.resident.resources.groups import Groups
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.agent.resident import freezer, pods
+from harness.agent.resident.processes import freezer, pods
 from harness.agent.resident.refused import Refused
 
 _CLONE_NEWCGROUP = 0x02000000

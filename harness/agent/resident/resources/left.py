@@ -7,7 +7,7 @@ import os
 import select
 import signal
 
-from harness.agent.resident import pods
+from harness.agent.resident.processes import pods
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.supervising import MARK
 

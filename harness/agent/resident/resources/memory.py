@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from harness.agent.resident import pods
+from harness.agent.resident.processes import pods
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import groups, memory_group
 from harness.agent.resident.resources.container import Container

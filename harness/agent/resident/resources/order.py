@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.agent.resident import spec
+from harness.agent.resident.packets import spec
 from harness.agent.resident.refused import Refused
 
 _KEYS = {"fault", "pod", "container", "effect", "lease", "seconds"}

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from harness.agent.resident import pods
+from harness.agent.resident.processes import pods
 from harness.agent.resident.refused import Refused
 
 # Where kubelets mount volumes, and what several pods of a node share of one.

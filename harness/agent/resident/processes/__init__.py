@@ -1,0 +1,1 @@
+"""Find a pod's processes, and freeze, signal, limit or end them."""

@@ -1,0 +1,1 @@
+"""Undo what was broken, from any process, and say whether anything is left."""
