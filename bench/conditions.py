@@ -125,7 +125,8 @@ def main() -> int:
     seen, kinds, kept = Counter[str](), Counter[str](), []
     for one, there in zip(asked, theirs(asked, chosen.dialect), strict=True):
         here = ours(one, chosen.dialect)
-        if "refused" in here:
+        # Whatever is drawn is read with 1.10; the older language has a `not in` that nobody can have meant.
+        if "refused" in here and chosen.dialect is Dialect.V1_9:
             seen["refused here"] += 1
         elif here.keys() != there.keys() or ("holds" in here and here != there):
             seen["different"] += 1

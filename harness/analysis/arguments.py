@@ -27,7 +27,7 @@ def read(spec: Section, given: Mapping[str, str]) -> dict[str, str]:
         if name in given:
             found[name] = given[name]
         elif "value" in one:
-            found[name] = one.get("value", _value, "")
+            found[name] = one.get("value", units.quoted, "")
         elif "valueFrom" in one:
             why = "a Secret, a field of the rollout or a hash of its pods is known to the cluster alone"
             spec.problems.add(one.at("valueFrom"), f"'{name}' has no value here", why=why, hint=_hint(name))
@@ -39,12 +39,6 @@ def read(spec: Section, given: Mapping[str, str]) -> dict[str, str]:
             hint = nearest(name, [str(one) for one in named])
             raise UsageError(f"the template has no argument '{name}'", where=str(spec.problems.source.path), hint=hint)
     return found
-
-
-def _value(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{units.shown(value)} is not a text; quote it")
-    return value
 
 
 def _hint(name: str) -> str:

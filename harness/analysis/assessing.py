@@ -20,7 +20,8 @@ TERMINATED = "Run Terminated"
 class Tally:
     """One metric so far: its counters, its phase, when its last measurement ended, and what that was.
 
-    `finished` is in seconds since the run began. `message` is that of the measurement that decided.
+    `finished` is in seconds since the run began. `message` is that of the measurement that decided. `count` is of all
+    but the errors.
     """
 
     metric: Metric
@@ -28,10 +29,8 @@ class Tally:
     finished: float
     phase: Phase = Phase.RUNNING
     message: str = ""
-    successful: int = 0
     failed: int = 0
     inconclusive: int = 0
-    error: int = 0
     count: int = 0
     consecutive_error: int = 0
     consecutive_success: int = 0
@@ -48,17 +47,16 @@ class Verdict:
 def counted(before: Tally | None, metric: Metric, measured: Measurement, finished: float) -> Tally:
     """Count one measurement; an Error counts as none of the `count` that a metric needs."""
     tally = before or Tally(metric, measured, finished)
-    wrong = measured.phase is Phase.ERROR
-    right = measured.phase is Phase.SUCCESSFUL
-    name = measured.phase.value.lower()
+    phase = measured.phase
     return replace(
         tally,
         last=measured,
         finished=finished,
-        count=tally.count + (not wrong),
-        consecutive_error=tally.consecutive_error + 1 if wrong else 0,
-        consecutive_success=tally.consecutive_success + 1 if right else 0,
-        **{name: getattr(tally, name) + 1},
+        failed=tally.failed + (phase is Phase.FAILED),
+        inconclusive=tally.inconclusive + (phase is Phase.INCONCLUSIVE),
+        count=tally.count + (phase is not Phase.ERROR),
+        consecutive_error=tally.consecutive_error + 1 if phase is Phase.ERROR else 0,
+        consecutive_success=tally.consecutive_success + 1 if phase is Phase.SUCCESSFUL else 0,
     )
 
 

@@ -34,21 +34,21 @@ class Phase(StrEnum):
 class Check:
     """One metric of a canary: a value below `least` or above `most` fails, one that equals either passes.
 
-    A success rate is in per cent, a duration in milliseconds. `templated` says that a MetricTemplate has its query:
-    these are checked last.
+    A success rate is in per cent, a duration in milliseconds.
     """
 
     question: Question
     least: float = -math.inf
     most: float = math.inf
-    templated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A canary's analysis: `interval` in seconds, weights in per cent; `steps` are the weights that it goes through."""
+    """A canary's analysis: `interval` in seconds, weights in per cent; `steps` are the weights that it goes through.
 
-    name: str
+    Its checks are made in their order, up to the first one that fails.
+    """
+
     checks: tuple[Check, ...]
     interval: float
     threshold: int
@@ -81,18 +81,16 @@ def walk(canary: Canary, ask: Ask, clock: Clock, *, end: float = math.inf) -> It
 
     Checks that failed are never forgotten by one that passed, and the look after the last one allowed rolls back.
     """
-    phase, weight, primary, failed, number = Phase.PROGRESSING, 0, TOTAL_WEIGHT, 0, 0
+    phase, weight, failed, number = Phase.PROGRESSING, 0, 0, 0
     while (at := number * canary.interval) <= end:
         clock.wait(at)
         number += 1
         match phase:
             case Phase.PROMOTING:
-                primary = min(TOTAL_WEIGHT, primary + canary.promotion_step) if canary.promotion_step else TOTAL_WEIGHT
-                weight = max(0, weight - canary.promotion_step) if primary < TOTAL_WEIGHT else 0
-                phase = Phase.FINALISING if primary == TOTAL_WEIGHT else phase
-                said = (
-                    f"Advance primary weight {primary}" if canary.promotion_step else "Routing all traffic to primary"
-                )
+                weight = max(0, weight - (canary.promotion_step or TOTAL_WEIGHT))
+                phase = phase if weight else Phase.FINALISING
+                advanced = f"Advance primary weight {TOTAL_WEIGHT - weight}"
+                said = advanced if canary.promotion_step else "Routing all traffic to primary"
             case Phase.FINALISING:
                 phase, said = Phase.SUCCEEDED, "Promotion completed!"
             case _ if failed >= canary.threshold:
@@ -101,7 +99,7 @@ def walk(canary: Canary, ask: Ask, clock: Clock, *, end: float = math.inf) -> It
                 failed, said = failed + 1, halted
             case _ if weight < canary.steps[-1]:
                 weight = next(one for one in canary.steps if one > weight)
-                primary, said = TOTAL_WEIGHT - weight, f"Advance canary weight {weight}"
+                said = f"Advance canary weight {weight}"
             case _:
                 phase, said = Phase.PROMOTING, "Copying the canary's template to the primary"
         yield Tick(clock.now(), phase, weight, failed, said)
@@ -111,7 +109,7 @@ def walk(canary: Canary, ask: Ask, clock: Clock, *, end: float = math.inf) -> It
 
 def _halted(canary: Canary, ask: Ask, at: float) -> str:
     """Say which check fails, the first one; empty where none does."""
-    for check in sorted(canary.checks, key=lambda one: one.templated):
+    for check in canary.checks:
         if said := _failing(check, ask(check.question, at)):
             return f"Halt advancement {said}"
     return ""

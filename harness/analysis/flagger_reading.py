@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.analysis import files
 from harness.analysis.flagger import BUILTIN, DURATION, SUCCESS_RATE, TOTAL_WEIGHT, Canary, Check, weights
-from harness.analysis.template import Question
+from harness.analysis.template import LONGEST_SECONDS, Question
 from harness.model import units
 from harness.source.closed import Problems, Section, nearest
 from harness.source.lines import Source
@@ -23,16 +23,17 @@ ANALYSIS = (
     "interval", "threshold", "maxWeight", "stepWeight", "stepWeights", "stepWeightPromotion", "metrics", "alerts",
 )  # fmt: skip
 # They decide as well, and nothing here can say how.
-REFUSED = {
-    "iterations": "an analysis without weights is not judged",
-    "match": "an A/B test is not judged",
-    "mirror": "mirrored traffic is not judged",
-    "webhooks": "nobody calls them here, and what they answer decides",
-    "sessionAffinity": "who stays with a canary is not known here",
+TAKE_OUT = "take it out to judge the rest"
+ANALYSIS_UNREAD = {
+    "iterations": ("an analysis without weights is not judged", TAKE_OUT),
+    "match": ("an A/B test is not judged", TAKE_OUT),
+    "mirror": ("mirrored traffic is not judged", TAKE_OUT),
+    "webhooks": ("nobody calls them here, and what they answer decides", TAKE_OUT),
+    "sessionAffinity": ("who stays with a canary is not known here", TAKE_OUT),
 }
 METRIC = ("name", "interval", "threshold", "thresholdRange", "query", "templateRef")
 # Flagger's defaults, and the shortest interval that it takes.
-INTERVAL_SECONDS, SHORTEST_SECONDS, LONGEST_SECONDS = 60.0, 10.0, 366 * 86400.0
+INTERVAL_SECONDS, SHORTEST_SECONDS = 60.0, 10.0
 TAG = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 
 
@@ -51,13 +52,7 @@ def read(source: Source, others: Sequence[Source], *, queries: bool) -> Canary:
     top = Section(problems, source.data, (), "the canary", ("apiVersion", "kind", "metadata", "spec"))
     spec = Section(problems, top.data.get("spec"), top.at("spec"), "spec", SPEC)
     data = spec.data.get("analysis")
-    for key, why in REFUSED.items():
-        if isinstance(data, dict) and key in data:
-            problems.add(
-                (*spec.at("analysis"), key), f"'{key}' is not read", why=why, hint="take it out to judge the rest"
-            )
-            data = {name: value for name, value in data.items() if name != key}
-    analysis = Section(problems, data, spec.at("analysis"), "analysis", ANALYSIS)
+    analysis = Section(problems, data, spec.at("analysis"), "analysis", ANALYSIS, unread=ANALYSIS_UNREAD)
     step = analysis.get("stepWeight", _weight, 0)
     listed: tuple[int, ...] = tuple(analysis.get("stepWeights", _weights, list[int]()))
     if step <= 0 and not listed:
@@ -65,10 +60,10 @@ def read(source: Source, others: Sequence[Source], *, queries: bool) -> Canary:
         problems.add(analysis.place, "analysis needs 'stepWeight' or 'stepWeights'", why=why)
     most = analysis.get("maxWeight", _weight, 0) or TOTAL_WEIGHT
     known = {files.named(one.data): one for one in others if _template(one.data)}
-    checks = tuple(_check(problems, item, place, source, known, queries) for place, item in analysis.items("metrics"))
+    # Those with a template are checked last.
+    metrics = sorted(analysis.items("metrics"), key=lambda one: isinstance(one[1], dict) and "templateRef" in one[1])
     canary = Canary(
-        name=files.named(source.data),
-        checks=checks,
+        checks=tuple(_check(problems, item, place, source, known, queries) for place, item in metrics),
         interval=analysis.get("interval", _interval, INTERVAL_SECONDS),
         # None is one.
         threshold=analysis.get("threshold", units.integer, 0) or 1,
@@ -104,7 +99,7 @@ def _check(
     elif queries and not query:
         why = "Flagger asks another query for each mesh" if name in BUILTIN else ""
         problems.add(place, f"'{name}' has no query", why=why, hint="query: ..., or --run with what it recorded")
-    return Check(Question(name, query, over=interval), least, most, "templateRef" in one)
+    return Check(Question(name, query, over=interval), least, most)
 
 
 def _referred(problems: Problems, one: Section, source: Source, known: Mapping[str, Source], interval: str) -> str:

@@ -89,7 +89,6 @@ class Score:
 
     value: float
     classification: str
-    groups: Mapping[str, float]
     reason: str = ""
 
 
@@ -148,7 +147,7 @@ def score(config: Config, results: Sequence[Classified]) -> Score:
     reason = _zero(results)
     value = 0.0 if reason else value
     classification = "Pass" if value >= config.passing else "Marginal" if value >= config.marginal else "Fail"
-    return Score(value, classification, groups, reason)
+    return Score(value, classification, reason)
 
 
 def _names(results: Sequence[Classified]) -> list[str]:

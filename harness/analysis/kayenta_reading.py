@@ -19,6 +19,7 @@ TOP = (
 METRIC = ("name", "query", "groups", "analysisConfigurations", "scopeName")
 CANARY = ("direction", "nanStrategy", "critical", "mustHaveData", "effectSize", "outliers")
 EFFECT = ("measure", "allowedIncrease", "allowedDecrease")
+EFFECT_UNREAD = dict.fromkeys(("criticalIncrease", "criticalDecrease"), ("", "critical: true, with the allowed one"))
 JUDGE = "NetflixACAJudge-v1.0"
 E = TypeVar("E", bound=StrEnum)
 
@@ -82,12 +83,7 @@ def _rule(problems: Problems, item: Any, place: Place) -> Rule:
     whole = Section(problems, analysis, metric.at("analysisConfigurations"), "analysisConfigurations", ("canary",))
     canary = Section(problems, whole.data.get("canary", {}), whole.at("canary"), "canary", CANARY)
     size = canary.data.get("effectSize", {})
-    for key in ("criticalIncrease", "criticalDecrease"):
-        if isinstance(size, dict) and key in size:
-            place_of = (*canary.at("effectSize"), key)
-            problems.add(place_of, f"'{key}' is not read", hint="critical: true, with the allowed one")
-            size = {name: value for name, value in size.items() if name != key}
-    effect = Section(problems, size, canary.at("effectSize"), "effectSize", EFFECT)
+    effect = Section(problems, size, canary.at("effectSize"), "effectSize", EFFECT, unread=EFFECT_UNREAD)
     measure = effect.get("measure", _one_of(Measure), Measure.MEAN_RATIO)
     outliers = Section(
         problems, canary.data.get("outliers", {}), canary.at("outliers"), "outliers", ("strategy", "outlierFactor")

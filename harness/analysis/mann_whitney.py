@@ -2,6 +2,8 @@
 
 It is the asymptotic two-sided interval for a shift, with continuity correction and ties, of R's `wilcox.test`. No
 library is needed for it: the statistic falls in steps at differences of two values, so that its roots are differences.
+They are returned as such. What lies beside a root will not do: where half of all values are one and the same the shift
+is 0, and of two numbers next to 0 either may be a multiple of the other.
 """
 
 from __future__ import annotations
@@ -28,20 +30,26 @@ class Shift:
 
 def shift(experiment: Sequence[float], control: Sequence[float], confidence: float) -> Shift:
     """Return the shift between two samples that are not empty; `confidence` is between 0 and 1."""
-    least, most = min(experiment) - max(control), max(experiment) - min(control)
+    ordered = sorted(control)
+    least, most = min(experiment) - ordered[-1], max(experiment) - ordered[0]
     quantile = NormalDist().inv_cdf((1 - confidence) / 2)
+
+    def fall(holds: Callable[[float], bool]) -> float:
+        beside = _fall(least, most, holds)
+        differences = (value - other for value in experiment for other in _around(ordered, value - beside))
+        return min(differences, key=lambda one: abs(one - beside))
 
     def root(wanted: float) -> float:
         if statistic(experiment, control, least) <= wanted:
             return least
         if statistic(experiment, control, most) >= wanted:
             return most
-        return _fall(least, most, lambda by: statistic(experiment, control, by) > wanted)
+        return fall(lambda by: statistic(experiment, control, by) > wanted)
 
     # With the correction the statistic is 0 for a while, and Kayenta takes any shift there. Without it there is one, or
     # the middle of what lies between two: the median of all differences.
-    above = _fall(least, most, lambda by: statistic(experiment, control, by, correction=0.0) > 0)
-    below = _fall(least, most, lambda by: statistic(experiment, control, by, correction=0.0) >= 0)
+    above = fall(lambda by: statistic(experiment, control, by, correction=0.0) > 0)
+    below = fall(lambda by: statistic(experiment, control, by, correction=0.0) >= 0)
     return Shift(root(-quantile), root(quantile), (above + below) / 2)
 
 
@@ -70,8 +78,14 @@ def effect(experiment: Sequence[float], control: Sequence[float]) -> float:
     return below / 2 / len(experiment) / len(control)
 
 
+def _around(ordered: Sequence[float], value: float) -> Sequence[float]:
+    """Return the values of an ordered list that are the nearest ones on either side."""
+    place = bisect.bisect_left(ordered, value)
+    return ordered[max(0, place - 1) : place + 1]
+
+
 def _fall(low: float, high: float, holds: Callable[[float], bool]) -> float:
-    """Return where something ceases to hold that holds at the low end of a stretch and not at its high end."""
+    """Return next to what something ceases to hold that holds at the low end of a stretch and not at its high end."""
     for _ in range(HALVINGS):
         middle = low + (high - low) / 2
         if middle in (low, high):

@@ -7,23 +7,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.analysis import arguments, files, syntax
+from harness.analysis import arguments, syntax
 from harness.analysis.syntax import Dialect
-from harness.analysis.template import CONSECUTIVE_ERROR_LIMIT, TIMEOUT_SECONDS, Condition, Metric, Template
+from harness.analysis.template import (
+    CONSECUTIVE_ERROR_LIMIT,
+    LONGEST_SECONDS,
+    TIMEOUT_SECONDS,
+    Condition,
+    Metric,
+    Template,
+)
 from harness.model import units
 from harness.source.closed import Problems, Section, nearest
 from harness.source.lines import Place, Source
 
 KINDS = ("AnalysisTemplate", "ClusterAnalysisTemplate")
 SPEC = ("args", "metrics", "dryRun", "measurementRetention")
+SPEC_UNREAD = {"templates": ("what they hold stands in other objects", "write their metrics out here")}
 LIMITS = ("failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit")
 METRIC = ("name", "interval", "initialDelay", "count", "successCondition", "failureCondition", *LIMITS, "provider")
 PROMETHEUS = ("address", "query", "timeout", "insecure", "headers", "authentication")
+OVER_A_RANGE = "a query over a range: rate(...[5m]), max_over_time(...[5m])"
+PROMETHEUS_UNREAD = {"rangeQuery": ("its times are expressions of their own", OVER_A_RANGE)}
 OTHERS = (
     "web", "job", "wavefront", "newRelic", "datadog", "cloudWatch", "graphite", "kayenta", "influxdb", "skywalking",
     "plugin",
 )  # fmt: skip
-SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 366 * 86400.0
+SHORTEST_SECONDS = 1.0
 # Go's regular expressions know neither; for the controller a rule with one of them matches nothing.
 NOT_GO = re.compile(r"\(\?<?[=!]|\\[1-9]")
 # Python's know none of these, or as something else.
@@ -39,12 +49,7 @@ def read(source: Source, given: Mapping[str, str], dialect: Dialect = Dialect.V1
     """Read one template, with the arguments that are given; raises UsageError naming each problem with its line."""
     problems = Problems(source)
     top = Section(problems, source.data, (), "the template", ("apiVersion", "kind", "metadata", "spec"))
-    data = top.data.get("spec")
-    if isinstance(data, dict) and "templates" in data:
-        why = "what they hold stands in other objects"
-        problems.add(("spec", "templates"), "'templates' is not read", why=why, hint="write their metrics out here")
-        data = {key: value for key, value in data.items() if key != "templates"}
-    spec = Section(problems, data, top.at("spec"), "spec", SPEC)
+    spec = Section(problems, top.data.get("spec"), top.at("spec"), "spec", SPEC, unread=SPEC_UNREAD)
     values = arguments.read(spec, given)
     problems.refuse()
     metrics = [_metric(problems, item, place, values, dialect) for place, item in spec.items("metrics")]
@@ -55,7 +60,7 @@ def read(source: Source, given: Mapping[str, str], dialect: Dialect = Dialect.V1
             problems.add((*place, "name"), f"the name '{name}' is here more than once")
     dry = _dry(spec, [one.name for one in metrics])
     problems.refuse()
-    return Template(files.named(source.data), tuple(replace(one, dry_run=one.name in dry) for one in metrics))
+    return Template(tuple(replace(one, dry_run=one.name in dry) for one in metrics))
 
 
 def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, str], dialect: Dialect) -> Metric:
@@ -113,13 +118,8 @@ def _provider(one: Section) -> tuple[str, float]:
             one.problems.add((*one.at("provider"), other), f"the provider '{other}' is not asked", why=why)
             return "", TIMEOUT_SECONDS
     provider = Section(one.problems, data, one.at("provider"), "a provider", ("prometheus",))
-    asked = provider.data.get("prometheus")
-    if isinstance(asked, dict) and "rangeQuery" in asked:
-        place = (*provider.at("prometheus"), "rangeQuery")
-        hint = "a query over a range: rate(...[5m]), max_over_time(...[5m])"
-        one.problems.add(place, "'rangeQuery' is not read", why="its times are expressions of their own", hint=hint)
-        asked = {key: value for key, value in asked.items() if key != "rangeQuery"}
-    section = Section(one.problems, asked, provider.at("prometheus"), "prometheus", PROMETHEUS)
+    asked, place = provider.data.get("prometheus"), provider.at("prometheus")
+    section = Section(one.problems, asked, place, "prometheus", PROMETHEUS, unread=PROMETHEUS_UNREAD)
     query = section.get("query", units.text, "", required="it is what is asked")
     return query, float(section.get("timeout", _limit(0), 0) or TIMEOUT_SECONDS)
 
@@ -141,13 +141,7 @@ def _condition(one: Section, key: str, dialect: Dialect) -> Condition | None:
     text = one.data.get(key)
     if text is None or text == "":
         return None
-    return one.get(key, lambda value: Condition(key, str(value), _parsed(value, dialect)), None)
-
-
-def _parsed(value: Any, dialect: Dialect) -> syntax.Node:
-    if not isinstance(value, str):
-        raise ValueError(f"{units.shown(value)} is not a text; quote it")
-    return syntax.parse(value, dialect)
+    return one.get(key, lambda value: Condition(key, value, syntax.parse(units.quoted(value), dialect)), None)
 
 
 def _dry(spec: Section, names: Sequence[str]) -> set[str]:

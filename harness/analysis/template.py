@@ -11,6 +11,8 @@ CONSECUTIVE_ERROR_LIMIT = 4
 ERROR_RETRY_SECONDS = 10.0
 # Its Prometheus provider's time limit.
 TIMEOUT_SECONDS = 30.0
+# Longer than any rollout.
+LONGEST_SECONDS = 366 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,6 @@ class Metric:
 class Template:
     """An analysis: its metrics, every argument in its place."""
 
-    name: str
     metrics: tuple[Metric, ...]
 
     @property

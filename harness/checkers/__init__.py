@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from harness.checkers.kind import ObjectiveKind
+from harness.model.objective import Objective
 
-__all__ = ["OBJECTIVES", "ObjectiveKind"]
+__all__ = ["OBJECTIVES", "ObjectiveKind", "reads_calls"]
 
 
 def _found() -> Mapping[str, ObjectiveKind]:
@@ -22,3 +23,8 @@ def _found() -> Mapping[str, ObjectiveKind]:
 
 
 OBJECTIVES = _found()
+
+
+def reads_calls(objectives: Iterable[Objective]) -> bool:
+    """Say whether any of these is judged by what pods recorded of their calls."""
+    return any(one.parameters.get(OBJECTIVES[one.checker].by_calls) for one in objectives)

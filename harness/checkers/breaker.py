@@ -241,7 +241,7 @@ OBJECTIVE = ObjectiveKind(
     broken="it did not open in time although enough calls failed, kept calling while open, or closed too late; or a"
     " recorded call proves that it does not conform to what it declares",
     unknown="the callers' breakers were not sampled, silent for long or open before the fault, no call was made, or"
-    " too few failed to trip them; or calls that were to be recorded are lost",
+    " too few failed to trip them; or calls that were to be recorded are lost, or who made them declares no rule",
     parameters=(
         Parameter("dependency", Type.TEXT, "The dependency as the breaker names it.", required=True),
         Parameter("within", Type.DURATION, "Longest time from injection until a breaker is open.", default=10.0),

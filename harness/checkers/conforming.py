@@ -1,13 +1,15 @@
 """Hold what callers recorded of their calls against what they declare: the properties of docs/traces.md.
 
-Where a caller's calls are lost nothing is held: what the others recorded may still accuse.
+Where a caller's calls are lost, or it does not say what it does, nothing is held: what the others recorded may still
+accuse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.checkers import series, traces
 from harness.checkers.traces.calls import FAILURES, Call, Outcome, Trace
@@ -26,6 +28,10 @@ TIMED = frozenset({"CB1", "CB5", "CB6", "CB7", "CB9", "CB11"})
 """What a machine that holds a process up between two lines can break."""
 UNTIMED_RETRIES = ("RT1", "RT2", "RT5")
 """A process that is busy wakes late: by the clock no retry of a real one can be judged (RT3, RT4)."""
+OF_ALL = "CB8"
+"""What fails at one callee and what is refused at another is seen in the calls to both."""
+Declared = Mapping[str, Mapping[str, float]]
+Rule = TypeVar("Rule", BreakerRule, RetryRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +47,46 @@ class Conformity:
 
 def breakers(history: History, dependency: str) -> Conformity:
     """Judge CB1 to CB11 of every caller's breaker towards one dependency."""
-    callers = [one for one in history.recorded if any(call.callee == dependency for call in one.calls)]
-    declared = {_breaker(one) for one in callers}
-    if why := _unread(history, callers, declared):
+    called = [one for one in history.recorded if any(call.callee == dependency for call in one.calls)]
+    callers, rules, silent = _told_by(called, _breaker)
+    if why := _unread(history, rules, silent):
         return Conformity(unknown=[why])
-    (rule,) = declared
-    everything = _trace(callers, rule, "")
-    found = traces.judge(_trace(callers, rule, dependency), Rules(breaker=rule))
-    # What fails at one callee and what is refused at another is seen in the calls to both.
-    found["CB8"] = traces.judge(everything, Rules(breaker=rule))["CB8"]
-    return _found(found, _lost(history, (f"breaker/{dependency}",)))
+    (rule,) = rules
+    found = traces.judge(_trace(callers, rule, dependency), Rules(breaker=rule), traces.BREAKER.keys() - {OF_ALL})
+    found |= traces.judge(_trace(callers, rule, ""), Rules(breaker=rule), {OF_ALL})
+    lost = [*silent, *_lost(history, (f"breaker/{dependency}",))]
+    return _found({name: found[name] for name in traces.BREAKER}, lost)
 
 
 def retries(history: History) -> Conformity:
     """Judge what every caller tries again, but for what a clock would have to tell: RT1, RT2 and RT5."""
-    callers = [one for one in history.recorded if one.calls]
-    declared = {_retry(one) for one in callers}
-    if why := _unread(history, callers, declared):
+    callers, rules, silent = _told_by([one for one in history.recorded if one.calls], _retry)
+    if why := _unread(history, rules, silent):
         return Conformity(unknown=[why])
-    (rule,) = declared
-    found = traces.judge(_trace(callers, None, ""), Rules(retry=rule))
+    (rule,) = rules
+    found = traces.judge(_trace(callers, None, ""), Rules(retry=rule), UNTIMED_RETRIES)
     sampled = {sample.series for sample in history.samples if sample.series.startswith("client_calls/")}
-    return _found({name: found[name] for name in UNTIMED_RETRIES}, _lost(history, sorted(sampled)))
+    return _found(found, [*silent, *_lost(history, sorted(sampled))])
 
 
-def _breaker(one: Recorded) -> BreakerRule:
-    told = one.declared["breaker"]
+def _told_by(
+    callers: Sequence[Recorded], read: Callable[[Declared], Rule]
+) -> tuple[list[Recorded], set[Rule], list[str]]:
+    """Return who says what it does, the rules that they declare, and who does not say it, each with what lacks."""
+    told, rules, silent = list[Recorded](), set[Rule](), list[str]()
+    for one in callers:
+        try:
+            rules.add(read(one.declared))
+            told.append(one)
+        except KeyError as error:
+            silent.append(f"what {one.caller} called is not judged: it declares no {error}")
+        except (ValueError, OverflowError) as error:
+            silent.append(f"what {one.caller} called is not judged: what it declares is no rule ({error})")
+    return told, rules, silent
+
+
+def _breaker(declared: Declared) -> BreakerRule:
+    told = declared["breaker"]
     return BreakerRule(
         failures=int(told["failure_threshold"]),
         volume=int(told["volume_threshold"]),
@@ -76,19 +96,21 @@ def _breaker(one: Recorded) -> BreakerRule:
     )
 
 
-def _retry(one: Recorded) -> RetryRule:
-    told = one.declared["client"]
+def _retry(declared: Declared) -> RetryRule:
+    told = declared["client"]
     most = int(told["retries"])
     pauses = doubling(told["backoff"], told["backoff_cap"], most)
     return RetryRule(most, told["attempt_timeout"], told["deadline"], pauses)
 
 
-def _unread(history: History, callers: Sequence[Recorded], declared: set[Any]) -> str:
+def _unread(history: History, rules: Collection[BreakerRule | RetryRule], silent: Sequence[str]) -> str:
     """Say why nothing can be judged; empty when it can be."""
-    if not callers:
-        whys = "; ".join(f"{pod}: {why}" for pod, why in history.unread.items())
-        return f"no calls were recorded{f' ({whys})' if whys else ''}"
-    return "" if len(declared) == 1 else f"{len(callers)} callers declare {len(declared)} different rules"
+    if rules:
+        return "" if len(rules) == 1 else f"callers declare {len(rules)} different rules"
+    if silent:
+        return "; ".join(silent)
+    whys = "; ".join(f"{pod}: {why}" for pod, why in history.unread.items())
+    return f"no calls were recorded{f' ({whys})' if whys else ''}"
 
 
 def _trace(callers: Sequence[Recorded], rule: BreakerRule | None, dependency: str) -> Trace:
@@ -106,7 +128,7 @@ def _known(one: Recorded, rule: BreakerRule) -> bool:
     It is when nothing was before, or when all that a breaker then knew came later: a success, and a whole window.
     """
     # What had begun before the record does ends within a call's whole time.
-    since = one.since + one.declared["client"]["deadline"]
+    since = one.since + one.declared.get("client", {}).get("deadline", math.inf)
     for callee in {call.callee for call in one.calls}:
         calls = [call for call in one.calls if call.callee == callee]
         refused = min((call.start for call in calls if call.outcome is Outcome.REFUSED), default=None)

@@ -68,7 +68,3 @@ class ObjectiveKind:
     by_calls: str = ""
     steady_when_none: str = ""
     steady_when_zero: Callable[[Mapping[str, Any]], str] | None = None
-
-    def reads_calls(self, parameters: Mapping[str, Any]) -> bool:
-        """Say whether what pods recorded of their calls is asked for."""
-        return bool(self.by_calls and parameters.get(self.by_calls))

@@ -18,11 +18,23 @@ from harness.model.verdict import Finding, State
 
 # What a gateway can answer when the replica it picked was gone: another try could have been served.
 RETRIABLE = frozenset({502, 503, 504})
+LIMITS = ("max-attempts", "max-tries", "saved")
 # Of more operations than this the gateway must have counted the attempts.
 SILENT_SHARE = 0.02
 
 
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
+    """Judge what the gateway counted where a limit is stated, and what callers recorded where they are to conform."""
+    said = _at_gateway(history, parameters)
+    if not parameters.get("conforms"):
+        return said
+    if all(parameters.get(key) is None for key in LIMITS):
+        # Nothing was promised of what the gateway counts: it is shown, and judged by nobody.
+        said = replace(said, state=State.HELD, summary="")
+    return _conforming(said, conforming.retries(history))
+
+
+def _at_gateway(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Compare attempts per operation, most tries of one, and the share saved by a retry with their limits."""
     counted = census.take(history)
     minimum = int(parameters.get("minimum-operations", MINIMUM))
@@ -57,7 +69,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         summary = f"{len(retried)} operations needed a retry, fewer than the {needed} that would show anything"
     else:
         state, summary = State.HELD, f"{saved} of {len(retried)} retried operations ended well"
-    said = Finding(
+    return Finding(
         "retries",
         state,
         summary,
@@ -67,7 +79,6 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
         recovery=_shown(counted.after),
         detail=detail,
     )
-    return _conforming(said, conforming.retries(history)) if parameters.get("conforms") else said
 
 
 def _conforming(said: Finding, told: Conformity) -> Finding:
@@ -80,7 +91,7 @@ def _conforming(said: Finding, told: Conformity) -> Finding:
         return said
     if told.unknown:
         return replace(said, state=State.UNKNOWN, summary="; ".join(told.unknown))
-    return replace(said, summary=f"{said.summary}, {told.summary}")
+    return replace(said, summary=", ".join(filter(None, (said.summary, told.summary))))
 
 
 def before(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> str:
@@ -121,7 +132,7 @@ def _broken(operations: Sequence[Operation], parameters: Mapping[str, Any]) -> l
     retried, lost = _retried(operations), _lost(operations)
     attempts, most, in_need = _attempts(operations), _most(operations), len(retried) + len(lost)
     saved = sum(operation.ok for operation in retried)
-    limit, tries, share = (parameters.get(key) for key in ("max-attempts", "max-tries", "saved"))
+    limit, tries, share = (parameters.get(key) for key in LIMITS)
     if limit is not None and attempts > limit + 1e-9:
         found.append(f"{apart(attempts, limit, 2)} attempts per operation, more than {limit:g}")
     if tries is not None and most > tries:
@@ -159,7 +170,7 @@ OBJECTIVE = ObjectiveKind(
     " or fewer operations than promised were saved by a retry; or a recorded call between services was tried again"
     " as its caller declares not to",
     unknown=f"{census.THIN}; or the gateway did not count attempts, or no operation was tried twice; or calls that were"
-    " to be recorded are lost",
+    " to be recorded are lost, or who made them declares no rule",
     parameters=(
         Parameter("max-attempts", Type.NUMBER, "Most attempts per operation, on average over the window.", minimum=1),
         Parameter("max-tries", Type.INTEGER, "Most tries of any one operation.", minimum=1),
@@ -179,7 +190,7 @@ OBJECTIVE = ObjectiveKind(
         ),
         census.LEAST,
     ),
-    one_of=("max-attempts", "max-tries", "saved", "conforms"),
+    one_of=(*LIMITS, "conforms"),
     exercised_by=frozenset({Disturbance.SERVING, Disturbance.NETWORK}),
     check=check,
     by_calls="conforms",

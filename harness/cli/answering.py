@@ -15,15 +15,12 @@ import click
 from harness.analysis import recorded
 from harness.analysis.course import Ask, Clock, Virtual
 from harness.analysis.measuring import Answer
-from harness.analysis.template import Question
+from harness.analysis.template import LONGEST_SECONDS, Question
 from harness.errors import ObservationFailed, UsageError
 from harness.model import units
 from harness.model.history import History
 from harness.probes import answers
 from harness.source.closed import nearest
-
-# Longer than any rollout.
-LONGEST_SECONDS = 366 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,12 @@ def run(name: str, runs: Path, at: str | None, chosen: Mapping[str, str], metric
     """Ask what a run recorded, from its first fault on or from `at`; `chosen` says which series answers a metric."""
     seen = history(name, runs)
     check(seen, chosen, metrics)
-    begun = duration(at, "--at") if at else seen.window[0] if seen.window else seen.start
+    first = seen.window[0] if seen.window else seen.start
+    begun = duration(at, "--at") if at else first
+    if begun > seen.end:
+        why, since = f"what it recorded ends after {seen.end:.1f} s", "the first fault" if seen.window else "the run"
+        hint = f"an earlier time, or none: it then begins with {since}, after {first:.1f} s"
+        raise UsageError("the run had ended by then", where=f"--at {at}", why=why, hint=hint)
 
     def ask(question: Question, after: float) -> Answer:
         over = question.over or recorded.OVER_SECONDS

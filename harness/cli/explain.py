@@ -188,13 +188,11 @@ def _objective(name: str) -> str:
 
 def _table(rows: Mapping[str, str], parameters: Iterable[Parameter]) -> list[str]:
     """Line up what is known of a word with the parameters it takes."""
-    rows = dict(rows) | {one.name: one.summary + _default(one) for one in parameters}
+    rows = dict(rows) | {one.name: one.summary + _otherwise(one) for one in parameters}
     width = max(map(len, rows))
     return [f"  {name:<{width}}  {text}" for name, text in rows.items()]
 
 
-def _default(parameter: Parameter) -> str:
-    if parameter.required:
-        return " (required)"
-    shown = ", ".join(parameter.default) if isinstance(parameter.default, list) else parameter.default
-    return "" if shown is None else f" (default {shown})"
+def _otherwise(parameter: Parameter) -> str:
+    said = parameter.otherwise if parameter.required else f"default {parameter.otherwise}"
+    return f" ({said})" if parameter.otherwise else ""

@@ -86,15 +86,19 @@ def canary(source: Source, others: Sequence[Source], asked: Asked, say: Say) -> 
         last = tick.phase.value
         say(f"{tick.at:9.1f} s  weight {tick.weight:3d}  failed {tick.failed}  {tick.said}")
     codes = {flagger.Phase.SUCCEEDED.value: Exit.PASS, flagger.Phase.FAILED.value: Exit.DEVIATED}
-    say(last if last in codes else f"{last}: {_unfinished(end)}")
+    unfinished = _unfinished(answers.end) if end == answers.end else f"--for ends it after {end:.1f} s"
+    say(last if last in codes else f"{last}: {unfinished}")
     return codes.get(last, Exit.INCONCLUSIVE)
 
 
 def compared(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
-    """Judge a run's fault window against what was before it, as Kayenta does a canary against its baseline."""
+    """Judge a run's fault window against what was before it, as Kayenta does a canary against its baseline.
+
+    What was before the system had settled says nothing.
+    """
     _refuse_arguments(source, asked)
     if asked.at or asked.until < math.inf:
-        why = "the fault window is compared with all that was before it"
+        why = "the fault window is compared with what was before it, from when the system had settled"
         raise UsageError("neither --at nor --for is for a canary configuration", where=str(source.path), why=why)
     config = kayenta_reading.read(source)
     if asked.run is None:

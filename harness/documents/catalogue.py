@@ -49,15 +49,8 @@ def _section(kind: FaultKind) -> str:
 
 
 def _parameters(parameters: Iterable[Parameter]) -> str:
-    rows = [f"| `{one.name}` | {one.type} | {_cell(one.summary)} | {_default(one)} |\n" for one in parameters]
+    rows = [f"| `{one.name}` | {one.type} | {_cell(one.summary)} | {one.otherwise} |\n" for one in parameters]
     return "\n| parameter | type | | default |\n|---|---|---|---|\n" + "".join(rows) if rows else ""
-
-
-def _default(parameter: Parameter) -> str:
-    if parameter.required:
-        return "required"
-    shown = ", ".join(map(str, parameter.default)) if isinstance(parameter.default, list) else parameter.default
-    return "" if shown is None else str(shown)
 
 
 def _cell(text: str) -> str:

@@ -66,4 +66,4 @@ def _recorded(told: Mapping[str, Any], origin: float) -> Recorded:
         for about, values in told["declared"].items()
     }
     since = float(told["from"]) - origin
-    return Recorded(caller, since, until, told["whole"] is True, declared, tuple(calls), tuple(attempts))
+    return Recorded(caller, since, told["whole"] is True, declared, tuple(calls), tuple(attempts))

@@ -55,13 +55,12 @@ class Attempt:
 class Recorded:
     """What one process wrote down of its calls, on the run's axis of time.
 
-    From `since` to `until` each of its calls is here; where it is `whole`, it made none before. `declared` is what it
-    was told of its breakers and its client: seconds, shares and counts.
+    From `since` on each of its calls is here; where it is `whole`, it made none before. `declared` is what it was told
+    of its breakers and its client: seconds, shares and counts.
     """
 
     caller: str
     since: float
-    until: float
     whole: bool
     declared: Mapping[str, Mapping[str, float]]
     calls: tuple[Call, ...] = ()

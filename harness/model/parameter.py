@@ -58,6 +58,14 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
 
+    @property
+    def otherwise(self) -> str:
+        """Say what it is where nobody states it: `required`, the default, or nothing."""
+        if self.required:
+            return "required"
+        shown = ", ".join(map(str, self.default)) if isinstance(self.default, list) else self.default
+        return "" if shown is None else str(shown)
+
     def read(self, value: Any) -> Any:
         """Read a value from a document; raise ValueError saying what is accepted."""
         found = READERS[self.type](value)

@@ -80,6 +80,13 @@ def text(value: Any) -> str:
     return value.strip()
 
 
+def quoted(value: Any) -> str:
+    """Read a text as it stands, which may be empty."""
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is not a text; quote it")
+    return value
+
+
 def signal(value: Any) -> str:
     """Read the name of a signal, such as `KILL` or `SIGTERM`, without its `SIG`."""
     name = value.removeprefix("SIG") if isinstance(value, str) else ""

@@ -13,6 +13,7 @@ from harness.source.lines import Place, Source
 T = TypeVar("T")
 
 
+EMPTY: Mapping[str, tuple[str, str]] = {}
 # So close to a known key that it was meant to be that one: `rollback` for `rollbacks`.
 MISSPELT = 0.8
 
@@ -59,10 +60,19 @@ class Section:
     """One mapping of the document: an unknown key is a problem, and so is a value its reader refuses.
 
     `loose` says that Chaos Toolkit's users put words of their own here, which in a lenient document are theirs.
+    `unread` are keys that mean something to whom the document is for, and here are a problem: why, and what mends it.
     """
 
     def __init__(
-        self, problems: Problems, value: Any, place: Place, name: str, keys: Collection[str], *, loose: bool = False
+        self,
+        problems: Problems,
+        value: Any,
+        place: Place,
+        name: str,
+        keys: Collection[str],
+        *,
+        loose: bool = False,
+        unread: Mapping[str, tuple[str, str]] = EMPTY,
     ) -> None:
         self.problems, self.place, self.name = problems, place, name
         self.data: Mapping[str, Any] = {}
@@ -75,7 +85,10 @@ class Section:
             theirs = loose and problems.lenient and not difflib.get_close_matches(key, keys, n=1, cutoff=MISSPELT)
             if key in keys:
                 continue
-            if not theirs:
+            if key in unread:
+                why, hint = unread[key]
+                problems.add((*place, key), f"'{key}' is not read", why=why, hint=hint)
+            elif not theirs:
                 problems.add((*place, key), f"unknown key '{key}' in {name}", hint=nearest(key, keys))
                 self.meant.update(difflib.get_close_matches(key, list(keys), n=1))
             elif key in problems.homes:

@@ -151,10 +151,9 @@ async def test_an_order_that_an_agent_refuses_is_told_in_its_words(leased: Reach
     fault = planned("pod_latency", await pod_of(kube), "refused", delay=0.1, jitter=0.2)
     with pytest.raises(InjectionFailed, match="jitter_ms is above delay_ms"):
         await _begin(leased, fault)
-    # Nothing was done, so no request can show that it is over.
     with anyio.fail_after(60):
         await FAULTS[fault.kind].heal(fault, leased)
-    await resource.delete(leased.kube, fault)
+    await resource.delete(kube, fault)
 
 
 def test_deleting_the_fault_of_a_run_heals_it(

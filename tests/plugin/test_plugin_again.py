@@ -101,7 +101,7 @@ STAND_IN = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from harness.cluster import machine
+from harness.cluster.host import machine
 from harness.engine.options import Outcome
 from harness.model.verdict import Verdict
 

@@ -73,9 +73,10 @@ def test_the_timer_of_an_experiment_that_ends_in_time_ends_with_it(
 # The real driver with a stand-in behind it, in a process that may end itself.
 DRIVEN = """
 import anyio
-from harness.cluster import machine
-from harness.engine import caps, method, plan
+from harness.cluster.host import machine
+from harness.engine import method
 from harness.engine import run as engine
+from harness.engine.planning import caps, plan
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from tests.plugin.driven import Engine

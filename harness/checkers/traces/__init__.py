@@ -6,7 +6,7 @@ where one call or attempt proves it, and unknown otherwise: no evidence is never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from harness.checkers.traces import closing, ejecting, letting, opening, retrying, spreading
 from harness.checkers.traces.calls import Trace
@@ -43,14 +43,17 @@ EJECTION: Mapping[str, Callable[[Trace, EjectionRule], Ruling]] = {
 }
 
 
-def judge(trace: Trace, rules: Rules) -> dict[str, Ruling]:
-    """Return what a trace says of each property of what is declared."""
+PROPERTIES = (*BREAKER, *RETRY, *EJECTION)
+
+
+def judge(trace: Trace, rules: Rules, asked: Collection[str] = PROPERTIES) -> dict[str, Ruling]:
+    """Return what a trace says of each property that is asked, of what is declared."""
     found: dict[str, Ruling] = {}
     if rules.breaker is not None:
         seen = lives(trace, rules.breaker)
-        found |= {name: ask(trace, rules.breaker, seen) for name, ask in BREAKER.items()}
+        found |= {name: ask(trace, rules.breaker, seen) for name, ask in BREAKER.items() if name in asked}
     if rules.retry is not None:
-        found |= {name: ask(trace, rules.retry) for name, ask in RETRY.items()}
+        found |= {name: ask(trace, rules.retry) for name, ask in RETRY.items() if name in asked}
     if rules.ejection is not None:
-        found |= {name: ask(trace, rules.ejection) for name, ask in EJECTION.items()}
+        found |= {name: ask(trace, rules.ejection) for name, ask in EJECTION.items() if name in asked}
     return found

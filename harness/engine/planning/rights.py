@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import OBJECTIVES
+from harness.checkers import reads_calls
 from harness.faults import FAULTS
 from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
@@ -166,7 +166,7 @@ def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
         for namespace, rules in FAULTS[spec.kind].elsewhere(spec.parameters).items():
             found.setdefault(namespace, []).extend(rules)
     for one in experiments:
-        if any(OBJECTIVES[objective.checker].reads_calls(objective.parameters) for objective in one.objectives):
+        if reads_calls(one.objectives):
             for namespace in one.blast_radius.namespaces:
                 found.setdefault(namespace, []).append(CALLS)
     return found

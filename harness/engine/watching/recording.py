@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from harness.checkers import OBJECTIVES
+from harness.checkers import reads_calls
 from harness.cluster import paths
 from harness.engine import clusterless
 from harness.engine.session import Session
@@ -24,15 +24,13 @@ PATH = "debug/calls"
 # What was before the run tells how a breaker stood when it began: longer than the window of any breaker of the stack.
 LOOK_BACK_SECONDS = 60.0
 PATIENT_SECONDS = 5.0
-# An orchestrator writes about 2 kB for each second of an experiment, and its memory ends at 2 MB.
+# An orchestrator tells about 2 kB for each second of an experiment, and all that it remembers in 3 MB at most.
 MOST_BYTES = 32 << 20
 
 
 async def collect(session: Session) -> None:
     """Write what pods recorded beside the journal, a line each, and into the journal who told nothing, and why."""
-    objectives = session.experiment.objectives
-    wanted = any(OBJECTIVES[one.checker].reads_calls(one.parameters) for one in objectives)
-    if not wanted or isinstance(session.kube, clusterless.Nowhere):
+    if not reads_calls(session.experiment.objectives) or isinstance(session.kube, clusterless.Nowhere):
         return
     origin = time.time() - session.journal.now()
     told, unread = dict[str, str](), dict[str, str]()

@@ -15,7 +15,7 @@ from typing import Any
 from claude_services.settings import Settings
 
 MOST_CALLS = 10_000
-"""About 5 MB, and ten minutes of one orchestrator under the heaviest load of the experiments."""
+"""7 MB at most, each with all of its attempts; ten minutes of one orchestrator under the experiments' heaviest load."""
 
 
 @dataclass(slots=True)

@@ -80,7 +80,7 @@ def test_nothing_more_can_be_opened_until_it_is_healed(boxes: Callable[..., Box]
 
 LEAST = """
 import json, sys
-from harness.agent.resident import descriptors
+from harness.agent.resident.processes import descriptors
 pod, container = sys.argv[1:]
 found = descriptors.look(pod, container, 0, children=False)
 told = [descriptors.lower(found), descriptors._limits(found[0]["pid"])]

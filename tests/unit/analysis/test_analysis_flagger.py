@@ -20,7 +20,7 @@ NAN = math.nan
 
 
 def canary(threshold: int = 2, steps: tuple[int, ...] = (20, 40), promotion: int = 0) -> Canary:
-    return Canary("c", (Check(Question("request-success-rate", "q"), 99.0),), 60.0, threshold, steps, promotion)
+    return Canary((Check(Question("request-success-rate", "q"), 99.0),), 60.0, threshold, steps, promotion)
 
 
 def walked(of: Canary, answers: Callable[[float], Answer], end: float = math.inf) -> list[tuple[float, str, int, int]]:
@@ -39,10 +39,13 @@ def test_a_good_canary_is_promoted() -> None:
 
 
 def test_traffic_goes_back_in_steps_where_that_is_said() -> None:
-    ticks = walked(canary(steps=(100,), promotion=50), lambda _: Answer(100.0))
+    of = canary(steps=(100,), promotion=50)
+    ticks = walked(of, lambda _: Answer(100.0))
     assert [(phase, weight) for _, phase, weight, _ in ticks] == [
         ("Progressing", 100), ("Promoting", 100), ("Promoting", 50), ("Finalising", 0), ("Succeeded", 0),
     ]  # fmt: skip
+    said = [one.said for one in flagger.walk(of, lambda *_: Answer(100.0), Virtual())]
+    assert said[2:4] == ["Advance primary weight 50", "Advance primary weight 100"]
 
 
 def test_failed_checks_add_up_and_the_next_look_rolls_back() -> None:
@@ -65,15 +68,15 @@ def test_of_several_series_the_last_one_counts() -> None:
     assert walked(canary(threshold=1), lambda _: Answer([0.0, 100.0]))[-1][1] == "Succeeded"
 
 
-def test_the_first_failing_check_stops_the_look_and_templates_come_last() -> None:
+def test_the_first_failing_check_stops_the_look() -> None:
     asked: list[str] = []
 
     def ask(question: Question, at: float) -> Answer:
         asked.append(question.name)
         return Answer([5.0])
 
-    checks = (Check(Question("t", "q"), templated=True), Check(Question("a", "q")), Check(Question("b", "q"), most=4.0))
-    ticks = list(flagger.walk(Canary("c", checks, 60.0, 1, (50,)), ask, Virtual()))
+    checks = (Check(Question("a", "q")), Check(Question("b", "q"), most=4.0), Check(Question("c", "q"), most=3.0))
+    ticks = list(flagger.walk(Canary(checks, 60.0, 1, (50,)), ask, Virtual()))
     assert asked == ["a", "b"]
     assert [one.said for one in ticks][1:] == [
         "Halt advancement b 5.00 > 4", "Rolling back, failed checks threshold reached 1",
@@ -135,12 +138,17 @@ def read(text: str, *, queries: bool = False) -> Canary:
 
 def test_a_canary_is_read_with_the_template_that_it_refers_to() -> None:
     found = read(TEXT)
-    assert (found.name, found.interval, found.threshold, found.steps) == ("cart", 10.0, 5, (10, 20, 30, 40, 50))
+    assert (found.interval, found.threshold, found.steps) == (10.0, 5, (10, 20, 30, 40, 50))
     rate, duration, missing = found.checks
     assert (rate.least, rate.most) == (99.0, math.inf)
     assert (duration.least, duration.most) == (-math.inf, 500)
     assert missing.question.query == 'rate(not_found{service="cart",ns="shop"}[1m])'
-    assert (missing.most, missing.templated) == (5.0, True)
+    assert missing.most == 5.0
+
+
+def test_what_has_a_template_is_checked_last() -> None:
+    text = TEXT.replace("name: request-success-rate\n", "name: first\n      templateRef: {name: not-found}\n", 1)
+    assert [one.question.name for one in read(text).checks] == ["request-duration", "first", "not-found"]
 
 
 def test_an_old_threshold_is_the_least_rate_and_the_most_of_anything_else() -> None:

@@ -49,7 +49,24 @@ def test_the_interval_and_the_estimate_are_those_of_all_differences() -> None:
         control = [draw.gauss(0, 1) for _ in range(draw.randint(1, 9))]
         confidence = draw.choice([0.5, 0.8, 0.95, 0.98])
         found = mann_whitney.shift(experiment, control, confidence)
-        assert (found.low, found.high, found.estimate) == pytest.approx(brute(experiment, control, confidence))
+        low, high, median = brute(experiment, control, confidence)
+        assert (found.low, found.high) == (low, high)
+        assert found.estimate == pytest.approx(median)
+
+
+def test_where_both_samples_are_mostly_the_same_value_the_shift_is_none_at_all() -> None:
+    """What lies next to 0 would make a shift of nothing, beside an estimate of nothing, one beyond tolerance."""
+    draw = random.Random(9)
+    ends = set()
+    for usual in [0.0, 5.0, 0.7] * 60:
+        control, experiment = (
+            [usual + draw.choice([-0.1, 0.1, 0.2]) * (draw.random() < share) for _ in range(draw.randint(10, 40))]
+            for share in (0.1, draw.choice([0.1, 0.3]))
+        )
+        found = mann_whitney.shift(experiment, control, 0.98)
+        assert found.estimate == 0
+        ends |= {math.copysign(1, end) if end else 0.0 for end in (found.low, found.high) if abs(end) < 0.05}
+    assert ends == {0.0}
 
 
 def test_the_effect_is_how_often_the_experiment_is_above() -> None:
@@ -78,6 +95,8 @@ def test_the_effect_is_how_often_the_experiment_is_above() -> None:
         (LOW, HIGH, {"measure": Measure.CLES, "allowed_increase": 0.9}, Label.HIGH),
         (HIGH, LOW, {"measure": Measure.CLES, "allowed_decrease": 0.1}, Label.LOW),
         ([0.0] * 8, HIGH, {"allowed_increase": 3.0}, Label.HIGH),
+        ([0.0] * 15, [1.0, 0.0, 1.0, 0.0, 2.0, 0.0, 0.0], {}, Label.PASS),
+        ([1.0, 0.0, 1.0, 0.0, 2.0, 0.0, 0.0], [0.0] * 15, {}, Label.PASS),
         ([1.0] * 3, [1.0] * 2, {}, Label.PASS),
         ([1.0] * 8, [2.0] * 8, {}, Label.HIGH),
         ([], LOW, {}, Label.NODATA),

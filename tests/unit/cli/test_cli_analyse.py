@@ -29,6 +29,17 @@ spec:
     failureLimit: 1
     provider: {prometheus: {query: up}}
 """
+FLAGGERS = """\
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: {name: cart}
+spec:
+  analysis:
+    interval: 10s
+    threshold: 1
+    stepWeight: 50
+    metrics: [{name: up, thresholdRange: {max: 0.05}, query: up}]
+"""
 
 
 def run(*words: str | Path) -> Result:
@@ -142,9 +153,10 @@ def test_a_template_that_is_refused_has_file_and_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
-    """A run of a minute whose error ratio rises while a fault lasts, from second 20 to second 40."""
+    """A run of a minute that settles in 12 s; its error ratio rises while a fault lasts, from 20 s to 40 s."""
     with Journal(tmp_path / "runs" / "r1", "r1") as journal:
         journal.write("run.start", "preflight")
+        journal.write("phase.start", "baseline")
         journal.write("fault.injecting", "inject", id="f")
         journal.write("fault.injected", "inject", id="f")
         journal.write("fault.healed", "heal", id="f")
@@ -153,7 +165,7 @@ def recorded(tmp_path: Path) -> Path:
         journal.write("series", "judge", series=name, labels={}, start=0.0, step=1, values=values)
     path = tmp_path / "runs" / "r1" / "journal.jsonl"
     events = [json.loads(line) for line in path.read_text().splitlines()]
-    for event, at in zip(events, (0.0, 20.0, 20.0, 40.0, 60.0), strict=True):
+    for event, at in zip(events, (0.0, 12.0, 20.0, 20.0, 40.0, 60.0), strict=True):
         event["t"] = at
     path.write_text("".join(json.dumps(event) + "\n" for event in events))
     return tmp_path / "runs"
@@ -170,6 +182,20 @@ def test_a_run_answers_from_what_it_recorded(tmp_path: Path, recorded: Path) -> 
     assert [line.split()[3] for line in done.output.splitlines()[:-1]] == ["Failed", "Failed"]
     done = run(*words, "--at", "45s")
     assert (done.exit_code, done.output.splitlines()[-1]) == (2, "Running: what was recorded ends after 15.0 s")
+
+
+@pytest.mark.parametrize("text", [ENDLESS, FLAGGERS])
+def test_a_time_when_the_run_had_ended_is_refused(tmp_path: Path, recorded: Path, text: str) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(text)
+    words = (path, "--run", "r1", "--runs", recorded, "--series", "up=prometheus/error-ratio")
+    done = run(*words, "--at", "61s")
+    assert isinstance(done.exception, UsageError), done.output
+    told = str(done.exception).splitlines()
+    assert told[0] == "--at 61s: the run had ended by then"
+    assert told[1].endswith("what it recorded ends after 60.0 s")
+    assert "begins with the first fault, after 20.0 s" in told[2]
+    assert run(*words, "--at", "60s").exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -192,21 +218,35 @@ def test_what_a_run_did_not_record_is_refused_by_name(
 
 def test_a_canary_of_flagger_is_judged_by_a_run(tmp_path: Path, recorded: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text(
-        "apiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: cart}\nspec:\n  analysis:\n"
-        "    interval: 10s\n    threshold: 1\n    stepWeight: 50\n"
-        "    metrics: [{name: errors, thresholdRange: {max: 0.05}}]\n"
-    )
-    words = (path, "--run", "r1", "--runs", recorded, "--series", "errors=prometheus/error-ratio")
+    path.write_text(FLAGGERS)
+    words = (path, "--run", "r1", "--runs", recorded, "--series", "up=prometheus/error-ratio")
     done = run(*words)
     assert done.exit_code == 1
-    assert "Halt advancement errors 0.23 > 0.05" in done.output
+    assert "Halt advancement up 0.23 > 0.05" in done.output
     assert done.output.splitlines()[-1] == "Failed"
     done = run(*words, "--at", "40s", "--for", "9s")
-    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "Progressing: what was recorded ends after 9.0 s")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "Progressing: --for ends it after 9.0 s")
+    done = run(*words, "--at", "45s")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (2, "Progressing: what was recorded ends after 15.0 s")
 
 
-def test_a_runs_fault_is_compared_with_what_was_before_it(tmp_path: Path, recorded: Path) -> None:
+def test_a_canary_of_flagger_that_is_ended_while_time_goes_by_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(FLAGGERS)
+    saying(monkeypatch, [[0.0]])
+    done = run(path, "--prometheus", "http://p:9090", "--for", "1s")
+    assert done.exit_code == 2
+    assert done.output.splitlines() == [
+        "      0.0 s  weight  50  failed 0  Advance canary weight 50",
+        "Progressing: --for ends it after 1.0 s",
+    ]
+
+
+def test_a_runs_fault_is_compared_with_what_was_before_it_from_when_it_had_settled(
+    tmp_path: Path, recorded: Path
+) -> None:
     path = tmp_path / "c.json"
     metric = {"name": "errors", "groups": ["g"], "analysisConfigurations": {"canary": {"direction": "increase"}}}
     limits = {"groupWeights": {"g": 100}, "scoreThresholds": {"pass": 95, "marginal": 75}}
@@ -215,6 +255,7 @@ def test_a_runs_fault_is_compared_with_what_was_before_it(tmp_path: Path, record
     assert done.exit_code == 1, done.output
     first, last = done.output.splitlines()
     assert first.startswith("errors  High")
+    assert first.endswith("  8 values before, 20 with the fault")
     assert last == "Fail: score 0"
     metric["analysisConfigurations"] = {"canary": {"direction": "decrease"}}
     path.write_text(json.dumps({"metrics": [metric], "classifier": limits}))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.checkers import OBJECTIVES, conforming
-from harness.checkers.traces import BREAKER, judge
-from harness.checkers.traces.calls import Trace
+from harness.checkers.traces import BREAKER, RETRY, judge
+from harness.checkers.traces.calls import Outcome, Trace
+from harness.checkers.traces.ruling import Ruling
 from harness.model.calls import Recorded
-from harness.model.history import History, Sample
+from harness.model.history import History, Operation, Sample
 from harness.model.verdict import Finding, State
 from tests.unit.traces.caller import CALLER, FAILING, HEALTHY_AGAIN, REGISTRY, RULES, UNTIL, Build, Seen, drive
 from tests.unit.traces.mutants import MUTANTS
@@ -133,11 +137,38 @@ def test_no_record_is_unknown_and_says_why() -> None:
     assert found.summary == "no calls were recorded (web-1: no answer within 5 s)"
 
 
+@pytest.mark.parametrize(
+    ("declared", "lacks"),
+    [
+        ({}, "declares no 'breaker'"),
+        ({"breaker": {"failure_threshold": 5.0}}, "declares no 'volume_threshold'"),
+        ({"breaker": {"failure_threshold": math.nan}}, "cannot convert float NaN"),
+    ],
+)
+def test_who_does_not_say_what_it_does_is_not_judged_and_named(declared: Any, lacks: str) -> None:
+    silent = replace(run().recorded, caller="silent", declared=declared)
+    assert lacks in check(silent).summary
+    assert check(silent).state is State.UNKNOWN
+    beside = check(run().recorded, silent)
+    assert (beside.state, set(states(beside.detail).values())) == (State.UNKNOWN, {"unknown"})
+    assert beside.summary == check(silent).summary
+    never = run("never opens")
+    assert "CB3: " in check(never.recorded, silent, seen=never).summary
+
+
+def test_a_breaker_is_judged_although_nobody_says_what_its_client_does() -> None:
+    declared = {"breaker": run().recorded.declared["breaker"]}
+    assert check(replace(run().recorded, declared=declared)).state is State.HELD
+    # How long what had begun before the record may last is not known, nor what it taught the breaker.
+    far = replace(run().recorded, declared=declared, since=-60.0, whole=False)
+    assert check(far).detail["CB2"].startswith("held: 1 ")
+
+
 def test_callers_that_declare_different_rules_are_unknown() -> None:
     one = run().recorded
     declared = {**one.declared, "breaker": {**one.declared["breaker"], "window": 1.0}}
     found = check(one, replace(one, caller="other", declared=declared))
-    assert (found.state, found.summary) == (State.UNKNOWN, "2 callers declare 2 different rules")
+    assert (found.state, found.summary) == (State.UNKNOWN, "callers declare 2 different rules")
 
 
 def test_a_starved_machine_excuses_what_is_about_time_and_nothing_else() -> None:
@@ -156,3 +187,59 @@ def test_what_is_tried_too_often_is_broken_in_the_record_too() -> None:
     found = conforming.retries(history(run("tries six times"), run("tries six times").recorded))
     assert [said.partition(":")[0] for said in found.broken] == ["RT1"]
     assert conforming.retries(history(run(), run().recorded)).broken == []
+
+
+def tried(*recorded: Recorded, asked: Mapping[str, Any], seen: Seen | None = None, **more: Any) -> Finding:
+    """What `retries` says; defaults are filled in, as they are when a document is read."""
+    filled = {"min-retried": 1, "minimum-operations": 5, "conforms": True} | asked
+    return OBJECTIVES["retries"].check(history(seen or run(), *recorded, **more), filled)
+
+
+def test_retries_that_conform_are_all_that_is_asked_where_nothing_is_said_of_the_gateway() -> None:
+    """Whether there was a load, and whether the gateway tried its failures again, was not asked."""
+    lost = [Operation(at, at, at + 0.1, 503, attempts=1) for at in range(12)]
+    for operations in ((), lost):
+        found = tried(run().recorded, asked={}, operations=operations)
+        assert (found.state, found.target) == (State.HELD, "conforms")
+        assert found.summary.endswith("properties were put to the test and kept")
+        six = run("tries six times")
+        assert "RT1: " in tried(six.recorded, seen=six, asked={}, operations=operations).summary
+        assert tried(asked={}, operations=operations).summary == "no calls were recorded"
+    assert tried(run().recorded, asked={"max-tries": 3}, operations=()).state is State.UNKNOWN
+
+
+def test_a_call_that_was_tried_too_often_accuses_where_no_load_was_seen() -> None:
+    six = run("tries six times")
+    found = tried(six.recorded, seen=six, asked={"max-tries": 3})
+    assert found.state is State.BROKEN
+    assert found.summary.startswith("RT1: ")
+
+
+def test_who_does_not_say_what_it_tries_again_is_not_judged_and_named() -> None:
+    silent = replace(run().recorded, declared={"breaker": run().recorded.declared["breaker"]})
+    assert tried(silent, asked={}).summary == f"what {CALLER} called is not judged: it declares no 'client'"
+
+
+def test_each_property_that_is_asked_is_judged_once_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = Counter[str]()
+
+    def counting(name: str, ask: Callable[..., Ruling]) -> Callable[..., Ruling]:
+        def counted(*about: Any) -> Ruling:
+            judged[name] += 1
+            return ask(*about)
+
+        return counted
+
+    tables: list[Mapping[str, Callable[..., Ruling]]] = [BREAKER, RETRY]
+    for table in tables:
+        for name, ask in dict(table).items():
+            monkeypatch.setitem(table, name, counting(name, ask))
+    conforming.breakers(history(run(), run().recorded), REGISTRY)
+    assert judged == dict.fromkeys(BREAKER, 1)
+    judged.clear()
+    conforming.retries(history(run(), run().recorded))
+    assert judged == dict.fromkeys(("RT1", "RT2", "RT5"), 1)
+
+
+def test_a_call_that_was_refused_is_in_the_record_too() -> None:
+    assert Outcome.REFUSED in {call.outcome for call in run().recorded.calls}
