@@ -178,7 +178,8 @@ async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, work
         async def so() -> bool:
             return not _chains(workload, victim)
 
-        await until(so, 60)
+        # It goes on renewing until the API server has ended, which takes its time.
+        await until(so, 90)
     finally:
         docker(workload, "exec", workload.control_plane, "mv", "/root/kube-apiserver.yaml", manifests)
     assert await _why(kube, "alone") == "nobody renewed its lease"

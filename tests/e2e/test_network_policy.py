@@ -37,11 +37,6 @@ except TimeoutError:
 """
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def workload(cluster: LocalCluster) -> Iterator[LocalCluster]:
     """A server, a client on its node and one on another node, in a namespace of their own."""

@@ -12,6 +12,7 @@ import pytest
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.errors import InjectionFailed
 from harness.faults import FAULTS
 from harness.model.plan import Victim
 from harness.resources import resource
@@ -147,8 +148,6 @@ async def test_a_node_is_cut_off_from_its_peers_and_stays_ready(
 
 
 async def test_an_order_that_an_agent_refuses_is_told_in_its_words(leased: Reach, kube: Kube) -> None:
-    from harness.errors import InjectionFailed
-
     fault = planned("pod_latency", await pod_of(kube), "refused", delay=0.1, jitter=0.2)
     with pytest.raises(InjectionFailed, match="jitter_ms is above delay_ms"):
         await _begin(leased, fault)

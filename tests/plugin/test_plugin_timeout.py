@@ -75,8 +75,8 @@ DRIVEN = """
 import anyio
 from harness.cluster.host import machine
 from harness.engine import method
-from harness.engine.planning import caps, plan
 from harness.engine import run as engine
+from harness.engine.planning import caps, plan
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from tests.plugin.driven import Engine

@@ -23,11 +23,6 @@ pytestmark = pytest.mark.anyio
 EFFECTS = {"pod_latency": pod_latency.effect, "pod_partition": pod_partition.effect}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Client:
     """What the hand asks of a cluster, asked of the test's server."""
 

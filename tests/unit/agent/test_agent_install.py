@@ -74,11 +74,6 @@ class FakeKube:
         self.deleted.append(path)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.anyio
 async def test_a_cluster_elsewhere_needs_an_image():
     kube = FakeKube()

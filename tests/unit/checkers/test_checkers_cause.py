@@ -12,7 +12,7 @@ from harness.checkers.cause import why
 from harness.model.history import History, Operation, Sample
 from harness.model.verdict import Finding, State
 
-A, B, C = (f"web-7d9f6c5b4-{end}" for end in ("x2x4z", "b5c6d", "f7g8h"))
+A, B = (f"web-7d9f6c5b4-{end}" for end in ("x2x4z", "b5c6d"))
 MAIL = "mail-6c7d8f9b5-z4x2w"
 Run = Callable[..., History]
 Ops = Callable[..., list[Operation]]

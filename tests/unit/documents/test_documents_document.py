@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[3]
 EXPERIMENTS = sorted(
     path for folder in ("experiments", "bench", "tests/e2e/documents") for path in (ROOT / folder).rglob("*.yaml")
 )
-PROVIDER = "provider: {type: python, module: probes.workload, func: ready_replicas, arguments: {deployment: cart}}"
 SCHEMA = ROOT / "harness" / "schema.json"
 
 

@@ -21,11 +21,6 @@ from tests.unit.engine.doubles import Broken, Kube, Lease, Steps, fault
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 def experiment() -> Callable[..., Experiment]:
     """Make an experiment whose blast radius and phases a test may set."""
     text = "{title: x, description: x, method: [], extensions: [{name: harness, objectives: {recovery: {within: 1s}}}]}"

@@ -81,11 +81,12 @@ async def test_a_rollback_that_an_abort_cuts_is_run_again_with_those_behind_it(s
 
     async def hang(activity: dict[str, Any], *, deadline: float, **_: Any) -> dict[str, Any]:
         session.worker.called.append(activity["name"])
+        interrupted.cancel()
         await anyio.sleep_forever()
         return {}
 
     session.worker.call = hang
-    with anyio.move_on_after(0.01):
+    with anyio.CancelScope() as interrupted:
         await activities.roll_back(session)
     session.worker.call = cut
     await activities.roll_back(session)
@@ -215,7 +216,7 @@ async def test_a_step_in_the_background_is_waited_for_before_the_method_ends(ses
     session.worker.call = call
     steps = (Activity("action", "late", {}, background=True), Activity("action", "soon", {}))
     session.experiment = replace(session.experiment, method=steps)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await method.walk(session)
     assert begun == ["late", "soon"]
 

@@ -13,7 +13,6 @@ from harness.engine.watching.readiness import Readiness
 from harness.errors import ApiError
 
 SETS = "/apis/apps/v1/namespaces/shop/statefulsets"
-PODS = "/api/v1/namespaces/shop/pods"
 DISCOVERY = {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]}
 FORBIDDEN = ApiError(403, "Forbidden", "pods is forbidden")
 

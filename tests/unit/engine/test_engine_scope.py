@@ -266,13 +266,14 @@ async def test_leases_of_dead_holders_are_waited_for_together(
         waiting += 1
         if waiting == 2:
             both.set()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await both.wait()
         return await server.get(f"{scope.LEASES.format(namespace)}/{scope.LEASE}")
 
     monkeypatch.setattr(lease, "outlive", outlived)
     second = held(server, "run-2", Scope(), "shop")
     await second.acquire(holder_is_dead=False)
+    assert waiting == 2
     await second.renew()
 
 

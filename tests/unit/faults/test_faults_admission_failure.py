@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from harness.documents import document
 from harness.engine.planning import plan, rights
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS, admission_failure
 from harness.faults.kind import as_recorded
 from harness.hands.api import kubectl
 from harness.model.experiment import Experiment
-from harness.model.plan import PlannedFault, Victim
-from harness.resources import resource
+from harness.model.plan import Victim
 from harness.targets import admission
-from harness.targets.reach import Reach
+from tests.unit.faults.documents import stated
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import planned
 
@@ -71,15 +69,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission_failure, "PAUSE_SECONDS", 0.0)
 
 
-async def failing(server: Server, fault: PlannedFault = FAULT) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(fault)["undo"] = await KIND.prepare(fault, reach)
-    await KIND.inject(fault, reach)
-    return reach
-
-
 def admission_webhook() -> dict[str, Any]:
     """Make a webhook that is asked about pods of the namespace."""
     there = {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
@@ -92,20 +81,17 @@ def configurations(server: Server) -> list[str]:
 
 async def test_the_faults_own_webhook_comes_and_goes_and_no_other() -> None:
     server = Cluster()
-    reach = await failing(server)
+    reach = await injected(server, FAULT)
     assert configurations(server) == [THEIRS, OURS]
-    item = resource.body(FAULT, "run", KIND.undo(FAULT, reach))
     for _ in range(2):
-        other = Reach(server)  # type: ignore[arg-type]
-        other.note(FAULT)["undo"] = item["spec"]["undo"]
-        await as_recorded(resource.planned(item), other)
-    assert configurations(server) == [THEIRS]
+        assert await elsewhere(server, reach, FAULT) == []
+        assert configurations(server) == [THEIRS]
     assert await KIND.healed(FAULT, reach) == {"webhook": "gone"}
 
 
 async def test_it_fails_soon_leads_nowhere_and_asks_about_creations_in_the_namespace_alone() -> None:
     server = Cluster()
-    await failing(server)
+    await injected(server, FAULT)
     (webhook,) = server.objects[OURS]["webhooks"]
     assert (webhook["failurePolicy"], webhook["timeoutSeconds"], webhook["sideEffects"]) == ("Fail", 1, "None")
     assert webhook["clientConfig"] == {"service": {"namespace": "chaos-system", "name": "chaos-nobody"}}
@@ -116,7 +102,7 @@ async def test_it_fails_soon_leads_nowhere_and_asks_about_creations_in_the_names
 @pytest.mark.parametrize("of", admission_failure.OF)
 async def test_nothing_that_undoes_a_fault_or_stops_a_run_is_asked_about(of: str) -> None:
     server = Cluster()
-    await failing(server, planned("admission_failure", VICTIM, of=of))
+    await injected(server, planned("admission_failure", VICTIM, of=of))
     (webhook,) = server.objects[OURS]["webhooks"]
     assert not [one for one in ("UPDATE", "DELETE", "CONNECT", "*") if meets(webhook, "shop", of, one)]
     ours = ("configmaps", "secrets", "events", "leases", "faults", "pods/eviction", "deployments/scale", "*")
@@ -131,7 +117,7 @@ def test_the_keeper_takes_it_away_by_its_name_in_no_namespace() -> None:
 @pytest.mark.parametrize("of", admission_failure.OF)
 async def test_it_is_felt_when_a_creation_is_refused_for_it(of: str) -> None:
     server, fault = Cluster(), planned("admission_failure", VICTIM, of=of)
-    reach = await failing(server, fault)
+    reach = await injected(server, fault)
     server.away = 2
     assert await KIND.felt(fault, reach) == {"refused": of, "by": admission_failure.WEBHOOK}
     assert not [path for path in server.objects if path.startswith(f"{SHOP}/")]
@@ -140,7 +126,7 @@ async def test_it_is_felt_when_a_creation_is_refused_for_it(of: str) -> None:
 @pytest.mark.parametrize(("others", "there"), [("", False), ("no such image", True)])
 async def test_it_is_not_felt_while_creations_pass_or_somebody_else_refuses_them(others: str, there: bool) -> None:
     server = Cluster()
-    reach = await failing(server)
+    reach = await injected(server, FAULT)
     server.others = others
     if not there:
         server.objects[OURS]["webhooks"] = []
@@ -152,7 +138,7 @@ async def test_it_is_not_felt_while_creations_pass_or_somebody_else_refuses_them
 @pytest.mark.parametrize("hiccup", [ApiError(503, "ServiceUnavailable", "try later"), ApiError(429, "TooMany", "")])
 async def test_an_api_server_that_has_no_answer_once_says_nothing_of_the_webhook(hiccup: Exception) -> None:
     server = Cluster()
-    reach = await failing(server)
+    reach = await injected(server, FAULT)
     server.objects[THEIRS]["webhooks"] = server.objects[OURS]["webhooks"]
     await as_recorded(FAULT, reach)
     server.hiccups = {f"{SHOP}/pods": [hiccup]}
@@ -164,7 +150,7 @@ async def test_an_api_server_that_has_no_answer_once_says_nothing_of_the_webhook
 
 async def test_a_webhook_of_somebody_else_that_fails_does_not_keep_it_from_being_healed() -> None:
     server = Cluster()
-    reach = await failing(server)
+    reach = await injected(server, FAULT)
     await as_recorded(FAULT, reach)
     server.objects[THEIRS]["webhooks"] = [{**admission_webhook(), "name": "theirs"}]
     assert await KIND.healed(FAULT, reach) == {"webhook": "gone"}
@@ -172,7 +158,7 @@ async def test_a_webhook_of_somebody_else_that_fails_does_not_keep_it_from_being
 
 async def test_it_is_not_healed_while_an_api_server_still_refuses_for_it() -> None:
     server = Cluster()
-    reach = await failing(server)
+    reach = await injected(server, FAULT)
     server.objects[THEIRS]["webhooks"] = server.objects[OURS]["webhooks"]
     await as_recorded(FAULT, reach)
     with anyio.move_on_after(0.05) as waiting:
@@ -184,20 +170,12 @@ async def test_a_webhook_of_that_name_is_not_taken_for_the_faults_own() -> None:
     server = Cluster()
     server.objects[OURS] = {"metadata": {"name": "chaos-run-1"}, "webhooks": []}
     with pytest.raises(InjectionFailed, match="there already"):
-        await failing(server)
+        await injected(server, FAULT)
 
 
 def experiment(namespace: str = "shop", more: str = "") -> Experiment:
-    text = f"""\
-title: x
-description: x
-method:
-  - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions,
-     func: admission_failure, arguments: {{{more} target: {{namespace: {namespace}}}}}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [{namespace}]}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
+    target, radius = f"{{namespace: {namespace}}}", f"namespaces: [{namespace}]"
+    return stated("admission_failure", more, target=target, radius=radius)
 
 
 async def test_the_plan_names_the_namespace_and_no_pod_counts() -> None:
@@ -206,14 +184,14 @@ async def test_the_plan_names_the_namespace_and_no_pod_counts() -> None:
     assert "admission_failure shop  uid-shop" in plan.text(experiment(), found)
     with pytest.raises(UsageError, match="Namespace/shop is being deleted") as refused:
         await plan.resolve(Cluster("Terminating"), experiment(), run="r", seed=1, alone=True)  # type: ignore[arg-type]
-    assert refused.value.where == "x.yaml:5: shop"
+    assert refused.value.where == "x.yaml:8: shop"
 
 
 @pytest.mark.parametrize(
     ("namespace", "more", "said"),
     [
         ("chaos-system", "", "the admission of chaos-system must not fail"),
-        ("shop", "of: configmaps,", "'of': 'configmaps' is none of pods, "),
+        ("shop", "of: configmaps", "'of': 'configmaps' is none of pods, "),
     ],
 )
 def test_what_healing_needs_is_refused(namespace: str, more: str, said: str) -> None:

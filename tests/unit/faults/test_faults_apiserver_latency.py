@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.agent.resident.packets import effects, spec
-from harness.documents import document
 from harness.engine import abort
 from harness.engine.planning import caps, plan
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
@@ -18,6 +16,7 @@ from harness.model.experiment import Experiment
 from harness.model.plan import PlannedFault
 from harness.resources import resource
 from harness.targets import components
+from tests.unit.faults.documents import stated
 from tests.unit.targets.fakes import SCHEDULER, FakeKube, planned, reach
 
 pytestmark = pytest.mark.anyio
@@ -171,23 +170,8 @@ def test_three_of_the_longest_delays_are_less_than_a_leader_waits_and_than_a_run
 
 
 def written(more: str, component: str = "kube-apiserver") -> Experiment:
-    text = f"""\
-title: x
-description: x
-method:
-  - type: action
-    name: break it
-    provider:
-      type: python
-      module: harness.chaostoolkit.actions
-      func: apiserver_latency
-      arguments:
-        target: {{component: {component}}}
-        {more}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop]}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
+    target = f"{{component: {component}}}"
+    return stated("apiserver_latency", more, target=target, radius="namespaces: [shop]")
 
 
 async def test_the_plan_names_the_api_server_and_what_is_meant() -> None:
@@ -207,19 +191,19 @@ def test_it_stands_alone_in_a_run() -> None:
 @pytest.mark.parametrize(
     ("more", "component", "line", "words"),
     [
-        ("delay: 1100ms", "kube-apiserver", 12, "'1100ms' is above 1"),
-        ("delay: 800ms, jitter: 300ms", "kube-apiserver", 13, "come to more than 1 s"),
-        ("delay: 100ms, jitter: 200ms", "kube-apiserver", 13, "'jitter' is above the delay"),
-        ("delay: 500ms", "etcd", 11, "etcd is not the API server"),
-        ("delay: 500ms, lasts: 1h", "kube-apiserver", 13, "'1h' is above 600"),
-        ("lasts: 30s", "kube-apiserver", 10, "needs 'delay'"),
+        ("delay: 1100ms", "kube-apiserver", 9, "'1100ms' is above 1"),
+        ("delay: 800ms, jitter: 300ms", "kube-apiserver", 10, "come to more than 1 s"),
+        ("delay: 100ms, jitter: 200ms", "kube-apiserver", 10, "'jitter' is above the delay"),
+        ("delay: 500ms", "etcd", 8, "etcd is not the API server"),
+        ("delay: 500ms, lasts: 1h", "kube-apiserver", 10, "'1h' is above 600"),
+        ("lasts: 30s", "kube-apiserver", 7, "needs 'delay'"),
     ],
 )
 def test_what_it_cannot_be_is_refused_with_its_line(more: str, component: str, line: int, words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        written(more.replace(", ", "\n        "), component)
+        written(more.replace(", ", ",\n"), component)
     assert words in str(refused.value)
-    assert f"x.yaml:{line}" in str(refused.value)
+    assert refused.value.where == f"x.yaml:{line}"
 
 
 def test_it_asks_for_faults_of_nodes_alone() -> None:

@@ -7,19 +7,18 @@ import copy
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.dying import certificate as sample
-from harness.documents import document
 from harness.engine.planning import plan, rights
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS, certificate_expiry
 from harness.faults.kind import as_recorded
 from harness.model.plan import PlannedFault, Victim
 from harness.targets import certificates, handshakes
+from tests.unit.faults.documents import stated
 from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, planned
@@ -185,39 +184,24 @@ async def test_what_no_pod_reads_is_refused_unless_something_else_does() -> None
     assert certificates.ends(served(server)) < datetime.now(UTC)
 
 
-def stated(arguments: str, config: str = "Secret/tls") -> Any:
-    """Read a document whose arguments are on line 8."""
-    text = f"""
-title: x
-description: x
-method:
-  - type: action
-    name: break it
-    provider: {{type: python, module: harness.chaostoolkit.actions, func: certificate_expiry, arguments:
-      {{target: {{namespace: shop, config: {config}}}{arguments}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 30s}}}}, blast-radius: {{namespaces: [shop], pods: 1}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
-
-
 @pytest.mark.parametrize(
-    ("arguments", "config", "why"),
+    ("arguments", "config", "line", "why"),
     [
-        (", port: 443", "Secret/tls", "service"),
-        (", service: web", "Secret/tls", "port"),
-        (", service: web, port: 0", "Secret/tls", "below 1"),
-        (", service: web, port: 443", "ConfigMap/tls", "a certificate is in a Secret"),
+        ("port: 443", "Secret/tls", 7, "service"),
+        ("service: web", "Secret/tls", 7, "port"),
+        ("service: web, port: 0", "Secret/tls", 9, "below 1"),
+        ("service: web, port: 443", "ConfigMap/tls", 8, "a certificate is in a Secret"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_its_line(arguments: str, config: str, why: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_its_line(arguments: str, config: str, line: int, why: str) -> None:
     with pytest.raises(UsageError, match=why) as refused:
-        stated(arguments, config)
-    assert "x.yaml:" in str(refused.value)
+        stated("certificate_expiry", arguments, target=f"{{namespace: shop, config: {config}}}")
+    assert refused.value.where == f"x.yaml:{line}"
 
 
 def test_a_role_lets_it_connect_where_the_service_is() -> None:
-    ways = rights.roles_for([stated(", service: edge/front, port: 443")])
+    target = "{namespace: shop, config: Secret/tls}"
+    ways = rights.roles_for([stated("certificate_expiry", "service: edge/front, port: 443", target=target)])
     inside = {role["metadata"].get("namespace"): json.dumps(role["rules"]) for role in ways}
     assert "pods/portforward" in inside["edge"]
     assert '"secrets"' not in inside["edge"]

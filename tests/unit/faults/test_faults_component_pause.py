@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from harness.documents import document
 from harness.engine.planning import caps, plan
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS
@@ -18,6 +16,7 @@ from harness.hands.host import inside
 from harness.model.plan import PlannedFault, Victim
 from harness.targets import components
 from harness.targets.reach import Reach
+from tests.unit.faults.documents import stated
 from tests.unit.faults.keeper import Keeper
 from tests.unit.targets.fakes import CLUSTER, SCHEDULER, FakeKube, planned
 
@@ -130,37 +129,23 @@ async def test_it_is_healed_when_every_leader_renews_its_lease() -> None:
     assert await KIND.healed(fault, reach) == {"leases": "renewed"}
 
 
-STEP = """
-  - {{type: action, name: {name}, provider: {{type: python, module: harness.chaostoolkit.actions, func: {func},
-     arguments: {{target: {target}}}}}}}"""
-
-
-def written(*steps: tuple[str, str]) -> Any:
-    method = "".join(STEP.format(name=f"step {number}", func=func, target=target)
-                     for number, (func, target) in enumerate(steps))  # fmt: skip
-    text = f"""
-title: x
-description: x
-method:{method}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop], pods: 9}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
+def written(func: str, target: str) -> Any:
+    return stated(func, target=target, radius="namespaces: [shop], pods: 9")
 
 
 async def test_it_is_found_by_its_name_and_the_plan_names_its_pod() -> None:
-    one = written(("component_pause", "{component: kube-scheduler}"))
+    one = written("component_pause", "{component: kube-scheduler}")
     cluster: Any = Cluster()
     found = await plan.resolve(cluster, one, run="r", seed=1, alone=True)
     assert "component_pause kube-scheduler-main (container kube-scheduler)  uid-s" in plan.text(one, found)
     assert found.faults[0].victim.node == "main"
     with pytest.raises(UsageError, match="no component matches"):
-        await plan.resolve(cluster, written(("component_pause", "{component: etcd}")), run="r", seed=1, alone=True)
+        await plan.resolve(cluster, written("component_pause", "{component: etcd}"), run="r", seed=1, alone=True)
 
 
 async def test_it_stands_alone_in_a_run() -> None:
     pause = of(SCHEDULER)
-    one = written(("component_pause", "{component: kube-scheduler}"))
+    one = written("component_pause", "{component: kube-scheduler}")
     caps.require_alone(one, [pause])
     caps.require_alone(one, [planned("pod_kill"), planned("pod_kill")])
     with pytest.raises(UsageError, match="component_pause stands alone in a run, this one has 2 faults"):
@@ -180,5 +165,5 @@ async def test_it_stands_alone_in_a_run() -> None:
 )
 def test_a_target_that_means_nothing_is_refused(func: str, target: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        written((func, target))
+        written(func, target)
     assert words in str(refused.value)

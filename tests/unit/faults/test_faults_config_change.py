@@ -6,12 +6,10 @@ import base64
 import copy
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.documents import document
 from harness.engine.planning import plan, rights
 from harness.errors import ApiError, InjectionFailed, UndoFailed, UsageError
 from harness.faults import FAULTS
@@ -23,6 +21,7 @@ from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets import keys, readers
 from harness.targets.reach import Reach
+from tests.unit.faults.documents import stated
 from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, planned
@@ -329,18 +328,8 @@ def test_every_way_by_which_a_pod_reads_is_known() -> None:
 
 
 def experiment(config: str, more: str, pods: int = 1) -> Experiment:
-    """Write a document with one change; its arguments stand in line 5, its target in line 6."""
-    text = f"""\
-title: x
-description: x
-method:
-  - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions, func: config_change,
-     arguments: {{{more},
-      target: {{namespace: shop, config: {config}}}}}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop], pods: {pods}}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
+    target, radius = f"{{namespace: shop, config: {config}}}", f"namespaces: [shop], pods: {pods}"
+    return stated("config_change", more, target=target, radius=radius)
 
 
 async def test_the_plan_names_and_counts_the_pods_that_read_it() -> None:
@@ -369,19 +358,19 @@ async def test_an_immutable_one_is_refused_when_it_is_planned_with_its_line() ->
     kube: Any = shop({"data": {"mode": "x"}, "immutable": True})
     with pytest.raises(UsageError, match="immutable") as refused:
         await plan.resolve(kube, experiment("ConfigMap/settings", "key: mode"), run="r", seed=1, alone=True)
-    assert refused.value.where == "x.yaml:6: shop/settings"
+    assert refused.value.where == "x.yaml:8: shop/settings"
 
 
 @pytest.mark.parametrize(
     ("config", "more", "line", "said"),
     [
-        ("Secret/db", "key: k, change: set, to: x", 5, "a Secret is not set to a text of the document"),
-        ("ConfigMap/a", "key: k, change: set", 5, "'change: set' needs 'to'"),
-        ("ConfigMap/a", "key: k, to: x", 5, "'to' belongs to 'change: set'"),
-        ("ConfigMap/a", "key: a/b", 5, "no key of a ConfigMap"),
-        ("ConfigMap/a", "change: removed", 5, "needs 'key'"),
-        ("ConfigMap/a", "key: k, change: broken", 5, "none of removed, emptied, garbled, set"),
-        ("Deployment/a", "key: k", 6, "is not ConfigMap/name or Secret/name"),
+        ("Secret/db", "key: k, change: set, to: x", 9, "a Secret is not set to a text of the document"),
+        ("ConfigMap/a", "key: k, change: set", 9, "'change: set' needs 'to'"),
+        ("ConfigMap/a", "key: k, to: x", 9, "'to' belongs to 'change: set'"),
+        ("ConfigMap/a", "key: a/b", 9, "no key of a ConfigMap"),
+        ("ConfigMap/a", "change: removed", 7, "needs 'key'"),
+        ("ConfigMap/a", "key: k, change: broken", 9, "none of removed, emptied, garbled, set"),
+        ("Deployment/a", "key: k", 8, "is not ConfigMap/name or Secret/name"),
     ],
 )
 def test_what_cannot_go_together_is_refused_with_its_line(config: str, more: str, line: int, said: str) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
-from harness.documents import document, schema
+from harness.documents import schema
 from harness.errors import InjectionFailed, UsageError
 from harness.faults import FAULTS
 from harness.workloads.pod import MIRROR
+from tests.unit.faults.documents import stated, text
+from tests.unit.faults.scripted import FAULT, HEAL
 from tests.unit.targets.fakes import PODS, FakeKube, planned, pod, reach, web
 
 pytestmark = pytest.mark.anyio
 KIND = FAULTS["container_kill"]
-FAULT = "/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults"
 STRUCK = {"appliedAt": "now", "evidence": {"signal": {"pid": 7, "signal": "KILL", "taken": "ends"}}}
 SEEN = {"container": "web", "id": "abc123", "restarts": 2}
 
@@ -72,33 +72,20 @@ async def test_an_end_is_an_end_though_the_agent_was_replaced_since():
     over = {**STRUCK, "healedAt": "now", "message": "the agent started anew"}
     kube, said = cluster(over), list[Any]()
     await KIND.heal(planned("container_kill"), reach(kube, emit=lambda *one: said.append(one)))
-    assert kube.patched == [(f"{FAULT}/run-1", {"metadata": {"annotations": {"chaos.harness.dev/heal": "true"}}})]
+    assert kube.patched == [(f"{FAULT}/run-1", HEAL)]
     assert said == []
-
-
-TEXT = """
-title: x
-description: x
-method:
-  - type: action
-    name: break it
-    provider: {type: python, module: harness.chaostoolkit.actions, func: container_kill, arguments:
-      {target: {namespace: shop, selector: app=web, pods: 1}, signal: SIGNAL}}
-extensions:
-  - {name: harness, objectives: {recovery: {within: 10s}}, blast-radius: {namespaces: [shop], pods: 1}}
-"""
 
 
 @pytest.mark.parametrize("name", ["KILL", "SIGTERM"])
 def test_a_signal_may_be_written_with_its_sig_in_a_document_and_in_an_editor(name):
-    text = TEXT.replace("SIGNAL", name)
-    (fault,) = document.loads(text, Path("x.yaml")).faults
+    (fault,) = stated("container_kill", f"signal: {name}").faults
     assert fault.parameters["signal"] == name.removeprefix("SIG")
-    jsonschema.Draft202012Validator(schema.build()).validate(yaml.safe_load(text))
+    written = yaml.safe_load(text("container_kill", f"signal: {name}"))
+    jsonschema.Draft202012Validator(schema.build()).validate(written)
 
 
 @pytest.mark.parametrize("name", ["STOP", "SIGCONT", "SEGV"])
 def test_what_ends_no_container_is_refused_with_its_line(name):
     with pytest.raises(UsageError, match=name) as refused:
-        document.loads(TEXT.replace("SIGNAL", name), Path("x.yaml"))
-    assert "x.yaml:8" in str(refused.value)
+        stated("container_kill", f"signal: {name}")
+    assert refused.value.where == "x.yaml:9"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from harness.documents import document
 from harness.engine.planning import caps, plan
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS, dns_loss
 from harness.faults.kind import as_recorded
 from harness.model.experiment import Experiment
-from harness.resources import resource
-from harness.targets.reach import Reach
+from tests.unit.faults.documents import stated
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, VICTIM, WEB, planned, template, web
 
@@ -47,30 +45,18 @@ def serving(server: Server, *conditions: dict[str, bool]) -> None:
     server.objects[SLICE] = {"metadata": metadata, "endpoints": [{"conditions": one} for one in conditions]}
 
 
-async def lost(server: Server) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(FAULT)["undo"] = await KIND.prepare(FAULT, reach)
-    await KIND.inject(FAULT, reach)
-    return reach
-
-
 async def test_it_is_scaled_to_none_and_back_by_what_was_written_down() -> None:
     server = shop()
-    reach = await lost(server)
+    reach = await injected(server, FAULT)
     assert server.replicas(WEB) == 0
-    item = resource.body(FAULT, "run", KIND.undo(FAULT, reach))
     for _ in range(2):
-        other = Reach(server)  # type: ignore[arg-type]
-        other.note(FAULT)["undo"] = item["spec"]["undo"]
-        await as_recorded(resource.planned(item), other)
-    assert server.replicas(WEB) == 2
+        assert await elsewhere(server, reach, FAULT) == []
+        assert server.replicas(WEB) == 2
 
 
 async def test_it_is_felt_when_nothing_serves_its_service_and_not_while_pods_are_going() -> None:
     server = shop()
-    reach = await lost(server)
+    reach = await injected(server, FAULT)
     for number in (0, 1):
         server.objects[f"{PODS}/web-uid-{number}"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     for still in (ANSWERS, GOING, {}):
@@ -84,7 +70,7 @@ async def test_it_is_felt_when_nothing_serves_its_service_and_not_while_pods_are
 
 async def test_it_is_healed_when_its_service_is_served_again_and_every_pod_is_ready() -> None:
     server = shop()
-    reach = await lost(server)
+    reach = await injected(server, FAULT)
     serving(server)
     await as_recorded(FAULT, reach)
     with anyio.move_on_after(0.05) as waiting:
@@ -98,7 +84,7 @@ async def test_it_is_healed_when_its_service_is_served_again_and_every_pod_is_re
 @pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
 async def test_an_api_server_that_has_no_answer_once_is_asked_again(hiccup: Exception) -> None:
     server = shop()
-    reach = await lost(server)
+    reach = await injected(server, FAULT)
     for path in [path for path in server.objects if path.startswith(PODS)]:
         del server.objects[path]
     serving(server)
@@ -116,21 +102,13 @@ async def test_an_api_server_that_has_no_answer_once_is_asked_again(hiccup: Exce
 async def test_what_no_service_leads_to_is_left_alone() -> None:
     server = shop(selector="other")
     with pytest.raises(InjectionFailed, match="no Service leads to its pods"):
-        await lost(server)
+        await injected(server, FAULT)
     assert server.replicas(WEB) == 2
 
 
 def written(namespace: str = "shop") -> Experiment:
-    text = f"""\
-title: x
-description: x
-method:
-  - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions, func: dns_loss,
-     arguments: {{target: {{namespace: {namespace}, selector: app=web, workloads: 1}}}}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop], pods: 2}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
+    target = f"{{namespace: {namespace}, selector: app=web, workloads: 1}}"
+    return stated("dns_loss", target=target, radius="namespaces: [shop], pods: 2")
 
 
 async def test_the_plan_names_the_workload_and_counts_its_pods() -> None:
@@ -146,7 +124,7 @@ async def test_a_workload_that_answers_no_names_is_refused(ports: list[dict[str,
     kube: Any = shop(ports)
     with pytest.raises(UsageError, match="this workload is not the cluster's DNS") as refused:
         await plan.resolve(kube, written(), run="r", seed=1, alone=True)
-    assert refused.value.where == "x.yaml:5: shop/web"
+    assert refused.value.where == "x.yaml:8: shop/web"
     assert "k8s-app=kube-dns" in refused.value.hint
 
 

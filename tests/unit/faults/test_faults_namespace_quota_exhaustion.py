@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.documents import document
 from harness.engine.planning import plan
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UsageError
 from harness.faults import FAULTS
 from harness.model.plan import Victim
 from harness.targets import objects
+from tests.unit.faults.documents import stated
 from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import planned
@@ -70,16 +69,7 @@ async def test_a_quota_of_that_name_is_not_taken_for_the_faults_own() -> None:
 
 
 def experiment(target: str = "{namespace: shop}", more: str = "") -> Any:
-    text = f"""\
-title: x
-description: x
-method:
-  - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions,
-     func: namespace_quota_exhaustion, arguments: {{{more} target: {target}}}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop]}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
+    return stated("namespace_quota_exhaustion", more, target=target, radius="namespaces: [shop]")
 
 
 async def test_the_plan_names_the_namespace_and_no_pod_counts() -> None:
@@ -89,7 +79,7 @@ async def test_the_plan_names_the_namespace_and_no_pod_counts() -> None:
     assert "namespace_quota_exhaustion shop  uid-shop" in plan.text(one, found)
     with pytest.raises(UsageError, match="Namespace/shop is being deleted") as refused:
         await plan.resolve(shop("Terminating"), one, run="r", seed=1, alone=True)  # type: ignore[arg-type]
-    assert refused.value.where == "x.yaml:5: shop"
+    assert refused.value.where == "x.yaml:8: shop"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +89,7 @@ async def test_the_plan_names_the_namespace_and_no_pod_counts() -> None:
         ("{namespace: shop, selector: a=b}", "", "'selector' says nothing of a namespace"),
         ("{namespace: shop, pods: 1}", "", "is aimed at namespaces, not pods"),
         ("{namespace: other}", "", "outside the blast radius"),
-        ("{namespace: shop}", "of: nodes,", "'of': 'nodes' is none of pods, "),
+        ("{namespace: shop}", "of: nodes", "'of': 'nodes' is none of pods, "),
     ],
 )
 def test_a_target_that_says_too_little_or_too_much_is_refused(target: str, more: str, said: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,13 +9,13 @@ import pytest
 
 from harness.agent.resident.packets import effects, spec
 from harness.cluster import paths
-from harness.documents import document
 from harness.engine.planning import plan, rights
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
-from harness.faults import FAULTS, answers, nodewide, packets
+from harness.faults import FAULTS, nodewide, packets
 from harness.model.experiment import Experiment
 from harness.resources import resource
 from harness.targets import nodes
+from tests.unit.faults.documents import stated
 from tests.unit.targets.fakes import PODS, FakeKube, node, planned, pod, reach
 
 pytestmark = pytest.mark.anyio
@@ -59,11 +58,6 @@ class Cluster(FakeKube):
 
     async def list_at(self, path: str, *, labels: str | None = None, fields: str | None = None) -> Any:
         return await self.list(path, labels=labels, fields=fields), "1"
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.0)
 
 
 ALWAYS = {"interfaces": ["eth0"], "spare": [f"{FIRST}/32"]}
@@ -141,16 +135,8 @@ async def test_it_is_healed_when_the_node_is_ready_and_so_are_its_pods(kind: str
 
 
 def written(kind: str, more: str) -> Experiment:
-    text = f"""\
-title: x
-description: x
-method:
-  - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions, func: {kind},
-     arguments: {{{more}, target: {{nodes: 1, hosting: shop/app=web}}}}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop], nodes: 1}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
+    target = "{nodes: 1, hosting: shop/app=web}"
+    return stated(kind, more, target=target, radius="namespaces: [shop], nodes: 1")
 
 
 GIVEN = {"node_latency": "delay: 50ms", "node_loss": "share: 10%", "node_partition": "peers: [10.1.0.0/16]"}
@@ -159,8 +145,9 @@ GIVEN = {"node_latency": "delay: 50ms", "node_loss": "share: 10%", "node_partiti
 @pytest.mark.parametrize("kind", ORDERS)
 @pytest.mark.parametrize("name", ["lo", "eth+", "-o", "an-interface-too-long"])
 def test_an_interface_that_is_none_is_refused_with_its_line(kind: str, name: str):
-    with pytest.raises(UsageError, match=r"x\.yaml:\d+.*no interface") as refused:
+    with pytest.raises(UsageError, match="no interface") as refused:
         written(kind, f"{GIVEN[kind]}, interfaces: ['{name}']")
+    assert refused.value.where == "x.yaml:9"
     assert "never loopback" in str(refused.value)
 
 
@@ -187,7 +174,7 @@ async def test_without_a_word_of_where_the_api_server_is_it_is_refused_with_its_
     cluster: Any = Cluster(endpoints=())
     with pytest.raises(UsageError, match="at which addresses the API server is") as refused:
         await plan.resolve(cluster, written("node_loss", GIVEN["node_loss"]), run="r", seed=1)
-    assert refused.value.where == "x.yaml:5"
+    assert refused.value.where == "x.yaml:8"
 
 
 def test_a_role_grants_the_api_servers_addresses_and_faults_of_nodes():

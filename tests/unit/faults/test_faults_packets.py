@@ -12,38 +12,26 @@ from harness.faults import FAULTS, answers, packets
 from harness.hands.node import asking
 from harness.resources import resource
 from harness.targets.reach import Reach
-from tests.unit.targets.fakes import PODS, FakeKube, planned, pod, reach, web
+from tests.unit.faults.scripted import CUT, FAULT, HEAL, Over, Scripted
+from tests.unit.targets.fakes import FakeKube, planned, pod, reach
 
 pytestmark = pytest.mark.anyio
-FAULT = "/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults"
 DELAYED = {"first": "now", "did": "delayed"}
-CUT = ApiError(503, "ServiceUnavailable", "error trying to reach service: connection reset by peer")
 
 
-class Over(Exception):
-    """A test's script has come to its end: whoever waits would wait for ever."""
-
-
-class Cluster(FakeKube):
+class Cluster(Scripted):
     """A pod that answers each request after the next of some seconds, and a fault whose agent says the next word."""
 
-    def __init__(self, *took: Any, said: list[dict[str, Any]] | None = None, **spec: Any) -> None:
+    def __init__(self, *took: Any, said: list[dict[str, Any]] | None = None) -> None:
         target = pod()
-        target["spec"] = {"containers": [{"name": "web", "ports": [{"containerPort": 8080}]}], **spec}
-        super().__init__({PODS: [target], f"{PODS}/web-1": target, **web()})
-        self.took, self.said, self.now = list(took), list(said or []), 0.0
-        self.status: dict[str, Any] = {}
-        self.asked: list[str] = []
+        target["spec"] = {"containers": [{"name": "web", "ports": [{"containerPort": 8080}]}]}
+        super().__init__(target, *took)
+        self.said, self.now = list(said or []), 0.0
 
     async def get_text(self, path: str) -> str:
-        self.asked.append(path)
-        if not self.took:
-            raise Over
-        took = self.took.pop(0)
-        if isinstance(took, Exception):
-            raise took
-        self.now += took
-        return "anything"
+        took = await super().get_text(path)
+        self.now += float(took)
+        return took
 
     async def get(self, path: str, **more: Any) -> dict[str, Any]:
         if not path.startswith(FAULT):
@@ -52,11 +40,6 @@ class Cluster(FakeKube):
             raise Over
         told = self.said.pop(0) if len(self.said) > 1 else self.said[0]
         return {"status": {**self.status, "evidence": {"packets": told}}}
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.0)
 
 
 def there(kube: Cluster, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Reach:
@@ -130,7 +113,7 @@ def test_the_order_stands_in_the_faults_resource_beside_its_parameters():
 
 async def looked(kind: str, kube: Cluster, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> Any:
     """Look at the pod before, as three requests take 10 ms, and return what waits for the evidence."""
-    kube.took[:0] = [0.01, 0.01, 0.01]
+    kube.script[:0] = [0.01, 0.01, 0.01]
     at, fault = there(kube, monkeypatch), planned(kind, **parameters)
     order = FAULTS[kind].order
     assert order
@@ -254,7 +237,7 @@ async def test_a_resource_that_goes_before_the_agent_did_anything_ends_the_injec
 async def test_healing_is_asked_for_by_a_mark_and_waited_for(states):
     kube = Answering(*states)
     ended = await asking.heal(kube, PATH)  # type: ignore[arg-type]
-    assert kube.patched == [(PATH, {"metadata": {"annotations": {"chaos.harness.dev/heal": "true"}}})]
+    assert kube.patched == [(PATH, HEAL)]
     assert ended == asking.Ended(states[-1] or {})
 
 
@@ -315,7 +298,7 @@ async def test_a_fault_that_ended_before_it_was_felt_is_not_waited_for(monkeypat
 async def test_an_api_server_that_is_away_says_nothing_of_the_pod(monkeypatch):
     kube = Cluster(ClusterUnreachable("away"), ClusterUnreachable("away"), CUT, said=[{"did": "dropped"}])
     assert (await looked("pod_blackhole", kube, monkeypatch))["request"] == "silent for 1 s"
-    assert kube.took == []
+    assert kube.script == []
 
 
 @pytest.mark.parametrize("hiccup", [ClusterUnreachable("away"), ApiError(503, "ServiceUnavailable", "")], ids=str)
@@ -345,4 +328,4 @@ async def test_latency_is_healed_when_a_request_is_as_quick_as_before(monkeypatc
     at.note(fault).update(url="u", usual=0.01, ready=True)
     facts = await FAULTS["pod_latency"].healed(fault, at)
     assert facts == {"ready": True, "request": "answered"}
-    assert kube.took == []
+    assert kube.script == []

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.documents import document
 from harness.engine.planning import plan
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.faults import FAULTS, pod_crash_loop
 from harness.workloads.pod import MIRROR
+from tests.unit.faults.documents import stated
+from tests.unit.faults.scripted import FAULT, Ended
 from tests.unit.targets.fakes import PODS, FakeKube, planned, pod, reach, web
 
 pytestmark = pytest.mark.anyio
 KIND = FAULTS["pod_crash_loop"]
-FAULT = "/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults"
 BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
 RUNS = {"running": {}}
 
@@ -108,41 +107,14 @@ async def test_a_pod_that_somebody_else_deleted_is_healed_by_the_one_in_its_plac
     assert (await KIND.healed(planned("pod_crash_loop"), at))["pod"] == "replaced"
 
 
-class Marked(FakeKube):
-    """A fault that its agent had undone by the time that it was marked."""
-
-    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
-        await super().patch(path, body)
-        return {"status": self.objects[FAULT][0]["status"]}
-
-
 @pytest.mark.parametrize("twice", [1, 2])
 async def test_what_ended_before_it_was_to_was_not_felt_as_asked(twice: int):
-    kube, said = cluster(status={**DONE, "healedAt": "now", "message": "its time is over"}), list[Any]()
-    at = reach(Marked(kube.objects), emit=lambda *one: said.append(one))
+    over, said = {**DONE, "healedAt": "now", "message": "its time is over"}, list[Any]()
+    at = reach(Ended(over, over), emit=lambda *one: said.append(one))
     for _ in range(twice):
         await KIND.heal(planned("pod_crash_loop"), at)
     assert said[0][1]["evidence"] == {"counted": "ended 3 times"}
     assert said[1] == ("fault.not_felt", {"id": "run-1", "why": "it ended early: its time is over"})
-
-
-async def test_a_fault_whose_resource_is_gone_is_healed_all_the_same():
-    kube = cluster()
-    del kube.objects[FAULT]
-    await KIND.heal(planned("pod_crash_loop"), reach(kube))
-
-
-TEXT = """
-title: x
-description: x
-method:
-  - type: action
-    name: break it
-    provider: {type: python, module: harness.chaostoolkit.actions, func: pod_crash_loop, arguments:
-      {target: {namespace: shop, selector: app=web, pods: 1}}}
-extensions:
-  - {name: harness, objectives: {recovery: {within: 60s}}, blast-radius: {namespaces: [shop], pods: 1}}
-"""
 
 
 class Known(FakeKube):
@@ -158,8 +130,8 @@ async def test_what_would_not_come_back_or_not_be_found_is_refused_with_its_line
     target["metadata"]["annotations"] = annotations
     kube = Known(cluster(before=target).objects)
     with pytest.raises(UsageError, match=why) as refused:
-        await plan.resolve(kube, document.loads(TEXT, Path("x.yaml")), run="r", seed=1, alone=True)  # type: ignore[arg-type]
-    assert "x.yaml:8" in str(refused.value)
+        await plan.resolve(kube, stated("pod_crash_loop"), run="r", seed=1, alone=True)  # type: ignore[arg-type]
+    assert refused.value.where == "x.yaml:8: shop/web-uid-1"
 
 
 async def test_a_container_that_the_kubelet_holds_back_for_longer_than_the_run_waits_is_left_alone():
@@ -170,4 +142,4 @@ async def test_a_container_that_the_kubelet_holds_back_for_longer_than_the_run_w
     target["status"]["containerStatuses"][0]["lastState"] = {"terminated": {"finishedAt": ended, "reason": "Error"}}
     kube = Known(cluster(before=target).objects)
     with pytest.raises(InjectionFailed, match="only after about 160 s"):
-        await plan.resolve(kube, document.loads(TEXT, Path("x.yaml")), run="r", seed=1, alone=True)  # type: ignore[arg-type]
+        await plan.resolve(kube, stated("pod_crash_loop"), run="r", seed=1, alone=True)  # type: ignore[arg-type]

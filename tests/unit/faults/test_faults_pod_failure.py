@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from harness.documents import document
 from harness.engine.planning import plan
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.faults import FAULTS
-from harness.faults.kind import as_recorded
 from harness.model.plan import Victim
-from harness.resources import resource
 from harness.targets import containers
 from harness.targets.pods import Fate
-from harness.targets.reach import Reach
 from harness.workloads.pod import MIRROR
+from tests.unit.faults.documents import stated
+from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
 from tests.unit.faults.workloads import PODS, planned, web
 
@@ -53,62 +50,41 @@ def images(server: Server) -> list[str]:
     return [one["image"] for one in server.objects[POD]["spec"]["containers"]]
 
 
-async def dead(server: Server) -> Reach:
-    """Take the fault as far as its effect."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(FAULT)["undo"] = await KIND.prepare(FAULT, reach)
-    await KIND.inject(FAULT, reach)
-    return reach
-
-
-async def elsewhere(server: Server, reach: Reach) -> list[str]:
-    """Undo it twice in a process that has nothing but the resource."""
-    item = resource.body(FAULT, "run", KIND.undo(FAULT, reach))
-    other = Reach(server)  # type: ignore[arg-type]
-    other.note(FAULT)["undo"] = item["spec"]["undo"]
-    await as_recorded(resource.planned(item), other)
-    await as_recorded(resource.planned(item), other)
-    left: list[str] = other.note(FAULT)["left"]
-    return left
-
-
 async def test_the_container_that_is_meant_gets_an_image_that_nobody_can_have_and_its_own_again() -> None:
     server = shop()
-    reach = await dead(server)
+    reach = await injected(server, FAULT)
     assert images(server) == ["proxy:1", NOWHERE] == ["proxy:1", containers.nowhere(FAULT)]
-    assert await elsewhere(server, reach) == []
-    assert images(server) == ["proxy:1", "web:1"]
+    for _ in range(2):
+        assert await elsewhere(server, reach, FAULT) == []
+        assert images(server) == ["proxy:1", "web:1"]
 
 
-async def test_the_undo_is_known_before_and_changes_nothing_before_the_effect() -> None:
-    server = shop()
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    reach.note(FAULT)["undo"] = await KIND.prepare(FAULT, reach)
-    assert await elsewhere(server, reach) == []
+async def test_an_undo_before_the_effect_changes_nothing() -> None:
+    server, reach = shop(), await injected(shop(), FAULT)
+    assert await elsewhere(server, reach, FAULT) == []
     assert server.requests == []
 
 
 async def test_an_image_that_somebody_else_has_set_meanwhile_stays_and_is_told_of() -> None:
     server = shop()
-    reach = await dead(server)
+    reach = await injected(server, FAULT)
     server.objects[POD]["spec"]["containers"][1]["image"] = "web:2"
-    (left,) = await elsewhere(server, reach)
-    assert images(server) == ["proxy:1", "web:2"]
-    assert "web:2" in left
+    for _ in range(2):
+        (left,) = await elsewhere(server, reach, FAULT)
+        assert images(server) == ["proxy:1", "web:2"]
+        assert "web:2" in left
 
 
 async def test_a_pod_that_is_gone_is_undone() -> None:
     server = shop()
-    reach = await dead(server)
+    reach = await injected(server, FAULT)
     await server.delete(POD)
-    assert await elsewhere(server, reach) == []
+    assert await elsewhere(server, reach, FAULT) == []
 
 
 async def test_it_is_felt_when_the_container_does_not_run_and_the_pod_is_not_ready() -> None:
     server = shop()
-    reach, pod = await dead(server), server.objects[POD]
+    reach, pod = await injected(server, FAULT), server.objects[POD]
     for found, ready in (({"running": {}}, True), ({"running": {}}, False), (WAITS, True)):
         state(pod, found, ready=ready)
         with anyio.move_on_after(0.05) as waiting:
@@ -123,7 +99,7 @@ async def test_it_is_felt_when_the_container_does_not_run_and_the_pod_is_not_rea
 
 async def test_it_is_healed_when_the_container_runs_and_the_pod_is_ready() -> None:
     server = shop()
-    reach, pod = await dead(server), server.objects[POD]
+    reach, pod = await injected(server, FAULT), server.objects[POD]
     for found, ready in ((WAITS, False), ({"running": {}}, False)):
         state(pod, found, ready=ready)
         with anyio.move_on_after(0.05) as waiting:
@@ -135,7 +111,7 @@ async def test_it_is_healed_when_the_container_runs_and_the_pod_is_ready() -> No
 
 async def test_a_pod_that_somebody_deleted_is_healed_by_the_one_in_its_place() -> None:
     server = shop()
-    reach = await dead(server)
+    reach = await injected(server, FAULT)
     server.objects[f"{PODS}/web-uid-2"] = server.objects.pop(POD)
     server.objects[f"{PODS}/web-uid-2"]["metadata"] |= {"name": "web-uid-2", "uid": "uid-2"}
     assert await KIND.healed(FAULT, reach) == {"pod": "replaced", "owner": "Deployment/web", "ready": 2, "desired": 2}
@@ -145,7 +121,7 @@ async def test_a_container_that_does_not_run_to_begin_with_is_left_alone() -> No
     server = shop()
     state(server.objects[POD], WAITS, ready=False)
     with pytest.raises(InjectionFailed, match="container web does not run"):
-        await dead(server)
+        await injected(server, FAULT)
     assert images(server) == ["proxy:1", "web:1"]
 
 
@@ -159,16 +135,8 @@ def test_a_pod_whose_container_does_not_start_again_would_be_lost(policy: str, f
 
 async def planned_text(server: Any, container: str = "") -> str:
     named = f", container: {container}" if container else ""
-    text = f"""\
-title: x
-description: x
-method:
-  - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions,
-     func: pod_failure, arguments: {{target: {{namespace: shop, selector: app=web, pods: 2{named}}}}}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 9s}}}}, blast-radius: {{namespaces: [shop], pods: 2}}}}
-"""
-    one = document.loads(text, Path("x.yaml"))
+    target = f"{{namespace: shop, selector: app=web, pods: 2{named}}}"
+    one = stated("pod_failure", target=target, radius="namespaces: [shop], pods: 2")
     return plan.text(one, await plan.resolve(server, one, run="r", seed=1, alone=True))
 
 

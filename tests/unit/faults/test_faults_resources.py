@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.agent import manifest
-from harness.documents import document
 from harness.engine.planning import plan
 from harness.errors import ObservationFailed, UsageError
 from harness.faults import FAULTS, packets, pod_memory_oom, resources
@@ -16,6 +14,9 @@ from harness.model.fault import Hand
 from harness.targets import containers
 from harness.targets.pods import Fate
 from harness.workloads.pod import MIRROR
+from tests.unit.faults import documents
+from tests.unit.faults.documents import stated
+from tests.unit.faults.scripted import Ended
 from tests.unit.targets.fakes import POD, PODS, FakeKube, planned, reach, web
 from tests.unit.targets.fakes import pod as plain
 
@@ -101,31 +102,9 @@ async def test_the_agent_is_told_what_the_document_says(kind, parameters, effect
     assert told == {"op": "resource", "container": "abc123", "effect": effect, "seconds": seconds}
 
 
-def stated(kind: str, arguments: str = "", container: str = "") -> Any:
-    """Read a document with one fault, whose arguments begin on line 7."""
-    named = f", container: {container}" if container else ""
-    text = f"""
-title: x
-description: x
-method:
-  - type: action
-    name: break it
-    provider: {{type: python, module: harness.chaostoolkit.actions, func: {kind}, arguments:
-      {{target: {{namespace: shop, selector: app=web, pods: 1{named}}}{arguments}}}}}
-extensions:
-  - {{name: harness, objectives: {{recovery: {{within: 10s}}}}, blast-radius: {{namespaces: [shop], pods: 1}}}}
-"""
-    return document.loads(text, Path("x.yaml"))
-
-
-async def resolved(kind: str, found: dict[str, Any], arguments: str = "", container: str = "") -> Any:
-    return await plan.resolve(
-        Cluster(pod=found),  # type: ignore[arg-type]
-        stated(kind, arguments, container),
-        run="r",
-        seed=1,
-        alone=True,
-    )
+async def resolved(kind: str, found: dict[str, Any], arguments: str = "", target: str = documents.POD) -> Any:
+    cluster: Any = Cluster(pod=found)
+    return await plan.resolve(cluster, stated(kind, arguments, target=target), run="r", seed=1, alone=True)
 
 
 SIDECAR = {"name": "side", "resources": {"limits": {"cpu": "1"}}}
@@ -133,7 +112,7 @@ NO_LIMITS: list[tuple[str, str, dict[str, Any], str]] = [
     ("pod_cpu_stress", "", {"containers": [{"name": "web"}]}, "web has no cpu limit"),
     ("pod_cpu_stress", "", {"containers": [{"name": "web", "resources": {"limits": {"memory": "1Gi"}}}]}, "no cpu"),
     ("pod_memory_oom", "", {"containers": [{"name": "web"}]}, "web has no memory limit"),
-    ("pod_memory_stress", ", share: 50%", {"containers": [{"name": "web"}]}, "web has no memory limit"),
+    ("pod_memory_stress", "share: 50%", {"containers": [{"name": "web"}]}, "web has no memory limit"),
 ]
 
 
@@ -159,9 +138,9 @@ NO_LIMITS += [
     ("pod_disk_fill", "", having(SMALL, CLAIM), "one of data, small"),
     ("pod_io_stress", "", having(SMALL), "in memory: nothing there waits"),
     ("pod_io_stress", "", having({"name": "a", "emptyDir": {}}), "a has no sizeLimit"),
-    ("pod_io_stress", ", volume: b", having({"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}), "no volume 'b'"),
-    ("pod_disk_fill", ", volume: other", having(SMALL), "no volume 'other': it has small"),
-    ("pod_disk_fill", ", volume: a", having(SMALL, {"name": "a", "emptyDir": {}}), "volume a lies on its node's disk"),
+    ("pod_io_stress", "volume: b", having({"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}), "no volume 'b'"),
+    ("pod_disk_fill", "volume: other", having(SMALL), "no volume 'other': it has small"),
+    ("pod_disk_fill", "volume: a", having(SMALL, {"name": "a", "emptyDir": {}}), "volume a lies on its node's disk"),
 ]
 
 
@@ -174,13 +153,14 @@ async def test_what_would_take_the_node_is_refused_by_the_plan_with_its_line(kin
 
 async def test_the_limit_that_counts_is_that_of_the_container_which_is_meant():
     two = {"containers": [{"name": "web"}, SIDECAR]}
-    assert (await resolved("pod_cpu_stress", pod(**two), container="side")).faults[0].victim.container == "side"
+    named = "{namespace: shop, selector: app=web, pods: 1, container: side}"
+    assert (await resolved("pod_cpu_stress", pod(**two), target=named)).faults[0].victim.container == "side"
     meant = pod(**two)
     meant["metadata"]["annotations"] = {containers.DEFAULT: "side"}
     assert (await resolved("pod_cpu_stress", meant)).faults[0].victim.container == "side"
 
 
-@pytest.mark.parametrize(("spec", "arguments"), [(having(SMALL), ""), (having(SMALL, CLAIM), ", volume: data")])
+@pytest.mark.parametrize(("spec", "arguments"), [(having(SMALL), ""), (having(SMALL, CLAIM), "volume: data")])
 async def test_a_volume_that_is_limited_in_size_is_taken_and_shown(spec, arguments):
     planned = await resolved("pod_disk_fill", pod(**spec), arguments)
     assert ("volume data" in plan.text(stated("pod_disk_fill", arguments), planned)) is bool(arguments)
@@ -206,7 +186,7 @@ async def test_the_mirror_of_a_static_pod_is_refused_by_the_plan(kind):
     found = pod()
     found["metadata"]["annotations"] = {MIRROR: "x"}
     with pytest.raises(UsageError, match="another UID"):
-        await resolved(kind, found, ", signal: KILL" if kind == "pod_signal" else "")
+        await resolved(kind, found, "signal: KILL" if kind == "pod_signal" else "")
 
 
 @pytest.mark.parametrize("kind", [*ORDERS, *OF_PROCESSES])
@@ -242,24 +222,9 @@ async def test_what_ended_before_it_was_felt_is_not_waited_for():
         await FAULTS["pod_cpu_stress"].felt(planned("pod_cpu_stress"), reach(kube))
 
 
-class Marked(Cluster):
-    """A fault whose agent has undone it by the time it is asked to."""
-
-    def __init__(self, status: dict[str, Any], before: dict[str, Any] | None = None) -> None:
-        super().__init__()
-        self.objects["/apis/chaos.harness.dev/v1alpha1/namespaces/shop/faults"] = [
-            {"metadata": {"uid": "u", "name": "run-1"}, "status": status}
-        ]
-        self.before = before or {}
-
-    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
-        await super().patch(path, body)
-        return {"status": self.before}
-
-
 async def healing(kind: str, status: dict[str, Any], before: dict[str, Any] | None = None) -> list[Any]:
     events: list[Any] = []
-    await FAULTS[kind].heal(planned(kind), reach(Marked(status, before), emit=lambda *one: events.append(one)))
+    await FAULTS[kind].heal(planned(kind), reach(Ended(status, before), emit=lambda *one: events.append(one)))
     return events
 
 
@@ -372,15 +337,15 @@ async def test_a_signal_that_ends_the_process_is_felt_by_the_kubelets_report():
 @pytest.mark.parametrize(("name", "told"), [("STOP", ["fault.not_felt"]), ("TERM", [])])
 async def test_a_process_that_went_on_before_it_was_to_was_not_stopped_as_asked_for(name, told):
     over, events = {"appliedAt": "then", "healedAt": "then", "message": "the agent started anew"}, list[str]()
-    at = reach(Marked(over, over), emit=lambda event, _: events.append(event))
+    at = reach(Ended(over, over), emit=lambda event, _: events.append(event))
     await FAULTS["pod_signal"].heal(planned("pod_signal", signal=name), at)
     assert events == told
 
 
 def test_a_signal_that_the_agents_do_not_send_is_refused_with_its_line():
     with pytest.raises(UsageError, match="SEGV") as refused:
-        stated("pod_signal", ", signal: SEGV")
-    assert "x.yaml:8" in str(refused.value)
+        stated("pod_signal", "signal: SEGV")
+    assert refused.value.where == "x.yaml:9"
 
 
 @pytest.mark.parametrize(("name", "fate"), [("STOP", Fate.HELD), ("TERM", Fate.RESTARTED), ("KILL", Fate.RESTARTED)])

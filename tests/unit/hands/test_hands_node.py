@@ -87,6 +87,7 @@ async def test_agents_that_may_not_be_looked_at_are_found_out_about_at_the_injec
     kube = Cluster()
     kube.failures = [ApiError(403, "Forbidden", "")]
     await HAND.ready(place(kube), [CUT])
+    assert kube.failures == []
 
 
 async def test_outside_of_the_one_namespace_that_may_be_looked_at_nothing_is():

@@ -44,20 +44,22 @@ def test_a_keeper_is_replaced_when_it_is_old_and_idle_or_cannot_see_docker(monke
 @pytest.fixture
 def waiting(monkeypatch, tmp_path):
     """Wait for a keeper that gives these answers, the last one for ever."""
-    monkeypatch.setattr(container, "START_SECONDS", 0.2)
     monkeypatch.setattr(container.docker, "result", lambda *_: subprocess.CompletedProcess([], 0, "its log", ""))
     cluster = LocalCluster("c", tmp_path, "unix:///d", "n", {}, "c", tmp_path / "keeper.sock")
 
-    def wait(*answers):
+    def wait(*answers, seconds=0.2):
         left = list(answers)
+        monkeypatch.setattr(container, "START_SECONDS", seconds)
         monkeypatch.setattr(container, "_status", lambda path: left.pop(0) if len(left) > 1 else left[0])
         container._await(cluster, "this")
+        return left
 
     return wait
 
 
 def test_a_new_keeper_is_waited_for_until_it_sees_docker(waiting):
-    waiting(None, {**IDLE, "version": "this", "docker": False}, {**IDLE, "version": "this"})
+    sees = {**IDLE, "version": "this"}
+    assert waiting(None, {**sees, "docker": False}, sees, seconds=30) == [sees]
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,6 @@ def endpoint(name: str, **conditions: bool) -> dict[str, Any]:
     return {"targetRef": {"kind": "Pod", "name": name}, "conditions": conditions}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.anyio
 async def test_each_ready_pod_behind_the_port_is_asked_at_its_own_port():
     kube: Any = Kube(endpoint("b"), endpoint("a", ready=True), endpoint("c", ready=False), {"targetRef": None})

@@ -185,8 +185,7 @@ def test_a_starved_machine_excuses_what_is_about_time_and_nothing_else() -> None
 
 def test_what_is_tried_too_often_is_broken_in_the_record_too() -> None:
     found = conforming.retries(history(run("tries six times"), run("tries six times").recorded))
-    assert [said.partition(":")[0] for said in found.broken] == ["RT1", "RT5"][: len(found.broken)]
-    assert found.broken
+    assert [said.partition(":")[0] for said in found.broken] == ["RT1"]
     assert conforming.retries(history(run(), run().recorded)).broken == []
 
 

@@ -24,8 +24,6 @@ class Does:
 OK = Does(Outcome.OK)
 FAILS = Does(Outcome.SERVER_ERROR)
 KNOWS_NOT = Does(Outcome.CLIENT_ERROR)
-FULL = Does(Outcome.OVERLOADED)
-CUTS = Does(Outcome.RESET)
 HANGS = Does(Outcome.OK, 30.0)
 
 ANSWERS = {

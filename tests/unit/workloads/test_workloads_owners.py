@@ -147,9 +147,6 @@ async def test_a_server_that_is_away_is_an_error_and_not_a_pod_without_an_owner(
         await Owners(Away()).of(pod("a", reference("ReplicaSet", "web-abc")))  # type: ignore[arg-type]
 
 
-SCALE = {"kind": "Goose", "metadata": {"name": "gans/scale"}}
-
-
 @pytest.mark.parametrize(
     ("kind", "content", "wanted"),
     [
