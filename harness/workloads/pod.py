@@ -47,6 +47,13 @@ def ended_well(pod: Pod) -> bool:
     return pod.get("status", {}).get("phase") == "Succeeded" and not is_going(pod)
 
 
+def ended_before(pod: Pod, moment: datetime) -> bool:
+    """Say whether a pod had run to its end by then; one that does not say when its containers ended had not."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    ends = [((one.get("state") or {}).get("terminated") or {}).get("finishedAt") for one in statuses]
+    return is_done(pod) and bool(ends) and all(end and datetime.fromisoformat(end) < moment for end in ends)
+
+
 def controller(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the owner reference of the controller, or None; other owners replace nothing."""
     references = item.get("metadata", {}).get("ownerReferences") or []

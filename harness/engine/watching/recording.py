@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from harness.engine import clusterless
 from harness.engine.session import Session
 from harness.errors import ApiError, ClusterUnreachable
 from harness.journal import calls
+from harness.workloads.pod import ended_before
 
 ANNOTATION = "chaos-harness/calls"
 PATH = "debug/calls"
@@ -33,6 +35,7 @@ async def collect(session: Session) -> None:
     if not reads_calls(session.experiment.objectives) or isinstance(session.kube, clusterless.Nowhere):
         return
     origin = time.time() - session.journal.now()
+    begun = datetime.fromtimestamp(origin, UTC)
     told, unread = dict[str, str](), dict[str, str]()
 
     async def ask(name: str, url: str) -> None:
@@ -58,6 +61,8 @@ async def collect(session: Session) -> None:
             continue
         async with anyio.create_task_group() as together:
             for pod in pods:
+                if ended_before(pod, begun):
+                    continue  # it made no call of this run's
                 if port := (pod["metadata"].get("annotations") or {}).get(ANNOTATION):
                     name = pod["metadata"]["name"]
                     together.start_soon(ask, name, f"{paths.pods(namespace, name)}:{port}/proxy/{PATH}")

@@ -67,7 +67,7 @@ async def ready(place: Place, faults: Sequence[FaultSpec]) -> None:
     nodes: set[str] = set()
     for name, selector in sorted({where for spec in faults for where in _pods_of(spec.target)}):
         pods = await place.kube.list(paths.pods(name), labels=selector or None)
-        nodes |= {str(pod["spec"].get("nodeName", "")) for pod in pods}
+        nodes |= {str(pod["spec"].get("nodeName", "")) for pod in pods if _lives(pod)}
     lacking = sorted(nodes - agents - {""})
     if lacking or not agents:
         raise PreconditionFailed(
@@ -160,7 +160,13 @@ async def _offers(place: Place, pod: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _pods(place: Place) -> list[dict[str, Any]]:
     found = await place.kube.list(paths.pods(manifest.NAMESPACE), labels=LABELS)
-    return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+    return [pod for pod in found if _lives(pod)]
+
+
+def _lives(pod: Mapping[str, Any]) -> bool:
+    """Say whether a pod is there to stay: one that its kubelet evicted keeps its object, and its node's name."""
+    ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return not (ended or pod["metadata"].get("deletionTimestamp"))
 
 
 async def _agents(place: Place) -> list[tuple[str, bool]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,14 +32,24 @@ CONFORMS = Objective("breaker", {"dependency": "registry", "conforms": True})
 class Kube:
     """A namespace of pods; each answers what it is told to, for ever silent where that is None."""
 
-    def __init__(self, answers: Mapping[str, Any], *, plain: tuple[str, ...] = ()) -> None:
-        self.answers, self.plain = answers, plain
+    def __init__(
+        self, answers: Mapping[str, Any], *, plain: tuple[str, ...] = (), ended: Mapping[str, str] | None = None
+    ) -> None:
+        self.answers, self.plain, self.ended = answers, plain, ended or {}
         self.asked: dict[str, float] = {}
 
     async def list(self, path: str) -> list[dict[str, Any]]:
         assert path == PODS
         marks = {name: {recording.ANNOTATION: "9090"} for name in self.answers} | dict.fromkeys(self.plain)
-        return [{"metadata": {"name": name, "annotations": mark}} for name, mark in marks.items()]
+        return [
+            {"metadata": {"name": name, "annotations": mark}, "status": self._status(name)}
+            for name, mark in marks.items()
+        ]
+
+    def _status(self, name: str) -> dict[str, Any]:
+        if name not in self.ended:
+            return {"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]}
+        return {"phase": "Failed", "containerStatuses": [{"state": {"terminated": {"finishedAt": self.ended[name]}}}]}
 
     async def get(self, path: str, *, since: float) -> Any:
         name, _, rest = path.removeprefix(f"{PODS}/").partition(":")
@@ -120,6 +131,13 @@ def test_who_tells_nothing_is_named_with_the_reason(tmp_path: Path, monkeypatch:
     assert whys["mute"] == "no answer within 0 s"
     assert "the API server" in whys["shut"]
     assert "no record of calls" in whys["else"]
+
+
+def test_a_pod_that_had_ended_before_the_run_is_not_asked_and_one_that_ended_in_it_is(tmp_path: Path) -> None:
+    gone = ApiError(404, "NotFound", "")
+    ended = {"before": "2026-01-01T00:00:00Z", "within": datetime.now(UTC).isoformat(timespec="seconds")}
+    assert collected(tmp_path, Kube({"before": gone, "within": gone}, ended=ended)) == []
+    assert list(unread(tmp_path)) == ["within"]
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:

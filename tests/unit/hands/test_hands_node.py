@@ -67,6 +67,31 @@ async def test_a_node_without_a_target_needs_no_agent():
     await HAND.ready(place(kube), [CUT])
 
 
+def evicted(node: str, name: str = "web") -> dict[str, Any]:
+    return {**at(node, name, ready=False), "status": {"phase": "Failed", "reason": "Evicted"}}
+
+
+async def test_a_node_whose_target_was_evicted_needs_no_agent():
+    kube = Cluster(at("a"))
+    kube.objects[PODS] = [at("a"), evicted("b")]
+    await HAND.ready(place(kube), [CUT])
+
+
+async def test_an_agent_that_was_evicted_is_asked_nothing_beside_the_one_in_its_place():
+    kube = Cluster(at("a", "agent-1"), evicted("a", "agent-0"))
+    asked: list[str] = []
+
+    async def get_text(path: str) -> str:
+        asked.append(path)
+        if "agent-0" in path:
+            raise ApiError(404, "NotFound", "")
+        return "chaos_agent_faults_owed 0\n"
+
+    kube.get_text = get_text  # type: ignore[method-assign]
+    assert await HAND.residue(place(kube)) == {"agent/a/owes": "0"}
+    assert len(asked) == 1
+
+
 async def test_a_target_in_several_namespaces_needs_an_agent_on_each_of_its_nodes():
     kube = Cluster(at("a"))
     kube.objects[PODS] = [at("a")]
