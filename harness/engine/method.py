@@ -31,8 +31,6 @@ from harness.model.fault import Phase
 from harness.model.plan import PlannedFault
 from harness.resources import notice, resource
 
-FELT_SECONDS = 75.0
-
 
 async def walk(session: Session) -> None:
     """Run every activity of the method in order; raises InjectionFailed when a fault cannot be injected."""
@@ -103,13 +101,14 @@ def longest(steps: Sequence[Activity], recovery: float, targets: int) -> float:
 
     `recovery` is that limit, `targets` are the most that one step has.
     """
-    groups, closings = dict[str, int](), 0
+    groups, closings = dict[str, int](), 0.0
     for step in steps:
         if spec := step.fault:
             several = targets if spec.target.share or spec.target.rule else spec.target.least
             groups[spec.activity] = math.ceil(several / spec.target.at_once)
-            closings += groups[spec.activity] * spec.times
-    return timeline.spans(steps, groups)[1] + closings * (FELT_SECONDS + healing.HEAL_SECONDS + recovery)
+            closing = FAULTS[spec.kind].felt_within + healing.HEAL_SECONDS + recovery
+            closings += groups[spec.activity] * spec.times * closing
+    return timeline.spans(steps, groups)[1] + closings
 
 
 async def _close(session: Session, faults: Sequence[PlannedFault], lasting: float | None) -> None:
@@ -235,10 +234,11 @@ async def _feel(session: Session, fault: PlannedFault) -> None:
         return
     began = time.monotonic()
     evidence = None
-    why = f"nothing was seen within {FELT_SECONDS:g} s"
+    kind = FAULTS[fault.kind]
+    why = f"nothing was seen within {kind.felt_within:g} s"
     try:
-        with anyio.move_on_after(FELT_SECONDS):
-            evidence = await FAULTS[fault.kind].felt(fault, session.reach)
+        with anyio.move_on_after(kind.felt_within):
+            evidence = await kind.felt(fault, session.reach)
             why = why if evidence else "it changed nothing"
     except HarnessError as error:
         why = str(error)

@@ -90,7 +90,8 @@ class FaultKind:
 
     `target` is what it is aimed at, `container` says that a document may name one of a pod's containers, `instant`
     that it is over at once, `restarts` that the kubelet starts again what it ended, in its own time, `alone` that no
-    other fault may be in its run. `evidence` and `healed_when` say in words what `felt` and `healed` wait for.
+    other fault may be in its run, `felt_within` for how many seconds its evidence is waited for. `evidence` and
+    `healed_when` say in words what `felt` and `healed` wait for.
 
     `undo` lists the ledger operations that heal it without the process that made it, each of which may be done twice;
     where these depend on what is there, `prepare` finds them out right before. `inject` makes the effect after
@@ -148,6 +149,7 @@ class FaultKind:
     instant: bool = False
     restarts: bool = False
     alone: bool = False
+    felt_within: float = 75.0
 
     def needs(self, target: Target) -> tuple[Rule, ...]:
         """List what it needs to be granted for one target."""

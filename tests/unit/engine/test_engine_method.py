@@ -13,6 +13,7 @@ from harness.engine import announce, method
 from harness.engine.session import Session
 from harness.engine.undoing import healing
 from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.journal import reader
 from harness.model.experiment import Phases
 from harness.model.plan import PlannedFault
 from tests.unit.engine.doubles import Broken, fails, fault, kinds
@@ -83,6 +84,16 @@ async def test_a_fault_that_was_not_felt_is_not_waited_for_a_second_time(session
     await method.settle(session, [fault("a")], 1.0)
     assert seen.count("felt a") == 1
     assert kinds(session).count("fault.not_felt") == 1
+
+
+async def test_evidence_is_waited_for_as_long_as_its_fault_may_take_to_show_it(session, broken, monkeypatch) -> None:
+    broken(felt=lambda _: anyio.sleep_forever())
+    hasty = {name: replace(kind, felt_within=0.01) for name, kind in method.FAULTS.items()}
+    monkeypatch.setattr(method, "FAULTS", hasty)
+    await method.inject(session, fault("a"))
+    await method.hold(session, [fault("a")])
+    whys = [event.data["why"] for event in reader.read(session.directory) if event.type == "fault.not_felt"]
+    assert whys == ["nothing was seen within 0.01 s"]
 
 
 async def test_the_window_opens_before_the_effect(session, broken) -> None:
