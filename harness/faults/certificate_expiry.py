@@ -10,8 +10,7 @@ Felt when a pod behind `port` of `service` shows an expired certificate to a new
 API server. A Secret that is read back proves nothing, so the two are required. A volume shows the change when its
 kubelet looks again, each 60 to 90 s, never by subPath, and the engine looks for two minutes; what a server has read at
 its start alone is not felt. The plan names and counts the pods that read it; with `readers: api` something else does.
-Healed when the API server serves what was there, and no pod of the Service shows an expired certificate any more: give
-the recovery phase two minutes.
+Healed when the API server serves what was there and no pod shows an expired certificate: that takes two minutes, too.
 """
 
 from __future__ import annotations
