@@ -18,13 +18,16 @@ from tests.e2e.victims import until
 pytestmark = pytest.mark.e2e
 DOCUMENTS = Path(__file__).parent / "documents" / "causes"
 EJECTED = "sum(envoy_cluster_outlier_detection_ejections_active)"
+# A run that never began because others had the machine planted nothing.
+TRIES = 3
 # What opens breakers is last: it costs the gateway hosts for half a minute.
 CAUSES = (
     ("ejected_host", ("slower than 1 s were tried again by the gateway, which ejected claude-orchestrator-",)),
     ("killed_process", ("while claude-ecosystem-gateway-", "was down (envoy ended with exit code 137 at ")),
     ("slow_dependency", ("waited for claude-tool-router, which took ", " a call instead of ")),
     ("throttled_cpu", (" of claude-orchestrator, held back by their CPU limit in up to ",)),
-    ("open_breaker", ("were refused at once by ", "towards tool-router ", " open from ", " attempts had timed out")),
+    # Refused at once, where availability is judged; in the end, where others had the machine and only latency is.
+    ("open_breaker", ("were refused ", "towards tool-router ", " open from ", " attempts had timed out")),
 )
 
 
@@ -74,7 +77,10 @@ def test_a_planted_cause_is_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    verdict = run(DOCUMENTS / f"{name}.yaml", tmp_path / "runs")
+    for number in range(TRIES):
+        verdict = run(DOCUMENTS / f"{name}.yaml", tmp_path / str(number))
+        if verdict["begun"] or not starved(verdict):
+            break
     with capsys.disabled():
         print(f"\n    {name}: {verdict['cause']}", end="", flush=True)
     assert verdict["verdict"] == "DEVIATED" or starved(verdict), verdict

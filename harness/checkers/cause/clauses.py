@@ -90,9 +90,7 @@ def _breaker(group: Group, matter: Matter, known: Clues) -> str:
     # What was slow until then was tried elsewhere before.
     when = "at once" if matter.limit is None else "in the end"
     # A caller that gets no time itself sees its limits run out, whatever it calls.
-    held = [pod for pod in group.pods if pod in known.throttled]
-    own = 2 * len(held) > len(group.pods)
-    trouble = [f"{names(held)} {_held_back(held, known)}"] if own else _trouble(group.about, group, known)
+    trouble = _starved(group, known) or _trouble(group.about, group, known)
     return f"were refused {when} by {opened}{evidence(_tripped(group, known), *trouble)}"
 
 
@@ -121,11 +119,13 @@ def _nobody(group: Group, _: Matter, known: Clues) -> str:
 def _while_down(group: Group, matter: Matter, known: Clues) -> str:
     came = "were tried again" if matter.limit is not None else "came"
     verb = "was" if len(group.pods) == 1 else "were"
-    return f"{came} while {names(group.pods)} {verb} down ({group.about} {_at(group, known)})"
+    # A pod that gets no time answers its probes too late.
+    what = [f"{group.about} {_at(group, known)}", *_starved(group, known)]
+    return f"{came} while {names(group.pods)} {verb} down{evidence(*what)}"
 
 
 def _ejected(group: Group, matter: Matter, known: Clues) -> str:
-    who, when = names(group.pods), _at(group, known)
+    who, when = names(group.pods), f"{_at(group, known)}{evidence(*_starved(group, known))}"
     if matter.limit is not None:
         return f"were tried again by the gateway, which ejected {who} at {when}"
     return f"were lost on {who}{_flags(group)}, which the gateway ejected at {when}"
@@ -190,6 +190,12 @@ def _trouble(service: str, group: Group, known: Clues) -> list[str]:
     if pace and pace.slower:
         told.append(f"{service} took {_pace(pace)}")
     return told[:1]
+
+
+def _starved(group: Group, known: Clues) -> list[str]:
+    """Say that its CPU limit held back most of the pods that a group is about, where it did."""
+    held = [pod for pod in group.pods if pod in known.throttled]
+    return [f"{names(held)} {_held_back(held, known)}"] if 2 * len(held) > len(group.pods) else []
 
 
 def _pace(pace: Pace) -> str:

@@ -268,6 +268,26 @@ def test_a_breaker_that_opened_because_its_own_pod_got_no_time_is_told_with_that
     assert f"(5 attempts had timed out; {A} held back by its CPU limit in up to 80 % of its scheduling periods)" in told
 
 
+def test_a_host_that_was_ejected_because_its_limit_held_it_back_is_told_with_that(
+    run: Run, ops: Ops, sampled: Sampled
+) -> None:
+    lost = between(14, 18, status=504, tried="10.0.0.7:8080", response_flags="UT")
+    samples = sampled(f"ejected/{A}", [(t, float(t >= 17)) for t in range(31)], pod="gateway")
+    history = run(operations=ops(lost), samples=samples + throttled(sampled, A, 1.0), addresses={"10.0.0.7": A})
+    assert why(history, broken()).endswith(
+        f"which the gateway ejected at 17 s ({A} held back by its CPU limit in up to 80 % of its scheduling periods)"
+    )
+
+
+def test_a_pod_that_is_not_ready_because_its_limit_held_it_back_is_told_with_that(
+    run: Run, ops: Ops, sampled: Sampled
+) -> None:
+    failing = between(14, 18, status=503, served_by=A)
+    ready = sampled(f"pod/shop/{A}", [(t, float(not 16 <= t <= 20)) for t in range(31)])
+    told = why(run(operations=ops(failing), samples=ready + throttled(sampled, A, 1.0)), broken())
+    assert f"came while {A} was down (not ready from 16 s; {A} held back by its CPU limit" in told
+
+
 def test_what_explains_next_to_nothing_is_left_out(run: Run, ops: Ops) -> None:
     def failing(at: float) -> dict[str, Any]:
         if at == 10.5:
