@@ -14,9 +14,9 @@ from harness.cluster import local
 from harness.cluster.local import LocalCluster
 from tests.e2e.live import kubectl
 
-# 10 ms of each 100. The kernel hands it out 5 ms at a time: with one such slice the runaway may take all of several
+# 7.5 ms of each 100. The kernel hands it out 5 ms at a time: with one such slice the runaway may take all of several
 # periods, and what was seen once was not slow calls but 135 attempts that timed out and open breakers.
-LIMIT = "100m"
+LIMIT = "75m"
 SECONDS = 50
 FLAG = "/tmp/runaway"
 RUNAWAY = f"touch {FLAG}; timeout {SECONDS} sh -c 'while [ -e {FLAG} ]; do :; done' </dev/null >/dev/null 2>&1 &"
