@@ -9,14 +9,22 @@ from harness.cluster import command, daemon, docker, kind, local
 from harness.cluster.cache import Progress, cache_dir, locked
 
 OURS = f"label={docker.LABEL}"
+NODES = "label=io.x-k8s.kind.cluster"
 DEADLINE_SECONDS = 120.0
 
 
 def down(progress: Progress) -> list[str]:
-    """Remove the local cluster, the keeper and their network; keep what was built. Return what was removed."""
+    """Remove the local cluster, the keeper and their network; keep what was built. Return what was removed.
+
+    A private Docker daemon on which others run containers goes on.
+    """
     with locked("up", progress), locked("stack", progress):
-        removed = _cluster(_host(progress))
-        if daemon.stop():
+        host = _host(progress)
+        removed = _cluster(host)
+        others = _running(host) if host and host == daemon.private_host() else []
+        if others:
+            progress(f"the private Docker daemon goes on: {', '.join(others)} on it")
+        elif daemon.stop():
             removed.append("the private Docker daemon")
     _say(removed, progress)
     return removed
@@ -69,11 +77,16 @@ def _cluster(host: str | None) -> list[str]:
 
 
 def _containers(host: str) -> list[str]:
-    # The keeper first: it would start the nodes again that its ledger names.
-    ours = sorted(docker.states(host, OURS))
+    # The keeper first: it would start the nodes again that its ledger names. A node has the label of its image, which is
+    # ours whoever made a cluster of it.
+    ours = sorted(docker.states(host, OURS).keys() - docker.states(host, NODES).keys())
     if ours:
         docker.docker(host, "rm", "--force", "--volumes", *ours, deadline=DEADLINE_SECONDS)
     return [*ours, *kind.delete(host)]
+
+
+def _running(host: str) -> list[str]:
+    return sorted(name for name, state in docker.states(host).items() if state in ("running", "paused"))
 
 
 def _volumes(host: str) -> list[str]:

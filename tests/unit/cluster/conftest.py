@@ -31,7 +31,8 @@ class Container:
 
     def passes(self, wanted: str) -> bool:
         kind_of, _, value = wanted.partition("=")
-        return value in self.labels if kind_of == "label" else value == self.network
+        keys = [label.partition("=")[0] for label in self.labels]
+        return value in (*self.labels, *keys) if kind_of == "label" else value == self.network
 
 
 @dataclass

@@ -43,6 +43,25 @@ def test_down_removes_what_is_ours_and_nothing_else(running: FakeDocker) -> None
     assert len(running.images) == 2
 
 
+def test_down_leaves_a_cluster_that_somebody_made_of_our_node_image(running: FakeDocker) -> None:
+    running.containers["shop-control-plane"] = Container((docker.LABEL, "io.x-k8s.kind.cluster=shop"), "kind")
+    down.down(silent)
+    assert set(running.containers) == {"shop-control-plane", "theirs"}
+
+
+@pytest.mark.parametrize(("state", "goes_on"), [("running", True), ("paused", True), ("exited", False)])
+def test_down_leaves_a_private_daemon_to_those_who_use_it(
+    running: FakeDocker, monkeypatch: pytest.MonkeyPatch, state: str, goes_on: bool
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(daemon, "private_host", lambda: HOST)
+    monkeypatch.setattr(daemon, "stop", lambda: True)
+    running.containers["theirs"].state = state
+    removed = down.down(said.append)
+    assert ("the private Docker daemon" in removed) is not goes_on
+    assert ("the private Docker daemon goes on: theirs on it" in said) is goes_on
+
+
 def test_down_leaves_a_foreign_cluster_and_network_of_the_same_name(fake: FakeDocker) -> None:
     fake.nodes(network="kind")
     fake.networks[kind.NETWORK] = {}
