@@ -77,8 +77,8 @@ def _cluster(host: str | None) -> list[str]:
 
 
 def _containers(host: str) -> list[str]:
-    # The keeper first: it would start the nodes again that its ledger names. A node has its image's label, which is ours
-    # whoever made a cluster of it.
+    # The keeper first: it would start the nodes again that its ledger names. A node has its image's label, which says
+    # nothing of who made a cluster of it.
     ours = sorted(docker.states(host, OURS).keys() - docker.states(host, NODES).keys())
     if ours:
         docker.docker(host, "rm", "--force", "--volumes", *ours, deadline=DEADLINE_SECONDS)

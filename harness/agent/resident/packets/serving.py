@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
-import os
 import select
 import time
 from collections import Counter
@@ -18,15 +16,10 @@ from harness.agent.resident.packets.quantiles import Quantiles
 from harness.agent.resident.packets.queue import Queue
 from harness.agent.resident.packets.spec import Spec
 from harness.agent.resident.telling import Teller
+from harness.agent.resident.term import Term
 
 REPORT_SECONDS = 1.0
 LAST_BATCHES = 300
-_READ_BYTES = 65536
-
-
-def boottime() -> float:
-    """Read the clock that goes on while the machine sleeps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Held(NamedTuple):
@@ -50,12 +43,10 @@ class Server:
         self._carried = carried
         self._held: list[Held] = []
         self._waiting = 0  # of what is held, what is in the kernel's queue
-        self._lease = boottime() + spec.lease
-        self._last = boottime() + spec.seconds
+        self._term = Term(spec.seconds, spec.lease)
         self._counts: Counter[str] = Counter()
         self._held_for, self._late = Quantiles(), Quantiles()
         self._seen = self._beyond = 0
-        self._rest = b""
 
     def serve(self, control: int, wake: int) -> str:
         """Serve until the fault's time or lease is over, or `control` or `wake` says so; return why."""
@@ -63,24 +54,24 @@ class Server:
         report = time.monotonic() + REPORT_SECONDS
         while True:
             now = time.monotonic()
-            why = self._over()
-            if why:
+            if why := self._term.over():
                 return why
             self._release(now)
             if now >= report:
                 self._tell("report", **self.told())
                 report = now + REPORT_SECONDS
             first = min(report, self._held[0].due) if self._held else report
-            wait = min(first - time.monotonic(), self._lease - boottime(), self._last - boottime())
+            wait = min(first - time.monotonic(), self._term.left())
             ready, _, _ = select.select(sources, [], [], max(0.0, wait))
             if self._queue in ready:
                 self._take()
             if wake in ready:
                 return "it was asked to end"
-            if control in ready:
-                why = self._listen(control)
-                if why:
-                    return why
+            if control in ready and (why := self._term.hear(control, self._asked)):
+                return why
+
+    def _asked(self, asked: Any) -> None:
+        self._tell("report", asked=asked, **self.told())
 
     def let_go(self) -> None:
         """Let everything go on that is held or has arrived, in the order in which it would have.
@@ -123,27 +114,6 @@ class Server:
             return self._queue.unread
         coming = max(0, counters["waiting"] - self._waiting)
         return max(self._queue.unread, counters["came"] - self._seen - coming)
-
-    def _over(self) -> str:
-        now = boottime()
-        if now >= self._last:
-            return "its time is over"
-        return "its lease was not renewed" if now >= self._lease else ""
-
-    def _listen(self, control: int) -> str:
-        data = os.read(control, _READ_BYTES)
-        if not data:
-            return "nobody holds its input any more"
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            if "end" in message:
-                return str(message["end"])
-            if "lease" in message:
-                self._lease = boottime() + float(message["lease"])
-            if "report" in message:
-                self._tell("report", asked=message["report"], **self.told())
-        return ""
 
     def _take(self) -> None:
         verdicts = []

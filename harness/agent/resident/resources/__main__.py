@@ -7,7 +7,6 @@ Input and output are as those of the worker for packets: the order, then {"lease
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
@@ -16,13 +15,13 @@ from typing import Any
 
 from harness.agent.resident import listening
 from harness.agent.resident.fault import TARGET_GONE
-from harness.agent.resident.leases import boottime
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import container, groups, hogs, kinds, order
 from harness.agent.resident.resources.effect import Effect
 from harness.agent.resident.resources.hogs import Hog
 from harness.agent.resident.resources.order import Order
 from harness.agent.resident.telling import Teller
+from harness.agent.resident.term import Term
 
 REFUSED, LEFT = 4, 5
 LOOK_SECONDS = 0.25
@@ -31,7 +30,6 @@ REPORT_SECONDS = 1.0
 AFTER_SECONDS = 1.0
 # By so much longer than the worker a hog would live: the kernel ends it only where nobody else has.
 SPARE_SECONDS = 5.0
-_READ_BYTES = 65536
 
 
 def main() -> int:
@@ -68,19 +66,15 @@ class Worker:
 
     def __init__(self, wanted: Order, effect: Effect, begun: list[Hog], target: int, tell: Teller) -> None:
         self._effect, self._hogs, self._target, self._tell = effect, begun, target, tell
-        self._lease, self._last = boottime() + wanted.lease, boottime() + wanted.seconds
+        self._term = Term(wanted.seconds, wanted.lease)
         self._felt = False
-        self._rest = b""
 
     def serve(self, wake: int) -> str:
         """Serve until something says that it is over; return why."""
         report = 0.0
         while True:
-            now = boottime()
-            if now >= self._last:
-                return "its time is over"
-            if now >= self._lease:
-                return "its lease was not renewed"
+            if why := self._term.over():
+                return why
             if time.monotonic() >= report:
                 report = time.monotonic() + REPORT_SECONDS
                 self._report()
@@ -94,7 +88,7 @@ class Worker:
     def _heard(self, ready: list[int], wake: int) -> str:
         if wake in ready:
             return "it was asked to end"
-        if listening.INPUT in ready and (why := self._listen()):
+        if listening.INPUT in ready and (why := self._term.hear(listening.INPUT, self._asked)):
             return why
         gone = [one for one in self._hogs if one.handle in ready]
         if gone and self._target not in ready:
@@ -103,20 +97,8 @@ class Worker:
             return TARGET_GONE
         return f"a process of its own ended {hogs.ended(gone[0])}" if gone else ""
 
-    def _listen(self) -> str:
-        data = os.read(listening.INPUT, _READ_BYTES)
-        if not data:
-            return "nobody holds its input any more"
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            if "end" in message:
-                return str(message["end"])
-            if "lease" in message:
-                self._lease = boottime() + float(message["lease"])
-            if "report" in message:
-                self._tell("report", asked=message["report"], **told(self._effect))
-        return ""
+    def _asked(self, asked: Any) -> None:
+        self._tell("report", asked=asked, **told(self._effect))
 
     def _report(self, *, only_felt: bool = False) -> None:
         facts = told(self._effect)
