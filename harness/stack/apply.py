@@ -18,7 +18,10 @@ PLURALS = {
     "PriorityClass": "priorityclasses",
 }
 CLUSTER_SCOPED = frozenset(
-    {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    {
+        *("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"),
+        "MutatingWebhookConfiguration",
+    }
 )
 FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount")
 """Kinds that others need; each is complete before what follows. The rest goes in one sweep."""

