@@ -245,6 +245,14 @@ def test_a_changed_source_is_another_binary(monkeypatch: pytest.MonkeyPatch, tmp
     assert before.parent == cache.cache_dir() / "bin"
 
 
+def test_a_program_of_another_project_is_locked_where_it_is_built() -> None:
+    for name, (package, _) in gobuild.FOREIGN.items():
+        lines = (gobuild.sources(name) / "go.mod").read_text().splitlines()
+        assert f"\t{package}" in lines
+        assert any(line.startswith(f"\t{gobuild.ISTIO} v") for line in lines)
+    assert len({gobuild.cached(name) for name in gobuild.FOREIGN}) == len(gobuild.FOREIGN)
+
+
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
     assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
 
