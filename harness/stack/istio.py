@@ -1,12 +1,11 @@
-"""Istio, for a cluster that has none: built from its Go module, its manifests written by its own istioctl."""
+"""Istio, for a cluster that has none: built from its Go module, which holds its charts, too."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from harness.cluster import command
 from harness.cluster.build import gobuild
@@ -30,11 +29,11 @@ async def foreign(kube: Kube) -> str:
 
 
 def objects(images: Mapping[str, str], progress: Progress) -> list[Object]:
-    """Return Istio's resource definitions and its control plane, as istioctl writes them for our settings."""
-    argv = [str(gobuild.binary("istioctl", progress)), "manifest", "generate", "--filename", str(settings())]
-    argv += ["--revision", REVISION]
-    argv += ["--set", f"values.pilot.image={images['pilot']}", "--set", f"values.global.proxy.image={images['auto']}"]
-    return [item for item in yaml.load_all(command.ask(argv).stdout, yaml.CSafeLoader) if item]
+    """Return Istio's resource definitions and its control plane, rendered from its own charts with our settings."""
+    argv = [str(gobuild.binary("istio-manifests", progress)), str(settings()), f"revision={REVISION}"]
+    argv += [f"values.pilot.image={images['pilot']}", f"values.global.proxy.image={images['auto']}"]
+    found: list[Object] = json.loads(command.ask(argv).stdout)
+    return found
 
 
 def hand_over(items: Iterable[Object], revision: str) -> None:
@@ -46,7 +45,7 @@ def hand_over(items: Iterable[Object], revision: str) -> None:
 
 
 def settings() -> Path:
-    """Return the file with what is asked of istioctl."""
+    """Return the file with what is asked of Istio's charts."""
     return overlays.manifests() / "istio.yaml"
 
 

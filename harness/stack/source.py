@@ -27,7 +27,7 @@ def key(overlay: str, foreign: str = "") -> str:
 def _parts() -> list[Path]:
     images = project_root() / "images"
     folders = [images / folder for folder in ("debian", *IMAGES.values(), *ISTIO.values())]
-    return [*folders, gobuild.sources("istioctl"), _services()]
+    return [*folders, gobuild.sources("istio-manifests"), _services()]
 
 
 def _services() -> Path:

