@@ -22,9 +22,10 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -
         key = source.key(overlay, foreign)
         before = await apply.inventory(kube)
         kept = render.kept(key) if before.get("key") == key else []
-        if kept:
-            # Nothing of it is new, but somebody may have changed or removed a part.
-            await apply.apply(kube, kept)
+        if kept and await apply.served(kube, kept):
+            # Nothing of it is new, but somebody may have changed or removed a part. Definitions are large: they are
+            # only asked for.
+            await apply.apply(kube, [item for item in kept if item["kind"] != apply.DEFINITION])
             await renew.pods_in_back_off(kube, cluster, kept, progress)
             if await ready.well(kube, kept):
                 return

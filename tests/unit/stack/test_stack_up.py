@@ -20,6 +20,11 @@ from harness.keeper import client
 from harness.stack import apply, deploy, istio, ready, render, renew, source
 
 CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "n", {}, "c", Path("s"))
+GATEWAY = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "way-in", "namespace": "prod"},
+}
 BUDGET = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "prod"}}
 DEPLOYMENT = {
     "apiVersion": "apps/v1",
@@ -42,6 +47,7 @@ DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "gateways.networking.istio.io"},
+    "spec": {"group": "networking.istio.io"},
     "status": {"conditions": [{"type": "Established", "status": "True"}]},
 }
 
@@ -54,6 +60,7 @@ class Cluster:
         self.slow = False
         self.rounds = 0
         self.built: list[str] = []
+        self.kinds = ["Gateway"]
         self.refusals = 0
         self.run = ""
         self.answer: tuple[int, dict[str, Any]] = (201, {})
@@ -66,6 +73,8 @@ class Cluster:
         return {"live": self.run}
 
     async def get(self, path: str) -> dict[str, Any]:
+        if path == "/apis/networking.istio.io/v1" and self.kinds:
+            return {"resources": [{"kind": kind} for kind in self.kinds]}
         if path not in self.objects:
             raise ApiError(404, "NotFound", path)
         return self.objects[path]
@@ -118,7 +127,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
 
     def objects(*_: Any) -> list[Any]:
         made.rounds += 1
-        return [BUDGET, DEPLOYMENT]
+        return [BUDGET, DEPLOYMENT, GATEWAY]
 
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr(Kube, "connect", connect)
@@ -162,6 +171,20 @@ def test_what_somebody_removed_comes_back(cluster: Cluster) -> None:
     up()
     assert apply.path(BUDGET) in cluster.objects
     assert cluster.rounds == 0
+
+
+@pytest.mark.parametrize("kinds", [[], ["VirtualService"]])
+def test_a_definition_that_somebody_removed_comes_back(cluster: Cluster, kinds: list[str]) -> None:
+    del cluster.objects[apply.path(DEFINITION)]
+    cluster.kinds = kinds
+    up()
+    assert apply.path(DEFINITION) in cluster.objects
+
+
+def test_definitions_are_not_applied_again_where_their_kinds_are_served(cluster: Cluster) -> None:
+    del cluster.objects[apply.path(DEFINITION)]
+    up()
+    assert apply.path(DEFINITION) not in cluster.objects
 
 
 def test_what_somebody_scaled_has_its_replicas_again(cluster: Cluster) -> None:
@@ -227,7 +250,7 @@ def test_a_stack_is_deployed_again_where_nothing_was_kept_of_it(cluster: Cluster
         file.write_text("{")
     up()
     assert cluster.rounds == 1
-    assert render.kept("key-of-kind") == [DEFINITION, ISTIOD, BUDGET, DEPLOYMENT]
+    assert render.kept("key-of-kind") == [DEFINITION, ISTIOD, BUDGET, DEPLOYMENT, GATEWAY]
 
 
 def test_the_wanted_replicas_are_the_manifests() -> None:
