@@ -198,7 +198,6 @@ def test_no_call_is_lost_while_the_control_plane_is_gone_and_changes_act_once_it
         finally:
             over.set()
     assert set(seen.result()) == {200}
+    said = f"{seen.result().total()} calls; another one after {away:.1f} s, a change acted {took:.1f} s after that"
     with capsys.disabled():
-        print(
-            f"\n    {seen.result().total()} calls; another one after {away:.1f} s, a change acted after {took:.1f} s more"
-        )
+        print(f"\n    {said}", end="", flush=True)
