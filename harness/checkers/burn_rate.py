@@ -17,10 +17,8 @@ from harness.model.verdict import Finding, State
 
 SERIES = "prometheus/error-ratio"
 # Five scrapes wide: long enough for a rate, short enough to show one fault.
-_INGRESS = 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="ingress"'
-ERROR_RATIO = (
-    f'(sum(rate({_INGRESS},envoy_response_code_class="5"}}[10s])) or vector(0)) / sum(rate({_INGRESS}}}[10s]))'
-)
+_INGRESS = 'envoy_http_downstream_rq{http_conn_manager_prefix=~"outbound_.*",response_code_class'
+ERROR_RATIO = f'(sum(rate({_INGRESS}="5xx"}}[10s])) or vector(0)) / sum(rate({_INGRESS}!=""}}[10s]))'
 # The ratio is of the last ten seconds, and the scrape before it may be two seconds old: an error at the window's very
 # end is in it that much later.
 SEEN_AFTER = 12.0

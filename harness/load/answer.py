@@ -11,8 +11,7 @@ from typing import Any
 
 from harness.model.load import Expect
 
-# What the gateway adds to each answer, its own included: the `headers` of the stack's VirtualService ask for the first
-# two, Envoy counts the third by itself.
+# What the gateway adds to each answer, its own included: the `headers` of the stack's VirtualService ask for it.
 FLAGS_HEADER = b"x-envoy-response-flags"
 HOST_HEADER = b"x-envoy-upstream-host"
 ATTEMPTS_HEADER = b"x-envoy-attempt-count"

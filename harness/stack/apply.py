@@ -13,14 +13,18 @@ from harness.errors import ApiError, PreconditionFailed
 
 Object = Mapping[str, Any]
 MANAGER = "harness-stack"
+DEFINITION = "CustomResourceDefinition"
 PLURALS = {
     "NetworkPolicy": "networkpolicies",
     "PriorityClass": "priorityclasses",
 }
 CLUSTER_SCOPED = frozenset(
-    {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    {
+        *("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", DEFINITION),
+        "MutatingWebhookConfiguration",
+    }
 )
-FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount")
+FIRST = ("Namespace", DEFINITION, "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount")
 """Kinds that others need; each is complete before what follows. The rest goes in one sweep."""
 PARALLEL = 8
 INVENTORY = "/api/v1/namespaces/monitoring/configmaps/harness-stack"
@@ -43,7 +47,7 @@ async def apply(kube: Kube, items: Iterable[Object]) -> list[str]:
         stage = [item for item in left if item["kind"] == kind]
         left = [item for item in left if item["kind"] != kind]
         done += await _stage(kube, stage)
-        if kind == "CustomResourceDefinition":
+        if kind == DEFINITION:
             for item in stage:
                 await _established(kube, item)
     return done + await _stage(kube, left)
@@ -87,6 +91,22 @@ async def _established(kube: Kube, item: Object, seconds: float = 30) -> None:
             if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
                 return
     raise PreconditionFailed(f"the resource definition {name} is not served after {seconds:.0f} s")
+
+
+async def served(kube: Kube, items: Iterable[Object]) -> bool:
+    """Say whether the API server knows the kinds of all objects that have their definitions beside them."""
+    items = list(items)
+    groups = {item["spec"]["group"] for item in items if item["kind"] == DEFINITION}
+    wanted = {(item["apiVersion"], item["kind"]) for item in items if item["apiVersion"].partition("/")[0] in groups}
+    for version in {version for version, _ in wanted}:
+        try:
+            known = await kube.get(f"/apis/{version}")
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        wanted -= {(version, resource["kind"]) for resource in known["resources"]}
+    return not wanted
 
 
 async def inventory(kube: Kube) -> dict[str, str]:

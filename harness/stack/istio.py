@@ -1,52 +1,54 @@
-"""Istio's resource definitions, taken from its Go module: a wrong field is then refused by the API server."""
+"""Istio, for a cluster that has none: built from its Go module, which holds its charts, too."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.cluster import command
 from harness.cluster.build import gobuild
-from harness.cluster.cache import Progress, cache_dir, digest
-from harness.errors import PreconditionFailed
+from harness.cluster.cache import Progress
+from harness.cluster.kube import Kube
+from harness.stack import overlays
 
-MODULE, VERSION = "istio.io/api", "v1.27.3"
-SUM = "h1:Ek00/+kB0wepYuevSfE0Edh2o5ndEtekmo/Nkx5LIYA="
-DEFINITIONS = "kubernetes/customresourcedefinitions.gen.yaml"
-WANTED = ("destinationrules.networking.istio.io", "virtualservices.networking.istio.io")
-
-
-def definitions(progress: Progress) -> list[dict[str, Any]]:
-    """Return the two definitions the gateway reads; the module is downloaded once."""
-    kept = cache_dir() / "istio" / f"{VERSION}-{digest([], *WANTED)}.json"
-    if not kept.exists():
-        found = _select(_module(progress) / DEFINITIONS)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_suffix(".new")
-        draft.write_text(json.dumps(found))
-        draft.replace(kept)
-    loaded: list[dict[str, Any]] = json.loads(kept.read_text())
-    return loaded
+Object = dict[str, Any]
+REVISION = "claude-ecosystem"
+"""Ours, beside which another Istio may be: what carries this label is its business alone."""
+LABEL = "istio.io/rev"
+DEPLOYMENTS = "/apis/apps/v1/deployments"
+BOOTSTRAP = Path("tools", "packaging", "common", "envoy_bootstrap.json")
 
 
-def _module(progress: Progress) -> Path:
-    progress(f"fetching {MODULE} {VERSION} for Istio's resource definitions: about 5 s")
-    argv = [gobuild.go(progress), "mod", "download", "-json", f"{MODULE}@{VERSION}"]
-    folder = cache_dir() / "istio"
-    folder.mkdir(parents=True, exist_ok=True)
-    answer = json.loads(
-        command.ask(argv, deadline=command.DEADLINE_SECONDS, env={"GOWORK": "off", "GOFLAGS": ""}, cwd=folder).stdout
-    )
-    if answer.get("Sum") != SUM:
-        raise PreconditionFailed(
-            f"{MODULE} {VERSION} is not the module that was chosen", why=f"its sum is {answer.get('Sum')}, not {SUM}"
-        )
-    return Path(answer["Dir"])
+async def foreign(kube: Kube) -> str:
+    """Return the revision of an Istio that somebody else installed; nothing when there is none."""
+    found = await kube.list(DEPLOYMENTS, labels="app=istiod")
+    revisions = {item["metadata"]["labels"].get(LABEL, "default") for item in found}
+    return min(revisions - {REVISION}, default="")
 
 
-def _select(path: Path) -> list[dict[str, Any]]:
-    by_name = {item["metadata"]["name"]: item for item in yaml.load_all(path.read_text(), yaml.CSafeLoader)}
-    return [by_name[name] for name in WANTED]
+def objects(images: Mapping[str, str], progress: Progress) -> list[Object]:
+    """Return Istio's resource definitions and its control plane, rendered from its own charts with our settings."""
+    argv = [str(gobuild.binary("istio-manifests", progress)), str(settings()), f"revision={REVISION}"]
+    argv += [f"values.pilot.image={images['pilot']}", f"values.global.proxy.image={images['auto']}"]
+    found: list[Object] = json.loads(command.ask(argv).stdout)
+    return found
+
+
+def hand_over(items: Iterable[Object], revision: str) -> None:
+    """Have the pods that Istio completes completed by another one than ours."""
+    for item in items:
+        labels = item["spec"]["template"]["metadata"]["labels"] if item["kind"] == "Deployment" else {}
+        if LABEL in labels:
+            labels[LABEL] = revision
+
+
+def settings() -> Path:
+    """Return the file with what is asked of Istio's charts."""
+    return overlays.manifests() / "istio.yaml"
+
+
+def bootstrap(progress: Progress) -> Path:
+    """Return Istio's template of the configuration that Envoy starts with."""
+    return gobuild.module(gobuild.ISTIO, "pilot-agent", progress) / BOOTSTRAP

@@ -49,10 +49,15 @@ async def well(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> bool:
         return False
 
 
-async def wait(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
-    """Wait for every Deployment, then for gateway and Prometheus; raise PreconditionFailed with what is missing."""
+async def rollouts(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Wait for every Deployment; raise PreconditionFailed with those that are not complete, and why."""
     for namespace, wanted in replicas(objects).items():
         await _deployments(kube, namespace, wanted)
+
+
+async def wait(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Wait for every Deployment, then for gateway and Prometheus; raise PreconditionFailed with what is missing."""
+    await rollouts(kube, objects)
     async with _client(5) as client:
         for url in (GATEWAY, PROMETHEUS):
             await _answer(client, url)

@@ -24,7 +24,7 @@ def objects(cluster: LocalCluster, overlay: str, images: Mapping[str, str]) -> l
     """Return the objects of an overlay with the images that were built."""
     found = [item for item in yaml.load_all(_kustomize(cluster, overlay), yaml.CSafeLoader) if item]
     for container in _containers(found):
-        name = container["image"].rpartition(":")[0]
+        name = container["image"].partition(":")[0]
         container["image"] = images.get(name, container["image"])
     return found
 

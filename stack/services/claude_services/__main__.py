@@ -1,4 +1,4 @@
-"""Run one service: `python -m claude_services orchestrator|registry|router|gateway|discovery`."""
+"""Run one service: `python -m claude_services orchestrator|registry|router|discovery`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 
 from claude_services import discovery, orchestrator, registry, router, settings
-from claude_services.gateway import control_plane
 from claude_services.web import Service
 
 SERVICES: dict[str, tuple[str, Callable[[settings.Settings], Service]]] = {
     "orchestrator": ("claude-orchestrator", orchestrator.build),
     "registry": ("claude-agent-registry", registry.build),
     "router": ("claude-tool-router", router.build),
-    "gateway": ("claude-ecosystem-gateway", control_plane.build),
     "discovery": ("claude-prometheus", discovery.build),
 }
 

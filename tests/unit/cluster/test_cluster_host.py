@@ -245,6 +245,13 @@ def test_a_changed_source_is_another_binary(monkeypatch: pytest.MonkeyPatch, tmp
     assert before.parent == cache.cache_dir() / "bin"
 
 
+def test_a_program_of_another_project_is_locked_where_it_is_built() -> None:
+    for name, (_, package, _) in gobuild.PACKAGES.items():
+        folder = gobuild.sources(name)
+        assert (folder / package).is_dir() or f"\t{package}\n" in (folder / "go.mod").read_text()
+    assert len({gobuild.cached(name) for name in gobuild.PACKAGES}) == len(gobuild.PACKAGES)
+
+
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
     assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
 

@@ -319,8 +319,7 @@ def deployed() -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, dict[str
         ("claude-prometheus", "claude-orchestrator", "tcp", 9090),
         ("claude-prometheus", "claude-agent-registry", "tcp", 9090),
         ("claude-prometheus", "claude-tool-router", "tcp", 9090),
-        ("claude-prometheus", "claude-ecosystem-gateway", "tcp", 9090),
-        ("claude-prometheus", "claude-ecosystem-gateway", "tcp", 9091),
+        ("claude-prometheus", "claude-ecosystem-gateway", "tcp", 15090),
     ],
 )
 def test_the_stack_s_policies_let_its_own_traffic_through(sender: str, receiver: str, protocol: str, port: int) -> None:

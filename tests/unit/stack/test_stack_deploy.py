@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -52,6 +51,11 @@ class FakeKube:
 def base_objects() -> list[dict[str, Any]]:
     listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
     return [item for name in listed for item in yaml.safe_load_all((BASE / name).read_text()) if item]
+
+
+def named(kind: str, name: str) -> dict[str, Any]:
+    (found,) = (item for item in base_objects() if (item["kind"], item["metadata"]["name"]) == (kind, name))
+    return found
 
 
 def test_what_others_need_is_applied_first() -> None:
@@ -158,23 +162,64 @@ def test_a_changed_prometheus_configuration_starts_prometheus_anew() -> None:
     assert yaml.safe_load(text)["global"]["scrape_interval"] == "15s"
 
 
-def test_envoy_sends_its_callers_away_before_it_stops() -> None:
-    gateway = next(
-        item
-        for item in base_objects()
-        if item["metadata"]["name"] == "claude-ecosystem-gateway" and item["kind"] == "Deployment"
-    )
-    envoy = gateway["spec"]["template"]["spec"]["containers"][0]
-    assert envoy["lifecycle"]["preStop"]["exec"]["command"] == ["drain"]
-    folder = project_root() / "images" / "gateway"
-    assert os.access(folder / "drain", os.X_OK)
-    assert "COPY drain " in (folder / "Dockerfile").read_text()
+def test_the_gateway_gives_its_callers_time_to_go_elsewhere_before_it_is_killed() -> None:
+    template = named("Deployment", "claude-ecosystem-gateway")["spec"]["template"]
+    asked = yaml.safe_load(template["metadata"]["annotations"]["proxy.istio.io/config"])
+    seconds = float(asked["terminationDrainDuration"].removesuffix("s"))
+    assert asked["drainDuration"] == asked["terminationDrainDuration"]
+    assert 0 < seconds < template["spec"]["terminationGracePeriodSeconds"]
 
 
-def test_other_wanted_definitions_are_another_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = source.key("kind")
-    monkeypatch.setattr(istio, "WANTED", (*istio.WANTED, "gateways.networking.istio.io"))
-    assert source.key("kind") != before
+def test_another_istio_in_the_cluster_is_another_stack() -> None:
+    assert source.key("kind", "1-31") != source.key("kind")
+
+
+def test_a_cluster_s_own_istio_completes_the_gateway_s_pods() -> None:
+    objects = base_objects()
+    istio.hand_over(objects, "1-31")
+    found = [item["spec"]["template"]["metadata"]["labels"] for item in objects if item["kind"] == "Deployment"]
+    revisions = {labels["app"]: labels[istio.LABEL] for labels in found if istio.LABEL in labels}
+    assert revisions == {"claude-ecosystem-gateway": "1-31"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "revision"),
+    [
+        ([], ""),
+        ([{"app": "istiod", istio.LABEL: istio.REVISION}], ""),
+        ([{"app": "istiod"}], "default"),
+        ([{"app": "istiod", istio.LABEL: istio.REVISION}, {"app": "istiod", istio.LABEL: "1-31"}], "1-31"),
+    ],
+)
+def test_an_istio_that_somebody_else_installed_is_found(labels: list[dict[str, str]], revision: str) -> None:
+    class Listing:
+        async def list(self, path: str, labels: str) -> list[dict[str, Any]]:
+            assert (path, labels) == ("/apis/apps/v1/deployments", "app=istiod")
+            return [{"metadata": {"labels": one}} for one in found]
+
+    found = labels
+    assert anyio.run(istio.foreign, Listing()) == revision
+
+
+def test_istio_is_ours_alone_and_looks_at_our_namespaces_alone() -> None:
+    spec = yaml.safe_load(istio.settings().read_text())["spec"]
+    (selector,) = spec["meshConfig"]["discoverySelectors"]
+    namespaces = [item["metadata"] for item in base_objects() if item["kind"] == "Namespace"]
+    seen = {one["name"] for one in namespaces if selector["matchLabels"].items() <= one.get("labels", {}).items()}
+    of_istio = [item for item in base_objects() if item["apiVersion"].startswith("networking.istio.io/")]
+    assert seen == {item["metadata"]["namespace"] for item in of_istio}
+    gateway = named("Deployment", "claude-ecosystem-gateway")["spec"]["template"]["metadata"]["labels"]
+    assert gateway[istio.LABEL] == istio.REVISION
+
+
+def test_what_envoy_is_told_beside_istio_repeats_what_istio_tells_it() -> None:
+    # A filter's options replace Istio's as a whole.
+    patch = named("EnvoyFilter", "claude-ecosystem-gateway")["spec"]["configPatches"][0]["patch"]["value"]
+    (options,) = patch["typed_extension_protocol_options"].values()
+    pool = named("DestinationRule", "claude-orchestrator-dr")["spec"]["trafficPolicy"]["connectionPool"]["http"]
+    assert pool["h2UpgradePolicy"] == "DO_NOT_UPGRADE"
+    assert options["explicit_http_config"] == {"http_protocol_options": {}}
+    assert options["common_http_protocol_options"] == {"max_requests_per_connection": pool["maxRequestsPerConnection"]}
 
 
 def test_an_unknown_overlay_is_the_user_s_mistake() -> None:
@@ -189,14 +234,14 @@ def test_each_overlay_has_its_own_key() -> None:
 
 def test_every_image_of_the_manifests_is_built_here() -> None:
     used = {
-        container["image"].rpartition(":")[0]
+        container["image"].partition(":")[0]
         for item in base_objects()
         if item["kind"] == "Deployment"
         for kind in ("containers", "initContainers")
         for container in item["spec"]["template"]["spec"].get(kind, [])
     }
-    assert used == set(source.IMAGES)
-    for folder in source.IMAGES.values():
+    assert used == {*source.IMAGES, "auto"}
+    for folder in (source.IMAGES | source.ISTIO).values():
         assert (project_root() / "images" / folder / "Dockerfile").is_file()
 
 
@@ -222,11 +267,7 @@ def test_budgets_and_services_select_pods_that_exist() -> None:
 
 def test_no_patience_outlives_the_one_around_it() -> None:
     mesh = next(item for item in base_objects() if item["kind"] == "VirtualService")["spec"]["http"][0]
-    orchestrator = next(
-        item
-        for item in base_objects()
-        if item["kind"] == "Deployment" and item["metadata"]["name"] == "claude-orchestrator"
-    )
+    orchestrator = named("Deployment", "claude-orchestrator")
     container = orchestrator["spec"]["template"]["spec"]["containers"][0]
     env = {entry["name"]: entry.get("value", "") for entry in container["env"]}
     attempt, deadline = float(env["CLIENT_TIMEOUT_SECONDS"]), float(env["CLIENT_DEADLINE_SECONDS"])

@@ -20,14 +20,36 @@ from harness.keeper import client
 from harness.stack import apply, deploy, istio, ready, render, renew, source
 
 CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "n", {}, "c", Path("s"))
+GATEWAY = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "way-in", "namespace": "prod"},
+}
 BUDGET = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "prod"}}
 DEPLOYMENT = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": {"name": "web", "namespace": "prod"},
-    "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}},
+    "spec": {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}},
+    },
 }
 WEB = apply.path(DEPLOYMENT)
+ISTIOD = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "istiod-ours", "namespace": "istio", "labels": {"app": "istiod", istio.LABEL: istio.REVISION}},
+    "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "istiod"}}},
+}
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "gateways.networking.istio.io"},
+    "spec": {"group": "networking.istio.io"},
+    "status": {"conditions": [{"type": "Established", "status": "True"}]},
+}
 
 
 class Cluster:
@@ -37,14 +59,22 @@ class Cluster:
         self.objects: dict[str, dict[str, Any]] = {}
         self.slow = False
         self.rounds = 0
+        self.built: list[str] = []
+        self.kinds = ["Gateway"]
         self.refusals = 0
         self.run = ""
         self.answer: tuple[int, dict[str, Any]] = (201, {})
+
+    def images(self, cluster: LocalCluster, wanted: dict[str, str], progress: Any) -> dict[str, str]:
+        self.built = list(wanted.values())
+        return {}
 
     async def keeper(self, socket: Path) -> dict[str, Any]:
         return {"live": self.run}
 
     async def get(self, path: str) -> dict[str, Any]:
+        if path == "/apis/networking.istio.io/v1" and self.kinds:
+            return {"resources": [{"kind": kind} for kind in self.kinds]}
         if path not in self.objects:
             raise ApiError(404, "NotFound", path)
         return self.objects[path]
@@ -65,20 +95,21 @@ class Cluster:
         return self.answer
 
     async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
-        found = [item for name, item in self.objects.items() if name.startswith(f"{path}/")]
+        inside, _, plural = path.rpartition("/")
+        found = [item for name, item in self.objects.items() if name.startswith(inside) and f"/{plural}/" in name]
         wanted = dict(word.split("=") for word in labels.split(",") if word)
         return [self._seen(item) for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
 
     async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
         return await self.list(path), "1"
 
-    async def watch(self, path: str, since: str = "") -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        self.slow = False
+    async def watch(self, path: str, since: str = "", fields: str = "") -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        self.slow = self.slow and not path.endswith("/deployments")
         for item in await self.list(path):
             yield "MODIFIED", item
 
     def _seen(self, item: dict[str, Any]) -> dict[str, Any]:
-        if item["kind"] == "Pod":
+        if item["kind"] in ("Pod", "CustomResourceDefinition"):
             return item
         count = 0 if self.slow else item["spec"]["replicas"]
         status = {"observedGeneration": 1} | dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), count)
@@ -96,16 +127,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
 
     def objects(*_: Any) -> list[Any]:
         made.rounds += 1
-        return [BUDGET, DEPLOYMENT]
+        return [BUDGET, DEPLOYMENT, GATEWAY]
 
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr(Kube, "connect", connect)
-    monkeypatch.setattr(source, "key", lambda overlay: f"key-of-{overlay}")
+    monkeypatch.setattr(source, "key", lambda overlay, foreign: f"key-of-{overlay}{foreign}")
     monkeypatch.setattr(renew, "RETRY_SECONDS", 0)
     monkeypatch.setattr(client, "status", made.keeper)
-    monkeypatch.setattr(deploy, "_images", lambda *_: {})
+    monkeypatch.setattr(deploy, "_images", made.images)
     monkeypatch.setattr(render, "objects", objects)
-    monkeypatch.setattr(istio, "definitions", lambda progress: [])
+    monkeypatch.setattr(istio, "objects", lambda *_: [DEFINITION, ISTIOD])
     transport = httpx.MockTransport(lambda request: httpx.Response(200))
     monkeypatch.setattr(ready, "_client", lambda seconds: httpx.AsyncClient(transport=transport))
     up()
@@ -124,11 +155,36 @@ def test_a_stack_that_is_well_is_not_put_together_again(cluster: Cluster) -> Non
     assert cluster.rounds == 0
 
 
+def test_an_istio_that_is_there_is_used_and_none_is_installed(cluster: Cluster) -> None:
+    labels = {"app": "istiod", istio.LABEL: "1-31"}
+    theirs = {**ISTIOD, "metadata": {"name": "istiod", "namespace": "mesh", "labels": labels}}
+    cluster.objects[apply.path(theirs)] = theirs
+    assert up()[0] == "this cluster has an Istio, revision 1-31: the gateway is that one's, and none is installed"
+    # A definition would take everything of its kind with it, theirs too.
+    assert {apply.path(DEFINITION), apply.path(theirs)} < set(cluster.objects)
+    assert apply.path(ISTIOD) not in cluster.objects
+    assert cluster.built == ["service", "prometheus"]
+
+
 def test_what_somebody_removed_comes_back(cluster: Cluster) -> None:
     del cluster.objects[apply.path(BUDGET)]
     up()
     assert apply.path(BUDGET) in cluster.objects
     assert cluster.rounds == 0
+
+
+@pytest.mark.parametrize("kinds", [[], ["VirtualService"]])
+def test_a_definition_that_somebody_removed_comes_back(cluster: Cluster, kinds: list[str]) -> None:
+    del cluster.objects[apply.path(DEFINITION)]
+    cluster.kinds = kinds
+    up()
+    assert apply.path(DEFINITION) in cluster.objects
+
+
+def test_definitions_are_not_applied_again_where_their_kinds_are_served(cluster: Cluster) -> None:
+    del cluster.objects[apply.path(DEFINITION)]
+    up()
+    assert apply.path(DEFINITION) not in cluster.objects
 
 
 def test_what_somebody_scaled_has_its_replicas_again(cluster: Cluster) -> None:
@@ -194,7 +250,7 @@ def test_a_stack_is_deployed_again_where_nothing_was_kept_of_it(cluster: Cluster
         file.write_text("{")
     up()
     assert cluster.rounds == 1
-    assert render.kept("key-of-kind") == [BUDGET, DEPLOYMENT]
+    assert render.kept("key-of-kind") == [DEFINITION, ISTIOD, BUDGET, DEPLOYMENT, GATEWAY]
 
 
 def test_the_wanted_replicas_are_the_manifests() -> None:

@@ -1,1 +1,0 @@
-"""The gateway's control plane: Istio resources and pod addresses in, Envoy configuration out."""
