@@ -89,10 +89,7 @@ def _changes(fault: PlannedFault, item: Object) -> list[tuple[str, Any, Any]]:
     if image := fault.parameters.get("image"):
         found.append((f"{at}/image", container["image"], image))
     if settings := dict(one.split("=", 1) for one in fault.parameters.get("env") or ()):
-        before = container.get("env")
-        others = [one for one in before or () if one["name"] not in settings]
-        new = [{"name": name, "value": value} for name, value in settings.items()]
-        found.append((f"{at}/env", before, [*others, *new]))
+        found.append((f"{at}/env", container.get("env"), releases.environment(container.get("env"), settings)))
     return found
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import anyio
 
@@ -34,7 +33,7 @@ async def start(kube: Kube, namespace: str, name: str, image: str, settings: Map
         )
     at = "/spec/template/spec/containers/0"
     container = item["spec"]["template"]["spec"]["containers"][0]
-    wanted = {"image": image or container["image"], "env": _with(container.get("env") or [], settings)}
+    wanted = {"image": image or container["image"], "env": releases.environment(container.get("env"), settings)}
     patch = [
         {"op": "add", "path": f"{at}/{key}", "value": value}
         for key, value in wanted.items()
@@ -43,13 +42,8 @@ async def start(kube: Kube, namespace: str, name: str, image: str, settings: Map
     if not patch:
         raise UsageError("nothing would change", where=f"{namespace}/{name}", why="its template says so already")
     # Between a look and a change somebody else may have released something.
-    version = {"op": "test", "path": "/metadata/resourceVersion", "value": item["metadata"]["resourceVersion"]}
-    await kube.patch(path, [version, *patch], kind="json")
-
-
-def _with(before: Sequence[Mapping[str, Any]], settings: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    others = [one for one in before if one["name"] not in settings]
-    return [*others, *({"name": name, "value": value} for name, value in settings.items())]
+    as_seen = {"op": "test", "path": at, "value": container}
+    await kube.patch(path, [as_seen, *patch], kind="json")
 
 
 async def follow(kube: Kube, namespace: str, name: str, tell: Callable[[str], None]) -> State:

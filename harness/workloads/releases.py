@@ -5,7 +5,7 @@ Fields as in the API reference of Argo Rollouts 1.9 (v1alpha1: RolloutStatus, An
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,12 @@ def rollouts(namespace: str, name: str = "") -> str:
 def analyses(namespace: str) -> str:
     """Return the API path of a namespace's analyses."""
     return f"{GROUP}/namespaces/{namespace}/analysisruns"
+
+
+def environment(before: Sequence[Object] | None, settings: Mapping[str, str]) -> list[Object]:
+    """Return a container's environment with these settings; an empty value is left out, as API servers leave it."""
+    others = [one for one in before or () if one["name"] not in settings]
+    return [*others, *({"name": name, **({"value": value} if value else {})} for name, value in settings.items())]
 
 
 @dataclass(frozen=True, slots=True)

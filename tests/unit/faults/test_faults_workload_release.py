@@ -36,7 +36,7 @@ def of(server: Server) -> dict[str, Any]:
 
 @pytest.mark.parametrize("env", [None, [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {}}}]])
 @pytest.mark.parametrize("notes", [{}, {"scrape": "yes"}])
-@pytest.mark.parametrize("parameters", [{}, {"image": "web:2"}, {"env": ["A=2", "C=x=y"]}])
+@pytest.mark.parametrize("parameters", [{}, {"image": "web:2"}, {"env": ["A=2", "C=x=y", "D="]}])
 async def test_the_template_comes_back_as_it_was(env: Any, notes: dict[str, str], parameters: dict[str, Any]) -> None:
     server = Server(web(template=template(**({"env": env} if env else {}))))
     if notes:

@@ -65,7 +65,8 @@ def test_a_setting_replaces_its_like_and_leaves_the_rest() -> None:
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten() -> None:
     kube = Kube(rollout())
     started(kube, "web:2")
-    assert kube.patched[-1][0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    container = rollout()["spec"]["template"]["spec"]["containers"][0]
+    assert kube.patched[-1][0] == {"op": "test", "path": "/spec/template/spec/containers/0", "value": container}
 
 
 def test_what_is_so_already_is_no_release() -> None:
