@@ -30,8 +30,7 @@ def command() -> None:
     for part in map(parts.read, parts.names()):
         cost = part.cost
         paid = (
-            f"{cost.mebibytes} MiB, {cost.millicores} mCPU at rest, {cost.build_minutes:g} min to build once"
-            f" ({cost.measured})"
+            f"{cost.mebibytes} MiB and {cost.millicores} mCPU at rest, {cost.build} to build once ({cost.measured})"
             if cost
             else "not measured"
         )

@@ -36,7 +36,8 @@ def command(
     """Release another image or environment of a Rollout, and follow its canary until it is promoted or rolled back.
 
     Ends with 0 when it is promoted, 1 when it is rolled back, 2 when neither was seen in time: it goes on then, as it
-    does after Ctrl-C. One that was rolled back is still what the template asks for: `harness up` puts it back.
+    does after Ctrl-C. Without requests nothing is found out, and it is given up after a minute. One that was rolled
+    back is still what the template asks for: `harness up` puts it back.
     """
     import anyio
 

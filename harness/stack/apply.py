@@ -70,6 +70,10 @@ async def _stage(kube: Kube, items: list[Object]) -> list[str]:
 async def _one(kube: Kube, item: Object) -> None:
     try:
         await kube.patch(path(item), item, kind="apply", fieldManager=MANAGER, force="true", fieldValidation="Strict")
+        if item["kind"] == "Rollout":
+            # An apply leaves alone what a release added; a template that is as it was is no release.
+            whole = {"op": "replace", "path": "/spec/template", "value": item["spec"]["template"]}
+            await kube.patch(path(item), [whole], kind="json")
     except ApiError as error:
         metadata = item["metadata"]
         raise PreconditionFailed(

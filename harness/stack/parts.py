@@ -20,7 +20,7 @@ class Cost:
 
     mebibytes: int
     millicores: int
-    build_minutes: float
+    build: str
     measured: str
 
 
@@ -62,7 +62,11 @@ def read(name: str) -> Part:
 
     said: dict[str, Any] = yaml.safe_load((folder() / name / "part.yaml").read_text())
     cost = said.pop("cost", None)
-    return Part(name, **{**said, "needs": tuple(said.get("needs", ()))}, cost=Cost(**cost) if cost else None)
+    return Part(
+        name,
+        **{**said, "needs": tuple(said.get("needs", ()))},
+        cost=Cost(**{**cost, "measured": str(cost["measured"])}) if cost else None,
+    )
 
 
 def check(wanted: Iterable[str]) -> None:
