@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ WAIT_SECONDS = 30.0
 T = TypeVar("T")
 
 
+@cache
 def missing() -> str:
     """Say what this machine lacks for a lab; nothing when it has all."""
     if os.geteuid() != 0:
