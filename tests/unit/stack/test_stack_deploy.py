@@ -51,7 +51,7 @@ class FakeKube:
 
 def base_objects() -> list[dict[str, Any]]:
     listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
-    return [item for name in listed for item in yaml.safe_load_all((BASE / name).read_text()) if item]
+    return [item for name in listed for item in yaml.load_all((BASE / name).read_text(), yaml.CSafeLoader) if item]
 
 
 def test_what_others_need_is_applied_first() -> None:

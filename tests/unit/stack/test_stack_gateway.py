@@ -24,7 +24,7 @@ STABLE, CANARY = {"version": "v1.2.0"}, {"version": "v1.3.0-rc1"}
 
 
 def documents(path: Path) -> Iterator[dict[str, Any]]:
-    yield from (document for document in yaml.safe_load_all(path.read_text()) if document)
+    yield from (document for document in yaml.load_all(path.read_text(), yaml.CSafeLoader) if document)
 
 
 def kind_of(path: Path, kind: str) -> dict[str, Any]:
