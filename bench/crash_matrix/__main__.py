@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return int(Exit.USAGE)
-    codes = {name: record.code(name) for name in FAULTS}
+    codes = record.codes(FAULTS)
     rows, amiss = record.read(given.data)
     for unread in amiss:
         print(f"left out, it cannot be read: {unread}", file=sys.stderr)

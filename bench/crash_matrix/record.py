@@ -8,7 +8,7 @@ import enum
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,33 +110,46 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     fresh.replace(path)
 
 
-def depends_on(fault: str, root: Path = ROOT) -> list[Path]:
-    """List the sources that a cell of a fault depends on: the fault's own file, what faults share, rooms and files.
-
-    Other faults' files are theirs, but for those that it takes something of: a module of the folder without an
-    underscore is no fault.
-    """
-    folder, own = root / "harness" / "faults", {fault}
-    while more := {name for one in own for name in _taken(folder / f"{one}.py")} - own:
-        own |= more
-    faults = [path for path in folder.glob("*.py") if "_" not in path.stem or path.stem in own]
-    rooms = [path for room in ROOMS for path in (root / room).rglob("*.py")]
-    return sorted(path for path in {*faults, *rooms, *(root / file for file in FILES)} if path.exists())
-
-
-def _taken(path: Path) -> Iterator[str]:
-    """Name the modules of the faults' folder that a file of it takes something of."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ():
-        if isinstance(node, ast.ImportFrom) and node.module == "harness.faults":
-            yield from (one.name for one in node.names)
-
-
 def code(fault: str, root: Path = ROOT) -> str:
     """Return a hash of the sources that the cells of a fault depend on; one without a file depends on the rest."""
+    return codes([fault], root)[fault]
+
+
+def codes(faults: Iterable[str], root: Path = ROOT) -> dict[str, str]:
+    """Return the hash of each fault's sources: the fault's own file, what faults share, rooms and files.
+
+    Other faults' files are theirs, but for those that it takes something of: a module of the folder without an
+    underscore is no fault. Each source is read once.
+    """
+    folder = root / "harness" / "faults"
+    every = {*folder.glob("*.py"), *(path for room in ROOMS for path in (root / room).rglob("*.py"))}
+    every |= {root / file for file in FILES if (root / file).exists()}
+    text = {path: path.read_bytes() for path in sorted(every)}
+    lines = {path: str(path.relative_to(root)).encode() + b"\0" + text[path] + b"\0" for path in text}
+    taken = {path.stem: _taken(text[path]) for path in text if path.parent == folder}
+    return {fault: _hash(lines, folder, _own(fault, taken)) for fault in faults}
+
+
+def _own(fault: str, taken: Mapping[str, set[str]]) -> set[str]:
+    """Name a fault and whatever it takes something of, by way of others too."""
+    own = {fault}
+    while more := {name for one in own for name in taken.get(one, ())} - own:
+        own |= more
+    return own
+
+
+def _hash(lines: Mapping[Path, bytes], folder: Path, own: set[str]) -> str:
     sha = hashlib.sha256()
-    for path in depends_on(fault, root):
-        sha.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path, line in lines.items():
+        if path.parent != folder or "_" not in path.stem or path.stem in own or path.name == "__init__.py":
+            sha.update(line)
     return sha.hexdigest()[:12]
+
+
+def _taken(text: bytes) -> set[str]:
+    """Name the modules of the faults' folder that a file of it takes something of."""
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom))
+    return {one.name for node in nodes if node.module == "harness.faults" for one in node.names}
 
 
 def fresh(row: Row | None, code: str) -> bool:

@@ -17,9 +17,11 @@ from harness.errors import Exit, HarnessError
 COMMANDS = {
     "doctor": "Can I run here?",
     "up": "Bring up the local cluster and the reference stack; repair what is broken.",
-    "down": "Remove the local cluster and everything it started.",
+    "down": "Remove the local cluster and everything it started, or a part of the stack.",
+    "parts": "Which parts has the stack, what does each cost, and is it there?",
     "clean": "Remove the local cluster, the private Docker daemon and what was built here.",
     "agent": "Put the agents on a cluster's nodes, or take them away: faults in pods and of nodes' packets need them.",
+    "release": "Release another version of the orchestrator, and follow it until it is promoted or rolled back.",
     "plan": "What would be touched? Name every target, touch nothing; or print the rights that are needed.",
     "run": "Run experiments and judge them.",
     "nightly": "Run a set, tell flips from regressions, compare with earlier nights.",

@@ -1,13 +1,33 @@
-"""`harness down`: remove the local cluster."""
+"""`harness down`: remove the local cluster, or some parts of the stack on it."""
 
 from __future__ import annotations
 
 import click
 
+from harness.cli.up import PARTS, refuse_during_a_run
+
 
 @click.command("down")
-def command() -> None:
+@click.option("--parts", type=PARTS, help="Only these parts of the stack, like delivery; the rest stays as it is.")
+def command(parts: tuple[str, ...] | None) -> None:
     """Remove the local cluster, the keeper and what they started; caches stay."""
-    from harness.cluster import down
 
-    down.down(lambda line: click.echo(line, err=True))
+    def progress(line: str) -> None:
+        click.echo(line, err=True)
+
+    if parts is None:
+        from harness.cluster import down
+
+        down.down(progress)
+        return
+    import anyio
+
+    from harness.cluster import local
+    from harness.errors import PreconditionFailed
+    from harness.stack import deploy
+
+    refuse_during_a_run()
+    cluster = local.current()
+    if cluster is None:
+        raise PreconditionFailed("there is no local cluster", hint="harness up")
+    anyio.run(deploy.down, cluster, progress, parts)

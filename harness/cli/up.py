@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
 from harness.stack import overlays
+from harness.stack import parts as known
+
+
+class _Parts(click.ParamType[tuple[str, ...]]):
+    name = "part,part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        names = tuple(word.strip() for word in value.split(",")) if isinstance(value, str) else tuple(value)
+        if other := [name for name in names if name not in known.names()]:
+            self.fail(f"no part {other[0]!r}; the parts are {', '.join(known.names())}", param, ctx)
+        return names
+
+
+PARTS = _Parts()
 
 
 @click.command("up")
@@ -18,7 +33,14 @@ from harness.stack import overlays
     show_default=True,
     help="Which variant of the stack.",
 )
-def command(cluster_only: bool, overlay: str) -> None:
+@click.option(
+    "--parts",
+    type=PARTS,
+    default=known.CORE,
+    show_default=True,
+    help="Which parts of the stack, and what they need; others go. `harness parts` lists them.",
+)
+def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
     """Bring up or repair the local cluster, keeper, agents and the reference stack; about a second when all is well."""
     import anyio
 
@@ -40,7 +62,7 @@ def command(cluster_only: bool, overlay: str) -> None:
             await crds.install(kube)
             await agents.ensure(kube, cluster, progress)
         if not cluster_only:
-            await deploy.up(cluster, progress, overlay)
+            await deploy.up(cluster, progress, overlay, parts)
 
     refuse_during_a_run()
     cluster = up.up(progress)

@@ -194,6 +194,7 @@ def _experiment(
         rolls_back=rolls_back,
         schedule=ours.schedule,
         choices=ours.choices,
+        parts=ours.parts,
     )
 
 

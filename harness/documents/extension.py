@@ -19,6 +19,7 @@ from harness.model.schedule import Schedule
 from harness.model.verdict import Verdict
 from harness.source.closed import Section, nearest
 from harness.source.lines import Place
+from harness.stack import parts
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ KEYS = (
     "uncovered",
     "schedule",
     "choose",
+    "parts",
 )
 LONGEST = {"settle": 1800.0, "baseline": 600.0, "hold": 1800.0, "recovery": 1800.0}
 # What an experiment need not repeat: the objective whose budget a burn rate spends is the stack's.
@@ -61,6 +63,7 @@ class Extension:
     uncovered: bool = False
     schedule: Schedule | None = None
     choices: tuple[Choice, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> Extension:
@@ -80,6 +83,7 @@ def extension(section: Section, slo: Mapping[str, Objective], folder: Path) -> E
         uncovered=section.get("uncovered", units.boolean, False),
         schedule=_inside(section, "schedule", schedule.KEYS, schedule.read),
         choices=tuple(_choice(section, place, value) for place, value in section.items("choose")),
+        parts=_parts(section),
     )
 
 
@@ -121,6 +125,16 @@ def _sets(section: Section) -> frozenset[str]:
         else:
             found.add(value)
     return frozenset(found)
+
+
+def _parts(section: Section) -> tuple[str, ...]:
+    known, found = parts.names(), []
+    for place, value in section.items("parts"):
+        if value not in known:
+            section.problems.add(place, f"there is no part {units.shown(value)}", hint=nearest(str(value), known))
+        else:
+            found.append(value)
+    return tuple(found)
 
 
 def _phases(section: Section) -> Phases:

@@ -20,6 +20,7 @@ from harness.load import workload, written
 from harness.model import peer, share, strategy
 from harness.model.experiment import SETS
 from harness.model.parameter import Parameter, Type
+from harness.stack import parts
 
 Schema = dict[str, Any]
 
@@ -220,6 +221,7 @@ def _extension() -> Schema:
         "expect": _closed({"verdict": {"enum": names}, "reason": TEXT}, "verdict"),
         "uncovered": {"type": "boolean", "description": "Lets steps run that no plan covers; no PASS by these alone."},
         "schedule": _schedule(),
+        "parts": {"type": "array", "items": {"enum": parts.names()}, "description": "Parts of the stack it needs."},
         "choose": _list(_closed({"from": {**_list(TEXT), "minItems": 2}, "take": COUNT}, "from")),
     }
     return _closed({key: properties[key] for key in extension.KEYS}, "name")

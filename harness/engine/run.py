@@ -22,7 +22,7 @@ from harness.engine.planning import plan
 from harness.engine.preflight import contexts, permission, scope
 from harness.engine.session import Session
 from harness.engine.undoing import healing, owed
-from harness.engine.watching import machine, observe, settle, steady, traffic
+from harness.engine.watching import machine, observe, releases, settle, steady, traffic
 from harness.engine.watching.readiness import Readiness
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed, first
 from harness.journal import operations, reader
@@ -183,6 +183,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
         start(observe.workloads, session.kube, namespace, session.write, session.readiness)
         start(observe.budgets, session.kube, namespace, session.write)
         start(observe.events, session.kube, namespace, session.write)
+        start(releases.watch, session.kube, namespace, session.write)
     rule, load = session.experiment.abort_when, session.experiment.load
     if rule and load:
         start(
@@ -200,6 +201,7 @@ async def _phases(session: Session, walk: Walk) -> None:
     phases = session.experiment.phases
     await activities.enter(session, "experiment")
     session.enter("settle")
+    await settle.require_parts(session)
     # Already under load: a breaker closes only when somebody calls, and a probe may ask what callers get.
     await traffic.start(session)
     await settle.settle(session)

@@ -131,6 +131,7 @@ FAULT = FaultKind(
         {"apiGroups": ["apps"], "resources": ["replicasets", "controllerrevisions"], "verbs": ["list", "delete"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
     ),
+    beside=({"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]},),
     container=True,
     inside=containers.one_named,
     reaches=objects.every,

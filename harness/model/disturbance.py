@@ -11,7 +11,7 @@ class Disturbance(enum.StrEnum):
     SERVING: whoever answers is interrupted. ABRUPT: without a word, so that callers' requests hang or break; what
     leaves in good order is no reason for a breaker to open. EVICTION: the eviction API is asked. CAPACITY: there is
     less room for what comes next. NETWORK: packets are late, lost or changed. DATA: what is kept is out of reach.
-    CONTROL_PLANE: nobody repairs anything.
+    RELEASE: another version serves, some or all. CONTROL_PLANE: nobody repairs anything.
     """
 
     SERVING = "serving"
@@ -20,4 +20,5 @@ class Disturbance(enum.StrEnum):
     CAPACITY = "capacity"
     NETWORK = "network"
     DATA = "data"
+    RELEASE = "release"
     CONTROL_PLANE = "control-plane"

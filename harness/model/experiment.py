@@ -80,7 +80,7 @@ class Experiment:
     the document for the process that runs foreign steps, `uncovered` names what no plan covers, `controlled` says that
     controls of others must be called, `clustered` that there is no run without a cluster. `strategy` is the
     hypothesis', `rolls_back` the rollbacks', empty for our own. `schedule` says when it is due by itself, `choices`
-    which of its faults the seed draws.
+    which of its faults the seed draws, `parts` which parts of the stack there must be.
     """
 
     path: Path
@@ -108,6 +108,7 @@ class Experiment:
     rolls_back: str = ""
     schedule: Schedule | None = None
     choices: tuple[Choice, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[FaultSpec, ...]:

@@ -43,6 +43,16 @@ def nodes(selector: str = "", secrets: settings.Settings = None) -> list[Any]:
     return list(_ask(CoreV1Api(client(secrets)).list_node, label_selector=selector).items)
 
 
+def custom(api: str, namespace: str, plural: str, name: str, secrets: settings.Settings = None) -> dict[str, Any]:
+    """Return one custom resource; raises ObservationFailed when there is none."""
+    from kubernetes.client import CustomObjectsApi
+
+    group, _, version = api.partition("/")
+    get = CustomObjectsApi(client(secrets)).get_namespaced_custom_object
+    found: dict[str, Any] = _ask(functools.partial(get, group, version), namespace, plural, name)
+    return found
+
+
 def client(secrets: settings.Settings = None) -> ApiClient:
     """Return the client of the run's cluster; a worker keeps it from probe to probe."""
     return _client(*settings.cluster(secrets))

@@ -124,7 +124,7 @@ def _refuse_depth(text: str, path: Path) -> None:
 
 
 def _halved(text: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 class _Reading:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import anyio
 
 from harness.cluster.kube import Kube
 from harness.errors import ApiError, PreconditionFailed
+from harness.stack.parts import CORE
 
 Object = Mapping[str, Any]
 MANAGER = "harness-stack"
@@ -27,6 +28,8 @@ CLUSTER_SCOPED = frozenset(
 FIRST = ("Namespace", DEFINITION, "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount")
 """Kinds that others need; each is complete before what follows. The rest goes in one sweep."""
 PARALLEL = 8
+# A definition is served a second after it was applied; on a machine that others have, thirty were not enough once.
+ESTABLISHED_SECONDS = 120.0
 INVENTORY = "/api/v1/namespaces/monitoring/configmaps/harness-stack"
 
 
@@ -73,6 +76,10 @@ async def _stage(kube: Kube, items: list[Object]) -> list[str]:
 async def _one(kube: Kube, item: Object) -> None:
     try:
         await kube.patch(path(item), item, kind="apply", fieldManager=MANAGER, force="true", fieldValidation="Strict")
+        if item["kind"] == "Rollout":
+            # An apply leaves alone what a release added; a template that is as it was is no release.
+            whole = {"op": "replace", "path": "/spec/template", "value": item["spec"]["template"]}
+            await kube.patch(path(item), [whole], kind="json")
     except ApiError as error:
         metadata = item["metadata"]
         raise PreconditionFailed(
@@ -83,7 +90,7 @@ async def _one(kube: Kube, item: Object) -> None:
         ) from error
 
 
-async def _established(kube: Kube, item: Object, seconds: float = 30) -> None:
+async def _established(kube: Kube, item: Object, seconds: float = ESTABLISHED_SECONDS) -> None:
     name = item["metadata"]["name"]
     with anyio.move_on_after(seconds):
         async for _, seen in kube.watch(path(item).rpartition("/")[0], fields=f"metadata.name={name}"):
@@ -120,14 +127,14 @@ async def inventory(kube: Kube) -> dict[str, str]:
     return dict(found.get("data") or {})
 
 
-async def remember(kube: Kube, paths: list[str], key: str, overlay: str) -> None:
+async def remember(kube: Kube, paths: list[str], key: str, overlay: str, parts: Sequence[str] = (CORE,)) -> None:
     """Write down what is deployed; an empty key says that a deployment is under way."""
     namespace, _, name = INVENTORY.removeprefix("/api/v1/namespaces/").partition("/configmaps/")
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace},
-        "data": {"key": key, "overlay": overlay, "paths": json.dumps(paths)},
+        "data": {"key": key, "overlay": overlay, "parts": ",".join(parts), "paths": json.dumps(paths)},
     }
     await kube.patch(INVENTORY, body, kind="apply", fieldManager=MANAGER, force="true")
 
@@ -135,6 +142,12 @@ async def remember(kube: Kube, paths: list[str], key: str, overlay: str) -> None
 def paths(remembered: Mapping[str, str]) -> list[str]:
     """Return the paths of a remembered deployment."""
     return list(json.loads(remembered.get("paths", "[]")))
+
+
+def parts(remembered: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the parts of a remembered deployment that came up whole; none while one is under way."""
+    whole = remembered.get("parts", CORE) if remembered.get("key") else ""
+    return tuple(whole.split(",")) if whole else ()
 
 
 def workloads(remembered: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -11,15 +11,16 @@ from harness.cluster.build import images
 from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.stack import apply, istio, overlays, ready, render, renew, source
+from harness.stack import apply, istio, overlays, parts, ready, render, renew, source
 
 
-async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -> None:
-    """Deploy an overlay and wait until it answers; about a second when it already does."""
+async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", named: Sequence[str] = ()) -> None:
+    """Deploy an overlay with these parts alone and wait until it answers; about a second when it already does."""
     overlays.check(overlay)
+    wanted_parts = parts.closed([*named, *overlays.part_names(overlay)])
     async with _alone(progress), Kube.connect(cluster.kubeconfig, cluster.context) as kube:
         foreign = await istio.foreign(kube)
-        key = source.key(overlay, foreign)
+        key = source.key(overlay, wanted_parts, foreign)
         before = await apply.inventory(kube)
         kept = render.kept(key) if before.get("key") == key else []
         if kept and await apply.served(kube, kept):
@@ -31,11 +32,11 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -
                 return
         if foreign:
             progress(f"this cluster has an Istio, revision {foreign}: the gateway is that one's, and none is installed")
-        wanted_images = source.IMAGES if foreign else source.IMAGES | source.ISTIO
-        built = await anyio.to_thread.run_sync(_images, cluster, wanted_images, progress)
+        folders = source.images(wanted_parts, foreign=bool(foreign))
+        built = await anyio.to_thread.run_sync(_images, cluster, folders, progress)
         mesh = [] if foreign else await anyio.to_thread.run_sync(istio.objects, built, progress)
-        progress(f"deploying the stack, overlay {overlay}: about 50 s")
-        objects = await anyio.to_thread.run_sync(render.objects, cluster, overlay, built)
+        progress(f"deploying the stack, {_told(overlay, wanted_parts)}: about 50 s")
+        objects = await anyio.to_thread.run_sync(render.objects, cluster, overlay, wanted_parts, built, progress)
         if foreign:
             istio.hand_over(objects, foreign)
         wanted = [*mesh, *objects]
@@ -43,20 +44,44 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind") -
         # What was and what shall be, until the old is gone: an `up` that is cut short is not taken for done.
         either = list(dict.fromkeys([*known, *paths]))
         if known:
-            await apply.remember(kube, either, "", overlay)
+            await apply.remember(kube, either, "", overlay, wanted_parts)
         # A pod that Istio completes cannot be made while it is away.
         first = [*(item for item in objects if item["kind"] == "Namespace"), *mesh]
         await apply.apply(kube, first)
         await ready.rollouts(kube, first)
         await apply.apply(kube, wanted)
-        await apply.remember(kube, either, "", overlay)
+        await apply.remember(kube, either, "", overlay, wanted_parts)
         # A definition would take everything of its kind with it, that of others too.
-        await apply.prune(kube, [one for one in known if one not in paths and "/customresourcedefinitions/" not in one])
+        gone = [path for path in known if path not in paths and "/customresourcedefinitions/" not in path]
+        if any(map(_keeps_pods, gone)):
+            # Whoever takes its pods' place serves before they go.
+            await ready.wait(kube, wanted)
+        await apply.prune(kube, gone)
         # Where its template is as before, a Deployment keeps its pods.
         await renew.pods_in_back_off(kube, cluster, wanted, progress)
         await ready.wait(kube, wanted)
         await anyio.to_thread.run_sync(render.keep, key, wanted)
-        await apply.remember(kube, paths, key, overlay)
+        await apply.remember(kube, paths, key, overlay, wanted_parts)
+
+
+async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -> None:
+    """Take parts away and leave the rest as it is; nothing where they are not there. Raises UsageError."""
+    async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+        before = await apply.inventory(kube)
+    there = tuple(before.get("parts", parts.CORE).split(","))
+    stay = parts.without(there, gone)
+    if stay == there and before.get("key"):
+        return
+    overlay = before.get("overlay", "kind")
+    await up(cluster, progress, "kind" if {*overlays.part_names(overlay)} & {*gone} else overlay, stay)
+
+
+def _keeps_pods(path: str) -> bool:
+    return path.split("/")[-2] in ("deployments", "rollouts")
+
+
+def _told(overlay: str, wanted: Sequence[str]) -> str:
+    return f"overlay {overlay}" + (f", parts {', '.join(wanted)}" if len(wanted) > 1 else "")
 
 
 @asynccontextmanager
@@ -70,9 +95,9 @@ async def _alone(progress: Progress) -> AsyncIterator[None]:
         lock.__exit__(None, None, None)
 
 
-def _images(cluster: LocalCluster, wanted: Mapping[str, str], progress: Progress) -> dict[str, str]:
+def _images(cluster: LocalCluster, folders: Mapping[str, str], progress: Progress) -> dict[str, str]:
     tags = {}
-    for name, folder in wanted.items():
+    for name, folder in folders.items():
         with source.context(folder, progress) as context:
             tags[name] = images.build(progress, cluster, folder, context, estimate=30)
     images.load(progress, cluster, list(tags.values()))

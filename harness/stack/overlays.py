@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.cluster.cache import project_root
 from harness.errors import UsageError
+from harness.stack import parts
 
 
 def manifests() -> Path:
@@ -16,6 +17,12 @@ def manifests() -> Path:
 def names() -> list[str]:
     """Return the names of the stack's variants."""
     return sorted(path.parent.name for path in (manifests() / "overlays").glob("*/kustomization.yaml"))
+
+
+def part_names(overlay: str) -> tuple[str, ...]:
+    """Return the parts that an overlay changes, and so brings along."""
+    text = (manifests() / "overlays" / overlay / "kustomization.yaml").read_text()
+    return tuple(name for name in parts.names() if f"/parts/{name}\n" in text)
 
 
 def check(overlay: str) -> None:

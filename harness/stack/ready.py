@@ -9,8 +9,9 @@ import anyio
 import httpx
 
 from harness.cluster.kube import Kube
-from harness.cluster.paths import deployments, pods
+from harness.cluster.paths import pods
 from harness.errors import PreconditionFailed
+from harness.stack import apply
 
 GATEWAY = "http://127.0.0.1:18080/v1/agents/agent-1/execute"
 HOST = "api.claude-ecosystem.com"
@@ -21,12 +22,12 @@ LOOK_SECONDS = 0.5
 
 
 def replicas(objects: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Return how many replicas each Deployment of the stack shall have, by namespace and name."""
+    """Return how many replicas each Deployment and Rollout of the stack shall have, by collection and name."""
     found: dict[str, dict[str, int]] = {}
     for item in objects:
-        if item["kind"] == "Deployment":
-            metadata = item["metadata"]
-            found.setdefault(metadata["namespace"], {})[metadata["name"]] = item["spec"].get("replicas", 1)
+        if item["kind"] in ("Deployment", "Rollout"):
+            collection, _, name = apply.path(item).rpartition("/")
+            found.setdefault(collection, {})[name] = item["spec"].get("replicas", 1)
     return found
 
 
@@ -34,14 +35,16 @@ def rolled_out(deployment: Mapping[str, Any], wanted: int) -> bool:
     """Say whether the wanted replicas are there, all of the newest template and available, and none left over."""
     status = deployment.get("status", {})
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    return status.get("observedGeneration", 0) >= deployment["metadata"]["generation"] and counts == [wanted] * 3
+    # A Rollout writes the number as a text, and says itself when a release is over and well.
+    seen, well = int(status.get("observedGeneration") or 0), status.get("phase", "Healthy") == "Healthy"
+    return seen >= deployment["metadata"]["generation"] and counts == [wanted] * 3 and well
 
 
 async def well(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> bool:
     """Say whether the stack is up at this moment; ask once and wait for nothing."""
     try:
-        for namespace, wanted in replicas(objects).items():
-            if _waiting(await kube.list(deployments(namespace)), wanted):
+        for collection, wanted in replicas(objects).items():
+            if _waiting(await kube.list(collection), wanted):
                 return False
         async with _client(3) as client:
             return await _answers(client, GATEWAY) and await _answers(client, PROMETHEUS)
@@ -50,13 +53,13 @@ async def well(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> bool:
 
 
 async def rollouts(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
-    """Wait for every Deployment; raise PreconditionFailed with those that are not complete, and why."""
-    for namespace, wanted in replicas(objects).items():
-        await _deployments(kube, namespace, wanted)
+    """Wait for every workload; raise PreconditionFailed with those that are not complete, and why."""
+    for collection, wanted in replicas(objects).items():
+        await _workloads(kube, collection, wanted)
 
 
 async def wait(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
-    """Wait for every Deployment, then for gateway and Prometheus; raise PreconditionFailed with what is missing."""
+    """Wait for every workload, then for gateway and Prometheus; raise PreconditionFailed with what is missing."""
     await rollouts(kube, objects)
     async with _client(5) as client:
         for url in (GATEWAY, PROMETHEUS):
@@ -73,12 +76,12 @@ def _waiting(found: Iterable[Mapping[str, Any]], wanted: Mapping[str, int]) -> s
     return {name for name, count in wanted.items() if name not in there or not rolled_out(there[name], count)}
 
 
-async def _deployments(kube: Kube, namespace: str, wanted: Mapping[str, int]) -> None:
-    items, version = await kube.list_at(deployments(namespace))
+async def _workloads(kube: Kube, collection: str, wanted: Mapping[str, int]) -> None:
+    items, version = await kube.list_at(collection)
     waiting = _waiting(items, wanted)
     with anyio.move_on_after(ROLLOUT_SECONDS):
         if waiting:
-            async for kind, seen in kube.watch(deployments(namespace), since=version):
+            async for kind, seen in kube.watch(collection, since=version):
                 name = seen["metadata"]["name"]
                 if name in wanted:
                     up = kind != "DELETED" and rolled_out(seen, wanted[name])
@@ -86,6 +89,7 @@ async def _deployments(kube: Kube, namespace: str, wanted: Mapping[str, int]) ->
                 if not waiting:
                     break
     if waiting:
+        namespace = collection.split("/")[-2]
         raise PreconditionFailed(
             f"not ready after {ROLLOUT_SECONDS:.0f} s: {', '.join(sorted(waiting))}",
             where=namespace,

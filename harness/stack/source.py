@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.cluster.build import gobuild
 from harness.cluster.cache import Progress, digest, project_root
-from harness.stack import istio, overlays, wheels
+from harness.stack import istio, overlays, parts, wheels
 
 IMAGES = {"claude-ecosystem/service": "service", "claude-ecosystem/prometheus": "prometheus"}
 """Image names of the manifests, and the folders under images/ that they are built from."""
 ISTIO = {"auto": "proxy", "pilot": "istiod"}
 """Istio's own, as pods of the manifests and its settings name them; a cluster's own Istio has its own."""
-PROGRAMS = {"istiod": "pilot-discovery", "proxy": "pilot-agent"}
+PROGRAMS = {"istiod": "pilot-discovery", "proxy": "pilot-agent", "argo-rollouts": "argo-rollouts"}
+"""Programs from Go modules, by the folder of the image that they go into."""
 
 
-def key(overlay: str, foreign: str = "") -> str:
+def images(wanted: Iterable[str], *, foreign: bool = False) -> dict[str, str]:
+    """Return the images of these parts of the stack, and Istio's own unless the cluster has another."""
+    own = {name: folder for part in wanted for name, folder in parts.read(part).images.items()}
+    return IMAGES | ({} if foreign else ISTIO) | own
+
+
+def key(overlay: str, wanted: Sequence[str] = (parts.CORE,), foreign: str = "") -> str:
     """Return a short hash of everything that decides what is deployed, a foreign Istio's revision among it."""
-    return digest([overlays.manifests(), *_parts()], overlay, foreign)
+    places = [overlays.manifests(), *_pieces(wanted), *(parts.folder() / name for name in wanted)]
+    return digest(places, overlay, foreign)
 
 
-def _parts() -> list[Path]:
-    images = project_root() / "images"
-    folders = [images / folder for folder in ("debian", *IMAGES.values(), *ISTIO.values())]
-    return [*folders, gobuild.sources("istio-manifests"), _services()]
+def _pieces(wanted: Iterable[str]) -> list[Path]:
+    folders = images(wanted).values()
+    recipes = [project_root() / "images" / folder for folder in ("debian", *folders)]
+    programs = [gobuild.sources(PROGRAMS[folder]) for folder in folders if folder in PROGRAMS]
+    return [*recipes, *programs, _services()]
 
 
 def _services() -> Path:

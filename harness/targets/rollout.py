@@ -1,7 +1,7 @@
 """How a workload rolls out another template: whether it does at all, and how many of its pods it lets go for that.
 
 As the API reference of Kubernetes 1.34 has it (apps/v1: DeploymentStrategy, StatefulSetUpdateStrategy,
-DaemonSetUpdateStrategy), with its defaults.
+DaemonSetUpdateStrategy), and that of Argo Rollouts 1.9 (CanaryStrategy, BlueGreenStrategy), with their defaults.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ RELEASES: Mapping[str, str] = {
     "Deployment": "replicasets",
     "StatefulSet": "controllerrevisions",
     "DaemonSet": "controllerrevisions",
+    "Rollout": "replicasets",
 }
 
 
@@ -26,6 +27,8 @@ def unmoved(item: Object) -> str:
     spec = item["spec"]
     if item["kind"] not in RELEASES:
         return f"how a {item['kind']} rolls out is not known here, only how {', '.join(RELEASES)} do"
+    if "workloadRef" in spec:
+        return "its template is another object's (workloadRef)"
     if spec.get("paused"):
         return "it is paused"
     if _strategy(spec).get("type") == "OnDelete":
@@ -39,6 +42,11 @@ def let_go(item: Object, there: int) -> int:
     """Count the pods, of so many, that a rollout lets go before their replacements are ready."""
     spec, kind = item["spec"], item["kind"]
     rolling = _strategy(spec).get("rollingUpdate") or {}
+    if kind == "Rollout":
+        rolling = _strategy(spec).get("canary") or {}
+        if not rolling or rolling.get("trafficRouting"):
+            # The new ones are added, and the old ones go when these have taken over.
+            return 0
     if kind == "DaemonSet":
         if _amount(rolling.get("maxSurge", 0), there, math.ceil):
             return 0

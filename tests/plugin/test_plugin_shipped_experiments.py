@@ -25,7 +25,7 @@ from chaoslib.experiment import ensure_experiment_is_valid
 wrong = {}
 for path in sys.argv[1:]:
     try:
-        ensure_experiment_is_valid(yaml.safe_load(open(path, encoding="utf-8")))
+        ensure_experiment_is_valid(yaml.load(open(path, encoding="utf-8"), yaml.CSafeLoader))
     except ChaosException as error:
         wrong[path] = str(error)
 print(json.dumps(wrong))

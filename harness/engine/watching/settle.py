@@ -23,7 +23,8 @@ from harness.engine.watching import metrics, steady, traffic
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
 from harness.resources import resource
 from harness.stack import apply as stack
-from harness.workloads import Workload, kinds, pod
+from harness.stack import parts
+from harness.workloads import Workload, kinds, pod, releases
 
 Object = Mapping[str, Any]
 Look = Callable[[], Awaitable[list[str]]]
@@ -39,6 +40,21 @@ ASKED = (
 )
 EJECTED = "envoy_cluster_outlier_detection_ejections_active > 0"
 MOST_TOLD = 6
+
+
+async def require_parts(session: Session) -> None:
+    """Raise NeverBegun where the stack lacks a part that the document needs."""
+    if not session.experiment.parts:
+        return
+    there = stack.parts(await stack.inventory(session.kube))
+    if lacking := [name for name in session.experiment.parts if name not in there]:
+        every = [name for name in there if name != parts.CORE]
+        raise NeverBegun(
+            f"the stack lacks the part {', '.join(lacking)}",
+            where=str(session.experiment.path),
+            why=f"there is {', '.join(there) or 'no stack of ours that came up whole'}",
+            hint=f"harness up --parts {','.join([*every, *lacking])}",
+        )
 
 
 async def settle(session: Session) -> None:
@@ -151,6 +167,10 @@ async def _others(session: Session, namespace: str) -> list[str]:
     found = []
     for workload, live in theirs.items():
         ready = sum(map(pod.is_ready, live))
+        rollout = await owners.read(workload) if workload.what == kinds.ROLLOUT else None
+        if rollout and releases.state(rollout).moving:
+            found.append(f"{workload.key} is releasing")
+            continue
         wanted = await owners.wanted(workload, ready)
         standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
         if wanted is None:

@@ -13,7 +13,8 @@ from typing import Any
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+Scope = Message
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OVERLOADED = {"x-overload": "true", "retry-after": "1"}
 """What a refusal says: nothing was begun, and this is not how a dead service answers."""
@@ -29,7 +30,7 @@ class Room:
         self._headers = [(name.encode(), value.encode()) for name, value in said.items()]
         self._inside = 0
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(HEALTH):
             await self._app(scope, receive, send)
         elif self._limit and self._inside >= self._limit:

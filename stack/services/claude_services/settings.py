@@ -40,6 +40,10 @@ class Settings:
     client: ClientSettings
     snapshot_seconds: float
     agents: int
+    fail_share: float = 0.0
+    """Which share of its requests a service answers with 500: a bad release, for whoever must notice it."""
+    delay_seconds: float = 0.0
+    """How long it keeps each request waiting before it does anything: a slow release."""
 
 
 def from_environment(name: str, environment: Mapping[str, str] | None = None) -> Settings:
@@ -74,4 +78,6 @@ def from_environment(name: str, environment: Mapping[str, str] | None = None) ->
         ),
         snapshot_seconds=float(env.get("SNAPSHOT_SECONDS", "10")),
         agents=int(env.get("AGENTS", "100")),
+        fail_share=float(env.get("FAIL_SHARE", "0")),
+        delay_seconds=float(env.get("DELAY_SECONDS", "0")),
     )

@@ -18,6 +18,7 @@ from fastapi import FastAPI, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_services import exposition, metrics
+from claude_services.flaw import Flaw
 from claude_services.recording import Recorder, declared
 from claude_services.room import HEALTH, Room
 from claude_services.settings import Settings
@@ -92,6 +93,8 @@ class Service:
         self.draining = False
         self._ready = ready
         self.app = FastAPI(title=settings.name, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+        if settings.fail_share or settings.delay_seconds:
+            self.app.add_middleware(Flaw, fail_share=settings.fail_share, delay_seconds=settings.delay_seconds)
         self.app.add_middleware(Instrument, settings=settings)
         # The one added last is asked first.
         self.app.add_middleware(Room, limit=settings.max_in_flight, pod=settings.pod, refused=self._refused)

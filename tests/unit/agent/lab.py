@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ WAIT_SECONDS = 30.0
 T = TypeVar("T")
 
 
+@cache
 def missing() -> str:
     """Say what this machine lacks for a lab; nothing when it has all."""
     if os.geteuid() != 0:
@@ -41,6 +43,18 @@ def _shell(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
 
 
+def _ip(*words: str, lines: Iterable[str]) -> None:
+    done = subprocess.run(["ip", *words], input="\n".join(lines), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _up(side: str) -> Iterator[str]:
+    yield "link set lo up"
+    yield "link set eth0 up"
+    yield f"address add {ADDRESSES[side, 4]}/24 dev eth0"
+    yield f"address add {ADDRESSES[side, 6]}/64 dev eth0 nodad"
+
+
 class Lab:
     """The two namespaces; what is asked for runs inside one of them, in a thread of its own."""
 
@@ -49,22 +63,16 @@ class Lab:
         mark = secrets.token_hex(3)
         self.names = {TARGET: f"kch-{mark}-t", PEER: f"kch-{mark}-p"}
         target, peer = self.names.values()
-        script = f"ip netns add {target}; ip netns add {peer}; "
-        script += f"ip -n {target} link add eth0 type veth peer name eth0 netns {peer}; "
-        # A second one, which leads nowhere.
-        script += f"ip -n {target} link add eth1 type veth peer name eth2; "
-        for side, name in self.names.items():
-            script += f"ip -n {name} link set lo up; ip -n {name} link set eth0 up; "
-            script += f"ip -n {name} address add {ADDRESSES[side, 4]}/24 dev eth0; "
-            script += f"ip -n {name} address add {ADDRESSES[side, 6]}/64 dev eth0 nodad; "
-        made = _shell(script)
-        assert made.returncode == 0, made.stderr
+        cable = f"link add eth0 type veth peer name eth0 netns {peer}"
+        # The second one leads nowhere.
+        _ip("-batch", "-", lines=[f"netns add {target}", f"netns add {peer}"])
+        _ip("-n", target, "-batch", "-", lines=[cable, "link add eth1 type veth peer name eth2", *_up(TARGET)])
+        _ip("-n", peer, "-batch", "-", lines=_up(PEER))
 
     def close(self) -> None:
         for one in self._sockets:
             one.close()
-        for name in self.names.values():
-            _shell(f"ip netns delete {name}")
+        _ip("-batch", "-", lines=[f"netns delete {name}" for name in self.names.values()])
 
     def path(self, side: str = TARGET) -> str:
         return f"/run/netns/{self.names[side]}"

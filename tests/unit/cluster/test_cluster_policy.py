@@ -293,7 +293,12 @@ def test_no_rule_looks_like_a_fault_s_residue_and_every_name_fits() -> None:
 def deployed() -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, dict[str, str]]]:
     """Return the base's policies, one pod of each workload by its label, and the namespaces."""
     base = overlays.manifests() / "base"
-    items = [item for file in sorted(base.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text()) if item]
+    items = [
+        item
+        for file in sorted(base.glob("*.yaml"))
+        for item in yaml.load_all(file.read_text(), yaml.CSafeLoader)
+        if item
+    ]
     names = {
         item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in items if item["kind"] == "Namespace"
     }
@@ -363,7 +368,7 @@ def test_the_seed_s_policy_would_cut_off_names_and_metrics(
     sender: str, receiver: str, protocol: str, port: int
 ) -> None:
     text = (project_root() / "stack" / "seed" / "resource-management.yaml").read_text()
-    policies = [item for item in yaml.safe_load_all(text) if item and item["kind"] == "NetworkPolicy"]
+    policies = [item for item in yaml.load_all(text, yaml.CSafeLoader) if item and item["kind"] == "NetworkPolicy"]
     _, pods, namespaces = deployed()
     tables = [policy.rules(policies, list(pods.values()), namespaces, pod.node) for pod in pods.values()]
     assert passes(tables, pods["claude-ecosystem-gateway"], pods["claude-orchestrator"])

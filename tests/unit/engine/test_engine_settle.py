@@ -154,8 +154,9 @@ class Owned(Cluster):
 
     async def get(self, path: str) -> dict[str, Any]:
         root, _, name = path.rpartition("/")
-        if root in ("/apis/farm.example", "/api", "/apis/apps"):
+        if root in ("/apis/farm.example", "/api", "/apis/apps", "/apis/argoproj.io"):
             kinds = {"farm.example": ("kine", "Cow"), "apps": ("deployments", "Deployment")}
+            kinds |= {"argoproj.io": ("rollouts", "Rollout")}
             plural, kind = next(
                 (kinds[key] for key in kinds if key in root), ("replicationcontrollers", "ReplicationController")
             )
@@ -176,6 +177,14 @@ def owned(name: str, kind: str, api: str, *, ready: bool, since: float = 0) -> d
 
 CONTROLLER = {"metadata": {"uid": "uid-x", "generation": 1}, "spec": {"replicas": 2}}
 COW = {"metadata": {"uid": "uid-x", "generation": 1}, "status": {"pods": 3}}
+TIMED, UNTIMED = [{"pause": {"duration": "6s"}}], [{"pause": {}}]
+
+
+def rollout(phase: str, steps: Any = TIMED, **status: Any) -> dict[str, Any]:
+    """Make a Rollout of two pods in a phase."""
+    spec = {"replicas": 2, "strategy": {"canary": {"steps": steps}}}
+    told = {"observedGeneration": "1", "phase": phase, "currentStepIndex": 0, **status}
+    return {"metadata": {"uid": "uid-x", "generation": 1}, "spec": spec, "status": told}
 
 
 @pytest.mark.parametrize(
@@ -187,6 +196,13 @@ COW = {"metadata": {"uid": "uid-x", "generation": 1}, "status": {"pods": 3}}
         ("Cow", "farm.example/v1", COW, [True, True], ["shop/Cow/x has 2 of 3 pods ready"]),
         ("Cow", "farm.example/v1", {**COW, "status": {}}, [True, True], []),
         ("Cow", "farm.example/v1", {**COW, "status": {}}, [True, False], ["shop/Cow/x has 1 of 2 pods ready"]),
+        ("Rollout", "argoproj.io/v1alpha1", rollout("Healthy"), [True, True], []),
+        ("Rollout", "argoproj.io/v1alpha1", rollout("Healthy"), [True], ["shop/Rollout/x has 1 of 2 pods ready"]),
+        ("Rollout", "argoproj.io/v1alpha1", rollout("Progressing"), [True] * 3, ["shop/Rollout/x is releasing"]),
+        ("Rollout", "argoproj.io/v1alpha1", rollout("Paused"), [True] * 3, ["shop/Rollout/x is releasing"]),
+        # Nobody moves it.
+        ("Rollout", "argoproj.io/v1alpha1", rollout("Paused", UNTIMED), [True] * 3, []),
+        ("Rollout", "argoproj.io/v1alpha1", rollout("Degraded", abort=True), [True, True], []),
     ],
 )
 async def test_workloads_of_any_kind_are_waited_for(told, session, kind, api, owner, ready, said):
@@ -304,3 +320,31 @@ async def test_a_system_that_does_not_settle_is_never_begun_and_the_journal_tell
     assert error.value.why == "shop/cart has 1 of 2 pods available"
     (waiting,) = [event for event in reader.read(session.directory) if event.type == "settle"]
     assert waiting.data["waiting"] == ["shop/cart has 1 of 2 pods available"]
+
+
+@pytest.mark.parametrize(
+    ("remembered", "why", "hint"),
+    [
+        ({}, "no stack of ours", "--parts delivery"),
+        ({"key": "k"}, "there is core", "--parts delivery"),
+        ({"key": "k", "parts": "core,data"}, "there is core, data", "--parts data,delivery"),
+        # An `up` that was cut short brought nothing whole.
+        ({"key": "", "parts": "core,delivery"}, "no stack of ours", "--parts delivery"),
+    ],
+)
+async def test_a_part_that_lacks_is_named_with_the_command_that_brings_it(session, monkeypatch, remembered, why, hint):
+    monkeypatch.setitem(INVENTORY, "data", remembered)
+    session.kube = Cluster()
+    session.experiment = replace(session.experiment, parts=("delivery",))
+    with pytest.raises(NeverBegun) as error:
+        await settle.require_parts(session)
+    assert error.value.what == "the stack lacks the part delivery"
+    assert why in error.value.why
+    assert error.value.hint == f"harness up {hint}"
+
+
+async def test_a_part_that_is_there_is_enough(session, monkeypatch):
+    monkeypatch.setitem(INVENTORY, "data", {"key": "k", "parts": "core,delivery"})
+    session.kube = Cluster()
+    session.experiment = replace(session.experiment, parts=("delivery",))
+    await settle.require_parts(session)

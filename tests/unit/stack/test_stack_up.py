@@ -131,7 +131,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
 
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr(Kube, "connect", connect)
-    monkeypatch.setattr(source, "key", lambda overlay, foreign: f"key-of-{overlay}{foreign}")
+    monkeypatch.setattr(source, "key", lambda overlay, wanted, foreign: f"key-of-{overlay}{foreign}")
     monkeypatch.setattr(renew, "RETRY_SECONDS", 0)
     monkeypatch.setattr(client, "status", made.keeper)
     monkeypatch.setattr(deploy, "_images", made.images)
@@ -254,8 +254,14 @@ def test_a_stack_is_deployed_again_where_nothing_was_kept_of_it(cluster: Cluster
 
 
 def test_the_wanted_replicas_are_the_manifests() -> None:
-    unsaid = {"kind": "Deployment", "metadata": {"name": "one", "namespace": "prod"}, "spec": {}}
-    assert ready.replicas([BUDGET, DEPLOYMENT, unsaid]) == {"prod": {"web": 3, "one": 1}}
+    unsaid = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "one", "namespace": "prod"},
+        "spec": {},
+    }
+    found = ready.replicas([BUDGET, DEPLOYMENT, unsaid])
+    assert found == {"/apis/apps/v1/namespaces/prod/deployments": {"web": 3, "one": 1}}
     assert ready._waiting([], {"web": 3}) == {"web"}
 
 

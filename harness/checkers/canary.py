@@ -1,0 +1,195 @@
+"""Judge what became of a release: was it promoted, or rolled back by its analysis, how soon, and who met it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.checkers import census, machine, starvation
+from harness.checkers.kind import Missed, ObjectiveKind
+from harness.model.disturbance import Disturbance
+from harness.model.fault import FaultSpec
+from harness.model.history import FaultRecord, History, Operation, Sample
+from harness.model.parameter import Parameter, Type
+from harness.model.units import percent, seconds
+from harness.model.verdict import Finding, State
+
+PROMOTED, ROLLED_BACK = "promoted", "rolled-back"
+# How a controller's analysis ends that found a release to be bad; one that could not measure found nothing.
+FOUND_BAD = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What was seen of one release: its name, when it was decided and how, how far it had come, what was amiss."""
+
+    release: str = ""
+    decided: float | None = None
+    outcome: str = ""
+    weight: float = 0.0
+    why: str = ""
+    unseen: str = ""
+
+
+def check(history: History, parameters: Mapping[str, Any]) -> Finding:
+    """Follow each release of the run to its end, as the Rollout's status and its analyses told it; the worst counts.
+
+    A rollback counts only where an analysis found the release to be bad: one that could not measure, or a person, may
+    have ended a good one as well.
+    """
+    started = [
+        fault for fault in history.faults if Disturbance.RELEASE in fault.disturbs and fault.injected is not None
+    ]
+    found = [_judged(history, fault, parameters) for fault in started]
+    if not found:
+        return Finding("canary", State.UNKNOWN, "no release was started", _target(parameters), in_fault="no data")
+    order = (State.BROKEN, State.UNKNOWN, State.HELD)
+    return min(found, key=lambda one: order.index(one.state))
+
+
+def _target(parameters: Mapping[str, Any]) -> str:
+    most = parameters.get("max-exposed")
+    exposed = "" if most is None else f", <= {percent(float(most))} exposed"
+    return f"{_wanted(parameters)} within {seconds(float(parameters['within']))}{exposed}"
+
+
+def _wanted(parameters: Mapping[str, Any]) -> str:
+    return PROMOTED if parameters.get(PROMOTED) else ROLLED_BACK
+
+
+def _judged(history: History, fault: FaultRecord, parameters: Mapping[str, Any]) -> Finding:
+    wanted, within, most = _wanted(parameters), float(parameters["within"]), parameters.get("max-exposed")
+    begin = fault.injected or 0.0
+    end = history.end if fault.undone is None else fault.undone
+    course = _follow(history, fault, begin, end)
+    until = end if course.decided is None else course.decided
+    share, told, unsaid = _exposed(history, course.release, (begin, until))
+    took = until - begin
+    detail = {"release": course.release, "outcome": course.outcome, "took": took, "exposed": share, "operations": told}
+
+    def finding(state: State, summary: str) -> Finding:
+        shown = f"{course.outcome or f'at {course.weight:g} %'}, {percent(share)} exposed" if told else course.outcome
+        target = _target(parameters)
+        return Finding("canary", state, summary, target, in_fault=shown or "no data", detail=detail)
+
+    starved = starvation.seconds_taken(history, (begin, until))
+    doubt = f", but {machine.told(history, (begin, until))}: nobody knows why" if starved else ""
+    if not course.outcome:
+        at = f"it was still at {course.weight:g} % of the traffic"
+        if course.unseen or took < within:
+            return finding(State.UNKNOWN, course.unseen or f"{at} when it was taken back after {seconds(took)}")
+        summary = f"{at} after {seconds(took)}"
+        return finding(State.UNKNOWN if took - starved <= within else State.BROKEN, summary + doubt)
+    summary = f"{course.outcome.replace('-', ' ')} after {seconds(took, beside=within)}"
+    if course.why:
+        summary += f": {course.why}"
+    if course.outcome != wanted:
+        # What a machine made slow may have failed an analysis of latency; it makes nothing pass that fails.
+        return finding(State.UNKNOWN if starved and course.outcome == ROLLED_BACK else State.BROKEN, summary + doubt)
+    if course.unseen:
+        return finding(State.UNKNOWN, course.unseen)
+    if took > within:
+        return finding(State.UNKNOWN if took - starved <= within else State.BROKEN, summary + doubt)
+    if most is None:
+        return finding(State.HELD, summary)
+    if told < census.MINIMUM:
+        return finding(State.UNKNOWN, f"{told} operations were seen meanwhile, {census.MINIMUM} are needed")
+    if share > float(most):
+        return finding(State.BROKEN, f"{percent(share)} of {told} operations met it; {summary}")
+    if share + unsaid / told > float(most):
+        return finding(State.UNKNOWN, f"of {unsaid} operations nobody knows whether they met it; {summary}")
+    return finding(State.HELD, f"{summary}; {percent(share)} of {told} operations met it")
+
+
+def _follow(history: History, fault: FaultRecord, begin: float, end: float) -> Course:
+    """Find the release among what was seen of its Rollout, and what became of it before its undo."""
+    seen = sorted(
+        (one for one in history.samples if one.series == f"release/{fault.workload}"), key=lambda one: one.time
+    )
+    before = [one for one in seen if one.time <= begin and one.labels.get("stable")]
+    after = [one for one in seen if begin < one.time <= end]
+    if not before:
+        return Course(unseen=f"nothing was seen of {fault.workload} as a Rollout: is it one, and may it be watched?")
+    stable, release, weight = before[-1].labels["stable"], "", 0.0
+    for sample in after:
+        newest = sample.labels.get("newest", "")
+        release = release or (newest if newest not in ("", stable) else "")
+        if not release or newest != release:
+            continue
+        if sample.labels.get("stable") == release:
+            return Course(release, sample.time, PROMOTED, 100.0)
+        if sample.labels.get("aborted") == "yes":
+            return _given_up(history, fault, sample, Course(release, sample.time, ROLLED_BACK, weight))
+        weight = sample.value or 0.0
+    if not release:
+        return Course(unseen="no new release was seen")
+    blind = "the Rollout was out of sight meanwhile" if after[-1].value is None else ""
+    return Course(release, weight=weight, unseen=blind)
+
+
+def _given_up(history: History, fault: FaultRecord, sample: Sample, course: Course) -> Course:
+    """Say why a release was given up; whatever is no analysis that found it bad proves nothing."""
+    name = fault.workload.partition("/")[2]
+    phases = {
+        one.series: one.labels
+        for one in history.samples
+        if one.series.startswith("analysis/")
+        and one.labels.get("release") == course.release
+        and one.labels.get("rollout") == name
+    }
+    bad = [labels for labels in phases.values() if labels.get("phase") == FOUND_BAD]
+    why = bad[0].get("message", "") if bad else sample.labels.get("message", "")
+    unseen = "" if bad else f"it was given up, but no analysis was seen to find it bad: {why or 'nobody said why'}"
+    return Course(course.release, course.decided, course.outcome, course.weight, why, unseen)
+
+
+def _exposed(history: History, release: str, span: tuple[float, float]) -> tuple[float, int, int]:
+    """Return the share of operations that met a release, of how many, and of how many nobody knows it."""
+    begin, until = span
+    pods = {name for name, of in _pods(history.samples) if of == release and release}
+    operations = [one for one in history.operations if begin <= one.finished and one.intended <= until and one.punctual]
+    who = [_answered(one, history.addresses) for one in operations]
+    met = sum(name in pods for name in who)
+    return (met / len(who) if who else 0.0), len(who), sum(not name for name in who)
+
+
+def _pods(samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
+    for sample in samples:
+        if sample.series.startswith("pod/") and (release := sample.labels.get("release")):
+            yield sample.series.rpartition("/")[2], release
+
+
+def _answered(operation: Operation, addresses: Mapping[str, str]) -> str:
+    """Name the pod that an operation met last; empty where nobody knows."""
+    return operation.served_by or addresses.get(operation.tried.partition(":")[0], "")
+
+
+def missed(parameters: Mapping[str, Any], _: Sequence[tuple[FaultSpec, bool]]) -> Missed | None:
+    """Say that a release cannot be both, or that neither is promised."""
+    one = bool(parameters.get(PROMOTED)) != bool(parameters.get(ROLLED_BACK))
+    key = PROMOTED if PROMOTED in parameters else ROLLED_BACK
+    return (
+        None if one else Missed(key, f"a release is to be one of the two: '{PROMOTED}: true' or '{ROLLED_BACK}: true'")
+    )
+
+
+OBJECTIVE = ObjectiveKind(
+    name="canary",
+    place=45,
+    summary="A release is promoted, or rolled back because its analysis found it bad, in time, and few meet a bad one.",
+    broken="the other came of it, it took longer, or more operations than that met the release",
+    unknown="no Rollout was seen, the run ended before it was decided, it was given up without an analysis that found"
+    " it bad, too few operations were seen, or of too many nobody knows whom they met",
+    parameters=(
+        Parameter(PROMOTED, Type.BOOLEAN, "true: the release is promoted."),
+        Parameter(ROLLED_BACK, Type.BOOLEAN, "true: its analysis has it rolled back."),
+        Parameter("within", Type.DURATION, "In which time, from its start.", required=True),
+        Parameter("max-exposed", Type.RATIO, "The largest share of operations, from start to end, that meet it."),
+    ),
+    exercised_by=frozenset({Disturbance.RELEASE}),
+    check=check,
+    missed=missed,
+    needs_load=False,
+    one_of=(PROMOTED, ROLLED_BACK),
+)

@@ -1,0 +1,163 @@
+"""Start a release, whatever becomes of it, and take it back: another template, by an image, environment, or neither.
+
+A release without both differs in nothing but an annotation of its pods: a good one. The Argo Rollouts controller takes
+a Rollout through its steps, a Deployment rolls over to it at once; who judges it is no business of this fault, the
+objective `canary` is. The template that was there is written down before and comes back only where it still is as this
+fault left it; a Rollout then is at its last release again, whether the new one was promoted, given up or is on its way
+(`rollbackWindow` skips the steps on the way back). Its ReplicaSet stays, without pods, as that of any release does.
+Felt when a pod of the release is ready (about ten seconds where images are there); healed when no pod of it is left
+and the workload has as many ready pods as before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from harness.cluster import observe, paths
+from harness.cluster.observe import Objects
+from harness.errors import InjectionFailed
+from harness.faults.kind import FaultKind, Object, Unfit, as_recorded, recorded
+from harness.hands.api.undoing import escaped
+from harness.model.disturbance import Disturbance
+from harness.model.fault import Hand, Target, Undo
+from harness.model.parameter import Parameter, Type
+from harness.model.plan import PlannedFault, Victim
+from harness.targets import containers, objects, pods, rollout
+from harness.targets.objects import expect
+from harness.targets.reach import Facts, Reach
+from harness.workloads import releases
+from harness.workloads.pod import is_going, is_ready
+
+RELEASE = "chaos.harness.dev/release"
+SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+TEMPLATE = "/spec/template/metadata/annotations"
+
+
+def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | None:
+    """Say which setting is none."""
+    other = next((one for one in parameters.get("env") or () if not SETTING.fullmatch(one)), None)
+    return None if other is None else ("env", Unfit(f"{other!r} is no setting", "one is NAME=value"))
+
+
+def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
+    """Say that no pod would get another template."""
+    why = rollout.unmoved(item)
+    if not why and rollout.container(item, victim.container) is None:
+        why = f"its template has no container {victim.container}"
+    if not why and item["kind"] == "Rollout" and releases.state(item).outcome != releases.PROMOTED:
+        why = "its last release is not promoted: the undo would start that one again"
+    return Unfit(f"{victim.owner} would release nothing", why, "aim at a workload that does") if why else None
+
+
+def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
+    """Count every pod: a release that is promoted replaces them all."""
+    return there
+
+
+async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
+    """Read what the template says now, which is what the undo writes."""
+    item = await objects.read(reach.kube, fault)
+    if found := unfit(fault.parameters, item, fault.victim):
+        raise InjectionFailed(found.what, where=str(fault.victim), why=found.why, hint=found.hint)
+    await objects.count(fault, reach, lambda there: most(fault.parameters, item, there))
+    changes = _changes(fault, item)
+    tests = [expect("/metadata/uid", fault.victim.uid), *(expect(pointer, new) for pointer, _, new in changes)]
+    back = [
+        {"op": "remove", "path": pointer} if old is None else {"op": "replace", "path": pointer, "value": old}
+        for pointer, old, _ in changes
+    ]
+    reach.note(fault)["changes"] = changes
+    return [{"op": "restore", "path": fault.victim.path, "patch": [*tests, *back], "ours": _ours(fault)}]
+
+
+def _ours(fault: PlannedFault) -> str:
+    return f"release-{fault.id}"
+
+
+def _changes(fault: PlannedFault, item: Object) -> list[tuple[str, Any, Any]]:
+    """List what changes in the template: where, what is there, what will be."""
+    place = rollout.container(item, fault.victim.container)
+    assert place
+    at, container = place
+    notes = (item["spec"]["template"].get("metadata") or {}).get("annotations")
+    mark = (TEMPLATE, None, {RELEASE: _ours(fault)})
+    found: list[tuple[str, Any, Any]] = [
+        (f"{TEMPLATE}/{escaped(RELEASE)}", notes.get(RELEASE), _ours(fault)) if notes else mark
+    ]
+    if image := fault.parameters.get("image"):
+        found.append((f"{at}/image", container["image"], image))
+    if settings := dict(one.split("=", 1) for one in fault.parameters.get("env") or ()):
+        found.append((f"{at}/env", container.get("env"), releases.environment(container.get("env"), settings)))
+    return found
+
+
+async def inject(fault: PlannedFault, reach: Reach) -> Facts:
+    """Write the new template, while the old one is as it was written down."""
+    changes = reach.note(fault)["changes"]
+    tests = [expect(pointer, old) for pointer, old, _ in changes]
+    new = [{"op": "add", "path": pointer, "value": value} for pointer, _, value in changes]
+    await objects.change(fault, reach, [*tests, *new])
+    told = {key: fault.parameters[key] for key in ("image", "env") if fault.parameters.get(key)}
+    return {"uid": fault.victim.uid, "container": fault.victim.container, **told}
+
+
+def _is_ours(fault: PlannedFault, pod: Object) -> bool:
+    return (pod["metadata"].get("annotations") or {}).get(RELEASE) == _ours(fault)
+
+
+async def felt(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until a pod of the release is ready."""
+
+    async def serving(found: Objects) -> Facts | None:
+        ready = sorted(pod["metadata"]["name"] for pod in found.values() if _is_ours(fault, pod) and is_ready(pod))
+        return {"pod": ready[0]} if ready else None
+
+    return await observe.until(reach.kube, paths.pods(fault.victim.namespace), serving)
+
+
+async def healed(fault: PlannedFault, reach: Reach) -> Facts:
+    """Wait until the workload is complete, and no pod of the release is left."""
+    back = await pods.complete(reach, reach.note(fault)["loss"])
+    if reach.note(fault).get("left"):
+        return {**back, "release": "left as somebody else has it"}
+
+    async def gone(found: Objects) -> Facts | None:
+        left = [pod for pod in found.values() if _is_ours(fault, pod) and not is_going(pod)]
+        return None if left else back
+
+    return await observe.until(reach.kube, paths.pods(fault.victim.namespace), gone)
+
+
+FAULT = FaultKind(
+    name="workload_release",
+    hand=Hand.API,
+    target="workload",
+    summary="Start a release with another image, other environment or nothing new, and take it back.",
+    evidence="a pod of the release is ready",
+    healed_when="no pod of the release is left, and the workload has as many ready pods as before",
+    disturbs=frozenset({Disturbance.RELEASE, Disturbance.SERVING}),
+    parameters=(
+        Parameter("image", Type.TEXT, "The image of the container; left out it stays."),
+        Parameter("env", Type.NAMES, "Environment of the container, each NAME=value; the rest stays."),
+    ),
+    rights=(
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+    ),
+    beside=({"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]},),
+    container=True,
+    inside=containers.one_named,
+    reaches=objects.every,
+    spends=True,
+    clash=clash,
+    unfit=unfit,
+    most=most,
+    prepare=prepare,
+    undo=recorded,
+    inject=inject,
+    felt=felt,
+    heal=as_recorded,
+    healed=healed,
+)

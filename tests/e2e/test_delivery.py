@@ -1,0 +1,159 @@
+"""Canary releases on the real cluster, by the real Argo Rollouts controller: promoted, rolled back, or caught.
+
+They bring the part up and take it down again; what the core is, it is again afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cluster.local import LocalCluster
+from tests.e2e.live import HARNESS, ROOT, events, harness, kubectl, starved, unchanged, verdict_of
+
+pytestmark = pytest.mark.e2e
+NAMESPACE, ROLLOUT = "claude-ecosystem-prod", "claude-orchestrator-rollout"
+EXPERIMENTS = ROOT / "experiments" / "delivery"
+WITHIN_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def delivery(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """The stack with the part, and without it again after the last of them."""
+    with unchanged(cluster):
+        harness("up", "--parts", "core,delivery", timeout=1800)
+        yield cluster
+        harness("down", "--parts", "delivery", timeout=600)
+
+
+def ran(name: str, folder: Path) -> tuple[int, Path]:
+    done = harness(
+        "run", str(EXPERIMENTS / f"{name}.yaml"), "--seed", "7", "--runs", str(folder), check=False, timeout=600
+    )
+    return done.returncode, next(folder.iterdir())
+
+
+def canary_of(directory: Path) -> dict[str, Any]:
+    """Return what the run found out about the release."""
+    (found,) = [
+        one["data"] for one in events(directory) if one["type"] == "finding" and one["data"]["checker"] == "canary"
+    ]  # type: ignore[index]
+    assert isinstance(found, dict)
+    return found
+
+
+def at_rest(cluster: LocalCluster) -> dict[str, Any]:
+    """Return the Rollout once it is healthy and all its pods are of one release."""
+    deadline = time.monotonic() + WITHIN_SECONDS
+    while True:
+        found: dict[str, Any] = json.loads(kubectl(cluster, "-n", NAMESPACE, "get", "rollout", ROLLOUT, "-o", "json"))
+        status = found["status"]
+        rest = status.get("phase") == "Healthy" and status["stableRS"] == status["currentPodHash"]
+        if rest and str(found["metadata"]["generation"]) == status["observedGeneration"]:
+            return found
+        assert time.monotonic() < deadline, status
+
+
+def template(cluster: LocalCluster) -> Any:
+    return at_rest(cluster)["spec"]["template"]
+
+
+def weights(cluster: LocalCluster) -> list[int]:
+    route = json.loads(
+        kubectl(cluster, "-n", NAMESPACE, "get", "virtualservice", "claude-orchestrator-vs", "-o", "json")
+    )
+    return [one["weight"] for one in route["spec"]["http"][0]["route"]]
+
+
+def test_without_the_part_an_experiment_that_needs_it_never_begins(cluster: LocalCluster, tmp_path: Path) -> None:
+    code, directory = ran("good_release", tmp_path)
+    verdict = verdict_of(directory)
+    assert (code, verdict["verdict"]) == (2, "INCONCLUSIVE")
+    assert "the stack lacks the part delivery" in verdict["reason"]
+    assert "harness up --parts delivery" in verdict["reason"]
+    assert not [one for one in events(directory) if one["type"] == "fault.injecting"]
+
+
+def test_the_rollout_has_taken_the_deployment_s_place(delivery: LocalCluster) -> None:
+    assert at_rest(delivery)["status"]["availableReplicas"] == 5
+    deployments = kubectl(delivery, "-n", NAMESPACE, "get", "deployments", "-o", "name").split()
+    assert "deployment.apps/claude-orchestrator" not in deployments
+    assert weights(delivery) == [100, 0]
+    assert "delivery   there" in harness("parts").stdout
+
+
+def test_to_come_up_again_with_the_part_changes_nothing(delivery: LocalCluster) -> None:
+    before = at_rest(delivery)["status"]["stableRS"]
+    harness("up", "--parts", "delivery", timeout=600)
+    assert at_rest(delivery)["status"]["stableRS"] == before
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [("good_release", "promoted"), ("failing_release", "rolled-back"), ("slow_release", "rolled-back")],
+)
+def test_a_release_ends_as_it_should_and_nothing_of_it_stays(
+    delivery: LocalCluster, name: str, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = template(delivery)
+    with unchanged(delivery):
+        code, directory = ran(name, tmp_path)
+        verdict, found = verdict_of(directory), canary_of(directory)
+        with capsys.disabled():
+            print(f"\n    {name}: {found['summary']}", end="", flush=True)
+        assert code == 0 or starved(verdict), verdict
+        assert found["detail"]["outcome"] == outcome
+    assert template(delivery) == before
+    assert weights(delivery) == [100, 0]
+
+
+def test_a_release_is_taken_back_when_the_engine_is_killed(delivery: LocalCluster, tmp_path: Path) -> None:
+    before = template(delivery)
+    document = str(EXPERIMENTS / "failing_release.yaml")
+    with unchanged(delivery):
+        argv = [*HARNESS, "run", document, "--seed", "7", "--runs", str(tmp_path)]
+        engine = subprocess.Popen(
+            argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + WITHIN_SECONDS
+            while not any(one["type"] == "fault.injected" for folder in tmp_path.iterdir() for one in events(folder)):
+                assert engine.poll() is None
+                assert time.monotonic() < deadline
+            os.killpg(engine.pid, signal.SIGKILL)
+        finally:
+            engine.kill()
+            engine.wait()
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while template(delivery) != before:
+            assert time.monotonic() < deadline
+
+
+def test_a_release_by_hand_is_followed_to_its_end(delivery: LocalCluster) -> None:
+    done = harness("release", "--env", "FAIL_SHARE=1", "--within", "4m", check=False, timeout=300)
+    assert done.returncode in (1, 2), done.stdout + done.stderr
+    harness("up", "--parts", "delivery", timeout=600)
+    assert at_rest(delivery)["status"].get("abort") is None
+
+
+def test_a_stack_whose_analysis_is_off_promotes_what_is_bad_and_is_caught(
+    delivery: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness("up", "--overlay", "weak-no-analysis", timeout=600)
+    try:
+        code, directory = ran("failing_release", tmp_path)
+    finally:
+        harness("up", "--parts", "delivery", timeout=600)
+    found = canary_of(directory)
+    with capsys.disabled():
+        print(f"\n    weak-no-analysis: {found['summary']}", end="", flush=True)
+    assert (code, found["state"]) == (1, "broken")
+    assert found["summary"].startswith("promoted after")

@@ -1,0 +1,131 @@
+"""A release is started and taken back: the template is as it was, whoever undoes it and however often."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from harness.errors import InjectionFailed, UndoFailed
+from harness.faults import FAULTS
+from harness.faults.workload_release import RELEASE
+from harness.model.fault import Target
+from harness.model.plan import Victim
+from harness.targets.reach import Reach
+from tests.unit.faults.recorded import elsewhere, injected
+from tests.unit.faults.server import Server
+from tests.unit.faults.workloads import PODS, VICTIM, WEB, planned, template, web
+
+pytestmark = pytest.mark.anyio
+KIND = FAULTS["workload_release"]
+ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web"
+HASHES = {"stableRS": "abc", "currentPodHash": "abc", "phase": "Healthy", "observedGeneration": "4"}
+
+
+def rollout(**status: Any) -> dict[str, Any]:
+    metadata = {"name": "web", "namespace": "shop", "uid": "uid-web", "resourceVersion": "7", "generation": 4}
+    spec = {"replicas": 3, "template": template(), "strategy": {"canary": {"steps": []}}}
+    return {"kind": "Rollout", "metadata": metadata, "spec": spec, "status": {**HASHES, **status}}
+
+
+def of(server: Server) -> dict[str, Any]:
+    found: dict[str, Any] = server.objects[WEB]["spec"]["template"]
+    return found
+
+
+@pytest.mark.parametrize("env", [None, [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {}}}]])
+@pytest.mark.parametrize("notes", [{}, {"scrape": "yes"}])
+@pytest.mark.parametrize("parameters", [{}, {"image": "web:2"}, {"env": ["A=2", "C=x=y", "D="]}])
+async def test_the_template_comes_back_as_it_was(env: Any, notes: dict[str, str], parameters: dict[str, Any]) -> None:
+    server = Server(web(template=template(**({"env": env} if env else {}))))
+    if notes:
+        of(server)["metadata"]["annotations"] = notes
+    before, fault = copy.deepcopy(of(server)), planned("workload_release", **parameters)
+    reach = await injected(server, fault)
+    container = of(server)["spec"]["containers"][0]
+    assert of(server)["metadata"]["annotations"] == {**notes, RELEASE: "release-run-1"}
+    assert container["image"] == parameters.get("image", "web:1")
+    settings = {one["name"]: one.get("value") for one in container.get("env", ())}
+    assert settings.items() >= ({"A": "2", "C": "x=y"} if "env" in parameters else {}).items()
+    assert ("B" in settings) is bool(env)
+    for _ in range(2):
+        assert await elsewhere(server, reach, fault) == []
+    assert of(server) == before
+
+
+async def test_a_release_that_somebody_made_meanwhile_is_not_overwritten() -> None:
+    server, fault = Server(web()), planned("workload_release", image="web:2")
+    reach = await injected(server, fault)
+    server.objects[WEB]["spec"]["template"] = template("web:3")
+    (left,) = await elsewhere(server, reach, fault)
+    assert of(server) == template("web:3")
+    assert "somebody else set" in left
+
+
+async def test_a_release_that_is_half_somebody_else_s_is_told_of() -> None:
+    server, fault = Server(web()), planned("workload_release", image="web:2")
+    reach = await injected(server, fault)
+    of(server)["spec"]["containers"][0]["image"] = "web:3"
+    with pytest.raises(UndoFailed, match="changed by somebody else"):
+        await elsewhere(server, reach, fault)
+
+
+async def test_a_rollout_is_released_as_a_deployment_is() -> None:
+    server = Server(web())
+    server.objects[ROLLOUT] = rollout()
+    fault = planned(
+        "workload_release", Victim("workload", "web", "uid-web", "shop", "", "", "Rollout/web", "web", ROLLOUT)
+    )
+    reach = await injected(server, fault)
+    assert RELEASE in server.objects[ROLLOUT]["spec"]["template"]["metadata"]["annotations"]
+    assert await elsewhere(server, reach, fault) == []
+    assert server.objects[ROLLOUT]["spec"]["template"] == template()
+
+
+@pytest.mark.parametrize("status", [{"abort": True, "phase": "Degraded"}, {"currentPodHash": "def"}])
+async def test_nothing_is_released_over_a_release_that_is_not_promoted(status: dict[str, Any]) -> None:
+    assert KIND.unfit
+    found = KIND.unfit({}, rollout(**status), VICTIM)
+    assert found
+    assert "start that one again" in found.why
+    assert KIND.unfit({}, rollout(), VICTIM) is None
+
+
+async def test_a_template_that_is_another_object_s_is_refused() -> None:
+    assert KIND.unfit
+    item = rollout()
+    item["spec"]["workloadRef"] = {
+        "kind": "Deployment",
+        "name": item["spec"].pop("template")["metadata"]["labels"]["app"],
+    }
+    found = KIND.unfit({}, item, VICTIM)
+    assert found
+    assert "workloadRef" in found.why
+
+
+async def test_nothing_is_released_over_what_somebody_has_just_changed() -> None:
+    server, fault = Server(web()), planned("workload_release", image="web:2")
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    await KIND.prepare(fault, reach)
+    of(server)["spec"]["containers"][0]["image"] = "web:3"
+    with pytest.raises(InjectionFailed, match="not what it was"):
+        await KIND.inject(fault, reach)
+
+
+async def test_it_is_felt_when_a_pod_of_the_release_is_ready() -> None:
+    server, fault = Server(web()), planned("workload_release")
+    reach = await injected(server, fault)
+    metadata = {"name": "web-new", "uid": "new", "annotations": {RELEASE: "release-run-1"}}
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    server.objects[f"{PODS}/web-new"] = {"metadata": metadata, "spec": {}, "status": ready}
+    assert await KIND.felt(fault, reach) == {"pod": "web-new"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"), [(["A=1", "B="], False), (["A"], True), (["=1"], True), (["a b=1"], True)]
+)
+def test_a_setting_is_a_name_and_a_value(settings: list[str], refused: bool) -> None:
+    assert KIND.clash
+    assert bool(KIND.clash(Target(), {"env": settings})) is refused
