@@ -133,10 +133,11 @@ def echoes(cluster: LocalCluster, image: str) -> Iterator[Echoes]:
 
 
 def test_a_call_that_fails_is_tried_on_another_pod_and_the_answer_says_how_often(echoes: Echoes) -> None:
-    echoes.told(None, retries={"attempts": 1, "retryOn": "5xx"})
+    # One try more finds the pod that failed again in one case of 64: Envoy looks for another six times, by chance.
+    echoes.told(None, retries={"attempts": 3, "retryOn": "5xx"})
     answers = [echoes.ask(fails="one") for _ in range(40)]
     assert Counter((one.status_code, one.headers["x-served-by"]) for one in answers) == {(200, "two"): 40}
-    assert {one.headers["x-attempts"] for one in answers} == {"1", "2"}
+    assert {one.headers["x-attempts"] for one in answers} >= {"1", "2"}
 
 
 def test_a_call_is_not_tried_again_where_nobody_asked_for_it(echoes: Echoes) -> None:
