@@ -19,7 +19,6 @@ from harness.cluster import observe, paths
 from harness.cluster.observe import Objects
 from harness.errors import InjectionFailed
 from harness.faults.kind import FaultKind, Object, Unfit, as_recorded, recorded
-from harness.hands.api.undoing import escaped
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Target, Undo
 from harness.model.parameter import Parameter, Type
@@ -32,7 +31,6 @@ from harness.workloads.pod import is_going, is_ready
 
 RELEASE = "chaos.harness.dev/release"
 SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
-TEMPLATE = "/spec/template/metadata/annotations"
 
 
 def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | None:
@@ -62,7 +60,9 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     if found := unfit(fault.parameters, item, fault.victim):
         raise InjectionFailed(found.what, where=str(fault.victim), why=found.why, hint=found.hint)
     await objects.count(fault, reach, lambda there: most(fault.parameters, item, there))
-    changes = _changes(fault, item)
+    settings = dict(one.split("=", 1) for one in fault.parameters.get("env") or ())
+    mark = {RELEASE: _ours(fault)}
+    changes = rollout.changes(item, fault.victim.container, mark, str(fault.parameters.get("image") or ""), settings)
     tests = [expect("/metadata/uid", fault.victim.uid), *(expect(pointer, new) for pointer, _, new in changes)]
     back = [
         {"op": "remove", "path": pointer} if old is None else {"op": "replace", "path": pointer, "value": old}
@@ -74,23 +74,6 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
 
 def _ours(fault: PlannedFault) -> str:
     return f"release-{fault.id}"
-
-
-def _changes(fault: PlannedFault, item: Object) -> list[tuple[str, Any, Any]]:
-    """List what changes in the template: where, what is there, what will be."""
-    place = rollout.container(item, fault.victim.container)
-    assert place
-    at, container = place
-    notes = (item["spec"]["template"].get("metadata") or {}).get("annotations")
-    mark = (TEMPLATE, None, {RELEASE: _ours(fault)})
-    found: list[tuple[str, Any, Any]] = [
-        (f"{TEMPLATE}/{escaped(RELEASE)}", notes.get(RELEASE), _ours(fault)) if notes else mark
-    ]
-    if image := fault.parameters.get("image"):
-        found.append((f"{at}/image", container["image"], image))
-    if settings := dict(one.split("=", 1) for one in fault.parameters.get("env") or ()):
-        found.append((f"{at}/env", container.get("env"), releases.environment(container.get("env"), settings)))
-    return found
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:

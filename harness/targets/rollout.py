@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from harness.cluster import paths
+from harness.hands.api.undoing import escaped
+from harness.workloads.releases import environment
 
 Object = Mapping[str, Any]
+# Where something changes, as a JSON pointer, what is there (None: nothing), and what will be.
+Change: TypeAlias = tuple[str, Any, Any]
+NOTES = "/spec/template/metadata/annotations"
 # What keeps the releases of a kind; a bad one is not to be found there by whoever takes one back later.
 RELEASES: Mapping[str, str] = {
     "Deployment": "replicasets",
@@ -69,6 +74,21 @@ def container(item: Object, name: str) -> tuple[str, Object] | None:
             if one["name"] == name:
                 return f"/spec/template/spec/{key}/{number}", one
     return None
+
+
+def changes(item: Object, name: str, mark: Mapping[str, str], image: str, settings: Mapping[str, str]) -> list[Change]:
+    """List what changes in a template by another image or environment of a container, and by a mark on its pods."""
+    place = container(item, name)
+    assert place
+    at, found = place
+    notes = (item["spec"]["template"].get("metadata") or {}).get("annotations")
+    told: list[Change] = [(f"{NOTES}/{escaped(key)}", notes.get(key), value) for key, value in mark.items() if notes]
+    told = told or [(NOTES, None, dict(mark))]
+    if image:
+        told.append((f"{at}/image", found["image"], image))
+    if settings:
+        told.append((f"{at}/env", found.get("env"), environment(found.get("env"), settings)))
+    return told
 
 
 def releases(item: Object, namespace: str) -> str:
