@@ -49,11 +49,12 @@ async def require_parts(session: Session) -> None:
     there = stack.parts(await stack.inventory(session.kube))
     if lacking := [name for name in session.experiment.parts if name not in there]:
         every = [name for name in there if name != parts.CORE]
+        # In the reason, too, and not as a hint: the command is all that there is to say.
+        found = ", ".join(there) or "no stack of ours that came up whole"
         raise NeverBegun(
             f"the stack lacks the part {', '.join(lacking)}",
             where=str(session.experiment.path),
-            why=f"there is {', '.join(there) or 'no stack of ours that came up whole'}",
-            hint=f"harness up --parts {','.join([*every, *lacking])}",
+            why=f"there is {found}; `harness up --parts {','.join([*every, *lacking])}` brings it",
         )
 
 

@@ -340,7 +340,7 @@ async def test_a_part_that_lacks_is_named_with_the_command_that_brings_it(sessio
         await settle.require_parts(session)
     assert error.value.what == "the stack lacks the part delivery"
     assert why in error.value.why
-    assert error.value.hint == f"harness up {hint}"
+    assert f"`harness up {hint}`" in error.value.why
 
 
 async def test_a_part_that_is_there_is_enough(session, monkeypatch):
