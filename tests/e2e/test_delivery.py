@@ -84,7 +84,7 @@ def test_without_the_part_an_experiment_that_needs_it_never_begins(cluster: Loca
     verdict = verdict_of(directory)
     assert (code, verdict["verdict"]) == (2, "INCONCLUSIVE")
     assert "the stack lacks the part delivery" in verdict["reason"]
-    assert "(fix: harness up --parts delivery)" in " ".join((directory / "result.txt").read_text().split())
+    assert "`harness up --parts delivery` brings it" in verdict["reason"]
     assert not [one for one in events(directory) if one["type"] == "fault.injecting"]
 
 
