@@ -162,7 +162,7 @@ def _pods(samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
 
 def _answered(operation: Operation, addresses: Mapping[str, str]) -> str:
     """Name the pod that an operation met last; empty where nobody knows."""
-    return operation.served_by or addresses.get(operation.tried.partition(":")[0], "")
+    return operation.served_by or addresses.get(operation.tried_host, "")
 
 
 def missed(parameters: Mapping[str, Any], _: Sequence[tuple[FaultSpec, bool]]) -> Missed | None:

@@ -9,7 +9,7 @@ from harness.cluster import command, daemon, docker, kind, local
 from harness.cluster.cache import Progress, cache_dir, locked
 
 OURS = f"label={docker.LABEL}"
-NODES = "label=io.x-k8s.kind.cluster"
+NODES = f"label={kind.CLUSTER}"
 DEADLINE_SECONDS = 120.0
 
 

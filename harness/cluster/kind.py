@@ -24,7 +24,8 @@ OWNER = "chaos.harness.dev/cache"
 # Another network of this daemon may have the first ones.
 SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "10.201.0.0/16", "192.168.224.0/20")
 ROLE = "io.x-k8s.kind.role"
-CALLED = f"label=io.x-k8s.kind.cluster={local.NAME}"
+CLUSTER = "io.x-k8s.kind.cluster"
+CALLED = f"label={CLUSTER}={local.NAME}"
 # Anybody may give a kind cluster this name; kind gives its containers no label of ours, but we choose their network.
 OURS = (CALLED, f"network={NETWORK}")
 STOPPED = ("exited", "created")

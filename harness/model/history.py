@@ -46,6 +46,11 @@ class Operation:
         return not (self.late or self.unsent)
 
     @property
+    def tried_host(self) -> str:
+        """Return the address that was tried last, without its port and the brackets of IPv6; empty for none."""
+        return self.tried.rpartition(":")[0].strip("[]")
+
+    @property
     def ok(self) -> bool:
         """Say whether the caller got what it asked for: a workload sends valid requests only, so 4xx is a failure."""
         return 200 <= self.status < 400 if self.good is None else self.good

@@ -49,7 +49,7 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         first = [*(item for item in objects if item["kind"] == "Namespace"), *mesh]
         await apply.apply(kube, first)
         await ready.rollouts(kube, first)
-        await apply.apply(kube, wanted)
+        await apply.apply(kube, [item for item in objects if item["kind"] != "Namespace"])
         await apply.remember(kube, either, "", overlay, wanted_parts)
         # A definition would take everything of its kind with it, that of others too.
         gone = [path for path in known if path not in paths and "/customresourcedefinitions/" not in path]

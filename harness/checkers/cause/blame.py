@@ -73,7 +73,7 @@ def sort(operations: Sequence[Operation], clues: Clues) -> list[Group]:
 
 def server(operation: Operation, clues: Clues) -> str:
     """Name the pod that answered, or that the gateway tried last; empty when neither is known."""
-    return operation.served_by or (clues.pod(operation.tried) if operation.tried else "")
+    return operation.served_by or clues.pod(operation.tried_host)
 
 
 def _said(operation: Operation, pod: str) -> Reason | None:

@@ -79,9 +79,8 @@ class Clues:
     servers: Mapping[str, frozenset[str]]
     series: Mapping[str, Sequence[Sample]]
 
-    def pod(self, address: str) -> str:
-        """Name the pod at an address with its port; the address itself when nobody knows whose it is."""
-        host = address.rpartition(":")[0].strip("[]")
+    def pod(self, host: str) -> str:
+        """Name the pod at an address; the address itself when nobody knows whose it is."""
         return self.addresses.get(host, host)
 
     def points(self, name: str, outcomes: tuple[str, ...] | None = None) -> Mapping[str, Points]:

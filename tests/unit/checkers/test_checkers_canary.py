@@ -113,11 +113,12 @@ def test_operations_of_which_nobody_knows_whom_they_met_may_have_met_it(released
     assert "of 8 operations nobody knows" in found.summary
 
 
-def test_an_operation_that_the_gateway_answered_itself_met_the_pod_that_it_tried(released, op):
+@pytest.mark.parametrize(("tried", "host"), [("10.0.0.9:8080", "10.0.0.9"), ("[fd00::9]:8080", "fd00::9")])
+def test_an_operation_that_the_gateway_answered_itself_met_the_pod_that_it_tried(released, op, tried, host):
     history = released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=[FAILED])
-    tried = [op(10 + number / 10, served_by="", tried="10.0.0.9:8080") for number in range(8)]
-    more = {"operations": [*history.operations, *tried], "samples": history.samples}
-    found = canary.check(released(addresses={"10.0.0.9": BAD}, **more), BACK)
+    unserved = [op(10 + number / 10, served_by="", tried=tried) for number in range(8)]
+    more = {"operations": [*history.operations, *unserved], "samples": history.samples}
+    found = canary.check(released(addresses={host: BAD}, **more), BACK)
     assert found.state is State.BROKEN
 
 

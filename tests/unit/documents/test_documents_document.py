@@ -15,6 +15,7 @@ from harness.model.experiment import BlastRadius, Expectation, Phases
 from harness.model.fault import FaultSpec, Target
 from harness.model.objective import AbortWhen, Objective
 from harness.model.verdict import Verdict
+from harness.stack import parts
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENTS = sorted(
@@ -37,6 +38,15 @@ def test_a_whole_experiment_becomes_a_value(loaded, slo):
     assert found.sets == {"local", "nightly"}
     assert found.expect == Expectation()
     assert (found.hypothesis, len(found.probes)) == ("Enough carts are ready", 1)
+
+
+def test_an_experiment_says_which_parts_of_the_stack_it_needs(loaded, slo):
+    assert loaded(("sets: [local", "parts: [delivery]\n    sets: [local"), defaults=slo).parts == ("delivery",)
+
+
+def test_where_the_stack_s_files_are_not_installed_any_part_is_left_to_the_cluster(loaded, slo, monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "project_root", lambda: tmp_path)
+    assert loaded(("sets: [local", "parts: [data]\n    sets: [local"), defaults=slo).parts == ("data",)
 
 
 def test_the_stacks_objectives_hold_where_there_is_load(loaded, slo):

@@ -48,6 +48,8 @@ CASES = {
         25,
         "the harness extension is here twice",
     ),
+    "unknown part": (("sets: [local", "parts: [delivry]\n    sets: [local"), 25, "there is no part 'delivry'"),
+    "part that is no text": (("sets: [local", "parts: [1]\n    sets: [local"), 25, "there is no part 1"),
     "unknown set": (("sets: [local", "sets: [lokal"), 25, "there is no set 'lokal'"),
     "load not a mapping": (("load: {workload: mixed, rate: 50/s}", "load: 50"), 26, "'load' must be a mapping, not 50"),
     "unknown workload": (("workload: mixed", "workload: mixd"), 26, "did you mean 'mixed'?"),
