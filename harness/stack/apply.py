@@ -8,7 +8,9 @@ from typing import Any
 
 import anyio
 
+from harness.cluster import observe
 from harness.cluster.kube import Kube
+from harness.cluster.observe import Objects
 from harness.errors import ApiError, PreconditionFailed
 from harness.stack.parts import CORE
 
@@ -30,7 +32,10 @@ FIRST = ("Namespace", DEFINITION, "PriorityClass", "LimitRange", "ResourceQuota"
 PARALLEL = 8
 # A definition is served a second after it was applied; on a machine that others have, thirty were not enough once.
 ESTABLISHED_SECONDS = 120.0
-INVENTORY = "/api/v1/namespaces/monitoring/configmaps/harness-stack"
+# A namespace with one controller is gone about ten seconds after it was deleted.
+GONE_SECONDS = 120.0
+NAMESPACES = "/api/v1/namespaces"
+INVENTORY = f"{NAMESPACES}/monitoring/configmaps/harness-stack"
 
 
 def path(item: Object) -> str:
@@ -157,10 +162,30 @@ def workloads(remembered: Mapping[str, str]) -> list[str]:
 
 
 async def prune(kube: Kube, gone: Iterable[str]) -> None:
-    """Delete objects that are no longer part of the stack, last applied first."""
-    for item in reversed(list(gone)):
+    """Delete objects that are no longer part of the stack, last applied first, and wait for namespaces to be gone.
+
+    Raises PreconditionFailed for one that stays: nothing could be put into it again.
+    """
+    gone = list(gone)
+    for item in reversed(gone):
         try:
             await kube.delete(item, propagation="Background")
         except ApiError as error:
             if error.status != 404:
                 raise
+    names = {name for item in gone if (name := item.removeprefix(f"{NAMESPACES}/")) != item and "/" not in name}
+    left = names
+
+    async def none(found: Objects) -> bool | None:
+        nonlocal left
+        left = names & {one["metadata"]["name"] for one in found.values()}
+        return None if left else True
+
+    if names:
+        with anyio.move_on_after(GONE_SECONDS):
+            await observe.until(kube, NAMESPACES, none)
+    if left:
+        raise PreconditionFailed(
+            f"still being removed after {GONE_SECONDS:.0f} s: {', '.join(sorted(left))}",
+            hint="`kubectl get namespace -o yaml` says what each waits for; the same command goes on from there",
+        )

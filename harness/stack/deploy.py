@@ -49,14 +49,19 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         first = [*(item for item in objects if item["kind"] == "Namespace"), *mesh]
         await apply.apply(kube, first)
         await ready.rollouts(kube, first)
-        await apply.apply(kube, [item for item in objects if item["kind"] != "Namespace"])
+        rest = [item for item in objects if item["kind"] != "Namespace"]
+        await apply.apply(kube, rest)
         await apply.remember(kube, either, "", overlay, wanted_parts)
         # A definition would take everything of its kind with it, that of others too.
         gone = [path for path in known if path not in paths and "/customresourcedefinitions/" not in path]
-        if any(map(_keeps_pods, gone)):
+        replaced = any(map(_keeps_pods, gone))
+        if replaced:
             # Whoever takes its pods' place serves before they go.
             await ready.wait(kube, wanted)
         await apply.prune(kube, gone)
+        if replaced:
+            # Until it was gone a Rollout's controller wrote its release into the routes.
+            await apply.apply(kube, rest)
         # Where its template is as before, a Deployment keeps its pods.
         await renew.pods_in_back_off(kube, cluster, wanted, progress)
         await ready.wait(kube, wanted)

@@ -15,7 +15,7 @@ import pytest
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.errors import ApiError
+from harness.errors import ApiError, PreconditionFailed
 from harness.keeper import client
 from harness.stack import apply, deploy, istio, ready, render, renew, source
 
@@ -80,6 +80,8 @@ class Cluster:
         return self.objects[path]
 
     async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
+        if isinstance(body, list):
+            return self.objects[path]
         self.objects[path] = {**self.objects.get(path, {}), **copy.deepcopy(dict(body))}
         return self.objects[path]
 
@@ -243,6 +245,68 @@ def test_another_overlay_is_deployed_and_what_it_lacks_removed(
     monkeypatch.setattr(render, "objects", lambda *_: [DEPLOYMENT])
     up("weak-no-pdb")
     assert apply.path(BUDGET) not in cluster.objects
+
+
+def test_what_a_controller_writes_until_it_is_gone_does_not_stay(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = {**DEPLOYMENT, "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
+    monkeypatch.setattr(render, "objects", lambda *_: [DEPLOYMENT, GATEWAY, rollout])
+    up("weak-no-pdb")
+
+    async def delete(path: str, **_: Any) -> None:
+        if path == apply.path(rollout):
+            cluster.objects[apply.path(GATEWAY)]["spec"] = {"steered": True}
+        del cluster.objects[path]
+
+    steered = {**GATEWAY, "spec": {"steered": False}}
+    monkeypatch.setattr(cluster, "delete", delete)
+    monkeypatch.setattr(render, "objects", lambda *_: [BUDGET, DEPLOYMENT, steered])
+    up()
+    assert cluster.objects[apply.path(GATEWAY)]["spec"] == {"steered": False}
+
+
+class Going:
+    """Namespaces of which one is deleted, and is gone with the next change unless it `stays`."""
+
+    def __init__(self, *, stays: bool) -> None:
+        self.there = [{"metadata": {"name": name, "uid": name}} for name in ("prod", "rollouts")]
+        self.deleted: list[str] = []
+        self.stays = stays
+
+    async def delete(self, path: str, **_: Any) -> None:
+        self.deleted.append(path)
+
+    async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
+        assert path == apply.NAMESPACES
+        return self.there, "1"
+
+    async def watch(self, path: str, **_: Any) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        if not self.stays:
+            yield "DELETED", self.there.pop()
+        await anyio.sleep_forever()
+
+
+INSIDE, ITSELF = "/api/v1/namespaces/rollouts/serviceaccounts/x", "/api/v1/namespaces/rollouts"
+
+
+def test_a_namespace_that_goes_is_waited_for() -> None:
+    going = Going(stays=False)
+    anyio.run(apply.prune, going, [ITSELF, INSIDE])
+    assert going.deleted == [INSIDE, ITSELF]
+    assert [one["metadata"]["name"] for one in going.there] == ["prod"]
+
+
+def test_a_namespace_that_stays_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "GONE_SECONDS", 0.0)
+    with pytest.raises(PreconditionFailed, match="still being removed after 0 s: rollouts"):
+        anyio.run(apply.prune, Going(stays=True), [ITSELF])
+
+
+def test_what_lies_in_a_namespace_that_stays_waits_for_nothing() -> None:
+    going = Going(stays=True)
+    anyio.run(apply.prune, going, [INSIDE])
+    assert going.deleted == [INSIDE]
 
 
 def test_a_stack_is_deployed_again_where_nothing_was_kept_of_it(cluster: Cluster, tmp_path: Path) -> None:
