@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from harness.agent.resident.refused import Refused
-from harness.agent.resident.resources import volume
+from harness.agent.resident.resources import container, disk, volume
+from harness.agent.resident.resources.order import Order
 from tests.unit.agent.box import Box
 from tests.unit.agent.told import Told
 
@@ -73,6 +74,18 @@ def test_a_full_volume_has_no_room_for_anybody(mounted: Callable[..., Mounted], 
     assert told.evidence("resource")["did"]["filled"] == 1.0
     with pytest.raises(OSError, match="No space left"):
         (there.node / "file").write_bytes(b"x" * 8192)
+
+
+def test_what_is_still_being_filled_is_not_told_as_full(mounted: Callable[..., Mounted], make):
+    there = mounted()
+    make()
+    (there.node / "file").write_bytes(b"x" * int(0.995 * SIZE))
+    order = Order("run-1/f", "", "", {"kind": "disk", "path": str(there.path), "share": 1}, 60, 60)
+    begun = disk.make(order, container.find(there.box.uid, there.box.container))
+    assert begun.told()["did"] == {}
+    # Where somebody else takes the rest, there is nothing left to be filled.
+    (there.node / "other").write_bytes(b"x" * (SIZE - there.used()))
+    assert begun.told()["did"] == {"filled": 1.0}
 
 
 def test_nothing_is_left_when_everything_is_killed_at_once(mounted: Callable[..., Mounted], make, told: Told):

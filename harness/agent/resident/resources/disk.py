@@ -34,28 +34,32 @@ def make(order: Order, container: Container) -> Effect:
         memory_group.fit(container.groups, wanted)
         memory_group.require(container.groups, wanted)
 
+    file = found.file()
+
     def told() -> Facts:
-        used, _ = found.room()
-        felt = {"filled": round(used / most, 3)} if used >= (share - CLOSE) * most else {}
+        used, now = found.room()
+        # A look in the middle of the filling would tell too small a share: only what is done is told as felt.
+        done = os.fstat(file).st_size >= wanted or now - used < LEAST_BYTES
+        felt = {"filled": round(used / most, 3)} if done and used >= (share - CLOSE) * most else {}
         return {"used_bytes": used, "most_bytes": most, "did": felt}
 
-    file = found.file()
     ends = partial(memory_group.short, container.groups) if found.in_memory else lasts
     return Effect([lambda: hold(file, wanted)], ("memory",), told, ends)
 
 
 def hold(file: int, wanted: int) -> None:
     """Take so many bytes, or as many as there are, and hold them for ever."""
-    taken = 0
-    while taken < wanted:
-        size = min(CHUNK_BYTES, wanted - taken)
+    taken, size = 0, CHUNK_BYTES
+    while taken < wanted and size >= LEAST_BYTES:
+        size = min(size, wanted - taken)
         try:
             os.posix_fallocate(file, taken, size)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            # Somebody else was there first.
-            break
-        taken += size
+            # Somebody else was there first: what is left is less than this piece, of which nothing was taken.
+            size //= 2
+        else:
+            taken += size
     while True:
         signal.pause()
