@@ -168,12 +168,12 @@ async def _others(session: Session, namespace: str) -> list[str]:
     found = []
     for workload, live in theirs.items():
         ready = sum(map(pod.is_ready, live))
+        standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
         rollout = await owners.read(workload) if workload.what == kinds.ROLLOUT else None
-        if rollout and releases.state(rollout).moving:
+        if rollout and _releasing(releases.state(rollout), standing):
             found.append(f"{workload.key} is releasing")
             continue
         wanted = await owners.wanted(workload, ready)
-        standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
         if wanted is None:
             continue
         enough = wanted.number if wanted.sure else max(wanted.number or 0, len(live))
@@ -182,6 +182,11 @@ async def _others(session: Session, namespace: str) -> list[str]:
         elif ready + standing < enough:
             found.append(f"{workload.key} has {ready} of {enough} pods ready")
     return found
+
+
+def _releasing(state: releases.State, standing: int) -> bool:
+    """Say whether a release is on its way; pods that stand so keep a Rollout from Healthy that has none."""
+    return state.moving and not (standing and state.outcome == releases.PROMOTED)
 
 
 def _deployment(item: Object, standing: int) -> str:

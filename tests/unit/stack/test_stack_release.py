@@ -79,6 +79,17 @@ def test_no_release_is_started_over_another() -> None:
         started(Kube(rollout("new", phase="Progressing")), "web:2")
 
 
+@pytest.mark.parametrize(
+    "stuck",
+    [
+        rollout("new", phase="Degraded", message="ProgressDeadlineExceeded: ..."),
+        rollout("new", phase="Paused", pauseConditions=[{"reason": "InconclusiveAnalysisRun"}]),
+    ],
+)
+def test_a_release_that_is_stuck_is_mended_by_another(stuck: dict[str, Any]) -> None:
+    assert started(Kube(stuck), "web:2")
+
+
 def test_without_a_rollout_the_part_is_named() -> None:
     with pytest.raises(PreconditionFailed) as error:
         started(Kube(), "web:2")
