@@ -17,7 +17,7 @@ import anyio
 from harness.checkers import breaker
 from harness.cluster import backoff, paths
 from harness.engine.planning import plan
-from harness.engine.preflight import contexts
+from harness.engine.preflight import contexts, scope
 from harness.engine.session import Session
 from harness.engine.watching import metrics, steady, traffic
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
@@ -43,10 +43,20 @@ MOST_TOLD = 6
 
 
 async def require_parts(session: Session) -> None:
-    """Raise NeverBegun where the stack lacks a part that the document needs."""
+    """Raise NeverBegun where the stack lacks a part that the document needs, or nobody may look."""
     if not session.experiment.parts:
         return
-    there = stack.parts(await stack.inventory(session.kube))
+    try:
+        there = stack.parts(await stack.remembered(session.kube))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        raise NeverBegun(
+            "nobody may look which parts the stack has",
+            where=error.where,
+            why=error.message,
+            hint=scope.grant(session.experiment),
+        ) from error
     if lacking := [name for name in session.experiment.parts if name not in there]:
         every = [name for name in there if name != parts.CORE]
         # In the reason, too, and not as a hint: the command is all that there is to say.

@@ -396,3 +396,17 @@ async def test_a_part_that_is_there_is_enough(session, monkeypatch):
     session.kube = Cluster()
     session.experiment = replace(session.experiment, parts=("delivery",))
     await settle.require_parts(session)
+
+
+async def test_where_nobody_may_read_which_parts_there_are_that_right_lacks_and_no_part(session):
+    class Closed(Cluster):
+        async def get(self, path: str) -> dict[str, Any]:
+            raise ApiError(403, "Forbidden", 'configmaps "harness-stack" is forbidden', where=f"GET {path}")
+
+    session.kube = Closed()
+    session.experiment = replace(session.experiment, parts=("delivery",))
+    with pytest.raises(NeverBegun) as error:
+        await settle.require_parts(session)
+    assert error.value.what == "nobody may look which parts the stack has"
+    assert "configmaps/harness-stack" in error.value.where
+    assert "harness plan --role" in error.value.hint
