@@ -98,7 +98,7 @@ async def follow(kube: Kube, namespace: str, name: str, replaced: str, tell: Cal
                 last = now
                 # Where it is scaled at the same time, the controller says that it has seen the template while all
                 # else that it says is still of the last release.
-                if last.newest not in ("", replaced) and last.outcome != releases.UNDER_WAY:
+                if last.newest != replaced and last.outcome != releases.UNDER_WAY:
                     break
             together.cancel_scope.cancel()
     except BaseExceptionGroup as group:

@@ -59,7 +59,7 @@ class State:
             return UNDER_WAY
         if self.aborted:
             return ROLLED_BACK
-        return PROMOTED if self.stable == self.newest else UNDER_WAY
+        return PROMOTED if self.newest and self.stable == self.newest else UNDER_WAY
 
     @property
     def moving(self) -> bool:
