@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Mapping
+from typing import Any
 
+from harness.errors import ClusterUnreachable
 from harness.probes import kubernetes
 from harness.probes.settings import Settings
 from harness.workloads import releases
@@ -12,12 +16,32 @@ LOOK_EVERY = 0.5
 
 
 def outcome(namespace: str, rollout: str, wait: float = 0.0, secrets: Settings = None) -> str:
-    """Return whether the newest release is promoted, rolled-back or under way, after so many seconds at the most."""
+    """Return whether the newest release is promoted, rolled-back or under way, after so many seconds at the most.
+
+    Until the time is up a look that nobody answers says no more than that it is under way.
+    """
     until = time.monotonic() + wait
-    while True:
-        found = releases.state(
-            kubernetes.custom("argoproj.io/v1alpha1", namespace, "rollouts", rollout, secrets)
-        ).outcome
-        if found != releases.UNDER_WAY or time.monotonic() >= until:
-            return found
-        time.sleep(LOOK_EVERY)
+    while (left := until - time.monotonic()) > 0:
+        with contextlib.suppress(ClusterUnreachable):
+            if (found := _look(namespace, rollout, secrets)) != releases.UNDER_WAY:
+                return found
+        time.sleep(min(LOOK_EVERY, left))
+    return _look(namespace, rollout, secrets)
+
+
+def _look(namespace: str, rollout: str, secrets: Settings) -> str:
+    item = kubernetes.custom("argoproj.io/v1alpha1", namespace, "rollouts", rollout, secrets)
+    state = releases.state(item)
+    if state.outcome == releases.UNDER_WAY:
+        return state.outcome
+    # Where it is scaled at the same time, the controller says that it has seen the template while all else that it says
+    # is still of the last release.
+    wanted = ((item["spec"].get("template") or {}).get("metadata") or {}).get("annotations") or {}
+    if wanted and not wanted.items() <= _annotations(namespace, f"{rollout}-{state.newest}", secrets).items():
+        return releases.UNDER_WAY
+    return state.outcome
+
+
+def _annotations(namespace: str, replica_set: str, secrets: Settings) -> Mapping[str, Any]:
+    found = kubernetes.replica_set(namespace, replica_set, secrets).spec.template.metadata.annotations
+    return found or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.checkers import census, machine, starvation
@@ -22,14 +22,34 @@ FOUND_BAD = "Failed"
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What was seen of one release: its name, when it was decided and how, how far it had come, what was amiss."""
+    """What was seen of one release: its name and whose place it takes, when it was decided and how, what was amiss."""
 
     release: str = ""
+    stable: str = ""
     decided: float | None = None
     outcome: str = ""
     weight: float = 0.0
     why: str = ""
     unseen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How many operations met a release, of how many; of `unsaid` others nobody knows it."""
+
+    met: int
+    unsaid: int
+    of: int
+
+    @property
+    def least(self) -> float:
+        """Return the share that is known to have met it."""
+        return self.met / self.of if self.of else 0.0
+
+    @property
+    def most(self) -> float:
+        """Return the share that it is where all the others met it, too."""
+        return (self.met + self.unsaid) / self.of if self.of else 0.0
 
 
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
@@ -64,12 +84,15 @@ def _judged(history: History, fault: FaultRecord, parameters: Mapping[str, Any])
     end = history.end if fault.undone is None else fault.undone
     course = _follow(history, fault, begin, end)
     until = end if course.decided is None else course.decided
-    share, told, unsaid = _exposed(history, course.release, (begin, until))
+    exposed = _exposed(history, course, (begin, until))
     took = until - begin
-    detail = {"release": course.release, "outcome": course.outcome, "took": took, "exposed": share, "operations": told}
+    detail = {"release": course.release, "outcome": course.outcome, "took": took}
+    detail |= {"exposed": exposed.least, "exposed_at_most": exposed.most, "operations": exposed.of}
 
     def finding(state: State, summary: str) -> Finding:
-        shown = f"{course.outcome or f'at {course.weight:g} %'}, {percent(share)} exposed" if told else course.outcome
+        share = percent(exposed.least) + (f" to {percent(exposed.most)}" if exposed.unsaid else "")
+        at = course.outcome or f"at {course.weight:g} %"
+        shown = f"{at}, {share} exposed" if exposed.of and course.release else course.outcome
         target = _target(parameters)
         return Finding("canary", state, summary, target, in_fault=shown or "no data", detail=detail)
 
@@ -93,13 +116,14 @@ def _judged(history: History, fault: FaultRecord, parameters: Mapping[str, Any])
         return finding(State.UNKNOWN if took - starved <= within else State.BROKEN, summary + doubt)
     if most is None:
         return finding(State.HELD, summary)
-    if told < census.MINIMUM:
-        return finding(State.UNKNOWN, f"{told} operations were seen meanwhile, {census.MINIMUM} are needed")
-    if share > float(most):
-        return finding(State.BROKEN, f"{percent(share)} of {told} operations met it; {summary}")
-    if share + unsaid / told > float(most):
-        return finding(State.UNKNOWN, f"of {unsaid} operations nobody knows whether they met it; {summary}")
-    return finding(State.HELD, f"{summary}; {percent(share)} of {told} operations met it")
+    if exposed.of < census.MINIMUM:
+        return finding(State.UNKNOWN, f"{exposed.of} operations were seen meanwhile, {census.MINIMUM} are needed")
+    met = f"{percent(exposed.least)} of {exposed.of} operations met it"
+    if exposed.least > float(most):
+        return finding(State.BROKEN, f"{met}; {summary}")
+    if exposed.most > float(most):
+        return finding(State.UNKNOWN, f"of {exposed.unsaid} operations nobody knows whether they met it; {summary}")
+    return finding(State.HELD, f"{summary}; {met}" + (f", {percent(exposed.most)} at the most" * bool(exposed.unsaid)))
 
 
 def _follow(history: History, fault: FaultRecord, begin: float, end: float) -> Course:
@@ -118,14 +142,14 @@ def _follow(history: History, fault: FaultRecord, begin: float, end: float) -> C
         if not release or newest != release:
             continue
         if sample.labels.get("stable") == release:
-            return Course(release, sample.time, PROMOTED, 100.0)
+            return Course(release, stable, sample.time, PROMOTED, 100.0)
         if sample.labels.get("aborted") == "yes":
-            return _given_up(history, fault, sample, Course(release, sample.time, ROLLED_BACK, weight))
+            return _given_up(history, fault, sample, Course(release, stable, sample.time, ROLLED_BACK, weight))
         weight = sample.value or 0.0
     if not release:
         return Course(unseen="no new release was seen")
     blind = "the Rollout was out of sight meanwhile" if after[-1].value is None else ""
-    return Course(release, weight=weight, unseen=blind)
+    return Course(release, stable, weight=weight, unseen=blind)
 
 
 def _given_up(history: History, fault: FaultRecord, sample: Sample, course: Course) -> Course:
@@ -141,17 +165,25 @@ def _given_up(history: History, fault: FaultRecord, sample: Sample, course: Cour
     bad = [labels for labels in phases.values() if labels.get("phase") == FOUND_BAD]
     why = bad[0].get("message", "") if bad else sample.labels.get("message", "")
     unseen = "" if bad else f"it was given up, but no analysis was seen to find it bad: {why or 'nobody said why'}"
-    return Course(course.release, course.decided, course.outcome, course.weight, why, unseen)
+    return replace(course, why=why, unseen=unseen)
 
 
-def _exposed(history: History, release: str, span: tuple[float, float]) -> tuple[float, int, int]:
-    """Return the share of operations that met a release, of how many, and of how many nobody knows it."""
+def _exposed(history: History, course: Course, span: tuple[float, float]) -> Exposure:
+    """Count the operations that met a release, and those of which nobody knows whom they met."""
     begin, until = span
-    pods = {name for name, of in _pods(history.samples) if of == release and release}
     operations = [one for one in history.operations if begin <= one.finished and one.intended <= until and one.punctual]
-    who = [_answered(one, history.addresses) for one in operations]
-    met = sum(name in pods for name in who)
-    return (met / len(who) if who else 0.0), len(who), sum(not name for name in who)
+    release_of = dict(_pods(history.samples))
+    met = unsaid = 0
+    for one in operations:
+        release = release_of.get(_answered(one, history.addresses))
+        met += bool(release) and release == course.release
+        # Of earlier attempts only their number is told; another service's pod says nothing of whom that asked.
+        unsaid += release != course.release and (release != course.stable or _may_have_been_retried(one))
+    return Exposure(met, unsaid, len(operations))
+
+
+def _may_have_been_retried(operation: Operation) -> bool:
+    return operation.attempts > 1 or (operation.attempts < 1 and not operation.direct)
 
 
 def _pods(samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ def command() -> None:
             return ()
         try:
             async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-                return apply.parts(await apply.inventory(kube))
+                return apply.parts(await apply.remembered(kube))
         except (ApiError, HarnessError) as error:
             click.echo(f"nobody knows which are there: {error.what}", err=True)
             return ()

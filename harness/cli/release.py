@@ -61,9 +61,9 @@ def command(
     async def run() -> Any:
         kube, _ = contexts.connect(kubeconfig, context)
         async with kube:
-            await release.start(kube, namespace, rollout, image, settings)
+            replaced = await release.start(kube, namespace, rollout, image, settings)
             with anyio.move_on_after(seconds):
-                return await release.follow(kube, namespace, rollout, tell)
+                return await release.follow(kube, namespace, rollout, replaced, tell)
 
     state = anyio.run(run)
     took = f"after {time.monotonic() - began:.1f} s"

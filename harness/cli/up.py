@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.errors import UsageError
 from harness.stack import overlays
 from harness.stack import parts as known
 
@@ -16,8 +17,10 @@ class _Parts(click.ParamType[tuple[str, ...]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         names = tuple(word.strip() for word in value.split(",")) if isinstance(value, str) else tuple(value)
-        if other := [name for name in names if name not in known.names()]:
-            self.fail(f"no part {other[0]!r}; the parts are {', '.join(known.names())}", param, ctx)
+        try:
+            known.check(names)
+        except UsageError as error:
+            self.fail(f"{error.what}, {error.hint}", param, ctx)
         return names
 
 

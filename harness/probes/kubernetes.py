@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 TIMEOUT = (3.0, 10.0)
+# It has more to answer than it takes on, and says nothing of what was asked.
+BUSY = 429
 
 
 def deployment(namespace: str, name: str, secrets: settings.Settings = None) -> Any:
@@ -20,6 +22,13 @@ def deployment(namespace: str, name: str, secrets: settings.Settings = None) -> 
     from kubernetes.client import AppsV1Api
 
     return _ask(AppsV1Api(client(secrets)).read_namespaced_deployment, name, namespace)
+
+
+def replica_set(namespace: str, name: str, secrets: settings.Settings = None) -> Any:
+    """Return one ReplicaSet; raises ObservationFailed when there is none."""
+    from kubernetes.client import AppsV1Api
+
+    return _ask(AppsV1Api(client(secrets)).read_namespaced_replica_set, name, namespace)
 
 
 def budget(namespace: str, name: str, secrets: settings.Settings = None) -> Any:
@@ -89,6 +98,9 @@ def _ask(call: Any, *arguments: str, **options: Any) -> Any:
     try:
         return call(*arguments, **options, _request_timeout=TIMEOUT)
     except ApiException as error:
-        raise ObservationFailed(f"the API server refused: {error.status} {error.reason}", where=where) from error
+        said = f"{error.status} {error.reason}"
+        if not error.status or error.status >= 500 or error.status == BUSY:
+            raise ClusterUnreachable("the API server has no answer", where=where, why=said) from error
+        raise ObservationFailed(f"the API server refused: {said}", where=where) from error
     except HTTPError as error:
         raise ClusterUnreachable("the API server does not answer", where=where, why=str(error)) from error

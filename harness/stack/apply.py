@@ -35,7 +35,8 @@ ESTABLISHED_SECONDS = 120.0
 # A namespace with one controller is gone about ten seconds after it was deleted.
 GONE_SECONDS = 120.0
 NAMESPACES = "/api/v1/namespaces"
-INVENTORY = f"{NAMESPACES}/monitoring/configmaps/harness-stack"
+INVENTORY_NAMESPACE, INVENTORY_NAME = "monitoring", "harness-stack"
+INVENTORY = f"{NAMESPACES}/{INVENTORY_NAMESPACE}/configmaps/{INVENTORY_NAME}"
 
 
 def path(item: Object) -> str:
@@ -124,9 +125,22 @@ async def served(kube: Kube, items: Iterable[Object]) -> bool:
 async def inventory(kube: Kube) -> dict[str, str]:
     """Return what was remembered of the last deployment; nothing when there was none, or it may not be read."""
     try:
+        return await remembered(kube)
+    except ApiError as error:
+        if error.status == 403:
+            return {}
+        raise
+
+
+async def remembered(kube: Kube) -> dict[str, str]:
+    """Return what was remembered of the last deployment; nothing when there was none.
+
+    Raises ApiError where it may not be read, too.
+    """
+    try:
         found = await kube.get(INVENTORY)
     except ApiError as error:
-        if error.status in (403, 404):
+        if error.status == 404:
             return {}
         raise
     return dict(found.get("data") or {})
@@ -134,11 +148,10 @@ async def inventory(kube: Kube) -> dict[str, str]:
 
 async def remember(kube: Kube, paths: list[str], key: str, overlay: str, parts: Sequence[str] = (CORE,)) -> None:
     """Write down what is deployed; an empty key says that a deployment is under way."""
-    namespace, _, name = INVENTORY.removeprefix("/api/v1/namespaces/").partition("/configmaps/")
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace},
+        "metadata": {"name": INVENTORY_NAME, "namespace": INVENTORY_NAMESPACE},
         "data": {"key": key, "overlay": overlay, "parts": ",".join(parts), "paths": json.dumps(paths)},
     }
     await kube.patch(INVENTORY, body, kind="apply", fieldManager=MANAGER, force="true")

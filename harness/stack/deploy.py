@@ -72,10 +72,14 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
 async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -> None:
     """Take parts away and leave the rest as it is; nothing where they are not there. Raises UsageError."""
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-        before = await apply.inventory(kube)
+        before = await apply.remembered(kube)
     there = tuple(before.get("parts", parts.CORE).split(","))
     stay = parts.without(there, gone)
+    if not before:
+        progress("there is no stack here, and no part of one to take away")
+        return
     if stay == there and before.get("key"):
+        progress(f"nothing to take away: there is {', '.join(there)}")
         return
     overlay = before.get("overlay", "kind")
     await up(cluster, progress, "kind" if {*overlays.part_names(overlay)} & {*gone} else overlay, stay)

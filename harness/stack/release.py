@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import anyio
 
 from harness.cluster.kube import Kube
-from harness.errors import ApiError, PreconditionFailed, UsageError
+from harness.errors import ApiError, PreconditionFailed, UsageError, first
 from harness.workloads import releases
 from harness.workloads.releases import State
 
 
-async def start(kube: Kube, namespace: str, name: str, image: str, settings: Mapping[str, str]) -> None:
-    """Write image and environment into the template of a Rollout's first container.
+async def start(kube: Kube, namespace: str, name: str, image: str, settings: Mapping[str, str]) -> str:
+    """Write image and environment into the template of a Rollout's first container; return whose place it takes.
 
     Raises UsageError where nothing would change, PreconditionFailed where there is no such Rollout at rest.
     """
@@ -25,6 +26,10 @@ async def start(kube: Kube, namespace: str, name: str, image: str, settings: Map
             raise
         hint = "harness up --parts delivery"
         raise PreconditionFailed(f"there is no Rollout {name}", where=namespace, why=str(error), hint=hint) from error
+    if ref := item["spec"].get("workloadRef"):
+        hint = f"change it there: kubectl -n {namespace} edit {ref['kind'].lower()}/{ref['name']}"
+        other = f"{ref['kind']} {ref['name']}"
+        raise PreconditionFailed(f"{name} takes its template from {other}", where=namespace, hint=hint)
     now = releases.state(item)
     if now.moving:
         hint = "wait for it, or take it back with `harness up --parts delivery`"
@@ -37,51 +42,72 @@ async def start(kube: Kube, namespace: str, name: str, image: str, settings: Map
     patch = [
         {"op": "add", "path": f"{at}/{key}", "value": value}
         for key, value in wanted.items()
-        if (container.get(key) or []) != value
+        if _as_read(container.get(key)) != _as_read(value)
     ]
     if not patch:
         raise UsageError("nothing would change", where=f"{namespace}/{name}", why="its template says so already")
     # Between a look and a change somebody else may have released something.
     as_seen = {"op": "test", "path": at, "value": container}
-    await kube.patch(path, [as_seen, *patch], kind="json")
+    changed = await kube.patch(path, [as_seen, *patch], kind="json")
+    if changed["spec"]["template"] == item["spec"]["template"]:
+        raise PreconditionFailed(
+            f"the template of {name} is as it was",
+            where=namespace,
+            why="the API server took the change, and something on its way there took it back",
+            hint="`kubectl get mutatingwebhookconfigurations` says who may",
+        )
+    return now.newest
 
 
-async def follow(kube: Kube, namespace: str, name: str, tell: Callable[[str], None]) -> State:
-    """Tell of each step and measurement of the newest release until it is decided; return what came of it.
+def _as_read(value: Any) -> Any:
+    """Return an image, or an environment as a controller reads it: an empty value is none."""
+    if isinstance(value, str):
+        return value
+    return [{key: told for key, told in one.items() if told != ""} for one in value or ()]
+
+
+async def follow(kube: Kube, namespace: str, name: str, replaced: str, tell: Callable[[str], None]) -> State:
+    """Tell of each step and measurement of the release after `replaced` until it is decided; return what came of it.
 
     Raises ClusterUnreachable and ApiError where nobody can see it any more.
     """
     last = State()
 
     async def analyses() -> None:
-        async for kind, item in kube.watch(releases.analyses(namespace)):
-            found = releases.analysis(item)
-            if (
-                kind != "DELETED"
-                and found.rollout == f"Rollout/{name}"
-                and found.release == last.newest
-                and found.phase
-            ):
-                tell(
-                    " ".join(
-                        word for word in (found.phase, found.measured or "nothing measured yet", found.message) if word
-                    )
-                )
+        try:
+            async for kind, item in kube.watch(releases.analyses(namespace)):
+                found = releases.analysis(item)
+                ours = found.rollout == f"Rollout/{name}" and found.release == last.newest != replaced
+                if kind != "DELETED" and ours and found.phase:
+                    measured = found.measured or "nothing measured yet"
+                    tell(" ".join(word for word in (found.phase, measured, found.message) if word))
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            tell(f"what its analyses measure is out of sight: {error.what}")
 
-    async with anyio.create_task_group() as together:
-        together.start_soon(analyses)
-        async for _, item in kube.watch(releases.rollouts(namespace), fields=f"metadata.name={name}"):
-            before, last = _shown(last), releases.state(item)
-            if (now := _shown(last)) != before:
-                tell(now)
-            if last.outcome != releases.UNDER_WAY:
-                break
-        together.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as together:
+            together.start_soon(analyses)
+            async for _, item in kube.watch(releases.rollouts(namespace), fields=f"metadata.name={name}"):
+                now = releases.state(item)
+                if not now.phase:
+                    continue
+                if (line := _shown(now, replaced)) != _shown(last, replaced):
+                    tell(line)
+                last = now
+                # Where it is scaled at the same time, the controller says that it has seen the template while all
+                # else that it says is still of the last release.
+                if last.newest != replaced and last.outcome != releases.UNDER_WAY:
+                    break
+            together.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise first(group) from group
     return last
 
 
-def _shown(state: State) -> str:
-    said = f": {state.message}" if state.message else ""
-    return (
-        f"{state.weight:g} % of the traffic, step {state.step} of {state.steps}, {state.phase or 'not seen yet'}{said}"
-    )
+def _shown(state: State, replaced: str) -> str:
+    said = f"{state.phase}: {state.message}" if state.message else state.phase
+    if state.newest in ("", replaced):
+        return f"no new release yet, {said}"
+    return f"{state.weight:g} % of the traffic, step {state.step} of {state.steps}, {said}"

@@ -59,12 +59,12 @@ class State:
             return UNDER_WAY
         if self.aborted:
             return ROLLED_BACK
-        return PROMOTED if self.stable == self.newest else UNDER_WAY
+        return PROMOTED if self.newest and self.stable == self.newest else UNDER_WAY
 
     @property
     def moving(self) -> bool:
-        """Say whether the Rollout is on its way by itself; one that was given up, or waits for somebody, stays."""
-        return self.phase != "Healthy" and not self.aborted and not self.waits
+        """Say whether the Rollout is on its way by itself; one that is stuck, or waits for somebody, stays."""
+        return self.phase not in ("Healthy", "Degraded") and not self.aborted and not self.waits
 
 
 def state(item: Object) -> State:
@@ -76,8 +76,6 @@ def state(item: Object) -> State:
     canary = ((status.get("canary") or {}).get("weights") or {}).get("canary") or {}
     steps = ((spec.get("strategy") or {}).get("canary") or {}).get("steps") or []
     step = int(status.get("currentStepIndex") or 0)
-    pause = steps[step].get("pause") if step < len(steps) else None
-    untimed = pause is not None and "duration" not in pause
     return State(
         phase=str(status.get("phase") or "Unknown"),
         stable=stable,
@@ -85,10 +83,22 @@ def state(item: Object) -> State:
         weight=100.0 if stable == newest else float(canary.get("weight") or 0),
         step=step,
         steps=len(steps),
-        waits=bool(spec.get("paused")) or (status.get("phase") == "Paused" and untimed),
+        waits=_waits(spec, status, steps[step] if step < len(steps) else {}),
         aborted=bool(status.get("abort")),
         message=str(status.get("message") or "")[:LONGEST],
     )
+
+
+def _waits(spec: Object, status: Object, step: Object) -> bool:
+    """Say whether nobody but a person lets a Rollout go on; a pause that has an end does not count."""
+    held = {one["reason"] for one in status.get("pauseConditions") or ()}
+    if (step.get("pause") or {}).get("duration") is not None:
+        held.discard("CanaryPauseStep")
+    blue_green = (spec.get("strategy") or {}).get("blueGreen") or {}
+    # Where promotion is by hand its seconds count for nothing.
+    if blue_green.get("autoPromotionEnabled") is not False and blue_green.get("autoPromotionSeconds"):
+        held.discard("BlueGreenPause")
+    return bool(spec.get("paused") or held)
 
 
 @dataclass(frozen=True, slots=True)

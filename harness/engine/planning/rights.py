@@ -12,6 +12,7 @@ from harness.faults import FAULTS
 from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec, Hand
+from harness.stack import apply
 
 NAME = "chaos-harness"
 OURS = ("harness.", "probes.")
@@ -38,6 +39,13 @@ OTHER_OWNERS: tuple[Rule, ...] = (
 )
 # What a pod recorded of its calls.
 CALLS: Rule = {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}
+# Which parts the stack has.
+STACK: Rule = {
+    "apiGroups": [""],
+    "resources": ["configmaps"],
+    "resourceNames": [apply.INVENTORY_NAME],
+    "verbs": ["get"],
+}
 BUDGETS: Rule = {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"]}
 READS: tuple[Rule, ...] = (
     {"apiGroups": [""], "resources": ["pods", "nodes", "events", "namespaces"], "verbs": ["get", "list", "watch"]},
@@ -154,7 +162,7 @@ def _needs(spec: FaultSpec) -> tuple[Rule, ...]:
 
 
 def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
-    """List, by namespace, what loads need that reach a service through the API server, faults elsewhere, and judges."""
+    """List, by namespace, what loads through the API server need, faults elsewhere, judges, and who asks for parts."""
     found: dict[str, list[Rule]] = {}
     for call in (call for one in experiments if one.load for call in one.load.calls):
         if way := PROXIED.search(call.url):
@@ -169,6 +177,8 @@ def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
         if reads_calls(one.objectives):
             for namespace in one.blast_radius.namespaces:
                 found.setdefault(namespace, []).append(CALLS)
+        if one.parts:
+            found.setdefault(apply.INVENTORY_NAMESPACE, []).append(STACK)
     return found
 
 

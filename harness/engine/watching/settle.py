@@ -17,7 +17,7 @@ import anyio
 from harness.checkers import breaker
 from harness.cluster import backoff, paths
 from harness.engine.planning import plan
-from harness.engine.preflight import contexts
+from harness.engine.preflight import contexts, scope
 from harness.engine.session import Session
 from harness.engine.watching import metrics, steady, traffic
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
@@ -43,10 +43,20 @@ MOST_TOLD = 6
 
 
 async def require_parts(session: Session) -> None:
-    """Raise NeverBegun where the stack lacks a part that the document needs."""
+    """Raise NeverBegun where the stack lacks a part that the document needs, or nobody may look."""
     if not session.experiment.parts:
         return
-    there = stack.parts(await stack.inventory(session.kube))
+    try:
+        there = stack.parts(await stack.remembered(session.kube))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        raise NeverBegun(
+            "nobody may look which parts the stack has",
+            where=error.where,
+            why=error.message,
+            hint=scope.grant(session.experiment),
+        ) from error
     if lacking := [name for name in session.experiment.parts if name not in there]:
         every = [name for name in there if name != parts.CORE]
         # In the reason, too, and not as a hint: the command is all that there is to say.
@@ -168,12 +178,12 @@ async def _others(session: Session, namespace: str) -> list[str]:
     found = []
     for workload, live in theirs.items():
         ready = sum(map(pod.is_ready, live))
+        standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
         rollout = await owners.read(workload) if workload.what == kinds.ROLLOUT else None
-        if rollout and releases.state(rollout).moving:
+        if rollout and _releasing(releases.state(rollout), standing):
             found.append(f"{workload.key} is releasing")
             continue
         wanted = await owners.wanted(workload, ready)
-        standing = sum(pod.never_ready(item, now) >= STANDING_SECONDS for item in live)
         if wanted is None:
             continue
         enough = wanted.number if wanted.sure else max(wanted.number or 0, len(live))
@@ -182,6 +192,11 @@ async def _others(session: Session, namespace: str) -> list[str]:
         elif ready + standing < enough:
             found.append(f"{workload.key} has {ready} of {enough} pods ready")
     return found
+
+
+def _releasing(state: releases.State, standing: int) -> bool:
+    """Say whether a release is on its way; pods that stand so keep a Rollout from Healthy that has none."""
+    return state.moving and not (standing and state.outcome == releases.PROMOTED)
 
 
 def _deployment(item: Object, standing: int) -> str:

@@ -26,16 +26,16 @@ FAILED = {"phase": "Failed", "rollout": "Rollout/web", "release": "new", "messag
 def released(run, struck, sampled, ops):
     """Build a history of a release at second 10 whose Rollout was seen so; one operation in ten meets it."""
 
-    def build(*seen, analysis=(), met=lambda at: at * 10 % 10 < 1, served="", **more):
+    def build(*seen, analysis=(), met=lambda at: at * 10 % 10 < 1, who=None, **more):
         samples = sampled(f"pod/shop/{GOOD}", [(0, 1)], release="old")
         samples += sampled(f"pod/shop/{BAD}", [(11, 1)], release="new")
         for time, value, labels in seen:
             samples += sampled(f"release/{ROLLOUT}", [(time, value)], **labels)
         for labels in analysis:
             samples += sampled("analysis/shop/web-new-2", [(14, 5)], **labels)
-        who = ops(lambda at: {"served_by": served or (BAD if at >= 10 and met(at) else GOOD)})
+        told = who or (lambda at: {"served_by": BAD if at >= 10 and met(at) else GOOD})
         faults = [struck("workload_release", workload=ROLLOUT, undone=19.0)]
-        return run(**{"samples": samples, "operations": who, "faults": faults} | more)
+        return run(**{"samples": samples, "operations": ops(told), "faults": faults} | more)
 
     return build
 
@@ -120,6 +120,38 @@ def test_an_operation_that_the_gateway_answered_itself_met_the_pod_that_it_tried
     more = {"operations": [*history.operations, *unserved], "samples": history.samples}
     found = canary.check(released(addresses={host: BAD}, **more), BACK)
     assert found.state is State.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("unclear", "state"),
+    [
+        # Tried again: whom it met first nobody says.
+        ({"served_by": GOOD, "attempts": 2}, State.UNKNOWN),
+        # The gateway does not count its attempts.
+        ({"served_by": GOOD, "attempts": 0}, State.UNKNOWN),
+        ({"served_by": GOOD, "attempts": 0, "direct": True}, State.HELD),
+        # Another service answered, for one of the two releases behind it.
+        ({"served_by": "front-1"}, State.UNKNOWN),
+        ({"served_by": BAD, "attempts": 2}, State.BROKEN),
+    ],
+)
+def test_an_operation_that_may_have_met_it_unseen_is_no_proof_that_few_did(released, unclear, state):
+    history = released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=[FAILED], who=lambda _: unclear)
+    assert canary.check(history, BACK).state is state
+
+
+def test_a_release_that_fails_whatever_it_gets_is_not_the_least_exposed_for_its_retries(released):
+    def retried(at):
+        return {"served_by": GOOD, "attempts": 2 if at * 10 % 10 < 1 else 1}
+
+    history = released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=[FAILED], who=retried)
+    found = canary.check(history, {**BACK, "max-exposed": 0.05})
+    assert found.state is State.UNKNOWN
+    assert found.summary.startswith("of 6 operations nobody knows whether they met it; ")
+    found = canary.check(history, BACK)
+    assert found.state is State.HELD
+    assert found.summary.endswith("; 0 % of 51 operations met it, 11.76 % at the most")
+    assert found.in_fault == "rolled-back, 0 % to 11.76 % exposed"
 
 
 def test_too_few_operations_say_nothing_of_who_met_it(released):

@@ -57,6 +57,13 @@ def harness(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     return subprocess.CompletedProcess(words, end.value.code, out.getvalue(), err.getvalue())
 
 
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_part_that_there_is_not_is_refused_with_those_that_there_are(command: str) -> None:
+    done = harness(command, "--parts", "core,delivry")
+    assert done.returncode == Exit.USAGE
+    assert "'--parts': no part 'delivry', one of core, delivery" in done.stderr
+
+
 def test_help_names_every_command_and_every_exit_code() -> None:
     # One of them is called as a built-in function is, which it must not replace.
     for name in COMMANDS:

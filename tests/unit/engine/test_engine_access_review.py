@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,19 @@ async def test_a_run_asks_for_no_right_to_scale_what_is_not_its_target() -> None
     async with permission.hold(server, None, experiment("workload_scale", WORKLOAD), "run-1"):  # type: ignore[arg-type]
         pass
     assert "patch deployments/scale in shop" in server.asked
+
+
+STACK = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["harness-stack"], "verbs": ["get"]}
+
+
+@pytest.mark.parametrize(("parts", "rules"), [(("delivery",), {"monitoring": [STACK]}), ((), {})])
+def test_to_read_which_parts_the_stack_has_is_granted_and_asked_for_where_a_document_needs_some(
+    parts: tuple[str, ...], rules: dict[str, list[Any]]
+) -> None:
+    one = replace(experiment(), parts=parts)
+    roles = {role["metadata"]["namespace"]: role["rules"] for role in rights.roles_for([one])}
+    assert {name: found for name, found in roles.items() if name != "shop"} == rules
+    assert {name: [*found] for name, found in rights.needed(one).items() if name != "shop"} == rules
 
 
 @pytest.mark.parametrize("kind", ["pod_kill", "pod_evict"])

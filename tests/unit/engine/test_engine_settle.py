@@ -178,13 +178,22 @@ def owned(name: str, kind: str, api: str, *, ready: bool, since: float = 0) -> d
 CONTROLLER = {"metadata": {"uid": "uid-x", "generation": 1}, "spec": {"replicas": 2}}
 COW = {"metadata": {"uid": "uid-x", "generation": 1}, "status": {"pods": 3}}
 TIMED, UNTIMED = [{"pause": {"duration": "6s"}}], [{"pause": {}}]
+ARGO = "argoproj.io/v1alpha1"
+MANUAL_AFTER_ALL = {"autoPromotionEnabled": False, "autoPromotionSeconds": 30}
 
 
-def rollout(phase: str, steps: Any = TIMED, **status: Any) -> dict[str, Any]:
+def rollout(phase: str, steps: Any = TIMED, *, strategy: Any = None, **status: Any) -> dict[str, Any]:
     """Make a Rollout of two pods in a phase."""
-    spec = {"replicas": 2, "strategy": {"canary": {"steps": steps}}}
+    spec = {"replicas": 2, "strategy": strategy or {"canary": {"steps": steps}}}
     told = {"observedGeneration": "1", "phase": phase, "currentStepIndex": 0, **status}
     return {"metadata": {"uid": "uid-x", "generation": 1}, "spec": spec, "status": told}
+
+
+def paused(*reasons: str, steps: Any = TIMED, blue_green: Any = None) -> dict[str, Any]:
+    """Make a Rollout whose release stands still, for these reasons of its controller."""
+    why = [{"reason": reason, "startTime": ago(1)} for reason in reasons]
+    more = {"pauseConditions": why, "stableRS": "old", "currentPodHash": "new"}
+    return rollout("Paused", steps, strategy=blue_green and {"blueGreen": blue_green}, **more)
 
 
 @pytest.mark.parametrize(
@@ -196,13 +205,30 @@ def rollout(phase: str, steps: Any = TIMED, **status: Any) -> dict[str, Any]:
         ("Cow", "farm.example/v1", COW, [True, True], ["shop/Cow/x has 2 of 3 pods ready"]),
         ("Cow", "farm.example/v1", {**COW, "status": {}}, [True, True], []),
         ("Cow", "farm.example/v1", {**COW, "status": {}}, [True, False], ["shop/Cow/x has 1 of 2 pods ready"]),
-        ("Rollout", "argoproj.io/v1alpha1", rollout("Healthy"), [True, True], []),
-        ("Rollout", "argoproj.io/v1alpha1", rollout("Healthy"), [True], ["shop/Rollout/x has 1 of 2 pods ready"]),
-        ("Rollout", "argoproj.io/v1alpha1", rollout("Progressing"), [True] * 3, ["shop/Rollout/x is releasing"]),
-        ("Rollout", "argoproj.io/v1alpha1", rollout("Paused"), [True] * 3, ["shop/Rollout/x is releasing"]),
+        ("Rollout", ARGO, rollout("Healthy"), [True, True], []),
+        ("Rollout", ARGO, rollout("Healthy"), [True], ["shop/Rollout/x has 1 of 2 pods ready"]),
+        ("Rollout", ARGO, rollout("Progressing"), [True] * 3, ["shop/Rollout/x is releasing"]),
+        ("Rollout", ARGO, paused("CanaryPauseStep"), [True] * 3, ["shop/Rollout/x is releasing"]),
         # Nobody moves it.
-        ("Rollout", "argoproj.io/v1alpha1", rollout("Paused", UNTIMED), [True] * 3, []),
-        ("Rollout", "argoproj.io/v1alpha1", rollout("Degraded", abort=True), [True, True], []),
+        ("Rollout", ARGO, paused("CanaryPauseStep", steps=UNTIMED), [True] * 3, []),
+        ("Rollout", ARGO, paused("InconclusiveAnalysisRun", steps=[{"analysis": {}}]), [True] * 3, []),
+        ("Rollout", ARGO, paused("CanaryPauseStep", "InconclusiveAnalysisRun"), [True] * 3, []),
+        ("Rollout", ARGO, rollout("Degraded", abort=True), [True, True], []),
+        ("Rollout", ARGO, rollout("Degraded", message="ProgressDeadlineExceeded: ..."), [True, True], []),
+        (
+            "Rollout",
+            ARGO,
+            rollout("Degraded", message="InvalidSpec: ..."),
+            [True],
+            ["shop/Rollout/x has 1 of 2 pods ready"],
+        ),
+        # A person has to promote it, or it does so by itself.
+        ("Rollout", ARGO, paused("BlueGreenPause", blue_green={"autoPromotionEnabled": False}), [True] * 4, []),
+        ("Rollout", ARGO, paused("BlueGreenPause", blue_green=MANUAL_AFTER_ALL), [True] * 4, []),
+        (
+            *("Rollout", ARGO, paused("BlueGreenPause", blue_green={"autoPromotionSeconds": 30}), [True] * 4),
+            ["shop/Rollout/x is releasing"],
+        ),
     ],
 )
 async def test_workloads_of_any_kind_are_waited_for(told, session, kind, api, owner, ready, said):
@@ -222,6 +248,28 @@ async def test_a_pod_that_was_never_ready_for_a_minute_keeps_no_run_from_beginni
         owned("x-2", "Deployment", "apps/v1", ready=False, since=since),
     ]
     session.kube = Owned({"x": made}, shop_deployments=[made], shop_pods=found)
+    session.reach = Reach(session.kube)
+    assert await told(session.kube) == said
+
+
+@pytest.mark.parametrize(
+    ("newest", "since", "said"),
+    [
+        ("old", 90, []),
+        ("old", 20, ["shop/Rollout/x is releasing"]),
+        # Its controller still decides on this one, at its deadline at the latest.
+        ("new", 90, ["shop/Rollout/x is releasing"]),
+    ],
+)
+async def test_a_pod_that_stands_so_keeps_no_run_from_beginning_though_its_rollout_never_gets_healthy(
+    told, session, newest, since, said
+):
+    found = [
+        owned("x-1", "Rollout", ARGO, ready=True),
+        owned("x-2", "Rollout", ARGO, ready=False, since=since),
+    ]
+    made = rollout("Progressing", stableRS="old", currentPodHash=newest)
+    session.kube = Owned({"x": made}, shop_pods=found)
     session.reach = Reach(session.kube)
     assert await told(session.kube) == said
 
@@ -348,3 +396,17 @@ async def test_a_part_that_is_there_is_enough(session, monkeypatch):
     session.kube = Cluster()
     session.experiment = replace(session.experiment, parts=("delivery",))
     await settle.require_parts(session)
+
+
+async def test_where_nobody_may_read_which_parts_there_are_that_right_lacks_and_no_part(session):
+    class Closed(Cluster):
+        async def get(self, path: str) -> dict[str, Any]:
+            raise ApiError(403, "Forbidden", 'configmaps "harness-stack" is forbidden', where=f"GET {path}")
+
+    session.kube = Closed()
+    session.experiment = replace(session.experiment, parts=("delivery",))
+    with pytest.raises(NeverBegun) as error:
+        await settle.require_parts(session)
+    assert error.value.what == "nobody may look which parts the stack has"
+    assert "configmaps/harness-stack" in error.value.where
+    assert "harness plan --role" in error.value.hint

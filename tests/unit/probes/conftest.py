@@ -20,6 +20,8 @@ import yaml
 class Server:
     port: int = 0
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    # What is answered before that, in turn; a status of 0 is none.
+    first: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
     hang_up: bool = False
@@ -27,6 +29,12 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def answer(self, path: str) -> tuple[int, Any]:
+        """Return what is answered next."""
+        if self.first.get(path):
+            return self.first[path].pop(0)
+        return self.answers.get(path, (404, {"kind": "Status", "reason": "NotFound"}))
 
     def samples(self, *pairs: tuple[dict[str, str], str]) -> None:
         """Answer every instant query with these series."""
@@ -43,11 +51,11 @@ def server() -> Iterator[Server]:
             parts = urlsplit(self.path)
             found.asked.append((parts.path, {key: values[0] for key, values in parse_qs(parts.query).items()}))
             found.hosts.append(self.headers.get("host", ""))
-            if found.hang_up:
+            status, body = found.answer(parts.path)
+            if found.hang_up or not status:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
-            status, body = found.answers.get(parts.path, (404, {"kind": "Status", "reason": "NotFound"}))
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")

@@ -247,6 +247,34 @@ def test_another_overlay_is_deployed_and_what_it_lacks_removed(
     assert apply.path(BUDGET) not in cluster.objects
 
 
+def down(*gone: str) -> list[str]:
+    lines: list[str] = []
+    anyio.run(deploy.down, CLUSTER, lines.append, gone)
+    return lines
+
+
+def test_where_there_is_no_stack_no_part_is_taken_away_and_nothing_brought_up(cluster: Cluster) -> None:
+    cluster.objects.clear()
+    assert down("delivery") == ["there is no stack here, and no part of one to take away"]
+    assert cluster.objects == {}
+
+
+def test_a_part_that_is_not_there_is_not_taken_away_and_that_is_said(cluster: Cluster) -> None:
+    before = {**cluster.objects}
+    assert down("delivery") == ["nothing to take away: there is core"]
+    assert cluster.objects == before
+    assert cluster.rounds == 0
+
+
+def test_a_part_that_is_there_goes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.objects[apply.INVENTORY]["data"] |= {"parts": "core,delivery"}
+    monkeypatch.setattr(render, "objects", lambda *_: [DEPLOYMENT, GATEWAY])
+    monkeypatch.setattr(source, "key", lambda overlay, wanted, foreign: f"key-of-{wanted}")
+    down("delivery")
+    assert apply.path(BUDGET) not in cluster.objects
+    assert cluster.objects[apply.INVENTORY]["data"]["parts"] == "core"
+
+
 def test_what_a_controller_writes_until_it_is_gone_does_not_stay(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
