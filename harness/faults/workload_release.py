@@ -68,7 +68,7 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
         {"op": "remove", "path": pointer} if old is None else {"op": "replace", "path": pointer, "value": old}
         for pointer, old, _ in changes
     ]
-    reach.note(fault)["changes"] = changes
+    reach.note(fault)["changes"] = [*rollout.holder(item), *changes]
     return [{"op": "restore", "path": fault.victim.path, "patch": [*tests, *back], "ours": _ours(fault)}]
 
 

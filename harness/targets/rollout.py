@@ -81,9 +81,7 @@ def changes(item: Object, name: str, mark: Mapping[str, str], image: str, settin
     place = container(item, name)
     assert place
     at, found = place
-    notes = (item["spec"]["template"].get("metadata") or {}).get("annotations")
-    told: list[Change] = [(f"{NOTES}/{escaped(key)}", notes.get(key), value) for key, value in mark.items() if notes]
-    told = told or [(NOTES, None, dict(mark))]
+    told: list[Change] = [(f"{NOTES}/{escaped(key)}", _notes(item).get(key), value) for key, value in mark.items()]
     if image:
         told.append((f"{at}/image", found["image"], image))
     if settings:
@@ -91,9 +89,21 @@ def changes(item: Object, name: str, mark: Mapping[str, str], image: str, settin
     return told
 
 
+def holder(item: Object) -> list[Change]:
+    """List what must be made before a mark: the mapping that it stands in, where a template has none.
+
+    It stays when the mark goes: meanwhile somebody else may have written into it.
+    """
+    return [] if _notes(item) else [(NOTES, None, {})]
+
+
 def releases(item: Object, namespace: str) -> str:
     """Return the API path of the collection where a workload's releases are kept."""
     return paths.apps(namespace, RELEASES[item["kind"]])
+
+
+def _notes(item: Object) -> Object:
+    return (item["spec"]["template"].get("metadata") or {}).get("annotations") or {}
 
 
 def _strategy(spec: Object) -> Object:

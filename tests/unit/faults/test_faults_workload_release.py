@@ -63,6 +63,29 @@ async def test_a_release_that_somebody_made_meanwhile_is_not_overwritten() -> No
     assert "somebody else set" in left
 
 
+@pytest.mark.parametrize("notes", [{}, {"scrape": "yes"}])
+async def test_a_note_that_somebody_made_meanwhile_stays_and_the_release_goes(notes: dict[str, str]) -> None:
+    server, fault = Server(web()), planned("workload_release", image="web:2")
+    of(server)["metadata"] |= {"annotations": notes} if notes else {}
+    reach = await injected(server, fault)
+    of(server)["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "now"
+    for _ in range(2):
+        assert await elsewhere(server, reach, fault) == []
+    assert of(server)["metadata"]["annotations"] == {**notes, "kubectl.kubernetes.io/restartedAt": "now"}
+    assert of(server)["spec"] == template()["spec"]
+
+
+async def test_notes_that_somebody_made_before_the_release_are_not_overwritten() -> None:
+    server, fault = Server(web()), planned("workload_release")
+    reach = Reach(server)  # type: ignore[arg-type]
+    assert KIND.prepare
+    await KIND.prepare(fault, reach)
+    of(server)["metadata"]["annotations"] = {"scrape": "yes"}
+    with pytest.raises(InjectionFailed, match="not what it was"):
+        await KIND.inject(fault, reach)
+    assert of(server)["metadata"]["annotations"] == {"scrape": "yes"}
+
+
 async def test_a_release_that_is_half_somebody_else_s_is_told_of() -> None:
     server, fault = Server(web()), planned("workload_release", image="web:2")
     reach = await injected(server, fault)
@@ -79,8 +102,11 @@ async def test_a_rollout_is_released_as_a_deployment_is() -> None:
     )
     reach = await injected(server, fault)
     assert RELEASE in server.objects[ROLLOUT]["spec"]["template"]["metadata"]["annotations"]
-    assert await elsewhere(server, reach, fault) == []
-    assert server.objects[ROLLOUT]["spec"]["template"] == template()
+    for _ in range(2):
+        assert await elsewhere(server, reach, fault) == []
+    found = server.objects[ROLLOUT]["spec"]["template"]
+    assert found["metadata"].pop("annotations") == {}  # which is none to the controller's hash
+    assert found == template()
 
 
 @pytest.mark.parametrize("status", [{"abort": True, "phase": "Degraded"}, {"currentPodHash": "def"}])
