@@ -26,7 +26,6 @@ from harness.model.plan import PlannedFault, Victim
 from harness.targets import containers, objects, pods, rollout
 from harness.targets.objects import expect
 from harness.targets.reach import Facts, Reach
-from harness.workloads import releases
 from harness.workloads.pod import is_going, is_ready
 
 RELEASE = "chaos.harness.dev/release"
@@ -40,13 +39,13 @@ def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | 
 
 
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
-    """Say that no pod would get another template."""
-    why = rollout.unmoved(item)
-    if not why and rollout.container(item, victim.container) is None:
-        why = f"its template has no container {victim.container}"
-    if not why and item["kind"] == "Rollout" and releases.state(item).outcome != releases.PROMOTED:
-        why = "its last release is not promoted: the undo would start that one again"
-    return Unfit(f"{victim.owner} would release nothing", why, "aim at a workload that does") if why else None
+    """Say that no pod would get another template, or that the undo would start something else."""
+    what, why = rollout.amiss(item, victim.container)
+    return (
+        Unfit(f"{victim.owner} {what}", why, "aim at a workload whose pods follow its template, at rest")
+        if why
+        else None
+    )
 
 
 def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
@@ -56,7 +55,7 @@ def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
 
 async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Read what the template says now, which is what the undo writes."""
-    item = await objects.read(reach.kube, fault)
+    item = await rollout.read(fault, reach)
     if found := unfit(fault.parameters, item, fault.victim):
         raise InjectionFailed(found.what, where=str(fault.victim), why=found.why, hint=found.hint)
     await objects.count(fault, reach, lambda there: most(fault.parameters, item, there))

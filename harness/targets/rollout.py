@@ -10,13 +10,20 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import anyio
+
 from harness.cluster import paths
 from harness.hands.api.undoing import escaped
-from harness.workloads.releases import environment
+from harness.model.plan import PlannedFault
+from harness.targets import objects
+from harness.targets.reach import Reach
+from harness.workloads.releases import PROMOTED, environment, state
 
 Object = Mapping[str, Any]
 # Where something changes, as a JSON pointer, what is there (None: nothing), and what will be.
 Change: TypeAlias = tuple[str, Any, Any]
+# An undo may be a moment old when the next release of a step begins.
+SEEN_SECONDS = 5.0
 NOTES = "/spec/template/metadata/annotations"
 # What keeps the releases of a kind; a bad one is not to be found there by whoever takes one back later.
 RELEASES: Mapping[str, str] = {
@@ -27,8 +34,30 @@ RELEASES: Mapping[str, str] = {
 }
 
 
-def unmoved(item: Object) -> str:
-    """Say why another template would change no pod; empty where it would."""
+async def read(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
+    """Read the fault's workload once its controller has seen it as it is now, as a Rollout's says; or as it is then."""
+    with anyio.move_on_after(SEEN_SECONDS):
+        while True:
+            item = await objects.read(reach.kube, fault)
+            if item["kind"] != "Rollout" or state(item).phase:
+                return item
+            await anyio.sleep(objects.PAUSE_SECONDS)
+    return await objects.read(reach.kube, fault)
+
+
+def amiss(item: Object, name: str) -> tuple[str, str]:
+    """Say what speaks against another template for a container, and why; empty where nothing does."""
+    why = _unmoved(item)
+    if not why and container(item, name) is None:
+        why = f"its template has no container {name}"
+    if why:
+        return "would roll out nothing", why
+    if item["kind"] == "Rollout" and state(item).outcome != PROMOTED:
+        return "is at no release to come back to", "its last one is not promoted: the undo would start that one again"
+    return "", ""
+
+
+def _unmoved(item: Object) -> str:
     spec = item["spec"]
     if item["kind"] not in RELEASES:
         return f"how a {item['kind']} rolls out is not known here, only how {', '.join(RELEASES)} do"

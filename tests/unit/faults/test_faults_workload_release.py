@@ -11,22 +11,13 @@ from harness.errors import InjectionFailed, UndoFailed
 from harness.faults import FAULTS
 from harness.faults.workload_release import RELEASE
 from harness.model.fault import Target
-from harness.model.plan import Victim
 from harness.targets.reach import Reach
 from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
-from tests.unit.faults.workloads import PODS, VICTIM, WEB, planned, template, web
+from tests.unit.faults.workloads import ON_ROLLOUT, PODS, ROLLOUT, VICTIM, WEB, planned, rollout, template, web
 
 pytestmark = pytest.mark.anyio
 KIND = FAULTS["workload_release"]
-ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web"
-HASHES = {"stableRS": "abc", "currentPodHash": "abc", "phase": "Healthy", "observedGeneration": "4"}
-
-
-def rollout(**status: Any) -> dict[str, Any]:
-    metadata = {"name": "web", "namespace": "shop", "uid": "uid-web", "resourceVersion": "7", "generation": 4}
-    spec = {"replicas": 3, "template": template(), "strategy": {"canary": {"steps": []}}}
-    return {"kind": "Rollout", "metadata": metadata, "spec": spec, "status": {**HASHES, **status}}
 
 
 def of(server: Server) -> dict[str, Any]:
@@ -97,9 +88,7 @@ async def test_a_release_that_is_half_somebody_else_s_is_told_of() -> None:
 async def test_a_rollout_is_released_as_a_deployment_is() -> None:
     server = Server(web())
     server.objects[ROLLOUT] = rollout()
-    fault = planned(
-        "workload_release", Victim("workload", "web", "uid-web", "shop", "", "", "Rollout/web", "web", ROLLOUT)
-    )
+    fault = planned("workload_release", ON_ROLLOUT)
     reach = await injected(server, fault)
     assert RELEASE in server.objects[ROLLOUT]["spec"]["template"]["metadata"]["annotations"]
     for _ in range(2):
@@ -107,15 +96,6 @@ async def test_a_rollout_is_released_as_a_deployment_is() -> None:
     found = server.objects[ROLLOUT]["spec"]["template"]
     assert found["metadata"].pop("annotations") == {}  # which is none to the controller's hash
     assert found == template()
-
-
-@pytest.mark.parametrize("status", [{"abort": True, "phase": "Degraded"}, {"currentPodHash": "def"}])
-async def test_nothing_is_released_over_a_release_that_is_not_promoted(status: dict[str, Any]) -> None:
-    assert KIND.unfit
-    found = KIND.unfit({}, rollout(**status), VICTIM)
-    assert found
-    assert "start that one again" in found.why
-    assert KIND.unfit({}, rollout(), VICTIM) is None
 
 
 async def test_a_template_that_is_another_object_s_is_refused() -> None:
