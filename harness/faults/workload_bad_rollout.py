@@ -43,11 +43,7 @@ def _bad(fault: PlannedFault) -> tuple[str, Any, str]:
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
     """Say that no pod would get another template, or that the undo would start something else."""
     what, why = rollout.amiss(item, victim.container)
-    return (
-        Unfit(f"{victim.owner} {what}", why, "aim at a workload whose pods follow its template, at rest")
-        if why
-        else None
-    )
+    return Unfit(f"{victim.owner} {what}", why, rollout.HINT) if why else None
 
 
 def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
@@ -70,10 +66,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     tests = [expect("/metadata/uid", fault.victim.uid), expect(f"{at}/name", container["name"]), expect(pointer, bad)]
     back = {"op": "remove", "path": pointer} if before is None else {"op": "replace", "path": pointer, "value": before}
     undo: Undo = [{"op": "restore", "path": fault.victim.path, "patch": [*tests, back], "ours": ours}]
-    if item["kind"] == "StatefulSet":
-        # Its controller waits for a pod that cannot start, whatever the template says by now.
-        undo.append({"op": "sweep", "path": paths.pods(namespace), "ours": ours})
-    return [*undo, {"op": "sweep", "path": rollout.releases(item, namespace), "ours": ours}]
+    swept = {"op": "sweep", "path": rollout.releases(item, namespace), "ours": ours}
+    return [*undo, *rollout.hanging(item, namespace, ours), swept]
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:

@@ -7,13 +7,14 @@ DaemonSetUpdateStrategy), and that of Argo Rollouts 1.9 (CanaryStrategy, BlueGre
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import anyio
 
 from harness.cluster import paths
 from harness.hands.api.undoing import escaped
+from harness.model.fault import Undo
 from harness.model.plan import PlannedFault
 from harness.targets import objects
 from harness.targets.reach import Reach
@@ -24,6 +25,7 @@ Object = Mapping[str, Any]
 Change: TypeAlias = tuple[str, Any, Any]
 # An undo may be a moment old when the next release of a step begins.
 SEEN_SECONDS = 5.0
+HINT = "aim at a workload whose pods follow its template, and that is at rest"
 NOTES = "/spec/template/metadata/annotations"
 # What keeps the releases of a kind; a bad one is not to be found there by whoever takes one back later.
 RELEASES: Mapping[str, str] = {
@@ -105,17 +107,37 @@ def container(item: Object, name: str) -> tuple[str, Object] | None:
     return None
 
 
-def changes(item: Object, name: str, mark: Mapping[str, str], image: str, settings: Mapping[str, str]) -> list[Change]:
-    """List what changes in a template by another image or environment of a container, and by a mark on its pods."""
+def changes(item: Object, name: str, mark: Mapping[str, str], asked: Mapping[str, Any]) -> list[Change]:
+    """List what changes in a template by the `image` or `env` that is asked for, and by a mark on its pods."""
     place = container(item, name)
     assert place
     at, found = place
     told: list[Change] = [(f"{NOTES}/{escaped(key)}", _notes(item).get(key), value) for key, value in mark.items()]
-    if image:
-        told.append((f"{at}/image", found["image"], image))
-    if settings:
+    if asked.get("image"):
+        told.append((f"{at}/image", found["image"], str(asked["image"])))
+    if settings := dict(one.split("=", 1) for one in asked.get("env") or ()):
         told.append((f"{at}/env", found.get("env"), environment(found.get("env"), settings)))
     return told
+
+
+def forth(changes: Sequence[Change]) -> list[Object]:
+    """Make changes, as a JSON patch, where what was there still is."""
+    tests = [objects.expect(pointer, old) for pointer, old, _ in changes]
+    return [*tests, *({"op": "add", "path": pointer, "value": new} for pointer, _, new in changes)]
+
+
+def back(changes: Sequence[Change]) -> list[Object]:
+    """Undo changes, as a JSON patch, where all of them are still there."""
+    tests = [objects.expect(pointer, new) for pointer, _, new in changes]
+    undone = ({"op": "remove"} if old is None else {"op": "replace", "value": old} for _, old, _ in changes)
+    return [*tests, *({**one, "path": pointer} for one, (pointer, _, _) in zip(undone, changes, strict=True))]
+
+
+def hanging(item: Object, namespace: str, ours: str) -> Undo:
+    """Sweep pods with this text that are not ready: a StatefulSet waits for them, whatever its template says by now."""
+    if item["kind"] != "StatefulSet":
+        return []
+    return [{"op": "sweep", "path": paths.pods(namespace), "ours": ours, "unready": True}]
 
 
 def holder(item: Object) -> list[Change]:

@@ -33,6 +33,7 @@ def web(replicas: int = 3, **spec: Any) -> dict[str, Any]:
         "name": "web-abc",
         "namespace": "shop",
         "uid": "uid-web-abc",
+        "creationTimestamp": "2026-11-01T10:00:00Z",
         "ownerReferences": reference("Deployment", "web"),
     }
     objects[f"{APPS}/replicasets/web-abc"] = {"metadata": owned, "spec": {"replicas": replicas, "template": template()}}
