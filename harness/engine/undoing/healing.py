@@ -31,6 +31,7 @@ AGAIN_SECONDS = 0.5
 async def undo(session: Session, fault: PlannedFault) -> bool:
     """Undo one fault and say whether it was seen undone; what was not stays owed."""
     kind, reach, course = FAULTS[fault.kind], session.reach, session.course(fault)
+    course.look_no_more()
     operations = kind.undo(fault, reach)
     reach.note(fault).pop("unanswered", None)
     session.write("fault.heal_requested", id=fault.id)
