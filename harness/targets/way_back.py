@@ -21,7 +21,7 @@ Object = Mapping[str, Any]
 # Where a Rollout says no other.
 HISTORY = 10
 STUCK = "would not come back by itself from a release that is promoted"
-HINT = "`rollbackWindow: {revisions: N}` skips the pauses of a canary on its way back; or give each a `duration`"
+HINT = "a canary skips its pauses by `rollbackWindow: {revisions: N}`, a blue-green one must be promoted by itself"
 
 
 def waits(item: Object, younger: int = 0) -> str:
@@ -31,7 +31,7 @@ def waits(item: Object, younger: int = 0) -> str:
     spec = item["spec"]
     strategy = spec.get("strategy") or {}
     if (strategy.get("blueGreen") or {}).get("autoPromotionEnabled") is False:
-        # Its window clears the pause anew each time without ever going on (argo-rollouts#3304).
+        # Within a window the controller takes the pause back and makes it anew, and never goes on.
         return "`autoPromotionEnabled: false` has a person promote it, and no rollbackWindow helps a blue-green one"
     steps = (strategy.get("canary") or {}).get("steps") or []
     number = next((place for place, one in enumerate(steps, 1) if _untimed(one)), 0)
