@@ -12,7 +12,7 @@ from harness.faults import FAULTS, FaultKind
 from harness.model.experiment import Activity, BlastRadius
 from harness.model.fault import FaultSpec
 from harness.model.objective import Objective
-from harness.model.timeline import together
+from harness.model.timeline import longest, together
 from harness.model.units import seconds
 from harness.source.closed import nearest
 from harness.source.lines import Place
@@ -38,6 +38,7 @@ def check(
     _choices(extension, method)
     _exercised(extension, written, method)
     _time(extension, written)
+    _decided(extension, written, method)
     _relaxed(extension, written, slo)
     if not faults and not hypothesis and not extension.objectives:
         extension.section.problems.add(
@@ -236,6 +237,22 @@ def _time(extension: Extension, written: Mapping[str, Objective]) -> None:
             why="the run would end before it could be judged",
             hint=f"phases: {{recovery: {within:g}s}}",
         )
+
+
+def _decided(extension: Extension, written: Mapping[str, Objective], method: Sequence[Activity]) -> None:
+    """Refuse a release that is taken back before it can have taken too long: late is what it would never be."""
+    within = float(written["canary"].parameters.get("within", 0.0)) if "canary" in written else 0.0
+    for place, step in enumerate(method):
+        if not step.fault or step.fault.closes or "canary" not in exercises(FAULTS[step.fault.kind]):
+            continue
+        watched = step.pause_after + longest(method[place + 1 :]) + extension.phases.hold
+        if watched < within:
+            extension.section.problems.add(
+                (*extension.section.at("objectives"), "canary", "within"),
+                f"a release is not watched so long: it is taken back after {seconds(watched)} at the latest",
+                why=f"one that took longer than {seconds(within)} would never be seen",
+                hint=f"within: {watched:g}s, or a step that waits longer until it is decided",
+            )
 
 
 def _stages(extension: Extension) -> None:

@@ -15,8 +15,9 @@ class Course:
 
     It is `owed` an undo from then until that is done and struck out; `injecting` is the scope that cuts its injection,
     while there is one; `unanswered` that it was cut while the API server had a request of it; `written` that it has a
-    resource in the cluster, until that is struck out; `looked_for` that it was given its time to be felt. `dirty` says
-    why its undo failed, empty where it did not.
+    resource in the cluster, until that is struck out; `looking` is the scope that cuts the look for it beside the steps
+    that follow; `looked_for` that it was felt, or given its time to be. `dirty` says why its undo failed, empty where
+    it did not.
     """
 
     fault: PlannedFault
@@ -25,6 +26,12 @@ class Course:
     injected: bool = False
     unanswered: bool = False
     written: bool = False
+    looking: anyio.CancelScope | None = None
     looked_for: bool = False
     healed: bool = False
     dirty: str = ""
+
+    def look_no_more(self) -> None:
+        """End the look beside the steps: whoever asks looks himself, or undoes what there is to see."""
+        if self.looking:
+            self.looking.cancel()

@@ -6,6 +6,7 @@ whatever dies between two of them, somebody else knows what to heal.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -17,19 +18,14 @@ from harness.engine import activities
 from harness.engine.planning import additions
 from harness.engine.session import Session
 from harness.engine.undoing import healing
-from harness.errors import (
-    AbortTriggered,
-    ClusterUnreachable,
-    HarnessError,
-    InjectionFailed,
-    first,
-)
+from harness.errors import AbortTriggered, ClusterUnreachable, HarnessError, InjectionFailed, first
 from harness.faults import FAULTS
 from harness.model import timeline
 from harness.model.experiment import Activity
 from harness.model.fault import Phase
 from harness.model.plan import PlannedFault
 from harness.resources import notice, resource
+from harness.targets.reach import Facts
 
 
 async def walk(session: Session) -> None:
@@ -212,6 +208,24 @@ async def _inject(session: Session, fault: PlannedFault) -> None:
     applied = None if order else datetime.now(UTC)
     await _status(session, fault, Phase.INJECTED, injected_at=began, applied_at=applied)
     await notice.post(session.kube, fault, session.plan.run, "ChaosInjected")
+    if session.beside:
+        session.beside(_look, session, fault)
+
+
+async def _look(session: Session, fault: PlannedFault) -> None:
+    """Look for a fault beside the steps that follow it: after them there may be nothing to see of it any more.
+
+    What is not seen by then is looked for anew, and only that can say that it was not felt.
+    """
+    kind, began, evidence = FAULTS[fault.kind], time.monotonic(), None
+    with anyio.move_on_after(kind.felt_within) as scope, contextlib.suppress(HarnessError):
+        session.course(fault).looking = scope
+        try:
+            evidence = await kind.felt(fault, session.reach)
+        except BaseExceptionGroup as group:
+            raise first(group) from group
+    if evidence is not None and not scope.cancel_called:
+        await _felt(session, fault, evidence, began)
 
 
 async def hold(session: Session, faults: Sequence[PlannedFault]) -> None:
@@ -232,6 +246,7 @@ async def _feel(session: Session, fault: PlannedFault) -> None:
     course = session.course(fault)
     if course.looked_for or not course.owed:
         return
+    course.look_no_more()
     began = time.monotonic()
     evidence = None
     kind = FAULTS[fault.kind]
@@ -242,11 +257,16 @@ async def _feel(session: Session, fault: PlannedFault) -> None:
             why = why if evidence else "it changed nothing"
     except HarnessError as error:
         why = str(error)
-    course.looked_for = True
     if evidence is None:
+        course.looked_for = True
         session.write("fault.not_felt", id=fault.id, why=why)
         session.say(f"not felt   {fault.kind} on {fault.victim.shown}: {why}")
         return
+    await _felt(session, fault, evidence, began)
+
+
+async def _felt(session: Session, fault: PlannedFault, evidence: Facts, began: float) -> None:
+    session.course(fault).looked_for = True
     session.write("fault.felt", id=fault.id, evidence=evidence, after=time.monotonic() - began)
     session.say(f"evidence   {fault.victim}: {_short(evidence)}")
     await _status(session, fault, Phase.FELT, felt_at=datetime.now(UTC), evidence=evidence)

@@ -136,7 +136,8 @@ async def _live(session: Session, phases: Walk, stop: Stop | None) -> HarnessErr
             session.abort.pull("internal", f"{type(bug).__name__}: {bug}")
 
     async with anyio.create_task_group() as watchers:
-        _watch(session, lambda *words: watchers.start_soon(watcher, *words))
+        session.beside = lambda *words: watchers.start_soon(watcher, *words)
+        _watch(session, session.beside)
         if stop:
             watchers.start_soon(watcher, abort.on_stop, session.abort, stop)
         try:

@@ -38,7 +38,8 @@ class Session:
     when it may be judged, `load_profile` how its rate changes from then on; `amiss_at` is when something other than a
     breaker was last seen not to be steady; `begun` says that the first fault was let through. `cause` is why the
     verdict is no PASS, as far as that was seen. `kubeconfig` is of the run's context alone, for whatever else asks the
-    cluster; `picking` is held by whoever picks targets; `scope` says how far its rights reach.
+    cluster; `picking` is held by whoever picks targets; `scope` says how far its rights reach; `beside` starts what
+    goes on beside the walk until the run ends.
     """
 
     experiment: Experiment
@@ -55,6 +56,7 @@ class Session:
     kubeconfig: Path | None = None
     scope: Scope = field(default_factory=Scope)
     abort: Abort = field(default_factory=Abort)
+    beside: Callable[..., object] | None = None
     load: LoadProcess | None = None
     load_from: float = math.inf
     steady_load_from: float = math.inf

@@ -96,7 +96,8 @@ class FaultKind:
     `undo` lists the ledger operations that heal it without the process that made it, each of which may be done twice;
     where these depend on what is there, `prepare` finds them out right before. `inject` makes the effect after
     `reach.guard()` and returns facts. `felt` waits for evidence from outside of the fault and `healed` until the system
-    has what it lost; whoever calls them sets the deadline by cancelling. `heal` asks for the undo.
+    has what it lost; whoever calls them sets the deadline by cancelling. `heal` asks for the undo. `remains` says what
+    of it is still there, empty for nothing: it is asked where the undo was done and the healing was not seen.
 
     `order` is for a hand that acts by itself as soon as the fault's resource is there: it looks at what must be seen
     before, and returns what the resource tells that hand; `inject` then waits for the effect.
@@ -128,6 +129,7 @@ class FaultKind:
     healed: Callable[[PlannedFault, Reach], Awaitable[Facts]]
     undo: Callable[[PlannedFault, Reach], Undo] = nothing
     heal: Callable[[PlannedFault, Reach], Awaitable[None]] = by_itself
+    remains: Callable[[PlannedFault, Reach], Awaitable[str]] | None = None
     order: Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]] | None = None
     resolve: Callable[[Kube, Mapping[str, Any]], Awaitable[Mapping[str, Any]]] = as_written
     meant: Callable[[Mapping[str, Any]], str] = all_of_it

@@ -41,11 +41,9 @@ def _bad(fault: PlannedFault) -> tuple[str, Any, str]:
 
 
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
-    """Say that no pod would get another template."""
-    why = rollout.unmoved(item)
-    if not why and victim.container and rollout.container(item, victim.container) is None:
-        why = f"its template has no container {victim.container}"
-    return Unfit(f"{victim.owner} would roll out nothing", why, "aim at a workload that does") if why else None
+    """Say that no pod would get another template, or that the undo would start something else."""
+    what, why = rollout.amiss(item, victim.container)
+    return Unfit(f"{victim.owner} {what}", why, rollout.HINT) if why else None
 
 
 def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
@@ -55,12 +53,12 @@ def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
 
 async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Read what the container's template says now, which is what the undo writes."""
-    item = await objects.read(reach.kube, fault)
-    found = rollout.container(item, fault.victim.container)
-    if found is None or (why := rollout.unmoved(item)):
-        why = why if found else f"its template has no container {fault.victim.container}"
-        raise InjectionFailed("nothing would be rolled out", where=str(fault.victim), why=why)
+    item = await rollout.read(fault, reach)
+    if refused := unfit(fault.parameters, item, fault.victim):
+        raise InjectionFailed(refused.what, where=str(fault.victim), why=refused.why, hint=refused.hint)
     await objects.count(fault, reach, lambda there: most(fault.parameters, item, there))
+    found = rollout.container(item, fault.victim.container)
+    assert found
     (at, container), (field, bad, ours) = found, _bad(fault)
     before = container.get(field)
     reach.note(fault).update(at=at, before=before, ours=ours)
@@ -68,10 +66,8 @@ async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     tests = [expect("/metadata/uid", fault.victim.uid), expect(f"{at}/name", container["name"]), expect(pointer, bad)]
     back = {"op": "remove", "path": pointer} if before is None else {"op": "replace", "path": pointer, "value": before}
     undo: Undo = [{"op": "restore", "path": fault.victim.path, "patch": [*tests, back], "ours": ours}]
-    if item["kind"] == "StatefulSet":
-        # Its controller waits for a pod that cannot start, whatever the template says by now.
-        undo.append({"op": "sweep", "path": paths.pods(namespace), "ours": ours})
-    return [*undo, {"op": "sweep", "path": rollout.releases(item, namespace), "ours": ours}]
+    swept = {"op": "sweep", "path": rollout.releases(item, namespace), "ours": ours}
+    return [*undo, *rollout.hanging(item, namespace, ours), swept]
 
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:

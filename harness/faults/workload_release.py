@@ -3,16 +3,17 @@
 A release without both differs in nothing but an annotation of its pods: a good one. The Argo Rollouts controller takes
 a Rollout through its steps, a Deployment rolls over to it at once; who judges it is no business of this fault, the
 objective `canary` is. The template that was there is written down before and comes back only where it still is as this
-fault left it; a Rollout then is at its last release again, whether the new one was promoted, given up or is on its way
-(`rollbackWindow` skips the steps on the way back). Its ReplicaSet stays, without pods, as that of any release does.
-Felt when a pod of the release is ready (about ten seconds where images are there); healed when no pod of it is left
-and the workload has as many ready pods as before.
+fault left it. A Rollout gets back to its last release from wherever the new one is. From one that is promoted that is a
+release of its own, whose steps `rollbackWindow` skips: where it would wait for a person the fault is refused, and where
+pods of the release are still there when the run ends, that is DIRTY. Its ReplicaSet stays, without pods, until the next
+one. Felt when a pod of the release is ready (about ten seconds where images are there); healed when no pod of it is
+left and the workload has as many ready pods as before.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.cluster import observe, paths
@@ -23,10 +24,9 @@ from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand, Target, Undo
 from harness.model.parameter import Parameter, Type
 from harness.model.plan import PlannedFault, Victim
-from harness.targets import containers, objects, pods, rollout
+from harness.targets import containers, objects, pods, rollout, way_back
 from harness.targets.objects import expect
 from harness.targets.reach import Facts, Reach
-from harness.workloads import releases
 from harness.workloads.pod import is_going, is_ready
 
 RELEASE = "chaos.harness.dev/release"
@@ -40,13 +40,11 @@ def clash(target: Target, parameters: Mapping[str, Any]) -> tuple[str, Unfit] | 
 
 
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:
-    """Say that no pod would get another template."""
-    why = rollout.unmoved(item)
-    if not why and rollout.container(item, victim.container) is None:
-        why = f"its template has no container {victim.container}"
-    if not why and item["kind"] == "Rollout" and releases.state(item).outcome != releases.PROMOTED:
-        why = "its last release is not promoted: the undo would start that one again"
-    return Unfit(f"{victim.owner} would release nothing", why, "aim at a workload that does") if why else None
+    """Say that no pod would get another template, or that it could not be taken back."""
+    what, why = rollout.amiss(item, victim.container)
+    if not why and (why := way_back.waits(item)):
+        return Unfit(f"{victim.owner} {way_back.STUCK}", why, way_back.HINT)
+    return Unfit(f"{victim.owner} {what}", why, rollout.HINT) if why else None
 
 
 def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
@@ -56,20 +54,16 @@ def most(parameters: Mapping[str, Any], item: Object, there: int) -> int:
 
 async def prepare(fault: PlannedFault, reach: Reach) -> Undo:
     """Read what the template says now, which is what the undo writes."""
-    item = await objects.read(reach.kube, fault)
+    item = await rollout.read(fault, reach)
     if found := unfit(fault.parameters, item, fault.victim):
         raise InjectionFailed(found.what, where=str(fault.victim), why=found.why, hint=found.hint)
+    await way_back.clear(fault, reach, item, RELEASE)
     await objects.count(fault, reach, lambda there: most(fault.parameters, item, there))
-    settings = dict(one.split("=", 1) for one in fault.parameters.get("env") or ())
-    mark = {RELEASE: _ours(fault)}
-    changes = rollout.changes(item, fault.victim.container, mark, str(fault.parameters.get("image") or ""), settings)
-    tests = [expect("/metadata/uid", fault.victim.uid), *(expect(pointer, new) for pointer, _, new in changes)]
-    back = [
-        {"op": "remove", "path": pointer} if old is None else {"op": "replace", "path": pointer, "value": old}
-        for pointer, old, _ in changes
-    ]
-    reach.note(fault)["changes"] = changes
-    return [{"op": "restore", "path": fault.victim.path, "patch": [*tests, *back], "ours": _ours(fault)}]
+    changes = rollout.changes(item, fault.victim.container, {RELEASE: _ours(fault)}, fault.parameters)
+    reach.note(fault)["changes"] = [*rollout.holder(item), *changes]
+    patch = [expect("/metadata/uid", fault.victim.uid), *rollout.back(changes)]
+    undo: Undo = [{"op": "restore", "path": fault.victim.path, "patch": patch, "ours": _ours(fault)}]
+    return [*undo, *rollout.hanging(item, fault.victim.namespace, f'"{_ours(fault)}"')]
 
 
 def _ours(fault: PlannedFault) -> str:
@@ -78,23 +72,22 @@ def _ours(fault: PlannedFault) -> str:
 
 async def inject(fault: PlannedFault, reach: Reach) -> Facts:
     """Write the new template, while the old one is as it was written down."""
-    changes = reach.note(fault)["changes"]
-    tests = [expect(pointer, old) for pointer, old, _ in changes]
-    new = [{"op": "add", "path": pointer, "value": value} for pointer, _, value in changes]
-    await objects.change(fault, reach, [*tests, *new])
+    await objects.change(fault, reach, rollout.forth(reach.note(fault)["changes"]))
     told = {key: fault.parameters[key] for key in ("image", "env") if fault.parameters.get(key)}
     return {"uid": fault.victim.uid, "container": fault.victim.container, **told}
 
 
-def _is_ours(fault: PlannedFault, pod: Object) -> bool:
-    return (pod["metadata"].get("annotations") or {}).get(RELEASE) == _ours(fault)
+def _of_release(fault: PlannedFault, found: Iterable[Object]) -> list[Object]:
+    """Keep the pods of the release that are there to stay."""
+    marked = [pod for pod in found if (pod["metadata"].get("annotations") or {}).get(RELEASE) == _ours(fault)]
+    return [pod for pod in marked if not is_going(pod)]
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts:
     """Wait until a pod of the release is ready."""
 
     async def serving(found: Objects) -> Facts | None:
-        ready = sorted(pod["metadata"]["name"] for pod in found.values() if _is_ours(fault, pod) and is_ready(pod))
+        ready = sorted(pod["metadata"]["name"] for pod in _of_release(fault, found.values()) if is_ready(pod))
         return {"pod": ready[0]} if ready else None
 
     return await observe.until(reach.kube, paths.pods(fault.victim.namespace), serving)
@@ -107,10 +100,16 @@ async def healed(fault: PlannedFault, reach: Reach) -> Facts:
         return {**back, "release": "left as somebody else has it"}
 
     async def gone(found: Objects) -> Facts | None:
-        left = [pod for pod in found.values() if _is_ours(fault, pod) and not is_going(pod)]
-        return None if left else back
+        return None if _of_release(fault, found.values()) else back
 
     return await observe.until(reach.kube, paths.pods(fault.victim.namespace), gone)
+
+
+async def remains(fault: PlannedFault, reach: Reach) -> str:
+    """Name the pods of the release that are still there."""
+    there = _of_release(fault, await reach.kube.list(paths.pods(fault.victim.namespace)))
+    left = [] if reach.note(fault).get("left") else sorted(pod["metadata"]["name"] for pod in there)
+    return f"its way back is not over, these pods of it are still there: {', '.join(left)}" if left else ""
 
 
 FAULT = FaultKind(
@@ -127,9 +126,12 @@ FAULT = FaultKind(
     ),
     rights=(
         {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["get", "patch"]},
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
     ),
-    beside=({"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]},),
+    beside=(
+        {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "patch"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list", "delete"]},
+    ),
     container=True,
     inside=containers.one_named,
     reaches=objects.every,
@@ -143,4 +145,5 @@ FAULT = FaultKind(
     felt=felt,
     heal=as_recorded,
     healed=healed,
+    remains=remains,
 )

@@ -6,6 +6,7 @@ background: then it may overlap with every later one. Without a duration a fault
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,21 @@ def spans(method: Iterable[Activity], groups: Mapping[str, int] | None = None) -
         over = max(over, end + activity.pause_after)
         clock = clock if activity.background else end + activity.pause_after
     return found, over
+
+
+def longest(steps: Iterable[Activity]) -> float:
+    """Return how long steps take at the most, in seconds: without end where one does not say when it is over."""
+    return sum(one.pause_before + _longest(one) + one.pause_after for one in steps)
+
+
+def _longest(step: Activity) -> float:
+    arguments = step.provider.get("arguments")
+    # Ours say with this argument for how long they look at the most.
+    ours = str(step.provider.get("module", "")).startswith(("probes.", "harness.probes."))
+    wait = arguments.get("wait") if ours and isinstance(arguments, Mapping) else None
+    known = not (step.fault or step.heals or step.background)
+    limits = [float(one) for one in (wait, step.deadline) if isinstance(one, int | float) and one]
+    return min(limits) if limits and known else math.inf
 
 
 def over_before_next(earlier: Activity) -> bool:

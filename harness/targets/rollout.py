@@ -7,16 +7,25 @@ DaemonSetUpdateStrategy), and that of Argo Rollouts 1.9 (CanaryStrategy, BlueGre
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+
+import anyio
 
 from harness.cluster import paths
 from harness.hands.api.undoing import escaped
-from harness.workloads.releases import environment
+from harness.model.fault import Undo
+from harness.model.plan import PlannedFault
+from harness.targets import objects
+from harness.targets.reach import Reach
+from harness.workloads.releases import PROMOTED, environment, state
 
 Object = Mapping[str, Any]
 # Where something changes, as a JSON pointer, what is there (None: nothing), and what will be.
 Change: TypeAlias = tuple[str, Any, Any]
+# An undo may be a moment old when the next release of a step begins.
+SEEN_SECONDS = 5.0
+HINT = "aim at a workload whose pods follow its template, and that is at rest"
 NOTES = "/spec/template/metadata/annotations"
 # What keeps the releases of a kind; a bad one is not to be found there by whoever takes one back later.
 RELEASES: Mapping[str, str] = {
@@ -27,8 +36,30 @@ RELEASES: Mapping[str, str] = {
 }
 
 
-def unmoved(item: Object) -> str:
-    """Say why another template would change no pod; empty where it would."""
+async def read(fault: PlannedFault, reach: Reach) -> dict[str, Any]:
+    """Read the fault's workload once its controller has seen it as it is now, as a Rollout's says; or as it is then."""
+    with anyio.move_on_after(SEEN_SECONDS):
+        while True:
+            item = await objects.read(reach.kube, fault)
+            if item["kind"] != "Rollout" or state(item).phase:
+                return item
+            await anyio.sleep(objects.PAUSE_SECONDS)
+    return await objects.read(reach.kube, fault)
+
+
+def amiss(item: Object, name: str) -> tuple[str, str]:
+    """Say what speaks against another template for a container, and why; empty where nothing does."""
+    why = _unmoved(item)
+    if not why and container(item, name) is None:
+        why = f"its template has no container {name}"
+    if why:
+        return "would roll out nothing", why
+    if item["kind"] == "Rollout" and state(item).outcome != PROMOTED:
+        return "is at no release to come back to", "its last one is not promoted: the undo would start that one again"
+    return "", ""
+
+
+def _unmoved(item: Object) -> str:
     spec = item["spec"]
     if item["kind"] not in RELEASES:
         return f"how a {item['kind']} rolls out is not known here, only how {', '.join(RELEASES)} do"
@@ -76,24 +107,54 @@ def container(item: Object, name: str) -> tuple[str, Object] | None:
     return None
 
 
-def changes(item: Object, name: str, mark: Mapping[str, str], image: str, settings: Mapping[str, str]) -> list[Change]:
-    """List what changes in a template by another image or environment of a container, and by a mark on its pods."""
+def changes(item: Object, name: str, mark: Mapping[str, str], asked: Mapping[str, Any]) -> list[Change]:
+    """List what changes in a template by the `image` or `env` that is asked for, and by a mark on its pods."""
     place = container(item, name)
     assert place
     at, found = place
-    notes = (item["spec"]["template"].get("metadata") or {}).get("annotations")
-    told: list[Change] = [(f"{NOTES}/{escaped(key)}", notes.get(key), value) for key, value in mark.items() if notes]
-    told = told or [(NOTES, None, dict(mark))]
-    if image:
-        told.append((f"{at}/image", found["image"], image))
-    if settings:
+    told: list[Change] = [(f"{NOTES}/{escaped(key)}", _notes(item).get(key), value) for key, value in mark.items()]
+    if asked.get("image"):
+        told.append((f"{at}/image", found["image"], str(asked["image"])))
+    if settings := dict(one.split("=", 1) for one in asked.get("env") or ()):
         told.append((f"{at}/env", found.get("env"), environment(found.get("env"), settings)))
     return told
+
+
+def forth(changes: Sequence[Change]) -> list[Object]:
+    """Make changes, as a JSON patch, where what was there still is."""
+    tests = [objects.expect(pointer, old) for pointer, old, _ in changes]
+    return [*tests, *({"op": "add", "path": pointer, "value": new} for pointer, _, new in changes)]
+
+
+def back(changes: Sequence[Change]) -> list[Object]:
+    """Undo changes, as a JSON patch, where all of them are still there."""
+    tests = [objects.expect(pointer, new) for pointer, _, new in changes]
+    undone = ({"op": "remove"} if old is None else {"op": "replace", "value": old} for _, old, _ in changes)
+    return [*tests, *({**one, "path": pointer} for one, (pointer, _, _) in zip(undone, changes, strict=True))]
+
+
+def hanging(item: Object, namespace: str, ours: str) -> Undo:
+    """Sweep pods with this text that are not ready: a StatefulSet waits for them, whatever its template says by now."""
+    if item["kind"] != "StatefulSet":
+        return []
+    return [{"op": "sweep", "path": paths.pods(namespace), "ours": ours, "unready": True}]
+
+
+def holder(item: Object) -> list[Change]:
+    """List what must be made before a mark: the mapping that it stands in, where a template has none.
+
+    It stays when the mark goes: meanwhile somebody else may have written into it.
+    """
+    return [] if _notes(item) else [(NOTES, None, {})]
 
 
 def releases(item: Object, namespace: str) -> str:
     """Return the API path of the collection where a workload's releases are kept."""
     return paths.apps(namespace, RELEASES[item["kind"]])
+
+
+def _notes(item: Object) -> Object:
+    return (item["spec"]["template"].get("metadata") or {}).get("annotations") or {}
 
 
 def _strategy(spec: Object) -> Object:

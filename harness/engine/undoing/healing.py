@@ -31,6 +31,7 @@ AGAIN_SECONDS = 0.5
 async def undo(session: Session, fault: PlannedFault) -> bool:
     """Undo one fault and say whether it was seen undone; what was not stays owed."""
     kind, reach, course = FAULTS[fault.kind], session.reach, session.course(fault)
+    course.look_no_more()
     operations = kind.undo(fault, reach)
     reach.note(fault).pop("unanswered", None)
     session.write("fault.heal_requested", id=fault.id)
@@ -135,6 +136,38 @@ async def see_healed(session: Session, fault: PlannedFault) -> None:
         return
     session.course(fault).healed = True
     session.write("fault.healed", id=fault.id, after=time.monotonic() - began, evidence=evidence)
+
+
+def patience(session: Session, fault: PlannedFault) -> float:
+    """Return for how long what an abort has undone is looked at: as long as ever where more than a loss may remain."""
+    whole = session.experiment.phases.recovery if FAULTS[fault.kind].remains else 0.0
+    return max(whole, HEAL_SECONDS)
+
+
+async def left_of(fault: PlannedFault, reach: Reach) -> str:
+    """Say what is still there of a fault that is undone; empty for nothing, and where it can only be a loss."""
+    remains = FAULTS[fault.kind].remains
+    if remains is None:
+        return ""
+    try:
+        with anyio.fail_after(FORGET_SECONDS):
+            return await remains(fault, reach)
+    except (HarnessError, TimeoutError) as error:
+        return f"nobody can say what is left of it: {str(error) or f'no answer within {FORGET_SECONDS:g} s'}"
+
+
+async def tell_of_remains(session: Session) -> None:
+    """Look once, when the run ends, what is still there of faults that are undone and were not seen healed.
+
+    Nobody owes them an undo any more: what is there then is left behind.
+    """
+    for course in list(session.courses.values()):
+        if not course.injected or course.owed or course.healed or course.dirty:
+            continue
+        if left := await left_of(course.fault, session.reach):
+            course.dirty = f"{course.fault.kind} on {course.fault.victim}: {left}"
+            why, hint = "it was undone and not seen healed", "no undo is owed any more: mend what holds it up"
+            session.write("error", what=course.dirty, where="", why=why, hint=hint)
 
 
 async def on_deleted(session: Session, path: str) -> None:

@@ -41,6 +41,7 @@ async def undo(session: Session) -> None:
     await activities.roll_back(session)
     await activities.leave(session, "experiment", deviated=session.deviated)
     await traffic.stop(session)
+    await healing.tell_of_remains(session)
     _tell_of_abort(session)
 
 
@@ -79,7 +80,7 @@ async def _find_healer(session: Session) -> None:
 async def _undo_one(session: Session, fault: PlannedFault) -> None:
     try:
         if await healing.undo(session, fault) and session.course(fault).injected:
-            with anyio.move_on_after(healing.HEAL_SECONDS):
+            with anyio.move_on_after(healing.patience(session, fault)):
                 await healing.see_healed(session, fault)
     except Exception as bug:  # one undo that breaks must not cut the others
         session.course(fault).dirty = f"{fault.kind} on {fault.victim}: {type(bug).__name__}: {bug}"

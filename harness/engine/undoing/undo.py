@@ -113,7 +113,8 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
     except (HarnessError, TimeoutError) as error:
         failed.append(f"{fault.kind} on {fault.victim}: {str(error) or healing.late(fault, reach, HEAL_SECONDS)}")
         return
-    say("; ".join([f"healed {fault.kind} on {fault.victim}", *note.get("left", [])]))
+    left = [await healing.left_of(fault, reach)] if kind else []
+    say("; ".join([f"healed {fault.kind} on {fault.victim}", *note.get("left", []), *filter(None, left)]))
 
 
 async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], reach: Reach, *, known: bool) -> None:

@@ -53,11 +53,15 @@ fi
     .replace("PASSED", PASSED)
     .replace("ESCAPED", PASSED.replace(".", r"\."))
 )
-# $1 namespace, $2 type, $3 what nobody else would have put there.
+# $1 namespace, $2 type, $3 what nobody else would have put there, $4 whether what is ready stays.
 _SWEEP = (
     _KUBECTL
     + r"""
-found=$($k --namespace="$1" get "$2" -o 'jsonpath={range .items[*]}{.metadata.name}{" "}{@}{"\n"}{end}') || exit 1
+ready=
+[ -z "$4" ] || ready='{.status.conditions[?(@.type=="Ready")].status}{" "}'
+found=$($k --namespace="$1" get "$2" \
+  -o 'jsonpath={range .items[*]}{.metadata.name}{" "}'"$ready"'{@}{"\n"}{end}') || exit 1
+[ -z "$4" ] || found=$(printf '%s\n' "$found" | grep -v '^[^ ]* True ')
 for name in $(printf '%s\n' "$found" | grep -F -e "$3" | cut -d' ' -f1); do
   $k --namespace="$1" delete "$2" "$name" --ignore-not-found --wait=false || exit 1
 done
@@ -122,7 +126,7 @@ def _restore(op: Op) -> tuple[str, list[str]]:
 
 def _sweep(op: Op) -> tuple[str, list[str]]:
     what = place(op["path"])
-    return _SWEEP, [what.namespace, what.type, op["ours"]]
+    return _SWEEP, [what.namespace, what.type, op["ours"], "yes" if op.get("unready") else ""]
 
 
 def _delete(op: Op) -> tuple[str, list[str]]:

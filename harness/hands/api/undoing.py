@@ -8,7 +8,7 @@ An operation needs nothing but itself, may be done twice, and touches only what 
   is not there: an API server leaves out an empty one. A change that is still on its way is for one `version` of the
   object only, so first of all that version must have passed. `ours` is a text that nobody but this fault would have put
   there.
-- `sweep`: delete whatever in a collection holds the text `ours`.
+- `sweep`: delete whatever in a collection holds the text `ours`; of what is `unready` alone, where it says so.
 - `delete`: delete one object by its path.
 - `untaint`: take the taint with this `key` off a node.
 """
@@ -193,9 +193,14 @@ def _secret(path: str) -> bool:
 
 async def _sweep(kube: Kube, op: Op) -> str:
     for item in await kube.list(op["path"]):
-        if op["ours"] in json.dumps(item):
+        if op["ours"] in json.dumps(item) and not (op.get("unready") and _ready(item)):
             await _remove(kube, f"{op['path']}/{item['metadata']['name']}")
     return ""
+
+
+def _ready(item: Op) -> bool:
+    conditions = item.get("status", {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 async def _delete(kube: Kube, op: Op) -> str:

@@ -51,7 +51,8 @@ async def session(tmp_path: Path, anyio_backend, experiment) -> Session:
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
     def make(**does: Callable[[PlannedFault], Any]) -> Broken:
         found = Broken(**does)
-        steps = {step: getattr(found, step) for step in ("prepare", "undo", "inject", "felt", "heal", "healed")}
+        every = ("prepare", "undo", "inject", "felt", "heal", "healed", "remains")
+        steps = {step: getattr(found, step) for step in every}
         kinds = {kind: replace(FAULTS[kind], **steps) for kind in ("node_cordon", "pod_kill")}
         for module in (method, healing):
             monkeypatch.setattr(module, "FAULTS", kinds)

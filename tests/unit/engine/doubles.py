@@ -65,6 +65,7 @@ class Broken:
     def __init__(self, **does: Callable[[PlannedFault], Any]) -> None:
         self.seen: list[str] = []
         self.prepare = does.pop("prepare", None)
+        self.remains = does.pop("remains", None)
         self.does = does
 
     def undo(self, fault: PlannedFault, reach: Any) -> list[dict[str, Any]]:

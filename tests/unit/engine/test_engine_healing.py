@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 from harness.engine import method
 from harness.engine.undoing import healing, owed
 from harness.errors import ApiError, ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.model.experiment import Phases
 from harness.model.plan import PlannedFault
 from tests.unit.engine.doubles import fails, fault, kinds
 
@@ -134,6 +136,53 @@ async def test_an_undo_that_is_seen_to_have_failed_leaves_the_run_dirty(session,
     await method.settle(session, [fault("a")], 1.0)
     assert any("another address" in text for text in session.unclean)
     assert "fault.healed" not in kinds(session)
+
+
+async def left(one: PlannedFault, reach: Any) -> str:
+    return "two pods of it still serve"
+
+
+async def hangs(one: PlannedFault, reach: Any) -> str:
+    await anyio.sleep_forever()
+    return ""
+
+
+async def refused(one: PlannedFault, reach: Any) -> str:
+    raise ApiError(403, "Forbidden", "no")
+
+
+@pytest.mark.parametrize(
+    ("remains", "told"),
+    [(left, "two pods of it still serve"), (hangs, "nobody can say"), (refused, "403 Forbidden")],
+)
+async def test_what_is_still_there_when_the_run_ends_leaves_it_dirty(
+    session, broken, monkeypatch, remains, told
+) -> None:
+    monkeypatch.setattr(healing, "FORGET_SECONDS", 0.05)
+    broken(healed=lambda _: anyio.sleep_forever(), remains=remains)
+    await method.inject(session, fault("a"))
+    await method.settle(session, [fault("a")], 0.01)
+    assert session.unclean == []
+    await owed.undo(session)
+    assert told in session.unclean[0]
+    assert "error" in kinds(session)
+
+
+async def test_a_fault_that_was_seen_healed_leaves_nothing_and_is_not_looked_for(session, broken) -> None:
+    broken(remains=left)
+    await method.inject(session, fault("a"))
+    await method.settle(session, [fault("a")], 1.0)
+    await owed.undo(session)
+    assert session.unclean == []
+
+
+async def test_what_an_abort_left_there_is_told_of_too(session, broken, monkeypatch) -> None:
+    monkeypatch.setattr(healing, "HEAL_SECONDS", 0.01)
+    session.experiment = replace(session.experiment, phases=Phases(recovery=0.05))
+    broken(healed=lambda _: anyio.sleep_forever(), remains=left)
+    await method.inject(session, fault("a"))
+    await owed.undo(session)
+    assert "two pods of it still serve" in session.unclean[0]
 
 
 async def test_a_fault_whose_resource_is_deleted_while_it_is_injected_stops_there_and_stays_owed(

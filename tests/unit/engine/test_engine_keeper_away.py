@@ -65,6 +65,7 @@ class Kind:
     """A fault that its hand heals: the API server by itself, the host by the keeper of the session."""
 
     instant = False
+    remains = None
 
     def __init__(self, session: Session | None = None) -> None:
         self.session, self.healed_ids = session, list[str]()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
-from harness.engine import announce, method
+from harness.engine import announce, method, run
 from harness.engine.session import Session
 from harness.engine.undoing import healing
-from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, UndoFailed
+from harness.errors import AbortTriggered, ClusterUnreachable, InjectionFailed, ObservationFailed, UndoFailed
 from harness.journal import reader
 from harness.model.experiment import Phases
 from harness.model.plan import PlannedFault
@@ -94,6 +95,134 @@ async def test_evidence_is_waited_for_as_long_as_its_fault_may_take_to_show_it(s
     await method.hold(session, [fault("a")])
     whys = [event.data["why"] for event in reader.read(session.directory) if event.type == "fault.not_felt"]
     assert whys == ["nothing was seen within 0.01 s"]
+
+
+@pytest.fixture
+async def beside(session) -> AsyncIterator[TaskGroup]:
+    """What goes on beside the walk of a run."""
+    async with anyio.create_task_group() as group:
+        session.beside = group.start_soon
+        yield group
+        group.cancel_scope.cancel()
+
+
+async def test_a_fault_is_felt_beside_the_steps_that_follow_though_nothing_is_to_be_seen_of_it_after_them(
+    session, broken, beside
+) -> None:
+    felt, over = anyio.Event(), False
+
+    async def passing() -> dict[str, Any]:
+        felt.set()
+        return {} if over else {"pod": "of the release"}
+
+    seen = broken(felt=lambda _: passing()).seen
+    await method.inject(session, fault("a"))
+    await felt.wait()  # a later step, which takes its time
+    await anyio.wait_all_tasks_blocked()
+    over = True
+    await method.hold(session, [fault("a")])
+    assert seen == ["inject a", "felt a"]
+    assert [kind for kind in kinds(session) if "felt" in kind] == ["fault.felt"]
+
+
+GROUP = ExceptionGroup("of several requests", [ObservationFailed("not there"), ClusterUnreachable("away")])
+
+
+@pytest.mark.parametrize("first", [None, ObservationFailed("not there"), GROUP], ids=str)
+async def test_what_is_not_seen_beside_the_steps_is_looked_for_after_them(session, broken, beside, first) -> None:
+    looks = [first, {"pod": "of the release"}]
+
+    async def look() -> dict[str, Any] | None:
+        if isinstance(found := looks.pop(0), Exception):
+            raise found
+        return found
+
+    broken(felt=lambda _: look())
+    await method.inject(session, fault("a"))
+    await anyio.wait_all_tasks_blocked()
+    assert not [kind for kind in kinds(session) if "felt" in kind]
+    await method.hold(session, [fault("a")])
+    assert [kind for kind in kinds(session) if "felt" in kind] == ["fault.felt"]
+
+
+async def test_who_looks_for_a_fault_after_the_steps_takes_over_from_who_did_so_beside_them(
+    session, broken, beside
+) -> None:
+    looks, cut = 0, list[int]()
+
+    async def look() -> dict[str, Any]:
+        nonlocal looks
+        number = looks = looks + 1
+        if number > 1:
+            return {"pod": "of the release"}
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            cut.append(number)
+            raise
+        return {}
+
+    broken(felt=lambda _: look())
+    await method.inject(session, fault("a"))
+    await anyio.wait_all_tasks_blocked()
+    await method.hold(session, [fault("a")])
+    assert (looks, cut) == (2, [1])
+    assert kinds(session).count("fault.felt") == 1
+
+
+async def test_a_fault_is_not_looked_for_any_more_once_it_is_undone(session, broken, beside) -> None:
+    begun, cut = anyio.Event(), anyio.Event()
+
+    async def look() -> None:
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cut.set()
+
+    broken(felt=lambda _: look())
+    await method.inject(session, fault("a"))
+    await begun.wait()
+    assert await healing.undo(session, fault("a"))
+    await cut.wait()
+    assert not [kind for kind in kinds(session) if "felt" in kind]
+
+
+async def test_evidence_of_a_fault_that_is_undone_meanwhile_is_none(session, broken, beside) -> None:
+    async def late() -> dict[str, Any]:
+        with anyio.CancelScope(shield=True):
+            await undone.wait()
+        return {"pod": "of the release"}
+
+    undone = anyio.Event()
+    broken(felt=lambda _: late())
+    await method.inject(session, fault("a"))
+    await anyio.wait_all_tasks_blocked()
+    await healing.undo(session, fault("a"))
+    undone.set()
+    await anyio.wait_all_tasks_blocked()
+    assert not [kind for kind in kinds(session) if "felt" in kind]
+
+
+async def test_a_run_looks_for_its_faults_as_long_as_its_walk_lasts(session, broken, monkeypatch) -> None:
+    monkeypatch.setattr(run, "_watch", lambda *_: None)
+    looking, cut = anyio.Event(), anyio.Event()
+
+    async def look() -> None:
+        looking.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cut.set()
+
+    async def phases(_: Session) -> None:
+        await method.inject(session, fault("a"))
+        await looking.wait()
+
+    broken(felt=lambda _: look())
+    assert await run._live(session, phases, None) is None
+    assert cut.is_set()
+    assert (session.owed, session.unclean) == ({}, [])
 
 
 async def test_the_window_opens_before_the_effect(session, broken) -> None:

@@ -9,17 +9,19 @@ import pytest
 from harness.engine.undoing import healing, undo
 from harness.errors import ApiError, ClusterUnreachable
 from harness.faults import FAULTS
+from harness.faults.workload_release import RELEASE
 from harness.hands.api.hand import HAND
 from harness.hands.healer import Nobody
 from harness.hands.kind import Place
+from harness.model.plan import PlannedFault
 from harness.resources import resource
 from harness.targets.reach import Reach
 from tests.unit.faults.server import Server
-from tests.unit.faults.workloads import WEB, planned, web
+from tests.unit.faults.workloads import PODS, WEB, planned, web
 from tests.unit.targets.fakes import CLUSTER
 
 pytestmark = pytest.mark.anyio
-KIND, FAULT = FAULTS["workload_scale"], planned("workload_scale", keep=0.0)
+FAULT = planned("workload_scale", keep=0.0)
 
 
 class Remembering(Nobody):
@@ -39,13 +41,13 @@ class Remembering(Nobody):
         self.healed.append(fault_id)
 
 
-async def broken(server: Server) -> dict[str, Any]:
-    """Scale it down and return the resource, as a run that died leaves it."""
-    reach = Reach(server)  # type: ignore[arg-type]
-    assert KIND.prepare
-    ops = await KIND.prepare(FAULT, reach)
-    made = await server.create(resource.collection(FAULT), resource.body(FAULT, "run", ops))
-    await KIND.inject(FAULT, reach)
+async def broken(server: Server, fault: PlannedFault = FAULT) -> dict[str, Any]:
+    """Do a fault, scale down if none is named, and return the resource, as a run that died leaves it."""
+    reach, kind = Reach(server), FAULTS[fault.kind]  # type: ignore[arg-type]
+    assert kind.prepare
+    ops = reach.note(fault)["undo"] = await kind.prepare(fault, reach)
+    made = await server.create(resource.collection(fault), resource.body(fault, "run", ops))
+    await kind.inject(fault, reach)
     return made
 
 
@@ -73,6 +75,17 @@ async def test_what_somebody_else_has_set_is_named() -> None:
         f'healed workload_scale on shop/web; {WEB}/scale: somebody else set /spec to {{"replicas": 8}},'
         + (" so it was left as it is")
     ]
+    assert failed == []
+
+
+async def test_a_release_whose_pods_are_still_there_is_not_told_as_gone() -> None:
+    server = Server(web(3))
+    item = await broken(server, planned("workload_release"))
+    metadata = {"name": "web-new", "annotations": {RELEASE: "release-run-1"}}
+    server.objects[f"{PODS}/web-new"] = {"metadata": metadata, "spec": {}}
+    (said,), failed = await undone(item, server)
+    assert said.startswith("healed workload_release on shop/web; its way back is not over")
+    assert said.endswith("web-new")
     assert failed == []
 
 

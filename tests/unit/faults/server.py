@@ -87,6 +87,10 @@ class Server:
                 del item[field]
         if item["metadata"].get("labels") == {}:
             del item["metadata"]["labels"]
+        pods = item.get("spec", {}).get("template", {}).get("metadata", {})
+        # A custom resource keeps an empty mapping.
+        if pods.get("annotations") == {} and "/argoproj.io/" not in path:
+            del pods["annotations"]
         if self.webhook:
             self.webhook(item)
         if path.endswith("/scale"):

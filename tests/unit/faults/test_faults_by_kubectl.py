@@ -188,6 +188,23 @@ def test_only_what_holds_the_faults_own_text_is_swept(node: Node) -> None:
     assert asked[1:] == ["--namespace=shop delete replicasets.v1.apps web-bad --ignore-not-found --wait=false"]
 
 
+def test_what_is_ready_is_not_swept_where_only_the_rest_hangs(node: Node) -> None:
+    ours = '{"annotations":{"release":"release-run-1"}}'
+    node.says["get"] = f"db-0 True {{}}\ndb-1 True {ours}\ndb-2 False {ours}\ndb-3  {ours}\ndb-4 False {{}}\n"
+    op = {"op": "sweep", "path": "/api/v1/namespaces/shop/pods", "ours": '"release-run-1"', "unready": True}
+    code, _, asked = node.run(op)
+    assert code == 0
+    assert '{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{" "}{@}{"\\n"}' in asked[0]
+    assert [line.split()[3] for line in asked[1:]] == ["db-2", "db-3"]
+
+
+def test_where_everything_is_ready_nothing_is_swept(node: Node) -> None:
+    node.says["get"] = 'db-1 True {"release":"release-run-1"}\n'
+    op = {"op": "sweep", "path": "/api/v1/namespaces/shop/pods", "ours": '"release-run-1"', "unready": True}
+    code, _, asked = node.run(op)
+    assert (code, len(asked)) == (0, 1)
+
+
 def test_a_deletion_of_what_is_gone_is_fine(node: Node) -> None:
     code, _, asked = node.run({"op": "delete", "path": "/api/v1/namespaces/shop/resourcequotas/chaos-run-1"})
     assert (code, asked) == (0, ["--namespace=shop delete resourcequotas chaos-run-1 --ignore-not-found --wait=false"])

@@ -9,10 +9,23 @@ import pytest
 from harness.errors import ApiError, InjectionFailed, UndoFailed
 from harness.faults import FAULTS
 from harness.model.plan import Victim
+from harness.targets import objects
+from harness.targets import rollout as targets
 from harness.targets.reach import Reach
 from tests.unit.faults.recorded import elsewhere, injected
 from tests.unit.faults.server import Server
-from tests.unit.faults.workloads import APPS, PODS, VICTIM, WEB, planned, template, web
+from tests.unit.faults.workloads import (
+    APPS,
+    ON_ROLLOUT,
+    PODS,
+    ROLLOUT,
+    VICTIM,
+    WEB,
+    planned,
+    rollout,
+    template,
+    web,
+)
 
 pytestmark = pytest.mark.anyio
 KIND = FAULTS["workload_bad_rollout"]
@@ -139,6 +152,46 @@ async def test_nothing_is_rolled_out_over_what_somebody_has_just_changed() -> No
     with pytest.raises(InjectionFailed, match="not what it was"):
         await KIND.inject(fault, reach)
     assert container(server)["image"] == "web:2"
+
+
+@pytest.mark.parametrize("kind", ["workload_bad_rollout", "workload_release"])
+@pytest.mark.parametrize(
+    "status", [{"abort": True, "phase": "Degraded"}, {"currentPodHash": "def"}, {"observedGeneration": "3"}]
+)
+async def test_nothing_is_rolled_out_over_a_release_that_is_not_promoted(
+    kind: str, status: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "SEEN_SECONDS", 0.0)
+    server = Server(web())
+    server.objects[ROLLOUT] = rollout()
+    fault, reach = planned(kind, ON_ROLLOUT), Reach(server)  # type: ignore[arg-type]
+    unfit, prepare = FAULTS[kind].unfit, FAULTS[kind].prepare
+    assert unfit
+    assert prepare
+    assert unfit({}, rollout(), ON_ROLLOUT) is None
+    found = unfit({}, unpromoted := rollout(**status), ON_ROLLOUT)
+    assert found
+    assert "start that one again" in found.why
+    server.objects[ROLLOUT] = unpromoted
+    with pytest.raises(InjectionFailed, match="start that one again"):
+        await prepare(fault, reach)
+
+
+async def test_a_rollout_whose_controller_has_not_seen_the_last_undo_yet_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, unseen = Server(web()), rollout(observedGeneration="3")
+    server.objects[ROLLOUT] = rollout()
+    looks = iter([unseen, unseen])
+    get = server.get
+
+    async def slow(path: str, **more: Any) -> dict[str, Any]:
+        return next(looks, None) or await get(path, **more) if path == ROLLOUT else await get(path, **more)
+
+    monkeypatch.setattr(server, "get", slow)
+    monkeypatch.setattr(objects, "PAUSE_SECONDS", 0.0)
+    await injected(server, planned("workload_bad_rollout", ON_ROLLOUT))
+    assert container(server, ROLLOUT)["image"] == BAD
 
 
 ROLLING = {"type": "RollingUpdate"}

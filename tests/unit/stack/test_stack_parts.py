@@ -110,3 +110,8 @@ def test_a_release_is_measured_as_often_as_the_seed_says() -> None:
         "success-rate",
         "latency",
     }
+
+
+def test_what_is_still_there_of_the_rollout_can_be_gone_back_to_without_its_steps() -> None:
+    ours = yaml.safe_load((DELIVERY / "rollout" / "rollout.yaml").read_text())["spec"]
+    assert ours["rollbackWindow"]["revisions"] > ours["revisionHistoryLimit"]
