@@ -361,10 +361,10 @@ async def test_a_system_that_is_well_costs_one_look_and_its_answers_are_written_
 
 async def test_a_system_that_does_not_settle_is_never_begun_and_the_journal_tells_why(told, session):
     session.kube = Cluster(shop_deployments=[deployment("cart", 1)])
-    session.experiment = replace(session.experiment, phases=Phases(settle=0.05))
+    session.experiment = replace(session.experiment, phases=Phases(settle=1.0))
     with pytest.raises(NeverBegun) as error:
         await settle.settle(session)
-    assert error.value.what == "the system did not settle within 0.05 s"
+    assert error.value.what == "the system did not settle within 1 s"
     assert error.value.why == "shop/cart has 1 of 2 pods available"
     (waiting,) = [event for event in reader.read(session.directory) if event.type == "settle"]
     assert waiting.data["waiting"] == ["shop/cart has 1 of 2 pods available"]
