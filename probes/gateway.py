@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from harness.errors import ObservationFailed
+from harness.model import envoy
 from harness.probes import http, prometheus, settings
 
 # Envoy tells nothing of a gauge that it never set: a gateway that is seen and is silent about it has ejected nobody.
-EJECTED = "sum(envoy_cluster_outlier_detection_ejections_active) or 0 * sum(envoy_cluster_membership_total)"
+EJECTED = f"sum({envoy.EJECTIONS}) or 0 * sum({envoy.MEMBERS})"
 
 
 def status(

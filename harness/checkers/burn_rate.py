@@ -9,6 +9,7 @@ from typing import Any
 from harness.checkers import series, starvation
 from harness.checkers.kind import ObjectiveKind
 from harness.checkers.series import LONGEST_SILENCE
+from harness.model import envoy
 from harness.model.disturbance import Disturbance
 from harness.model.history import History
 from harness.model.parameter import Parameter, Type
@@ -17,8 +18,7 @@ from harness.model.verdict import Finding, State
 
 SERIES = "prometheus/error-ratio"
 # Five scrapes wide: long enough for a rate, short enough to show one fault.
-_INGRESS = 'envoy_http_downstream_rq{http_conn_manager_prefix=~"outbound_.*",response_code_class'
-ERROR_RATIO = f'(sum(rate({_INGRESS}="5xx"}}[10s])) or vector(0)) / sum(rate({_INGRESS}!=""}}[10s]))'
+ERROR_RATIO = envoy.error_ratio("10s")
 # The ratio is of the last ten seconds, and the scrape before it may be two seconds old: an error at the window's very
 # end is in it that much later.
 SEEN_AFTER = 12.0
@@ -72,7 +72,8 @@ def _shown(rates: list[float]) -> str:
 OBJECTIVE = ObjectiveKind(
     name="burn-rate",
     place=70,
-    summary="Speed at which an objective's error budget was spent, from Prometheus: error ratio / (1 - objective).",
+    summary="Speed at which an objective's error budget was spent, from Prometheus: share of answers that were 5xx,"
+    " over 1 - objective. What was never answered is in no share.",
     broken="the highest burn rate is above the limit",
     unknown="Prometheus gave no data, or none for part of the window",
     parameters=(

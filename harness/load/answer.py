@@ -44,8 +44,9 @@ class Garbled(ConnectionError):
 class Answer:
     """What came back: status, when its last byte came, who served it, and how often the gateway says it tried.
 
-    `tried` is the pod's address where none says that it answered; `because` is the service's own reason, of what was
-    never answered the load's. `body` is kept where it is looked into. `amiss` says what the caller did not ask for.
+    `attempts` is 0 where the gateway does not say. `tried` is the pod's address where none says that it answered;
+    `because` is the service's own reason, of what was never answered the load's. `body` is kept where it is looked
+    into. `amiss` says what the caller did not ask for.
     """
 
     status: int
@@ -65,12 +66,12 @@ def made(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None
     """Make an answer that has just ended; names of headers are in small letters."""
     finished = time.monotonic_ns()
     told = {name: value.decode("latin-1") for name, value in headers if name in _READ}
-    attempts, served_by = told.get(ATTEMPTS_HEADER, ""), told.get(SERVER_HEADER, "")
+    served_by = told.get(SERVER_HEADER, "")
     return Answer(
         status,
         finished,
         served_by,
-        min(_MOST_ATTEMPTS, int(attempts[:_DIGITS])) if attempts.isdecimal() else 0,
+        _attempts(told.get(ATTEMPTS_HEADER, "")),
         # Envoy writes - for none, for a host that was never chosen, too.
         told.get(FLAGS_HEADER, "").strip("-"),
         "" if served_by else told.get(HOST_HEADER, "").strip("-"),
@@ -79,6 +80,11 @@ def made(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | None
         body,
         encoding=told.get(ENCODING_HEADER, "").strip().lower(),
     )
+
+
+def _attempts(text: str) -> int:
+    # A gateway that found nobody to try tells 0, and has counted: its one attempt failed. Our 0 is one that is silent.
+    return max(1, min(_MOST_ATTEMPTS, int(text[:_DIGITS]))) if text.isdecimal() else 0
 
 
 def unanswered(finished_ns: int, because: str = "") -> Answer:

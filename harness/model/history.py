@@ -16,11 +16,12 @@ class Operation:
 
     `status` is the HTTP status, 0 when no answer came; `unanswered` then says how it ended (refused, cut off, timed
     out, no HTTP, ...). `good` is whether the answer was what the load expects, None where only the status can tell;
-    `amiss` says what of a good status was not. `attempts` is what the gateway counted, 0 when it did not tell.
-    `served_by` is the pod that answered; where the gateway answered itself, `tried` is the address of the pod it tried
-    last. `response_flags` are the gateway's own word on what went wrong, `because` the service's. `call` counts the
-    load's kinds of operation from 0; a `direct` one asked no gateway. Latency counts from `intended`. `late` and
-    `unsent` are the load's own fault: it began the operation late, or never because too many were under way.
+    `amiss` says what of a good status was not. `attempts` is what the gateway counted, 1 where it found nobody to try
+    and 0 when it did not tell. `served_by` is the pod that answered; where the gateway answered itself, `tried` is the
+    address of the pod it tried last. `response_flags` are the gateway's own word on what went wrong, `because` the
+    service's. `call` counts the load's kinds of operation from 0; a `direct` one asked no gateway. Latency counts from
+    `intended`. `late` and `unsent` are the load's own fault: it began the operation late, or never because too many
+    were under way.
     """
 
     intended: float

@@ -11,13 +11,14 @@ import anyio
 import pytest
 
 from harness.cluster.local import LocalCluster
+from harness.model import envoy
 from harness.probes import prometheus
 from tests.e2e.live import HARNESS, ROOT, events, starved
 from tests.e2e.victims import until
 
 pytestmark = pytest.mark.e2e
 DOCUMENTS = Path(__file__).parent / "documents" / "causes"
-EJECTED = "sum(envoy_cluster_outlier_detection_ejections_active)"
+EJECTED = f"sum({envoy.EJECTIONS})"
 # A run that never began because others had the machine planted nothing.
 TRIES = 3
 # What opens breakers is last: it costs the gateway hosts for half a minute.

@@ -17,15 +17,17 @@ import pytest
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.model import envoy
 from harness.probes import prometheus, settings
 from harness.workloads.pod import is_ready
+from probes import slo
 from tests.e2e.live import asked, kubectl
 from tests.e2e.victims import until, without
 
 pytestmark = pytest.mark.e2e
 NAMESPACE, HOST, PODS, ERRORS = "chaos-gateway-test", "echo.example", ("one", "two"), 5
 ISTIO = f"/apis/networking.istio.io/v1/namespaces/{NAMESPACE}"
-EJECTED = f'sum(envoy_cluster_outlier_detection_ejections_active{{cluster_name=~".*echo.{NAMESPACE}.*"}})'
+EJECTED = f'sum({envoy.EJECTIONS}{{{envoy.CLUSTER}=~".*echo.{NAMESPACE}.*"}})'
 # A proxy that lost its control plane asks for it again at growing intervals.
 ACTS_SECONDS, ASKS_AGAIN_SECONDS = 10.0, 90.0
 # It fails where the caller asks for that by its name.
@@ -156,6 +158,17 @@ def test_a_pod_is_ejected_after_its_errors_and_prometheus_tells(echoes: Echoes) 
     while prometheus.value(EJECTED) != 1:
         assert time.monotonic() < deadline, f"{EJECTED} is {prometheus.value(EJECTED)}"
         time.sleep(0.5)
+
+
+def test_what_callers_got_is_told_by_prometheus(echoes: Echoes) -> None:
+    echoes.told(None)
+    # The failures of other tests leave the window first.
+    for fails, good in (("", True), ("one", False)):
+        deadline = time.monotonic() + 30
+        while (share := slo.availability("10s")) is None or (share == 1) != good:
+            assert time.monotonic() < deadline, f"a share of {share} was answered well"
+            echoes.ask(fails)
+    assert 0 < (slo.latency(window="10s") or 0) < 10
 
 
 def test_a_change_of_weights_acts_at_once(echoes: Echoes, capsys: pytest.CaptureFixture[str]) -> None:

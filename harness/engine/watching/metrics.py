@@ -13,6 +13,7 @@ import httpx
 from harness.checkers import OBJECTIVES
 from harness.engine.session import Session
 from harness.errors import ObservationFailed
+from harness.model import envoy
 from harness.probes import settings
 
 PROMETHEUS = "http://127.0.0.1:19090"
@@ -28,8 +29,8 @@ NAMES = {
     "http_request_duration_seconds_sum": ("request_seconds", "service"),
     "container_cpu_cfs_periods_total": ("cpu_periods", "namespace"),
     "container_cpu_cfs_throttled_periods_total": ("cpu_throttled_periods", "namespace"),
-    "envoy_cluster_endpoint_healthy": ("ejected", "envoy_endpoint_address"),
-    "envoy_cluster_outlier_detection_ejections_active": ("ejections", "cluster_name"),
+    envoy.HEALTHY: ("ejected", envoy.ADDRESS),
+    envoy.EJECTIONS: ("ejections", envoy.CLUSTER),
 }
 SERIES = f'{{__name__=~"{"|".join(NAMES)}"}}'
 UNNAMED = "no Prometheus of this cluster is named; set HARNESS_PROMETHEUS to its address"

@@ -21,6 +21,7 @@ from harness.engine.preflight import contexts, scope
 from harness.engine.session import Session
 from harness.engine.watching import metrics, steady, traffic
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first
+from harness.model import envoy
 from harness.resources import resource
 from harness.stack import apply as stack
 from harness.stack import parts
@@ -38,7 +39,7 @@ ASKED = (
     f"sum by (pod, dependency) (increase(client_calls_total[{ASKED_SECONDS}s])"
     f" + increase(breaker_fast_failures_total[{ASKED_SECONDS}s])) > 0"
 )
-EJECTED = "envoy_cluster_outlier_detection_ejections_active > 0"
+EJECTED = f"{envoy.EJECTIONS} > 0"
 MOST_TOLD = 6
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,6 +87,31 @@ def test_what_is_still_being_filled_is_not_told_as_full(mounted: Callable[..., M
     # Where somebody else takes the rest, there is nothing left to be filled.
     (there.node / "other").write_bytes(b"x" * (SIZE - there.used()))
     assert begun.told()["did"] == {"filled": 1.0}
+
+
+def test_a_file_system_that_keeps_the_last_of_its_free_blocks_is_full(
+    mounted: Callable[..., Mounted], make, monkeypatch: pytest.MonkeyPatch
+):
+    there = mounted()
+    make()
+    given = volume.Volume.room
+
+    def room(self: volume.Volume) -> tuple[int, int]:
+        used, most = given(self)
+        return used, most + 3 * 4096
+
+    def interrupted() -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(volume.Volume, "room", room)
+    monkeypatch.setattr(signal, "pause", interrupted)
+    order = Order("run-1/f", "", "", {"kind": "disk", "path": str(there.path), "share": 1}, 60, 60)
+    begun = disk.make(order, container.find(there.box.uid, there.box.container))
+    assert begun.told()["did"] == {}
+    with pytest.raises(InterruptedError):
+        begun.hogs[0]()
+    assert begun.told()["did"]["filled"] == 0.997
+    assert there.used() == SIZE
 
 
 def test_nothing_is_left_when_everything_is_killed_at_once(mounted: Callable[..., Mounted], make, told: Told):

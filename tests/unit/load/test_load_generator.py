@@ -85,6 +85,12 @@ def test_a_gateway_that_counts_no_attempts_is_no_single_attempt(tmp_path: Path, 
     assert {(record[3], record[4]) for record in records} == {(200, 0)}
 
 
+def test_a_gateway_that_found_nobody_to_try_has_counted_all_the_same(tmp_path: Path, server: Any) -> None:
+    server.attempts = 0
+    _, records = _send(tmp_path, server.url, seconds=0.05)
+    assert {record[4] for record in records} == {1}
+
+
 def test_of_a_long_name_the_pods_own_part_is_kept(tmp_path: Path, server: Any) -> None:
     server.name = "a" * 80 + "-x2x4z"
     _, records = _send(tmp_path, server.url, seconds=0.02)

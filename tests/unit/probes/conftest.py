@@ -15,6 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from tests.unit.stack.scraped import Series, missed
+
+NO_SERIES = (200, {"status": "success", "data": {"resultType": "vector", "result": []}})
+
 
 @dataclass
 class Server:
@@ -25,13 +29,17 @@ class Server:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
     hang_up: bool = False
+    # What Prometheus holds; a query that names anything else finds nothing. None is no matter.
+    held: list[Series] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def answer(self, path: str) -> tuple[int, Any]:
+    def answer(self, path: str, query: str = "") -> tuple[int, Any]:
         """Return what is answered next."""
+        if self.held is not None and missed(query, self.held):
+            return NO_SERIES
         if self.first.get(path):
             return self.first[path].pop(0)
         return self.answers.get(path, (404, {"kind": "Status", "reason": "NotFound"}))
@@ -51,7 +59,7 @@ def server() -> Iterator[Server]:
             parts = urlsplit(self.path)
             found.asked.append((parts.path, {key: values[0] for key, values in parse_qs(parts.query).items()}))
             found.hosts.append(self.headers.get("host", ""))
-            status, body = found.answer(parts.path)
+            status, body = found.answer(parts.path, found.asked[-1][1].get("query", ""))
             if found.hang_up or not status:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from harness.errors import ObservationFailed, PreconditionFailed, UsageError
+from harness.model import envoy
 from harness.probes import http, settings
 from harness.probes import prometheus as questions
 from probes import breaker, gateway, slo
+from tests.unit.stack import scraped
 
 
 def test_no_data_is_none_and_never_0(prometheus: Any) -> None:
@@ -16,6 +18,19 @@ def test_no_data_is_none_and_never_0(prometheus: Any) -> None:
     assert slo.latency() is None
     assert breaker.state("registry") is None
     assert breaker.open_breakers("registry") is None
+
+
+@pytest.mark.parametrize("ask", [slo.availability, slo.latency])
+def test_what_callers_got_is_known_from_the_gateways_first_answer_on(prometheus: Any, ask: Any) -> None:
+    prometheus.held = scraped.of_gateway()
+    prometheus.samples(({}, "0.5"))
+    assert ask() == 0.5
+
+
+def test_where_nobody_counts_failures_it_is_not_known_that_there_are_none(prometheus: Any) -> None:
+    prometheus.held = [one for one in scraped.of_gateway() if one.labels.get(envoy.CLASS) != "5xx"]
+    prometheus.samples(({}, "1"))
+    assert slo.availability() is None
 
 
 @pytest.mark.parametrize("text", ["NaN", "+Inf"])
