@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from harness.cluster import stopping
 from harness.cluster.cache import Progress, cache_dir, held, project_root
 from harness.errors import PreconditionFailed
 
@@ -60,7 +62,8 @@ def run(
         except OSError as error:
             raise PreconditionFailed(f"{what} failed", where=argv[0], why=error.strerror or str(error)) from None
         try:
-            status = _wait(process, what, progress, began, estimate, deadline)
+            with stopping.tied(process):
+                status = _wait(process, what, progress, began, estimate, deadline)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -89,32 +92,30 @@ def ask(
     deadline: float = 30.0,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | BinaryIO | None = None,
     check: bool = True,
     hint: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a short command and return what it said."""
+    pipe = subprocess.PIPE
+    told, source = (stdin, pipe) if isinstance(stdin, bytes) else (None, stdin or subprocess.DEVNULL)
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            timeout=deadline,
-            env=_env(env),
-            cwd=cwd,
-            input=stdin if stdin else b"",
-            check=False,
-        )
+        with (
+            subprocess.Popen(argv, stdin=source, stdout=pipe, stderr=pipe, env=_env(env), cwd=cwd) as process,
+            stopping.tied(process),
+        ):
+            said, complained = process.communicate(told, timeout=deadline)
     except subprocess.TimeoutExpired:
         raise PreconditionFailed(
             f"no answer within {duration(deadline)}", where=" ".join(argv[:4]), hint=hint
         ) from None
     except OSError as error:
         raise PreconditionFailed("cannot be run", where=argv[0], why=error.strerror or str(error), hint=hint) from None
-    out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    if check and done.returncode != 0:
+    out, err, status = said.decode(errors="replace"), complained.decode(errors="replace"), process.returncode
+    if check and status != 0:
         why = "\n".join((err or out).strip().splitlines()[-TAIL_LINES:])
-        raise PreconditionFailed(f"exit status {done.returncode}", where=" ".join(argv[:6]), why=why, hint=hint)
-    return subprocess.CompletedProcess(list(argv), done.returncode, out, err)
+        raise PreconditionFailed(f"exit status {status}", where=" ".join(argv[:6]), why=why, hint=hint)
+    return subprocess.CompletedProcess(list(argv), status, out, err)
 
 
 def duration(seconds: float) -> str:

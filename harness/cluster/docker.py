@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import subprocess
-from typing import Any
+from typing import Any, BinaryIO
 
 from harness.cluster import command
 from harness.cluster.cache import Progress
@@ -28,7 +28,12 @@ def docker(host: str, *args: str, deadline: float = 60.0, check: bool = True, st
 
 
 def result(
-    host: str, *args: str, deadline: float = 60.0, check: bool = False, stdin: bytes | None = None, hint: str = ""
+    host: str,
+    *args: str,
+    deadline: float = 60.0,
+    check: bool = False,
+    stdin: bytes | BinaryIO | None = None,
+    hint: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run one short Docker command and return status and output."""
     return command.ask(["docker", *args], deadline=deadline, env=environment(host), check=check, stdin=stdin, hint=hint)

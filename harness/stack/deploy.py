@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import anyio.to_thread
-
+from harness.cluster import stopping
 from harness.cluster.build import images
 from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
@@ -33,10 +32,10 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         if foreign:
             progress(f"this cluster has an Istio, revision {foreign}: the gateway is that one's, and none is installed")
         folders = source.images(wanted_parts, foreign=bool(foreign))
-        built = await anyio.to_thread.run_sync(_images, cluster, folders, progress)
-        mesh = [] if foreign else await anyio.to_thread.run_sync(istio.objects, built, progress)
+        built = await stopping.in_thread(_images, cluster, folders, progress)
+        mesh = [] if foreign else await stopping.in_thread(istio.objects, built, progress)
         progress(f"deploying the stack, {_told(overlay, wanted_parts)}: about 50 s")
-        objects = await anyio.to_thread.run_sync(render.objects, cluster, overlay, wanted_parts, built, progress)
+        objects = await stopping.in_thread(render.objects, cluster, overlay, wanted_parts, built, progress)
         if foreign:
             istio.hand_over(objects, foreign)
         wanted = [*mesh, *objects]
@@ -65,7 +64,7 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         # Where its template is as before, a Deployment keeps its pods.
         await renew.pods_in_back_off(kube, cluster, wanted, progress)
         await ready.wait(kube, wanted)
-        await anyio.to_thread.run_sync(render.keep, key, wanted)
+        await stopping.in_thread(render.keep, key, wanted)
         await apply.remember(kube, paths, key, overlay, wanted_parts)
 
 
@@ -97,7 +96,7 @@ def _told(overlay: str, wanted: Sequence[str]) -> str:
 async def _alone(progress: Progress) -> AsyncIterator[None]:
     # In a thread: a wait for another command must not keep Ctrl-C from getting through.
     lock = locked("stack", progress)
-    await anyio.to_thread.run_sync(lock.__enter__, abandon_on_cancel=True)
+    await stopping.in_thread(lock.__enter__)
     try:
         yield
     finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,18 +59,12 @@ def load(progress: Progress, cluster: LocalCluster, tags: Sequence[str]) -> None
 
 
 def _import(host: str, node: str, archive: Path) -> None:
-    argv = ["docker", "exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "-"]
-    environment = {**os.environ, **docker.environment(host)}
+    argv = ["exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "-"]
+    hint = "run `harness up`: it repairs the local cluster"
     with archive.open("rb") as source:
-        try:
-            done = subprocess.run(
-                argv, stdin=source, capture_output=True, timeout=LOAD_SECONDS, check=False, env=environment
-            )
-        except subprocess.TimeoutExpired:
-            raise PreconditionFailed("an image could not be loaded", where=node, why="no end after 5 min") from None
+        done = docker.result(host, *argv, stdin=source, deadline=LOAD_SECONDS, hint=hint)
     if done.returncode != 0:
-        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        hint = "run `harness up`: it repairs the local cluster"
+        why = done.stderr.strip().splitlines()[-1:]
         raise PreconditionFailed("an image could not be loaded", where=node, why="".join(why), hint=hint)
 
 
