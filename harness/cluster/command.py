@@ -18,6 +18,7 @@ from harness.errors import PreconditionFailed
 DEADLINE_SECONDS = 900.0
 HEARTBEAT_SECONDS = 20.0
 TAIL_LINES = 8
+FULL = "free some disk space: `df -h` shows where none is left, `docker system df` what images use"
 # The working directory is whose it is: neither a `json.py` in it nor a `harness.py` must become ours, not even where we
 # are installed so that it is searched before us. What it alone has is found all the same.
 _LAST = (
@@ -70,7 +71,8 @@ def run(
                 process.wait()
     if status != 0:
         why = f"no end after {duration(deadline)}" if status is None else f"exit status {status}"
-        raise PreconditionFailed(f"{what} failed", where=str(log), why=f"{why}\n{tail(log)}", hint=hint)
+        why = f"{why}\n{tail(log)}"
+        raise PreconditionFailed(f"{what} failed", where=str(log), why=why, hint=advice(why, hint))
 
 
 def _wait(
@@ -114,8 +116,14 @@ def ask(
     out, err, status = said.decode(errors="replace"), complained.decode(errors="replace"), process.returncode
     if check and status != 0:
         why = "\n".join((err or out).strip().splitlines()[-TAIL_LINES:])
-        raise PreconditionFailed(f"exit status {status}", where=" ".join(argv[:6]), why=why, hint=hint)
+        where = " ".join(argv[:6])
+        raise PreconditionFailed(f"exit status {status}", where=where, why=why, hint=advice(why, hint))
     return subprocess.CompletedProcess(list(argv), status, out, err)
+
+
+def advice(why: str, hint: str) -> str:
+    """Return what to do about a command's last words: on a full disk no other hint helps."""
+    return FULL if "no space left" in why.lower() else hint
 
 
 def duration(seconds: float) -> str:

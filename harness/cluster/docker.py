@@ -49,12 +49,7 @@ def build(host: str, args: list[str], what: str, progress: Progress, *, estimate
     # By name alone: the values are the client's to read, and may hold a password.
     proxies = [word for name in PROXY_VARIABLES if os.environ.get(name) for word in ("--build-arg", name)]
     argv = ["build", "--network=host", "--force-rm", "--label", LABEL, *proxies, *args]
-    try:
-        long(host, argv, what, progress, estimate=estimate)
-    except PreconditionFailed as error:
-        full = "no space left" in error.why.lower()
-        hint = "free some disk space (`docker system df` shows what images use)" if full else error.hint
-        raise PreconditionFailed(error.what, where=error.where, why=error.why, hint=hint) from None
+    long(host, argv, what, progress, estimate=estimate)
 
 
 def ping(host: str, deadline: float = PING_SECONDS) -> bool:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,24 @@ def test_a_failing_command_shows_its_last_words_and_its_log(own_cache: Path) -> 
     assert "exit status 3\noh no" in caught.value.why
     assert Path(caught.value.where).is_file()
     assert lines == ["making a mess: about 1 s"]
+
+
+FULL = ["sh", "-c", "echo write x: No space left on device >&2; exit 1"]
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        lambda: command.run(
+            FULL, "building", lambda line: None, estimate=1, hint="the Go modules must be within reach"
+        ),
+        lambda: command.ask(FULL, hint="run `harness up`"),
+    ],
+)
+def test_a_command_that_found_no_space_is_told_to_make_some(failing: Callable[[], None]) -> None:
+    with pytest.raises(PreconditionFailed, match="No space left") as caught:
+        failing()
+    assert caught.value.hint == command.FULL
 
 
 def test_a_command_that_is_not_there_is_a_precondition() -> None:
