@@ -42,15 +42,17 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         known, paths = apply.paths(before), [apply.path(item) for item in wanted]
         # What was and what shall be, until the old is gone: an `up` that is cut short is not taken for done.
         either = list(dict.fromkeys([*known, *paths]))
-        if known:
-            await apply.remember(kube, either, "", overlay, wanted_parts)
+        namespaces = [item for item in objects if item["kind"] == "Namespace"]
+        if not known:
+            # It is remembered in one of them.
+            await apply.apply(kube, namespaces)
+        await apply.remember(kube, either, "", overlay, wanted_parts)
         # A pod that Istio completes cannot be made while it is away.
-        first = [*(item for item in objects if item["kind"] == "Namespace"), *mesh]
+        first = [*namespaces, *mesh]
         await apply.apply(kube, first)
         await ready.rollouts(kube, first)
         rest = [item for item in objects if item["kind"] != "Namespace"]
         await apply.apply(kube, rest)
-        await apply.remember(kube, either, "", overlay, wanted_parts)
         # A definition would take everything of its kind with it, that of others too.
         gone = [path for path in known if path not in paths and "/customresourcedefinitions/" not in path]
         replaced = any(map(_keeps_pods, gone))

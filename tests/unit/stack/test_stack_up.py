@@ -63,6 +63,7 @@ class Cluster:
         self.kinds = ["Gateway"]
         self.refusals = 0
         self.run = ""
+        self.namespaced = False
         self.answer: tuple[int, dict[str, Any]] = (201, {})
 
     def images(self, cluster: LocalCluster, wanted: dict[str, str], progress: Any) -> dict[str, str]:
@@ -82,6 +83,8 @@ class Cluster:
     async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
         if isinstance(body, list):
             return self.objects[path]
+        if self.namespaced and path == apply.INVENTORY and apply.path(MONITORING) not in self.objects:
+            raise ApiError(404, "NotFound", f"namespaces {apply.INVENTORY_NAMESPACE}")
         self.objects[path] = {**self.objects.get(path, {}), **copy.deepcopy(dict(body))}
         return self.objects[path]
 
@@ -98,7 +101,9 @@ class Cluster:
 
     async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
         inside, _, plural = path.rpartition("/")
-        found = [item for name, item in self.objects.items() if name.startswith(inside) and f"/{plural}/" in name]
+        found = [
+            item for name, item in self.objects.items() if name.startswith(inside) and name.split("/")[-2] == plural
+        ]
         wanted = dict(word.split("=") for word in labels.split(",") if word)
         return [self._seen(item) for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
 
@@ -111,7 +116,7 @@ class Cluster:
             yield "MODIFIED", item
 
     def _seen(self, item: dict[str, Any]) -> dict[str, Any]:
-        if item["kind"] in ("Pod", "CustomResourceDefinition"):
+        if item["kind"] not in ("Deployment", "Rollout"):
             return item
         count = 0 if self.slow else item["spec"]["replicas"]
         status = {"observedGeneration": 1} | dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), count)
@@ -245,6 +250,35 @@ def test_another_overlay_is_deployed_and_what_it_lacks_removed(
     monkeypatch.setattr(render, "objects", lambda *_: [DEPLOYMENT])
     up("weak-no-pdb")
     assert apply.path(BUDGET) not in cluster.objects
+
+
+ROLLOUTS = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rollouts", "uid": "r"}}
+MONITORING = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": apply.INVENTORY_NAMESPACE, "uid": "m"}}
+
+
+@pytest.mark.parametrize("kind", ["customresourcedefinitions", "deployments", "gateways"])
+def test_what_a_first_deployment_left_when_it_was_cut_short_goes_with_the_next(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    cluster.objects.clear()
+    patch = cluster.patch
+    cluster.namespaced = True
+
+    async def cut(path: str, body: Any, **said: Any) -> dict[str, Any]:
+        if f"/{kind}/" in path:
+            raise RuntimeError("killed")
+        return await patch(path, body, **said)
+
+    monkeypatch.setattr(cluster, "patch", cut)
+    monkeypatch.setattr(render, "objects", lambda *_: [MONITORING, ROLLOUTS, BUDGET, DEPLOYMENT, GATEWAY])
+    with pytest.raises(RuntimeError, match="killed"):
+        up("weak-no-analysis")
+    assert cluster.objects[apply.INVENTORY]["data"]["key"] == ""
+    assert apply.path(ROLLOUTS) in cluster.objects
+    monkeypatch.setattr(cluster, "patch", patch)
+    monkeypatch.setattr(render, "objects", lambda *_: [MONITORING, DEPLOYMENT, GATEWAY])
+    up()
+    assert {apply.path(ROLLOUTS), apply.path(BUDGET)}.isdisjoint(cluster.objects)
 
 
 def down(*gone: str) -> list[str]:
