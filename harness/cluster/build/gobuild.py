@@ -62,7 +62,9 @@ def binary(name: str, progress: Progress) -> Path:
 
 def cached(name: str) -> Path:
     """Return where a program's binary is, or will be."""
-    key = digest([sources(name)], KUBERNETES, architecture(), *_flags(name))
+    # One of a module's many packages; a program with a folder of its own is all of that.
+    package = PACKAGES[name][1:2] if name in PACKAGES else ()
+    key = digest([sources(name)], KUBERNETES, architecture(), *_flags(name), *package)
     return cache_dir() / "bin" / f"{name}-{key}"
 
 
