@@ -19,7 +19,7 @@ REVISION = "claude-ecosystem"
 LABEL = "istio.io/rev"
 MANIFESTS = "istio-manifests"
 DEPLOYMENTS = "/apis/apps/v1/deployments"
-BOOTSTRAP = Path("tools", "packaging", "common", "envoy_bootstrap.json")
+BOOTSTRAP = "tools/packaging/common/envoy_bootstrap.json"
 
 
 async def foreign(kube: Kube) -> str:
@@ -52,4 +52,4 @@ def settings() -> Path:
 
 def bootstrap(progress: Progress) -> Path:
     """Return Istio's template of the configuration that Envoy starts with."""
-    return gobuild.module(gobuild.ISTIO, "pilot-agent", progress) / BOOTSTRAP
+    return gobuild.module_file(BOOTSTRAP, gobuild.ISTIO, "pilot-agent", progress)
