@@ -10,6 +10,7 @@ from harness.cluster.build import images
 from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.errors import UsageError
 from harness.stack import apply, istio, overlays, parts, ready, render, renew, source
 
 
@@ -74,7 +75,15 @@ async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -
     """Take parts away and leave the rest as it is; nothing where they are not there. Raises UsageError."""
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
         before = await apply.remembered(kube)
-    there = tuple(before.get("parts", parts.CORE).split(","))
+    there, overlay = tuple(before.get("parts", parts.CORE).split(",")), before.get("overlay", "kind")
+    for kind, has, known in (("part", there, parts.names()), ("overlay", [overlay], overlays.names())):
+        if strange := [name for name in has if name not in known]:
+            raise UsageError(
+                f"this version does not know the {kind} {', '.join(strange)}",
+                where="the stack that is there",
+                why="another version of the harness brought it up, and what shall stay cannot be put together",
+                hint="the same command of that version, or `harness up` to have the stack as it is here",
+            )
     stay = parts.without(there, gone)
     if not before:
         progress("there is no stack here, and no part of one to take away")
@@ -82,7 +91,6 @@ async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -
     if stay == there and before.get("key"):
         progress(f"nothing to take away: there is {', '.join(there)}")
         return
-    overlay = before.get("overlay", "kind")
     await up(cluster, progress, "kind" if {*overlays.part_names(overlay)} & {*gone} else overlay, stay)
 
 

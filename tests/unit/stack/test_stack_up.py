@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ import anyio
 import httpx
 import pytest
 
+from harness.cli import parts as listed
+from harness.cluster import local
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.errors import ApiError, PreconditionFailed
+from harness.errors import ApiError, PreconditionFailed, UsageError
 from harness.keeper import client
 from harness.stack import apply, deploy, istio, ready, render, renew, source
 
@@ -298,6 +301,43 @@ def test_a_part_that_is_not_there_is_not_taken_away_and_that_is_said(cluster: Cl
     assert down("delivery") == ["nothing to take away: there is core"]
     assert cluster.objects == before
     assert cluster.rounds == 0
+
+
+@pytest.mark.parametrize(
+    ("remembered", "named"),
+    [({"parts": "core,delivery,mesh"}, "part mesh"), ({"overlay": "weak-mesh"}, "overlay weak-mesh")],
+)
+def test_a_stack_of_another_version_loses_no_part_to_one_that_does_not_know_all_of_it(
+    cluster: Cluster, remembered: dict[str, str], named: str
+) -> None:
+    cluster.objects[apply.INVENTORY]["data"] |= remembered
+    before = copy.deepcopy(cluster.objects)
+    with pytest.raises(UsageError, match=f"does not know the {named}") as refused:
+        down("delivery")
+    assert "`harness up`" in refused.value.hint
+    assert cluster.objects == before
+
+
+def test_a_part_that_this_version_does_not_know_goes_with_up(cluster: Cluster) -> None:
+    other = {**BUDGET, "metadata": {"name": "of-mesh", "namespace": "prod"}}
+    cluster.objects[apply.path(other)] = other
+    data = cluster.objects[apply.INVENTORY]["data"]
+    data |= {"key": "of-another-version", "parts": "core,mesh", "overlay": "weak-mesh"}
+    data["paths"] = json.dumps([*apply.paths(data), apply.path(other)])
+    up()
+    assert apply.path(other) not in cluster.objects
+    assert cluster.objects[apply.INVENTORY]["data"]["parts"] == "core"
+
+
+def test_a_part_that_this_version_does_not_know_is_told_beside_the_others(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "current", lambda: CLUSTER)
+    cluster.objects[apply.INVENTORY]["data"] |= {"parts": "core,mesh"}
+    listed.command.main([], standalone_mode=False)
+    said = capsys.readouterr()
+    assert said.err == "there is mesh, too, of another version: `harness up` takes it away\n"
+    assert "core       there " in said.out
 
 
 def test_a_part_that_is_there_goes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
