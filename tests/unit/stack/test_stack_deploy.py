@@ -70,6 +70,15 @@ def test_what_others_need_is_applied_first() -> None:
     assert set(kinds[: kinds.count("namespaces")]) == {"namespaces"}
 
 
+def test_what_a_program_reads_once_is_there_before_it_starts() -> None:
+    # istiod that finds no template for its injector injects nothing for as long as it lives.
+    metadata = {"name": "x", "namespace": "istio-system"}
+    kube = FakeKube()
+    kinds = {"Deployment": "apps/v1", "Service": "v1", "ConfigMap": "v1"}
+    anyio.run(apply.apply, kube, [{"apiVersion": of, "kind": kind, "metadata": metadata} for kind, of in kinds.items()])
+    assert kube.patched[0] == "/api/v1/namespaces/istio-system/configmaps/x"
+
+
 @pytest.mark.parametrize(
     ("api_version", "kind", "namespace", "path"),
     [

@@ -419,6 +419,30 @@ def test_a_stack_is_deployed_again_where_nothing_was_kept_of_it(cluster: Cluster
     assert render.kept("key-of-kind") == [DEFINITION, ISTIOD, BUDGET, DEPLOYMENT, GATEWAY]
 
 
+def test_a_workload_whose_pods_are_refused_says_why(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = 'pods "web-0" is forbidden: exceeded quota: prod'
+    conditions = [
+        {"type": "Available", "status": "False", "message": "no minimum availability"},
+        {"type": "ReplicaFailure", "status": "True", "message": why},
+    ]
+    refused = {"metadata": {"name": "web", "generation": 1}, "status": {"conditions": conditions}}
+    calm = {"metadata": {"name": "other", "generation": 1}, "status": {}}
+
+    async def listed(path: str, **_: Any) -> list[dict[str, Any]]:
+        return [refused, calm] if path.endswith("/deployments") else []
+
+    async def quiet(*_: Any, **__: Any) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        await anyio.sleep_forever()
+        yield "", {}
+
+    monkeypatch.setattr(ready, "ROLLOUT_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "list", listed)
+    monkeypatch.setattr(cluster, "watch", quiet)
+    with pytest.raises(PreconditionFailed, match="not ready after 0 s: web") as told:
+        anyio.run(ready.rollouts, cluster, [DEPLOYMENT])
+    assert told.value.why == f"web: {why}"
+
+
 def test_the_wanted_replicas_are_the_manifests() -> None:
     unsaid = {
         "apiVersion": "apps/v1",
