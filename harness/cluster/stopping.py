@@ -16,7 +16,7 @@ _commands: set[subprocess.Popen[Any]] = set()
 
 
 async def in_thread(work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    """Call a function in a thread; when cancelled, end its command and wait for it before anything else goes on.
+    """Call a function in a thread; when cancelled, end all commands under way and wait for it before all else goes on.
 
     Ctrl-C cancels as asyncio does, and no shield of anyio's keeps that off: its own threads would go on unattended.
     """
