@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from harness.agent import image, manifest
+from harness.cluster import stopping
 from harness.cluster.cache import Progress
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
@@ -31,7 +32,7 @@ async def install(kube: Kube, cluster: LocalCluster | None, given: str, progress
             hint="`harness agent image` writes down what to build; name the result with --image",
         )
     if cluster is not None and not given:
-        given = await anyio.to_thread.run_sync(image.ensure, cluster, progress)
+        given = await stopping.in_thread(image.ensure, cluster, progress)
     for item in manifest.objects(given):
         try:
             await kube.patch(manifest.path(item), item, kind="apply", fieldManager=_MANAGER, force="true")

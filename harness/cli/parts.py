@@ -27,6 +27,8 @@ def command() -> None:
             return ()
 
     up = anyio.run(there)
+    if strange := [name for name in up if name not in parts.names()]:
+        click.echo(f"there is {', '.join(strange)}, too, of another version: `harness up` takes it away", err=True)
     for part in map(parts.read, parts.names()):
         cost = part.cost
         paid = (

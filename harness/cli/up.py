@@ -68,7 +68,7 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
             await deploy.up(cluster, progress, overlay, parts)
 
     refuse_during_a_run()
-    cluster = up.up(progress)
+    cluster = up.up(progress, stack=not cluster_only)
     container.ensure(cluster, progress)
     anyio.run(resources, cluster)
     click.echo(f"up after {time.monotonic() - began:.1f} s: context {cluster.context}, kubeconfig {cluster.kubeconfig}")

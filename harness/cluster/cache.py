@@ -8,7 +8,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
+from harness.cluster import stopping
 from harness.errors import PreconditionFailed
 
 Progress = Callable[[str], None]
@@ -83,16 +85,23 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
             "nothing can be kept here", where=str(cache_dir()), why=error.strerror or str(error), hint=NAME_ANOTHER
         ) from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(handle):
             progress(f"waiting for another harness command that holds {name!r}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            while not _taken(handle):
+                stopping.pause()
         _held.append(handle.fileno())
         try:
             yield
         finally:
             _held.remove(handle.fileno())
+
+
+def _taken(handle: TextIO) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def held() -> tuple[int, ...]:

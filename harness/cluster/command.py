@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from harness.cluster import stopping
 from harness.cluster.cache import Progress, cache_dir, held, project_root
 from harness.errors import PreconditionFailed
 
@@ -16,6 +18,7 @@ from harness.errors import PreconditionFailed
 DEADLINE_SECONDS = 900.0
 HEARTBEAT_SECONDS = 20.0
 TAIL_LINES = 8
+FULL = "free some disk space: `df -h` shows where none is left, `docker system df` what images use"
 # The working directory is whose it is: neither a `json.py` in it nor a `harness.py` must become ours, not even where we
 # are installed so that it is searched before us. What it alone has is found all the same.
 _LAST = (
@@ -60,14 +63,16 @@ def run(
         except OSError as error:
             raise PreconditionFailed(f"{what} failed", where=argv[0], why=error.strerror or str(error)) from None
         try:
-            status = _wait(process, what, progress, began, estimate, deadline)
+            with stopping.tied(process):
+                status = _wait(process, what, progress, began, estimate, deadline)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
     if status != 0:
         why = f"no end after {duration(deadline)}" if status is None else f"exit status {status}"
-        raise PreconditionFailed(f"{what} failed", where=str(log), why=f"{why}\n{tail(log)}", hint=hint)
+        why = f"{why}\n{tail(log)}"
+        raise PreconditionFailed(f"{what} failed", where=str(log), why=why, hint=advice(why, hint))
 
 
 def _wait(
@@ -89,32 +94,36 @@ def ask(
     deadline: float = 30.0,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | BinaryIO | None = None,
     check: bool = True,
     hint: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a short command and return what it said."""
+    pipe = subprocess.PIPE
+    told, source = (stdin, pipe) if isinstance(stdin, bytes) else (None, stdin or subprocess.DEVNULL)
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            timeout=deadline,
-            env=_env(env),
-            cwd=cwd,
-            input=stdin if stdin else b"",
-            check=False,
-        )
+        with (
+            subprocess.Popen(argv, stdin=source, stdout=pipe, stderr=pipe, env=_env(env), cwd=cwd) as process,
+            stopping.tied(process),
+        ):
+            said, complained = process.communicate(told, timeout=deadline)
     except subprocess.TimeoutExpired:
         raise PreconditionFailed(
             f"no answer within {duration(deadline)}", where=" ".join(argv[:4]), hint=hint
         ) from None
     except OSError as error:
         raise PreconditionFailed("cannot be run", where=argv[0], why=error.strerror or str(error), hint=hint) from None
-    out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    if check and done.returncode != 0:
+    out, err, status = said.decode(errors="replace"), complained.decode(errors="replace"), process.returncode
+    if check and status != 0:
         why = "\n".join((err or out).strip().splitlines()[-TAIL_LINES:])
-        raise PreconditionFailed(f"exit status {done.returncode}", where=" ".join(argv[:6]), why=why, hint=hint)
-    return subprocess.CompletedProcess(list(argv), done.returncode, out, err)
+        where = " ".join(argv[:6])
+        raise PreconditionFailed(f"exit status {status}", where=where, why=why, hint=advice(why, hint))
+    return subprocess.CompletedProcess(list(argv), status, out, err)
+
+
+def advice(why: str, hint: str) -> str:
+    """Return what to do about a command's last words: on a full disk no other hint helps."""
+    return FULL if "no space left" in why.lower() else hint
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import subprocess
-from typing import Any
+from typing import Any, BinaryIO
 
 from harness.cluster import command
 from harness.cluster.cache import Progress
@@ -28,7 +28,12 @@ def docker(host: str, *args: str, deadline: float = 60.0, check: bool = True, st
 
 
 def result(
-    host: str, *args: str, deadline: float = 60.0, check: bool = False, stdin: bytes | None = None, hint: str = ""
+    host: str,
+    *args: str,
+    deadline: float = 60.0,
+    check: bool = False,
+    stdin: bytes | BinaryIO | None = None,
+    hint: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run one short Docker command and return status and output."""
     return command.ask(["docker", *args], deadline=deadline, env=environment(host), check=check, stdin=stdin, hint=hint)
@@ -44,12 +49,7 @@ def build(host: str, args: list[str], what: str, progress: Progress, *, estimate
     # By name alone: the values are the client's to read, and may hold a password.
     proxies = [word for name in PROXY_VARIABLES if os.environ.get(name) for word in ("--build-arg", name)]
     argv = ["build", "--network=host", "--force-rm", "--label", LABEL, *proxies, *args]
-    try:
-        long(host, argv, what, progress, estimate=estimate)
-    except PreconditionFailed as error:
-        full = "no space left" in error.why.lower()
-        hint = "free some disk space (`docker system df` shows what images use)" if full else error.hint
-        raise PreconditionFailed(error.what, where=error.where, why=error.why, hint=hint) from None
+    long(host, argv, what, progress, estimate=estimate)
 
 
 def ping(host: str, deadline: float = PING_SECONDS) -> bool:

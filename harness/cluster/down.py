@@ -7,9 +7,11 @@ from pathlib import Path
 
 from harness.cluster import command, daemon, docker, kind, local
 from harness.cluster.cache import Progress, cache_dir, locked
+from harness.errors import PreconditionFailed
 
 OURS = f"label={docker.LABEL}"
 NODES = f"label={kind.CLUSTER}"
+IN_USE = ("running", "paused", "restarting")
 DEADLINE_SECONDS = 120.0
 
 
@@ -20,8 +22,8 @@ def down(progress: Progress) -> list[str]:
     """
     with locked("up", progress), locked("stack", progress):
         host = _host(progress)
+        others = sorted(name for name, state in _others().items() if state in IN_USE)
         removed = _cluster(host)
-        others = _running(host) if host and host == daemon.private_host() else []
         if others:
             progress(f"the private Docker daemon goes on: {', '.join(others)} on it")
         elif daemon.stop():
@@ -31,10 +33,21 @@ def down(progress: Progress) -> list[str]:
 
 
 def clean(progress: Progress) -> list[str]:
-    """Remove everything the harness made on this machine: cluster, images, daemon and cache."""
+    """Remove everything the harness made on this machine: cluster, images, daemon and cache.
+
+    Raises PreconditionFailed where others have containers on the private Docker daemon: its data would go with it.
+    """
     there = [folder for folder in (cache_dir(), daemon.runtime()) if folder.exists()]
     with locked("up", progress), locked("stack", progress):
         host = _host(progress)
+        if others := sorted(_others()):
+            raise PreconditionFailed(
+                "others have containers on the private Docker daemon",
+                where=daemon.private_host(),
+                why=f"they would go with its data: {', '.join(others)}",
+                hint=f"if nobody needs them: docker --host {daemon.private_host()} rm --force --volumes "
+                f"{' '.join(others)}; `harness down` removes the cluster alone",
+            )
         removed = _cluster(host)
         if host and host != daemon.private_host():
             removed += _images(host)
@@ -77,16 +90,25 @@ def _cluster(host: str | None) -> list[str]:
 
 
 def _containers(host: str) -> list[str]:
-    # The keeper first: it would start the nodes again that its ledger names. A node has its image's label, which says
-    # nothing of who made a cluster of it.
-    ours = sorted(docker.states(host, OURS).keys() - docker.states(host, NODES).keys())
+    # The keeper first: it would start the nodes again that its ledger names.
+    ours = _helpers(host)
     if ours:
         docker.docker(host, "rm", "--force", "--volumes", *ours, deadline=DEADLINE_SECONDS)
     return [*ours, *kind.delete(host)]
 
 
-def _running(host: str) -> list[str]:
-    return sorted(name for name, state in docker.states(host).items() if state in ("running", "paused"))
+def _helpers(host: str) -> list[str]:
+    # A node has its image's label, which says nothing of who made a cluster of it.
+    return sorted(docker.states(host, OURS).keys() - docker.states(host, NODES).keys())
+
+
+def _others() -> dict[str, str]:
+    """Return the containers on the private daemon that are not ours, and their states."""
+    host = daemon.private_host()
+    if not docker.ping(host):
+        return {}
+    ours = {*_helpers(host), *kind.node_states(host)}
+    return {name: state for name, state in docker.states(host).items() if name not in ours}
 
 
 def _volumes(host: str) -> list[str]:

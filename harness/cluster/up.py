@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import anyio
 
-from harness.cluster import daemon, docker, kind, local
+from harness.cluster import daemon, disk, docker, kind, local
 from harness.cluster.build import nodeimage
-from harness.cluster.cache import Progress, cache_dir, digest, locked, project_root
+from harness.cluster.cache import Progress, digest, locked, project_root
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.cluster.paths import deployments, nodes, pods
@@ -29,15 +26,14 @@ DNS = deployments("kube-system", "coredns")
 # Where kubeadm's first pods of it happen to be; later ones would go to workers, and every fault of a node reach them.
 HOME = {"node-role.kubernetes.io/control-plane": ""}
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-DISK_NEEDED = 8 * 2**30
 AGAIN = "`harness up` tries again"
 ENDED = ("Succeeded", "Failed")
 # What of kube-system the cluster itself is made of, besides the control plane; the last two are the networks.
 SYSTEM = {"kube-proxy", "kube-dns", "kindnet", "chaos-ptp"}
 
 
-def up(progress: Progress) -> LocalCluster:
-    """Return the running local cluster, created or repaired where necessary."""
+def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
+    """Return the running local cluster, created or repaired where necessary; a new one has room for the stack, too."""
     _check_platform()
     cluster = healthy()
     if cluster:
@@ -49,7 +45,7 @@ def up(progress: Progress) -> LocalCluster:
         host = daemon.ensure(progress)
         daemon.refuse_distant(host)
         kind.refuse_others(host)
-        cluster = _repaired(host, progress) or _created(host, progress)
+        cluster = _repaired(host, progress) or _created(host, progress, stack=stack)
         local.save(cluster)
         return cluster
 
@@ -153,8 +149,8 @@ def wait_ready(cluster: LocalCluster, progress: Progress, *, seconds: float) -> 
     )
 
 
-def _created(host: str, progress: Progress) -> LocalCluster:
-    _check_disk(host)
+def _created(host: str, progress: Progress, *, stack: bool) -> LocalCluster:
+    disk.check(host, stack=stack)
     image = nodeimage.ensure(host, progress)
     try:
         kind.create(host, image, progress)
@@ -222,21 +218,3 @@ def _check_platform() -> None:
             why="elsewhere Docker keeps its containers in another machine: the keeper's socket cannot be reached yet",
             hint="run the harness inside a Linux machine, or use another cluster with --context",
         )
-
-
-def _check_disk(host: str) -> None:
-    folder = cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    # A container that was given the daemon's socket does not see its disk, and not every user does.
-    data = Path(docker.info(host, "DockerRootDir"))
-    hints = {folder: "free some space, or name a folder on another disk with HARNESS_CACHE"}
-    if os.access(data, os.F_OK):
-        hints[data] = "free some space: `docker system df` shows what Docker's images and volumes use"
-    for place, hint in hints.items():
-        free = shutil.disk_usage(place).free
-        if free < DISK_NEEDED:
-            raise PreconditionFailed(
-                f"only {free / 2**30:.1f} GiB of disk are free, {DISK_NEEDED / 2**30:.0f} are needed",
-                where=str(place),
-                hint=hint,
-            )

@@ -27,8 +27,8 @@ CLUSTER_SCOPED = frozenset(
         "MutatingWebhookConfiguration",
     }
 )
-FIRST = ("Namespace", DEFINITION, "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount")
-"""Kinds that others need; each is complete before what follows. The rest goes in one sweep."""
+FIRST = ("Namespace", DEFINITION, "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount", "ConfigMap")
+"""Kinds that others need or read as they start; each is complete before what follows. The rest goes in one sweep."""
 PARALLEL = 8
 # A definition is served a second after it was applied; on a machine that others have, thirty were not enough once.
 ESTABLISHED_SECONDS = 120.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import anyio.to_thread
-
+from harness.cluster import stopping
 from harness.cluster.build import images
 from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.errors import UsageError
 from harness.stack import apply, istio, overlays, parts, ready, render, renew, source
 
 
@@ -33,25 +33,27 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         if foreign:
             progress(f"this cluster has an Istio, revision {foreign}: the gateway is that one's, and none is installed")
         folders = source.images(wanted_parts, foreign=bool(foreign))
-        built = await anyio.to_thread.run_sync(_images, cluster, folders, progress)
-        mesh = [] if foreign else await anyio.to_thread.run_sync(istio.objects, built, progress)
+        built = await stopping.in_thread(_images, cluster, folders, progress)
+        mesh = [] if foreign else await stopping.in_thread(istio.objects, built, progress)
         progress(f"deploying the stack, {_told(overlay, wanted_parts)}: about 50 s")
-        objects = await anyio.to_thread.run_sync(render.objects, cluster, overlay, wanted_parts, built, progress)
+        objects = await stopping.in_thread(render.objects, cluster, overlay, wanted_parts, built, progress)
         if foreign:
             istio.hand_over(objects, foreign)
         wanted = [*mesh, *objects]
         known, paths = apply.paths(before), [apply.path(item) for item in wanted]
         # What was and what shall be, until the old is gone: an `up` that is cut short is not taken for done.
         either = list(dict.fromkeys([*known, *paths]))
-        if known:
-            await apply.remember(kube, either, "", overlay, wanted_parts)
+        namespaces = [item for item in objects if item["kind"] == "Namespace"]
+        if not known:
+            # It is remembered in one of them.
+            await apply.apply(kube, namespaces)
+        await apply.remember(kube, either, "", overlay, wanted_parts)
         # A pod that Istio completes cannot be made while it is away.
-        first = [*(item for item in objects if item["kind"] == "Namespace"), *mesh]
+        first = [*namespaces, *mesh]
         await apply.apply(kube, first)
         await ready.rollouts(kube, first)
         rest = [item for item in objects if item["kind"] != "Namespace"]
         await apply.apply(kube, rest)
-        await apply.remember(kube, either, "", overlay, wanted_parts)
         # A definition would take everything of its kind with it, that of others too.
         gone = [path for path in known if path not in paths and "/customresourcedefinitions/" not in path]
         replaced = any(map(_keeps_pods, gone))
@@ -65,7 +67,7 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         # Where its template is as before, a Deployment keeps its pods.
         await renew.pods_in_back_off(kube, cluster, wanted, progress)
         await ready.wait(kube, wanted)
-        await anyio.to_thread.run_sync(render.keep, key, wanted)
+        await stopping.in_thread(render.keep, key, wanted)
         await apply.remember(kube, paths, key, overlay, wanted_parts)
 
 
@@ -73,7 +75,15 @@ async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -
     """Take parts away and leave the rest as it is; nothing where they are not there. Raises UsageError."""
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
         before = await apply.remembered(kube)
-    there = tuple(before.get("parts", parts.CORE).split(","))
+    there, overlay = tuple(before.get("parts", parts.CORE).split(",")), before.get("overlay", "kind")
+    for kind, has, known in (("part", there, parts.names()), ("overlay", [overlay], overlays.names())):
+        if strange := [name for name in has if name not in known]:
+            raise UsageError(
+                f"this version does not know the {kind} {', '.join(strange)}",
+                where="the stack that is there",
+                why="another version of the harness brought it up, and what shall stay cannot be put together",
+                hint="the same command of that version, or `harness up` to have the stack as it is here",
+            )
     stay = parts.without(there, gone)
     if not before:
         progress("there is no stack here, and no part of one to take away")
@@ -81,7 +91,6 @@ async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -
     if stay == there and before.get("key"):
         progress(f"nothing to take away: there is {', '.join(there)}")
         return
-    overlay = before.get("overlay", "kind")
     await up(cluster, progress, "kind" if {*overlays.part_names(overlay)} & {*gone} else overlay, stay)
 
 
@@ -97,7 +106,7 @@ def _told(overlay: str, wanted: Sequence[str]) -> str:
 async def _alone(progress: Progress) -> AsyncIterator[None]:
     # In a thread: a wait for another command must not keep Ctrl-C from getting through.
     lock = locked("stack", progress)
-    await anyio.to_thread.run_sync(lock.__enter__, abandon_on_cancel=True)
+    await stopping.in_thread(lock.__enter__)
     try:
         yield
     finally:

@@ -17,8 +17,9 @@ Object = dict[str, Any]
 REVISION = "claude-ecosystem"
 """Ours, beside which another Istio may be: what carries this label is its business alone."""
 LABEL = "istio.io/rev"
+MANIFESTS = "istio-manifests"
 DEPLOYMENTS = "/apis/apps/v1/deployments"
-BOOTSTRAP = Path("tools", "packaging", "common", "envoy_bootstrap.json")
+BOOTSTRAP = "tools/packaging/common/envoy_bootstrap.json"
 
 
 async def foreign(kube: Kube) -> str:
@@ -30,7 +31,7 @@ async def foreign(kube: Kube) -> str:
 
 def objects(images: Mapping[str, str], progress: Progress) -> list[Object]:
     """Return Istio's resource definitions and its control plane, rendered from its own charts with our settings."""
-    argv = [str(gobuild.binary("istio-manifests", progress)), str(settings()), f"revision={REVISION}"]
+    argv = [str(gobuild.binary(MANIFESTS, progress)), str(settings()), f"revision={REVISION}"]
     argv += [f"values.pilot.image={images['pilot']}", f"values.global.proxy.image={images['auto']}"]
     found: list[Object] = json.loads(command.ask(argv).stdout)
     return found
@@ -51,4 +52,4 @@ def settings() -> Path:
 
 def bootstrap(progress: Progress) -> Path:
     """Return Istio's template of the configuration that Envoy starts with."""
-    return gobuild.module(gobuild.ISTIO, "pilot-agent", progress) / BOOTSTRAP
+    return gobuild.module_file(BOOTSTRAP, gobuild.ISTIO, "pilot-agent", progress)

@@ -93,13 +93,18 @@ async def _workloads(kube: Kube, collection: str, wanted: Mapping[str, int]) -> 
         raise PreconditionFailed(
             f"not ready after {ROLLOUT_SECONDS:.0f} s: {', '.join(sorted(waiting))}",
             where=namespace,
-            why="; ".join(await _complaints(kube, namespace)) or "its pods say nothing",
+            why="; ".join(await _complaints(kube, collection, namespace)) or "its pods say nothing",
             hint=f"kubectl --namespace {namespace} describe pods",
         )
 
 
-async def _complaints(kube: Kube, namespace: str) -> list[str]:
+async def _complaints(kube: Kube, collection: str, namespace: str) -> list[str]:
     said = []
+    for workload in await kube.list(collection):
+        for condition in workload.get("status", {}).get("conditions") or []:
+            # Pods that the API server refuses are nowhere else.
+            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+                said.append(f"{workload['metadata']['name']}: {condition.get('message', condition.get('reason'))}")
     for pod in await kube.list(pods(namespace)):
         status = pod.get("status", {})
         for condition in status.get("conditions") or []:

@@ -89,7 +89,7 @@ def _archive(overlay: str, wanted: Sequence[str], progress: Progress) -> bytes:
         archive.add(parts.folder(), "parts")
         for part in pieces:
             if told := part.fetched:
-                found = gobuild.module(told["module"], told["program"], progress) / told["from"]
+                found = gobuild.module_file(told["from"], told["module"], told["program"], progress)
                 archive.add(found, f"parts/{part.name}/{told['to']}")
         text = json.dumps(whole).encode()
         entry = tarfile.TarInfo("whole/kustomization.yaml")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.cluster.build import gobuild
+from harness.cluster.build import debian, gobuild
 from harness.cluster.cache import Progress, digest, project_root
 from harness.stack import istio, overlays, parts, wheels
 
@@ -28,15 +28,16 @@ def images(wanted: Iterable[str], *, foreign: bool = False) -> dict[str, str]:
 
 def key(overlay: str, wanted: Sequence[str] = (parts.CORE,), foreign: str = "") -> str:
     """Return a short hash of everything that decides what is deployed, a foreign Istio's revision among it."""
-    places = [overlays.manifests(), *_pieces(wanted), *(parts.folder() / name for name in wanted)]
-    return digest(places, overlay, foreign)
-
-
-def _pieces(wanted: Iterable[str]) -> list[Path]:
-    folders = images(wanted).values()
-    recipes = [project_root() / "images" / folder for folder in ("debian", *folders)]
-    programs = [gobuild.sources(PROGRAMS[folder]) for folder in folders if folder in PROGRAMS]
-    return [*recipes, *programs, _services()]
+    folders = images(wanted, foreign=bool(foreign)).values()
+    programs = [PROGRAMS[folder] for folder in folders if folder in PROGRAMS] + ([] if foreign else [istio.MANIFESTS])
+    places = [
+        *(overlays.manifests(), _services()),
+        *(project_root() / "images" / folder for folder in folders),
+        *(parts.folder() / name for name in wanted),
+        # What puts it all together.
+        Path(__file__).parent,
+    ]
+    return digest(places, overlay, foreign, debian.key(), *(gobuild.cached(name).name for name in programs))
 
 
 def _services() -> Path:

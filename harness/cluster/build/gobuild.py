@@ -24,6 +24,7 @@ SECONDS = {
     "kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5,
     "pilot-agent": 50, "pilot-discovery": 400, "istio-manifests": 20, "argo-rollouts": 240,
 }  # fmt: skip
+REACH = "the Go modules must be within reach once; after that they are cached"
 ISTIO = "istio.io/istio"
 # What of a module is built, and with which of its tags; the other programs have a folder of their own with all of it.
 PACKAGES = {
@@ -62,26 +63,40 @@ def binary(name: str, progress: Progress) -> Path:
 
 def cached(name: str) -> Path:
     """Return where a program's binary is, or will be."""
-    key = digest([sources(name)], KUBERNETES, architecture(), *_flags(name))
+    # One of a module's many packages; a program with a folder of its own is all of that.
+    package = PACKAGES[name][1:2] if name in PACKAGES else ()
+    key = digest([sources(name)], KUBERNETES, architecture(), *_flags(name), *package)
     return cache_dir() / "bin" / f"{name}-{key}"
 
 
-def module(path: str, program: str, progress: Progress) -> Path:
-    """Return the folder of a module that a program is built from, at the version that is locked for it."""
-    argv = [go(progress), "mod", "download", "-json", path]
-    said = command.ask(argv, deadline=command.DEADLINE_SECONDS, env=_environment(), cwd=sources(program)).stdout
-    return Path(json.loads(said)["Dir"])
+def module_file(file: str, module: str, program: str, progress: Progress) -> Path:
+    """Return a file of a module at the version that a program is built from, kept beside that program's binary."""
+    kept = _beside(cached(program)) / Path(file).name
+    with locked(f"build-{program}", progress):
+        if not kept.exists():
+            argv = [go(progress), "mod", "download", "-json", module]
+            folder, environment = sources(program), _environment()
+            said = command.ask(argv, deadline=command.DEADLINE_SECONDS, env=environment, cwd=folder, hint=REACH).stdout
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            draft = kept.with_suffix(".new")
+            draft.write_bytes((Path(json.loads(said)["Dir"]) / file).read_bytes())
+            draft.replace(kept)
+    return kept
 
 
 def tool(name: str, program: str, progress: Progress) -> Path:
     """Return a command under its own name, as a link to the binary that holds it."""
     target = binary(program, progress)
-    link = target.parent / f"{target.name}.d" / name
+    link = _beside(target) / name
     if not link.exists():
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(target)
     return link
+
+
+def _beside(path: Path) -> Path:
+    return path.parent / f"{path.name}.d"
 
 
 def _build(name: str, path: Path, progress: Progress) -> None:
@@ -96,7 +111,7 @@ def _build(name: str, path: Path, progress: Progress) -> None:
         deadline=45 * 60,
         env=_environment(),
         cwd=sources(name),
-        hint="the Go modules must be within reach once; after that they are cached",
+        hint=REACH,
     )
     draft.replace(path)
 

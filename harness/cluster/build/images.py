@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.cluster import docker
+from harness.cluster import command, docker
 from harness.cluster.build import debian
 from harness.cluster.cache import Progress, cache_dir, digest, locked
-from harness.cluster.command import duration
 from harness.cluster.local import LocalCluster
 from harness.errors import PreconditionFailed
 
@@ -53,7 +50,7 @@ def load(progress: Progress, cluster: LocalCluster, tags: Sequence[str]) -> None
         targets = sorted(node for node, absent in missing.items() if absent)
         short = ", ".join(tag.removeprefix("harness.local/").partition(":")[0] for tag in wanted)
         seconds = 2 + archive.stat().st_size * len(targets) / BYTES_PER_SECOND
-        progress(f"loading {short} into {len(targets)} nodes: about {duration(seconds)}")
+        progress(f"loading {short} into {len(targets)} nodes: about {command.duration(seconds)}")
         with ThreadPoolExecutor(max_workers=2) as pool:
             list(pool.map(lambda node: _import(cluster.docker_host, node, archive), targets))
     for node in targets:
@@ -61,19 +58,14 @@ def load(progress: Progress, cluster: LocalCluster, tags: Sequence[str]) -> None
 
 
 def _import(host: str, node: str, archive: Path) -> None:
-    argv = ["docker", "exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "-"]
-    environment = {**os.environ, **docker.environment(host)}
+    argv = ["exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "-"]
+    hint = "run `harness up`: it repairs the local cluster"
     with archive.open("rb") as source:
-        try:
-            done = subprocess.run(
-                argv, stdin=source, capture_output=True, timeout=LOAD_SECONDS, check=False, env=environment
-            )
-        except subprocess.TimeoutExpired:
-            raise PreconditionFailed("an image could not be loaded", where=node, why="no end after 5 min") from None
+        done = docker.result(host, *argv, stdin=source, deadline=LOAD_SECONDS, hint=hint)
     if done.returncode != 0:
-        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        hint = "run `harness up`: it repairs the local cluster"
-        raise PreconditionFailed("an image could not be loaded", where=node, why="".join(why), hint=hint)
+        why = "".join(done.stderr.strip().splitlines()[-1:])
+        hint = command.advice(why, hint)
+        raise PreconditionFailed("an image could not be loaded", where=node, why=why, hint=hint)
 
 
 def _identities(cluster: LocalCluster) -> dict[str, str]:

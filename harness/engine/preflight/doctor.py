@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import httpx
 
-from harness.cluster import daemon, docker
+from harness.cluster import daemon, disk, docker, local
 from harness.cluster.cache import cache_dir
 from harness.cluster.host import machine
 from harness.cluster.kube import Kube
@@ -32,7 +32,6 @@ from harness.model.units import rounded
 from harness.resources import crds, resource
 
 PERMIT = "grant what `harness plan --role FILE` prints"
-FREE_GIB = 10
 LOAD_SECONDS = 1.0
 BUSY = (
     f"less than {rounded(machine.ENOUGH_IDLE)} is idle: end what takes it, or wait until the cluster is at rest; "
@@ -97,10 +96,9 @@ def _local() -> Iterable[Check]:
     """Look at what only a local cluster needs, before there is one too."""
     hint = "run the harness inside a Linux machine, or name another cluster with --context"
     yield Check("machine", "platform", sys.platform == "linux", sys.platform, hint)
-    free = shutil.disk_usage(_existing(cache_dir())).free / 2**30
-    yield Check(
-        "machine", "disk", free >= FREE_GIB, f"{free:.0f} GiB free", f"free {FREE_GIB} GiB for images and caches"
-    )
+    free = shutil.disk_usage(_existing(cache_dir())).free / disk.GIB
+    gib, why = disk.needed(stack=local.current() is None)
+    yield Check("machine", "disk", free >= gib, f"{free:.0f} GiB free", f"free {gib} GiB, {why}")
     host = daemon.find()
     said = f"answers at {host}" if host else "none answers: `harness up` starts one"
     try:

@@ -102,6 +102,52 @@ def test_clean_counts_the_images_that_are_really_gone(running: FakeDocker) -> No
     assert not any(line.endswith("images") for line in down.clean(silent))
 
 
+@pytest.fixture
+def private(running: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The daemon is our private one; returns what is said when it is stopped."""
+    stopped: list[str] = []
+    monkeypatch.setattr(daemon, "private_host", lambda: HOST)
+    monkeypatch.setattr(daemon, "stop", lambda: bool(stopped.append("stopped") or True))
+    return stopped
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "exited", "created"])
+def test_clean_leaves_a_private_daemon_to_those_whose_containers_would_go_with_it(
+    running: FakeDocker, private: list[str], state: str
+) -> None:
+    running.containers["theirs"].state = state
+    running.containers["shop-control-plane"] = Container((docker.LABEL, "io.x-k8s.kind.cluster=shop"), "kind")
+    before = {*running.containers}
+    with pytest.raises(PreconditionFailed, match="others have containers") as refused:
+        down.clean(silent)
+    assert (refused.value.where, "shop-control-plane, theirs" in refused.value.why) == (HOST, True)
+    assert f"docker --host {HOST} rm --force --volumes shop-control-plane theirs" in refused.value.hint
+    assert ({*running.containers}, len(running.images), private) == (before, 2, [])
+    assert local.current()
+
+
+def test_clean_takes_a_private_daemon_away_that_only_we_use(running: FakeDocker, private: list[str]) -> None:
+    del running.containers["theirs"]
+    assert "the private Docker daemon" in down.clean(silent)
+    assert (running.containers, private) == ({}, ["stopped"])
+    assert not cache.cache_dir().exists()
+
+
+@pytest.mark.parametrize("command", [down.down, down.clean])
+def test_a_private_daemon_that_others_use_is_left_where_our_cluster_is_on_another(
+    running: FakeDocker, private: list[str], monkeypatch: pytest.MonkeyPatch, command: Callable[[Progress], list[str]]
+) -> None:
+    monkeypatch.setattr(daemon, "private_host", lambda: "unix:///private.sock")
+    monkeypatch.setattr(docker, "ping", lambda host, deadline=1.0: True)
+    said: list[str] = []
+    try:
+        command(said.append)
+    except PreconditionFailed as error:
+        said.append(error.why)
+    assert any("theirs" in line for line in said)
+    assert private == []
+
+
 def test_clean_leaves_the_rest_of_a_named_folder_alone(
     running: FakeDocker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

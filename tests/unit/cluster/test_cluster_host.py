@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import socket
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +255,46 @@ def test_a_program_of_another_project_is_locked_where_it_is_built() -> None:
     assert len({gobuild.cached(name) for name in gobuild.PACKAGES}) == len(gobuild.PACKAGES)
 
 
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a Go toolchain first on the path that gives out a module's folder, if it is there, and no more."""
+    folder, go = tmp_path / "modules", tmp_path / "path" / "go"
+    (folder / "templates").mkdir(parents=True)
+    (folder / "templates" / "envoy.json").write_text("{}")
+    (folder / "templates" / "envoy.json").chmod(0o444)
+    go.parent.mkdir()
+    answer = f"""test -d {folder} || {{ echo 'dial tcp: no such host' >&2; exit 1; }}; echo '{{"Dir": "{folder}"}}'"""
+    go.write_text(f"#!/bin/sh\n[ $1 = env ] && echo go1.26 && exit\n{answer}\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{go.parent}:{os.environ['PATH']}")
+    return folder
+
+
+def test_a_file_of_a_module_outlives_the_module(modules: Path) -> None:
+    ask = ("templates/envoy.json", gobuild.ISTIO, "pilot-agent", print)
+    kept = gobuild.module_file(*ask)
+    assert kept.read_text() == "{}"
+    shutil.rmtree(modules)
+    assert gobuild.module_file(*ask) == kept
+    assert [path.name for path in kept.parent.iterdir()] == ["envoy.json"]
+
+
+def test_a_module_out_of_reach_is_told_with_what_helps(modules: Path) -> None:
+    shutil.rmtree(modules)
+    with pytest.raises(PreconditionFailed, match="no such host") as refused:
+        gobuild.module_file("templates/envoy.json", gobuild.ISTIO, "pilot-agent", print)
+    assert refused.value.hint == gobuild.REACH
+
+
+def test_the_file_of_a_module_is_another_one_where_the_module_is(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = ("templates/envoy.json", gobuild.ISTIO, "pilot-agent", print)
+    before = gobuild.module_file(*ask)
+    monkeypatch.setattr(gobuild, "KUBERNETES", "v1.99.0")
+    assert gobuild.module_file(*ask) != before
+
+
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
     assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
 
@@ -303,6 +345,24 @@ def test_a_failing_command_shows_its_last_words_and_its_log(own_cache: Path) -> 
     assert "exit status 3\noh no" in caught.value.why
     assert Path(caught.value.where).is_file()
     assert lines == ["making a mess: about 1 s"]
+
+
+FULL = ["sh", "-c", "echo write x: No space left on device >&2; exit 1"]
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        lambda: command.run(
+            FULL, "building", lambda line: None, estimate=1, hint="the Go modules must be within reach"
+        ),
+        lambda: command.ask(FULL, hint="run `harness up`"),
+    ],
+)
+def test_a_command_that_found_no_space_is_told_to_make_some(failing: Callable[[], None]) -> None:
+    with pytest.raises(PreconditionFailed, match="No space left") as caught:
+        failing()
+    assert caught.value.hint == command.FULL
 
 
 def test_a_command_that_is_not_there_is_a_precondition() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import daemon, docker
+from harness.cluster import daemon, disk, docker
 from harness.cluster.host import machine as load
 from harness.cluster.host.counters import Shares
 from harness.cluster.local import LocalCluster
@@ -52,6 +52,16 @@ def test_another_system_than_linux_is_said_before_the_first_up(monkeypatch: pyte
     platform = next(iter(doctor._local()))
     assert (platform.ok, platform.said) == (False, "darwin")
     assert "Linux" in platform.hint
+
+
+@pytest.mark.parametrize(("free", "ok"), [(17, False), (18, True)])
+def test_before_the_first_up_the_disk_has_room_for_all_that_it_builds(
+    monkeypatch: pytest.MonkeyPatch, free: int, ok: bool
+) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=free * disk.GIB))
+    check = examined()["machine disk"]
+    assert (check.ok, check.said) == (ok, f"{free} GiB free")
+    assert check.hint.startswith("free 18 GiB, for")
 
 
 @pytest.mark.parametrize(("root", "ok"), [(True, True), (False, False)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import anyio
 import pytest
 import yaml
 
+from harness.cluster.build import gobuild
 from harness.cluster.cache import project_root
 from harness.errors import ApiError, PreconditionFailed, UsageError
 from harness.stack import apply, istio, overlays, ready, source
@@ -66,6 +68,15 @@ def test_what_others_need_is_applied_first() -> None:
     firsts = [kinds.index(kind) for kind in order]
     assert firsts == sorted(firsts)
     assert set(kinds[: kinds.count("namespaces")]) == {"namespaces"}
+
+
+def test_what_a_program_reads_once_is_there_before_it_starts() -> None:
+    # istiod that finds no template for its injector injects nothing for as long as it lives.
+    metadata = {"name": "x", "namespace": "istio-system"}
+    kube = FakeKube()
+    kinds = {"Deployment": "apps/v1", "Service": "v1", "ConfigMap": "v1"}
+    anyio.run(apply.apply, kube, [{"apiVersion": of, "kind": kind, "metadata": metadata} for kind, of in kinds.items()])
+    assert kube.patched[0] == "/api/v1/namespaces/istio-system/configmaps/x"
 
 
 @pytest.mark.parametrize(
@@ -230,6 +241,30 @@ def test_an_unknown_overlay_is_the_user_s_mistake() -> None:
 def test_each_overlay_has_its_own_key() -> None:
     keys = [source.key(name) for name in overlays.names()]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("program", ["pilot-agent", "pilot-discovery", "istio-manifests", "argo-rollouts"])
+@pytest.mark.parametrize("change", [("./elsewhere", ""), ("", "other_tags")])
+def test_a_program_that_is_built_otherwise_is_another_stack(
+    monkeypatch: pytest.MonkeyPatch, program: str, change: tuple[str, str]
+) -> None:
+    wanted = ("core", "delivery")
+    core, whole, theirs = source.key("kind"), source.key("kind", wanted), source.key("kind", foreign="1-31")
+    folder, package, tags = gobuild.PACKAGES[program]
+    monkeypatch.setitem(gobuild.PACKAGES, program, (folder, change[0] or package, change[1] or tags))
+    assert source.key("kind", wanted) != whole
+    assert (source.key("kind") != core) is (program != "argo-rollouts")
+    # There Istio is none of ours.
+    assert source.key("kind", foreign="1-31") == theirs
+
+
+def test_what_puts_the_stack_together_is_part_of_its_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(Path(source.__file__).parent, tmp_path / "stack")
+    monkeypatch.setattr(source, "__file__", str(tmp_path / "stack" / "source.py"))
+    before = source.key("kind")
+    text = (tmp_path / "stack" / "istio.py").read_text()
+    (tmp_path / "stack" / "istio.py").write_text(text.replace(istio.REVISION, "another"))
+    assert source.key("kind") != before
 
 
 def test_every_image_of_the_manifests_is_built_here() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ import anyio
 import httpx
 import pytest
 
+from harness.cli import parts as listed
+from harness.cluster import local
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.errors import ApiError, PreconditionFailed
+from harness.errors import ApiError, PreconditionFailed, UsageError
 from harness.keeper import client
 from harness.stack import apply, deploy, istio, ready, render, renew, source
 
@@ -63,6 +66,7 @@ class Cluster:
         self.kinds = ["Gateway"]
         self.refusals = 0
         self.run = ""
+        self.namespaced = False
         self.answer: tuple[int, dict[str, Any]] = (201, {})
 
     def images(self, cluster: LocalCluster, wanted: dict[str, str], progress: Any) -> dict[str, str]:
@@ -82,6 +86,8 @@ class Cluster:
     async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
         if isinstance(body, list):
             return self.objects[path]
+        if self.namespaced and path == apply.INVENTORY and apply.path(MONITORING) not in self.objects:
+            raise ApiError(404, "NotFound", f"namespaces {apply.INVENTORY_NAMESPACE}")
         self.objects[path] = {**self.objects.get(path, {}), **copy.deepcopy(dict(body))}
         return self.objects[path]
 
@@ -98,7 +104,9 @@ class Cluster:
 
     async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
         inside, _, plural = path.rpartition("/")
-        found = [item for name, item in self.objects.items() if name.startswith(inside) and f"/{plural}/" in name]
+        found = [
+            item for name, item in self.objects.items() if name.startswith(inside) and name.split("/")[-2] == plural
+        ]
         wanted = dict(word.split("=") for word in labels.split(",") if word)
         return [self._seen(item) for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
 
@@ -111,7 +119,7 @@ class Cluster:
             yield "MODIFIED", item
 
     def _seen(self, item: dict[str, Any]) -> dict[str, Any]:
-        if item["kind"] in ("Pod", "CustomResourceDefinition"):
+        if item["kind"] not in ("Deployment", "Rollout"):
             return item
         count = 0 if self.slow else item["spec"]["replicas"]
         status = {"observedGeneration": 1} | dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), count)
@@ -247,6 +255,35 @@ def test_another_overlay_is_deployed_and_what_it_lacks_removed(
     assert apply.path(BUDGET) not in cluster.objects
 
 
+ROLLOUTS = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rollouts", "uid": "r"}}
+MONITORING = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": apply.INVENTORY_NAMESPACE, "uid": "m"}}
+
+
+@pytest.mark.parametrize("kind", ["customresourcedefinitions", "deployments", "gateways"])
+def test_what_a_first_deployment_left_when_it_was_cut_short_goes_with_the_next(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    cluster.objects.clear()
+    patch = cluster.patch
+    cluster.namespaced = True
+
+    async def cut(path: str, body: Any, **said: Any) -> dict[str, Any]:
+        if f"/{kind}/" in path:
+            raise RuntimeError("killed")
+        return await patch(path, body, **said)
+
+    monkeypatch.setattr(cluster, "patch", cut)
+    monkeypatch.setattr(render, "objects", lambda *_: [MONITORING, ROLLOUTS, BUDGET, DEPLOYMENT, GATEWAY])
+    with pytest.raises(RuntimeError, match="killed"):
+        up("weak-no-analysis")
+    assert cluster.objects[apply.INVENTORY]["data"]["key"] == ""
+    assert apply.path(ROLLOUTS) in cluster.objects
+    monkeypatch.setattr(cluster, "patch", patch)
+    monkeypatch.setattr(render, "objects", lambda *_: [MONITORING, DEPLOYMENT, GATEWAY])
+    up()
+    assert {apply.path(ROLLOUTS), apply.path(BUDGET)}.isdisjoint(cluster.objects)
+
+
 def down(*gone: str) -> list[str]:
     lines: list[str] = []
     anyio.run(deploy.down, CLUSTER, lines.append, gone)
@@ -264,6 +301,43 @@ def test_a_part_that_is_not_there_is_not_taken_away_and_that_is_said(cluster: Cl
     assert down("delivery") == ["nothing to take away: there is core"]
     assert cluster.objects == before
     assert cluster.rounds == 0
+
+
+@pytest.mark.parametrize(
+    ("remembered", "named"),
+    [({"parts": "core,delivery,mesh"}, "part mesh"), ({"overlay": "weak-mesh"}, "overlay weak-mesh")],
+)
+def test_a_stack_of_another_version_loses_no_part_to_one_that_does_not_know_all_of_it(
+    cluster: Cluster, remembered: dict[str, str], named: str
+) -> None:
+    cluster.objects[apply.INVENTORY]["data"] |= remembered
+    before = copy.deepcopy(cluster.objects)
+    with pytest.raises(UsageError, match=f"does not know the {named}") as refused:
+        down("delivery")
+    assert "`harness up`" in refused.value.hint
+    assert cluster.objects == before
+
+
+def test_a_part_that_this_version_does_not_know_goes_with_up(cluster: Cluster) -> None:
+    other = {**BUDGET, "metadata": {"name": "of-mesh", "namespace": "prod"}}
+    cluster.objects[apply.path(other)] = other
+    data = cluster.objects[apply.INVENTORY]["data"]
+    data |= {"key": "of-another-version", "parts": "core,mesh", "overlay": "weak-mesh"}
+    data["paths"] = json.dumps([*apply.paths(data), apply.path(other)])
+    up()
+    assert apply.path(other) not in cluster.objects
+    assert cluster.objects[apply.INVENTORY]["data"]["parts"] == "core"
+
+
+def test_a_part_that_this_version_does_not_know_is_told_beside_the_others(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "current", lambda: CLUSTER)
+    cluster.objects[apply.INVENTORY]["data"] |= {"parts": "core,mesh"}
+    listed.command.main([], standalone_mode=False)
+    said = capsys.readouterr()
+    assert said.err == "there is mesh, too, of another version: `harness up` takes it away\n"
+    assert "core       there " in said.out
 
 
 def test_a_part_that_is_there_goes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,6 +417,30 @@ def test_a_stack_is_deployed_again_where_nothing_was_kept_of_it(cluster: Cluster
     up()
     assert cluster.rounds == 1
     assert render.kept("key-of-kind") == [DEFINITION, ISTIOD, BUDGET, DEPLOYMENT, GATEWAY]
+
+
+def test_a_workload_whose_pods_are_refused_says_why(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = 'pods "web-0" is forbidden: exceeded quota: prod'
+    conditions = [
+        {"type": "Available", "status": "False", "message": "no minimum availability"},
+        {"type": "ReplicaFailure", "status": "True", "message": why},
+    ]
+    refused = {"metadata": {"name": "web", "generation": 1}, "status": {"conditions": conditions}}
+    calm = {"metadata": {"name": "other", "generation": 1}, "status": {}}
+
+    async def listed(path: str, **_: Any) -> list[dict[str, Any]]:
+        return [refused, calm] if path.endswith("/deployments") else []
+
+    async def quiet(*_: Any, **__: Any) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        await anyio.sleep_forever()
+        yield "", {}
+
+    monkeypatch.setattr(ready, "ROLLOUT_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "list", listed)
+    monkeypatch.setattr(cluster, "watch", quiet)
+    with pytest.raises(PreconditionFailed, match="not ready after 0 s: web") as told:
+        anyio.run(ready.rollouts, cluster, [DEPLOYMENT])
+    assert told.value.why == f"web: {why}"
 
 
 def test_the_wanted_replicas_are_the_manifests() -> None:
