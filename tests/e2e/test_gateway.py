@@ -129,7 +129,14 @@ def echoes(cluster: LocalCluster, image: str) -> Iterator[Echoes]:
     try:
         asked(cluster, make)
         with httpx.Client(base_url=settings.gateway(None), timeout=10, trust_env=False) as client:
-            yield Echoes(cluster, client)
+            echoes = Echoes(cluster, client)
+            echoes.told(None)
+            # A pod is ready before the gateway knows of it.
+            deadline, answered = time.monotonic() + ACTS_SECONDS, set[str]()
+            while not answered >= {*PODS}:
+                assert time.monotonic() < deadline, answered
+                answered.add(echoes.ask().headers.get("x-served-by", ""))
+            yield echoes
     finally:
         asked(cluster, lambda kube: without(kube, NAMESPACE))
 
