@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.errors import UsageError
 
 
 @click.command("report")
@@ -18,5 +19,12 @@ def command(run: str, runs: Path) -> None:
     from harness.journal.runs import find
 
     found = find(runs, run)
-    report.write(found.dir)
+    failed = report.write(found.dir).failed
+    if failed:
+        raise UsageError(
+            f"not written: {', '.join(failed)}",
+            where=str(found.dir),
+            why="; ".join(dict.fromkeys(failed.values())),
+            hint="make room, or copy the folder to where it can be written: `harness report FOLDER`",
+        )
     click.echo(str(found.dir / "index.html"))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.journal import operations, reader
 from harness.journal.event import Event
 from harness.report import terminal
 from harness.report.view import build
+from harness.source import encoding
 
-__all__ = ["text", "write"]
+__all__ = ["Written", "text", "write"]
+
+
+class Written(NamedTuple):
+    """The block that ends a run, and which files could not be written beside its journal, each with the reason."""
+
+    text: str
+    failed: Mapping[str, str]
 
 
 def text(events: Sequence[Event], *, color: bool = False, width: int = 100) -> str:
@@ -18,8 +27,8 @@ def text(events: Sequence[Event], *, color: bool = False, width: int = 100) -> s
     return terminal.draw(build(events), color=color, width=width)
 
 
-def write(dir: Path) -> str:
-    """Rebuild index.html, junit.xml, summary.md and result.txt beside the journal; return the end-of-run block.
+def write(dir: Path) -> Written:
+    """Rebuild index.html, junit.xml, summary.md and result.txt beside the journal.
 
     A disk that takes no file cannot hide the verdict: the block then says what could not be written.
     """
@@ -33,10 +42,12 @@ def write(dir: Path) -> str:
         "summary.md": lambda: markdown.draw(view, dir),
         "index.html": lambda: html.draw(view),
     }
+    failed: dict[str, str] = {}
     for name, draw in views.items():
         try:
             # The folder's name stands in them, and need not be text.
-            (dir / name).write_text(draw(), encoding="utf-8", errors="replace")
+            encoding.write(dir / name, draw(), errors="replace")
         except OSError as error:
+            failed[name] = error.strerror or str(error)
             block += f"\nerror  {name} was not written: {error}"
-    return block
+    return Written(block, failed)
