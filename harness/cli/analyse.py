@@ -75,7 +75,7 @@ def command(
 
     TEMPLATE is a file with an AnalysisTemplate of Argo Rollouts, a Canary of Flagger, or a canary configuration of
     Kayenta. Each measurement is a line; the last one is the end with the controller's message. Exit code 0 is
-    Successful, 1 Failed, 2 Inconclusive, Error, or not complete.
+    Successful, 1 Failed, 2 Inconclusive, Error, not complete, or Successful though nothing was measured.
     """
     from harness.analysis.syntax import Dialect
     from harness.cli import answering, judging
