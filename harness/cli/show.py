@@ -19,6 +19,7 @@ def command(run: str, log: bool, runs: Path) -> None:
     from harness import report
     from harness.journal import reader
     from harness.journal.runs import find
+    from harness.report.inert import line
 
     found = find(runs, run)
     events = reader.read(found.dir)
@@ -33,13 +34,6 @@ def command(run: str, log: bool, runs: Path) -> None:
         click.echo(report.text(events))
         return
     for event in events:
-        phase, kind = (_line(text) for text in (event.phase, event.type))
-        data = ", ".join(f"{_line(key)}={_line(value)}" for key, value in event.data.items())
+        phase, kind = (line(text) for text in (event.phase, event.type))
+        data = ", ".join(f"{line(key)}={line(value)}" for key, value in event.data.items())
         click.echo(f"{event.t:9.3f}  {phase:<9}  {kind:<20}  {data}"[:400])
-
-
-def _line(value: object) -> str:
-    """Show a value of the journal as text that neither steers a terminal nor begins a line of its own."""
-    from harness.report.inert import inert
-
-    return " ".join(str(inert(value)).split())

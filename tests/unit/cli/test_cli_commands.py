@@ -321,3 +321,10 @@ def test_explain_suggests_what_was_meant() -> None:
 def test_what_is_not_counted_is_explained_by_its_name():
     assert "config: ConfigMap/settings" in harness("explain", "config_change").stdout
     assert "workloads: 3" in harness("explain", "workload_scale").stdout
+
+
+def test_the_list_of_experiments_does_not_steer_a_terminal(tmp_path: Path) -> None:
+    title = 'title: "One pod \\u001b[2J\\nforged  PASS"'
+    (tmp_path / "a\x1b[2J.yaml").write_text(EXPERIMENT.replace("title: One pod is deleted", title))
+    (line,) = harness("list", str(tmp_path)).stdout.splitlines()
+    assert line.isprintable()
