@@ -108,7 +108,10 @@ def history(name: str, runs: Path) -> History:
     from harness.journal.runs import find
 
     found = find(runs, name)
-    return judge.history(reader.read(found.dir), operations.read(found.dir))
+    events, seen = reader.begun(found.dir), operations.read(found.dir)
+    if lacking := operations.lacking(events, seen):
+        click.echo(f"note: {found.dir}: {lacking}", err=True)
+    return judge.history(events, seen)
 
 
 def duration(text: str, option: str) -> float:

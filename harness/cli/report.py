@@ -16,10 +16,15 @@ from harness.errors import UsageError
 def command(run: str, runs: Path) -> None:
     """Rebuild index.html, junit.xml and summary.md of a run from its journal, also of a run that died."""
     from harness import report
+    from harness.journal import reader
     from harness.journal.runs import find
 
     found = find(runs, run)
-    failed = report.write(found.dir).failed
+    # Before anything is written: what is drawn of nothing would replace what was drawn.
+    reader.begun(found.dir)
+    _, failed, lacking = report.write(found.dir)
+    if lacking:
+        click.echo(f"note: {found.dir}: {lacking}", err=True)
     if failed:
         raise UsageError(
             f"not written: {', '.join(failed)}",

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.errors import UsageError
 
 
 @click.command("show")
@@ -22,14 +21,7 @@ def command(run: str, log: bool, runs: Path) -> None:
     from harness.report.inert import line
 
     found = find(runs, run)
-    events = reader.read(found.dir)
-    if not events:
-        raise UsageError(
-            "this run wrote nothing down",
-            where=str(found.dir),
-            why="it ended before its first event, or its disk was full",
-            hint="`harness faults` says what is broken now, `harness runs` lists the other runs",
-        )
+    events = reader.begun(found.dir)
     if not log:
         click.echo(report.text(events))
         return

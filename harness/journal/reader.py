@@ -49,6 +49,19 @@ def read(dir: Path) -> list[Event]:
     return events
 
 
+def begun(dir: Path) -> list[Event]:
+    """Return the events of a run that wrote something down; raises UsageError where there is none, and as `read`."""
+    events = read(dir)
+    if not events:
+        raise UsageError(
+            "this run wrote nothing down",
+            where=str(dir),
+            why="it ended before its first event, or its disk was full",
+            hint="`harness faults` says what is broken now, `harness runs` lists the other runs",
+        )
+    return events
+
+
 def _event(line: bytes, where: str) -> Event | None:
     try:
         record = json.loads(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from harness.journal import operations, reader
 from harness.journal.event import Event
 from harness.report import terminal
+from harness.report.inert import inert
 from harness.report.view import build
 from harness.source import encoding
 
@@ -16,10 +18,11 @@ __all__ = ["Written", "text", "write"]
 
 
 class Written(NamedTuple):
-    """The block that ends a run, and which files could not be written beside its journal, each with the reason."""
+    """The block that ends a run, which files could not be written beside its journal and why, and what is lacking."""
 
     text: str
     failed: Mapping[str, str]
+    lacking: str
 
 
 def text(events: Sequence[Event], *, color: bool = False, width: int = 100) -> str:
@@ -34,7 +37,12 @@ def write(dir: Path) -> Written:
     """
     from harness.report import html, junit, markdown
 
-    view = build(reader.read(dir), operations.read(dir))
+    events, found = reader.read(dir), operations.read(dir)
+    view, lacking = build(events, found), operations.lacking(events, found)
+    if lacking:
+        told = {"where": str(dir / operations.FILE), "what": lacking, "why": "the file was cut, damaged or left behind"}
+        told |= {"hint": "the verdict is from when the run ended, the charts are from what is left"}
+        view = dataclasses.replace(view, errors=(*view.errors, inert(told)))
     block = terminal.draw(view, report=str(dir / "index.html"))
     views: dict[str, Callable[[], str]] = {
         "result.txt": lambda: block + "\n",
@@ -50,4 +58,4 @@ def write(dir: Path) -> Written:
         except OSError as error:
             failed[name] = error.strerror or str(error)
             block += f"\nerror  {name} was not written: {error}"
-    return Written(block, failed)
+    return Written(block, failed, lacking)
