@@ -42,7 +42,10 @@ COMMANDS = {
 }
 
 # What a disk, a folder or a limit of the system refuses is no bug of ours.
-REFUSED = ("EACCES", "EDQUOT", "EISDIR", "EMFILE", "ENAMETOOLONG", "ENOSPC", "ENOTDIR", "EPERM", "EROFS")
+REFUSED = (
+    *("EACCES", "EDQUOT", "EEXIST", "EFBIG", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENOENT", "ENOSPC", "ENOTDIR"),
+    *("EPERM", "EROFS"),
+)
 
 EPILOG = """\b
 First steps:

@@ -85,7 +85,7 @@ def command(
         raise click.UsageError("either --prometheus or --run says who answers")
     if chosen and run is None:
         raise click.UsageError("--series is about what a run recorded, so with --run")
-    until = answering.duration(lasting, "--for") if lasting else math.inf
+    until = math.inf if lasting is None else answering.duration(lasting, "--for")
     asked = judging.Asked(prometheus, run, runs, chosen, given, Dialect(dialect), at, until)
     text = encoding.read(template, "template")
     sources = [lines.read(text, template)] if template.suffix == ".json" else lines.read_all(text, template)

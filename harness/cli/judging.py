@@ -114,7 +114,7 @@ def compared(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exi
     What was before the system had settled says nothing.
     """
     _refuse_arguments(source, asked)
-    if asked.at or asked.until < math.inf:
+    if asked.at is not None or asked.until < math.inf:
         why = "the fault window is compared with what was before it, from when the system had settled"
         raise UsageError("neither --at nor --for is for a canary configuration", where=str(source.path), why=why)
     config = kayenta_reading.read(source)
