@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import ast
 import resource
 import subprocess
