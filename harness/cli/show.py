@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import click
 
 from harness.cli import options
+
+
+NARROW, WIDE = 40, 100
 
 
 @click.command("show")
@@ -23,9 +29,17 @@ def command(run: str, log: bool, runs: Path) -> None:
     found = find(runs, run)
     events = reader.begun(found.dir)
     if not log:
-        click.echo(report.text(events))
+        seen = sys.stdout.isatty()
+        # A run below the folder that is looked into by default is found by its name.
+        place = found.dir.name if found.dir.parent == options.RUNS else str(found.dir)
+        click.echo(report.text(events, color=seen and "NO_COLOR" not in os.environ, width=_width(seen), place=place))
         return
     for event in events:
         phase, kind = (line(text) for text in (event.phase, event.type))
         data = ", ".join(f"{line(key)}={line(value)}" for key, value in event.data.items())
         click.echo(f"{event.t:9.3f}  {phase:<9}  {kind:<20}  {data}"[:400])
+
+
+def _width(terminal: bool) -> int:
+    """Return how wide lines may be: as the terminal is, where there is one and a table fits."""
+    return max(NARROW, shutil.get_terminal_size().columns) if terminal else WIDE

@@ -25,9 +25,9 @@ class Written(NamedTuple):
     lacking: str
 
 
-def text(events: Sequence[Event], *, color: bool = False, width: int = 100) -> str:
-    """Return the block that ends a run, from its events."""
-    return terminal.draw(build(events), color=color, width=width)
+def text(events: Sequence[Event], *, color: bool = False, width: int = 100, place: str = "") -> str:
+    """Return the block that ends a run, from its events; `place` is its folder, where commands have to name that."""
+    return terminal.draw(build(events), color=color, width=width, place=place)
 
 
 def write(dir: Path) -> Written:
