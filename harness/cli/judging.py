@@ -71,8 +71,8 @@ def argo(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
         say(f"{step.phase}: {step.message or unfinished}".removesuffix(": "))
         if step.phase is Phase.SUCCESSFUL:
             # What is a dry run counts only where nothing else does.
-            deciding = [one.name for one in template.metrics if not one.dry_run] or [one.name for one in template.metrics]
-            unseen = [name for name in deciding if taken[name] == blind[name] + errors[name]]
+            deciding = [one for one in template.metrics if not one.dry_run] or template.metrics
+            unseen = [one.name for one in deciding if taken[one.name] == blind[one.name] + errors[one.name]]
             return _proven(unseen, say)
         return Exit.DEVIATED if step.phase is Phase.FAILED else Exit.INCONCLUSIVE
     return Exit.INCONCLUSIVE

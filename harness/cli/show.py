@@ -11,7 +11,6 @@ import click
 
 from harness.cli import options
 
-
 NARROW, WIDE = 40, 100
 
 

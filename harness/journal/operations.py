@@ -24,7 +24,7 @@ _FIRST_SIZE = 92
 LATE, UNSENT, TRIED, DIRECT = 1, 2, 64, 128
 GOOD = {1: True, 2: False}
 UNANSWERED = {4: "refused", 8: "cut off", 16: "timed out"}
-# A run that was killed wrote nothing down for as long as its load went on alone; what is further away was no time of it.
+# A run that was killed wrote nothing down for as long as its load went on alone; what is further away is no time of it.
 _ALONE_SECONDS = 3600.0
 _BLOCK = 256
 _DISORDER = 1.0

@@ -32,6 +32,11 @@ def line(value: Any) -> str:
     return " ".join(str(inert(value)).split())
 
 
+def block(text: str) -> str:
+    """Return a text with its lines, each of them inert."""
+    return "\n".join(_text(one) for one in text.split("\n"))
+
+
 def brief(value: Any, most: int = 200) -> str:
     """Show any value on one line: mappings and lists without the noise of JSON."""
     if isinstance(value, Mapping):

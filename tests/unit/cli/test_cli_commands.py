@@ -352,3 +352,20 @@ def test_what_a_report_or_the_help_says_in_capitals_is_explained(word: str) -> N
 
 def test_a_verdicts_name_is_the_verdict_and_not_only_its_code() -> None:
     assert harness("explain", "dirty").stdout.startswith("DIRTY  exit code 6\n")
+
+
+def test_the_summaries_of_a_groups_commands_are_whole() -> None:
+    said = " ".join(harness("agent", "--help").stdout.split())
+    said = said.partition(" Commands: ")[2]
+    assert "..." not in said
+    assert "remove Take the agents out of the cluster; refused while a fault is in their hand." in said
+
+
+@pytest.mark.parametrize("command", ["list", "plan", "run"])
+def test_an_error_about_a_document_does_not_steer_a_terminal(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "a\x07\u202e.yaml"
+    path.write_text(EXPERIMENT.replace("rate: 20/s", 'rate: "\\a"'))
+    done = harness(command, str(path))
+    assert done.returncode == Exit.USAGE
+    assert "is not a rate" in done.stderr
+    assert all(line.isprintable() for line in done.stderr.splitlines())

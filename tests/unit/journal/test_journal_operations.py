@@ -126,8 +126,12 @@ def test_the_records_of_a_newer_harness_are_refused(tmp_path: Path) -> None:
         operations.read(tmp_path)
 
 
-@pytest.mark.parametrize("told", [{}, {"origin_ns": "x"}, {"origin_ns": 1, "record": 0}, {"origin_ns": 1, "record": -9}])
-def test_a_journal_that_does_not_say_how_to_read_the_records_is_refused(tmp_path: Path, told: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "told", [{}, {"origin_ns": "x"}, {"origin_ns": 1, "record": 0}, {"origin_ns": 1, "record": -9}]
+)
+def test_a_journal_that_does_not_say_how_to_read_the_records_is_refused(
+    tmp_path: Path, told: dict[str, object]
+) -> None:
     with Journal(tmp_path, "r1") as journal:
         journal.write("load.started", "baseline", rate=1, **told)
     (tmp_path / operations.FILE).write_bytes(bytes(operations.RECORD.size))

@@ -102,7 +102,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path, schema: object) -> None:
 
 @pytest.mark.parametrize("wrong", ['"wall":NaN', '"wall":1e300', '"t":1e300', '"seq":1e400', '"wall":"abc"'])
 def test_a_record_that_says_no_time_is_none(tmp_path: Path, wrong: str) -> None:
-    (tmp_path / FILE).write_text('{"seq":1,"wall":1,"t":0,"phase":"plan","type":"x",%s,"data":{}}\n' % wrong)
+    (tmp_path / FILE).write_text(f'{{"seq":1,"wall":1,"t":0,"phase":"plan","type":"x",{wrong},"data":{{}}}}\n')
     assert reader.read(tmp_path) == []
 
 
