@@ -33,7 +33,7 @@ class Run:
 
 def every(root: Path) -> list[Run]:
     """List the runs under `root`, newest first; one that cannot be read is among them."""
-    folders = [folder for folder in root.iterdir() if os.path.lexists(folder / FILE)] if root.is_dir() else []
+    folders = [folder for folder in root.iterdir() if _holds_run(folder)] if root.is_dir() else []
     return sorted((_describe(folder) for folder in folders), key=lambda run: (run.started, run.run), reverse=True)
 
 
@@ -55,8 +55,7 @@ def find(root: Path, prefix: str) -> Run:
     if prefix == "latest":
         return latest(root)
     for named in (Path(prefix), root / prefix):
-        # Path.exists() raises for a name that is too long.
-        if prefix and os.path.lexists(named / FILE):
+        if prefix and _holds_run(named):
             return _describe(named)
     runs = every(root) or [latest(root)]
     found = [run for run in runs if run.run.startswith(prefix)]
@@ -65,6 +64,17 @@ def find(root: Path, prefix: str) -> Run:
     shown = ", ".join(run.run for run in (found or runs)[:5]) or "none"
     what = f"several runs begin with {prefix!r}" if found else f"no run begins with {prefix!r}"
     raise UsageError(what, where=str(root), why=f"there is: {shown}", hint="`harness runs` lists them all")
+
+
+def _holds_run(folder: Path) -> bool:
+    """Say whether this is the folder of a run; one that nobody lets us look into may be."""
+    try:
+        (folder / FILE).lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _describe(folder: Path) -> Run:
