@@ -85,7 +85,7 @@ DAMAGES: dict[str, tuple[bytes | None, str]] = {
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_records_that_lack_are_told_by_the_command_and_in_every_view(tmp_path: Path, how: str) -> None:
+def test_records_that_lack_are_told_by_the_command_and_by_the_report(tmp_path: Path, how: str) -> None:
     content, told = DAMAGES[how]
     folder = loaded(tmp_path / "r1")
     path = folder / operations.FILE
