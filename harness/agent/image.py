@@ -35,12 +35,21 @@ def tag() -> str:
 
 
 def write(folder: Path) -> None:
-    """Write the build context into a folder that is not there yet; raises UsageError where it is."""
+    """Write the build context into a folder that is not there yet; raises UsageError where it is, or takes no file."""
     try:
-        with context() as made:
-            shutil.copytree(made, folder)
+        folder.mkdir(parents=True)
     except FileExistsError as error:
         raise UsageError(f"{folder} exists already", hint="name a folder that is not there yet") from error
+    except OSError as error:
+        raise UsageError("it cannot be written there", where=str(folder), why=error.strerror or str(error)) from error
+    try:
+        with context() as made:
+            shutil.copytree(made, folder, dirs_exist_ok=True)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        # Of a whole folder there is one reason for each file.
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or str(error)
+        raise UsageError("it cannot be written there", where=str(folder), why=str(why)) from error
 
 
 @contextmanager

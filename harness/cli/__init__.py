@@ -42,7 +42,10 @@ COMMANDS = {
 }
 
 # What a disk, a folder or a limit of the system refuses is no bug of ours.
-REFUSED = ("EACCES", "EDQUOT", "EISDIR", "EMFILE", "ENAMETOOLONG", "ENOSPC", "ENOTDIR", "EPERM", "EROFS")
+REFUSED = (
+    "EACCES", "EDQUOT", "EEXIST", "EFBIG", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENOENT", "ENOSPC", "ENOTDIR",
+    "EPERM", "EROFS",
+)  # fmt: skip
 
 EPILOG = """\b
 First steps:
@@ -187,7 +190,10 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
+        from harness.report.inert import block
+
+        # What it names, a path or a word of a document, is anybody's text.
+        click.echo(f"error: {block(str(error))}", err=True)
         return error.exit
     except Exception as error:
         if isinstance(error, OSError) and errno.errorcode.get(error.errno or 0) in REFUSED:

@@ -9,8 +9,20 @@ import click
 
 from harness.cli import options
 
+# Longer than any summary; click cuts them to what is left of a line.
+LONGEST = 1000
 
-@click.group("agent")
+
+class Whole(click.Group):
+    """A group whose commands' summaries are whole, as those of `harness` itself are."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, self.commands[name].get_short_help_str(LONGEST)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group("agent", cls=Whole)
 def command() -> None:
     """Install or remove the agents, one a node: they do faults inside of pods and nodes, and heal them on their own."""
 

@@ -75,7 +75,7 @@ def command(
 
     TEMPLATE is a file with an AnalysisTemplate of Argo Rollouts, a Canary of Flagger, or a canary configuration of
     Kayenta. Each measurement is a line; the last one is the end with the controller's message. Exit code 0 is
-    Successful, 1 Failed, 2 Inconclusive, Error, or not complete.
+    Successful, 1 Failed, 2 Inconclusive, Error, not complete, or Successful though nothing was measured.
     """
     from harness.analysis.syntax import Dialect
     from harness.cli import answering, judging
@@ -85,7 +85,7 @@ def command(
         raise click.UsageError("either --prometheus or --run says who answers")
     if chosen and run is None:
         raise click.UsageError("--series is about what a run recorded, so with --run")
-    until = answering.duration(lasting, "--for") if lasting else math.inf
+    until = math.inf if lasting is None else answering.duration(lasting, "--for")
     asked = judging.Asked(prometheus, run, runs, chosen, given, Dialect(dialect), at, until)
     text = encoding.read(template, "template")
     sources = [lines.read(text, template)] if template.suffix == ".json" else lines.read_all(text, template)

@@ -49,10 +49,14 @@ class Live:
 
 def prometheus(url: str, at: str | None) -> Source:
     """Ask a server as time goes by, or about what it knows since `at`; raises UsageError for what is no address."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
         raise click.UsageError(f"--prometheus: {url!r} is not an address, like http://HOST:PORT")
-    begun = moment(at) if at else None
+    begun = None if at is None else moment(at)
 
     def ask(question: Question, after: float) -> Answer:
         try:
@@ -69,7 +73,7 @@ def run(name: str, runs: Path, at: str | None, chosen: Mapping[str, str], metric
     seen = history(name, runs)
     check(seen, chosen, metrics)
     first = seen.window[0] if seen.window else seen.start
-    begun = duration(at, "--at") if at else first
+    begun = first if at is None else duration(at, "--at")
     if begun > seen.end:
         why, since = f"what it recorded ends after {seen.end:.1f} s", "the first fault" if seen.window else "the run"
         hint = f"an earlier time, or none: it then begins with {since}, after {first:.1f} s"
@@ -108,7 +112,10 @@ def history(name: str, runs: Path) -> History:
     from harness.journal.runs import find
 
     found = find(runs, name)
-    return judge.history(reader.read(found.dir), operations.read(found.dir))
+    events, seen = reader.begun(found.dir), operations.read(found.dir)
+    if lacking := operations.lacking(events, seen):
+        click.echo(f"note: {found.dir}: {lacking}", err=True)
+    return judge.history(events, seen)
 
 
 def duration(text: str, option: str) -> float:

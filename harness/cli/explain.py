@@ -21,6 +21,12 @@ VERDICTS = {
     Verdict.ABORTED: "A person, the lever, a deadline or a lost lease ended the run; no breach was seen.",
     Verdict.DIRTY: "Something broken on purpose was not seen undone.",
 }
+# What stands in a verdict's place where there is none; `show`, `runs` and JUnit say it.
+UNFINISHED = "UNFINISHED"
+UNFINISHED_MEANS = (
+    "The run came to no verdict: it goes on, or it died and its journal ends before one.",
+    "`harness faults` says whether anything is broken still, `harness undo` heals it; then run it again",
+)
 OTHER_CODES = {
     Exit.USAGE: "An option, a document or the surroundings are wrong, or a right lacks; what it refused did not begin.",
     Exit.NOTHING_RAN: "There was no experiment to run, or none that was judged.",
@@ -56,6 +62,8 @@ ROWS = {
     "machine": "How much of the machine's CPU was idle, and what others took of it. Noted, no promise: but one about"
     " time that was broken while others had the machine is unknown.",
 }
+# What may stand before a word, as in `explain exit code 6`.
+TITLES = ("fault", "objective", "row", "verdict", "night", "error", "exit", "code")
 # What `target` says besides which.
 HOW_MANY = (
     "{0}: 3, {0}: 30% of those that match (rounded down, never to none) or {0}: all; or mode: one, all, fixed,"
@@ -81,16 +89,22 @@ COURSE = {
 @click.command("explain")
 @click.argument("word", nargs=-1)
 def command(word: tuple[str, ...]) -> None:
-    """Explain a fault, an objective, a row, a verdict, a night's word, an error or a code; with no word list them."""
+    """Explain faults, objectives, rows, verdicts, a night's words, errors or codes; with no word list them."""
     if not word:
         click.echo(_overview())
         return
-    asked, texts = word[-1], _texts()
+    texts = _texts()
+    meant = [one for one in word if one in texts or one.lower() not in TITLES] or word
+    found = [_found(one, texts) for one in meant]
+    click.echo("\n\n".join(texts[name]() for name in dict.fromkeys(found)))
+
+
+def _found(asked: str, texts: Iterable[str]) -> str:
     found = asked if asked in texts else next((name for name in texts if name.lower() == asked.lower()), None)
     if found is None:
         near = difflib.get_close_matches(asked, texts, n=3)
         raise UsageError(f"nothing is called {asked!r}", hint=f"did you mean {', '.join(near)}?" if near else LISTED)
-    click.echo(texts[found]())
+    return found
 
 
 def _texts() -> dict[str, Callable[[], str]]:
@@ -103,9 +117,12 @@ def _texts() -> dict[str, Callable[[], str]]:
         (_fault, FAULTS),
         (_objective, OBJECTIVES),
         (_row, ROWS),
-        (_verdict, map(str, VERDICTS)),
-        (_state, map(str, State)),
         (_code, [str(int(code)) for code in Exit]),
+        # As `--help` and a report name them; of the names that are verdicts, too, more is known.
+        (_named_code, [code.name.replace("_", " ") for code in Exit] + [code.name for code in Exit]),
+        (_verdict, map(str, VERDICTS)),
+        (_unfinished, [UNFINISHED]),
+        (_state, map(str, State)),
         (_error, _errors()),
     ]
     return {name: partial(explained, name) for explained, names in each for name in names}
@@ -120,7 +137,7 @@ def _overview() -> str:
         "faults": FAULTS,
         "objectives": OBJECTIVES,
         "rows": ROWS,
-        "verdicts": VERDICTS,
+        "verdicts": [*VERDICTS, UNFINISHED],
         "nights": State,
         "errors": _errors(),
         "exit codes": [int(code) for code in Exit],
@@ -148,6 +165,15 @@ def _row(name: str) -> str:
 def _verdict(name: str) -> str:
     verdict = Verdict(name)
     return f"{name}  exit code {int(verdict.exit)}\n  {VERDICTS[verdict]}\n  fix   {FIXES[verdict.exit]}"
+
+
+def _unfinished(name: str) -> str:
+    means, fix = UNFINISHED_MEANS
+    return f"{name}  (in place of a verdict)\n  {means}\n  fix   {fix}"
+
+
+def _named_code(name: str) -> str:
+    return _code(str(int(Exit[name.replace(" ", "_")])))
 
 
 def _state(name: str) -> str:

@@ -59,6 +59,8 @@ def _saved(path: Path) -> dict[str, str]:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         found, why = None, str(error)
+    except RecursionError:
+        found, why = None, "it is nested too deep"
     else:
         why = "it must be one line for each thing, as --save writes it"
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -29,6 +30,7 @@ def command(
     """
     from harness.documents import imports, target
     from harness.errors import UsageError
+    from harness.source import encoding
 
     try:
         names = tuple(target.namespace(name) for name in namespace)
@@ -39,11 +41,16 @@ def command(
     if into is None:
         click.echo("---\n".join(one.text for one in found), nl=False)
         return
-    into.mkdir(parents=True, exist_ok=True)
     paths = [into / f"{one.name}.yaml" for one in found]
-    for path in paths:
-        if path.exists():
-            raise UsageError("this file is there already", where=str(path), hint="another folder for --into")
-    for path, one in zip(paths, found, strict=True):
-        path.write_text(one.text, encoding="utf-8")
-        click.echo(str(path))
+    at = into
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for at in paths:
+            # A link that leads nowhere is there, too.
+            if os.path.lexists(at):
+                raise UsageError("this file is there already", where=str(at), hint="another folder for --into")
+        for at, one in zip(paths, found, strict=True):
+            encoding.write(at, one.text)
+            click.echo(str(at))
+    except OSError as error:
+        raise UsageError("it cannot be written there", where=str(at), why=error.strerror or str(error)) from error

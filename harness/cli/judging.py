@@ -53,7 +53,7 @@ def argo(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
     if template.endless and asked.run is None and asked.until == math.inf:
         hint = "--for 10m ends it, as the controller does when the rollout is over"
         raise UsageError("this analysis goes on until it has failed", where=str(source.path), hint=hint)
-    blind, taken = Counter[str](), Counter[str]()
+    blind, errors, taken = Counter[str](), Counter[str](), Counter[str]()
     walk = course.walk(template, answers.ask, answers.clock, asked.dialect, until=asked.until, end=answers.end)
     for step in walk:
         if isinstance(step, Taken):
@@ -61,6 +61,7 @@ def argo(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
             dry = "  (dry run)" if step.metric.dry_run else ""
             taken[step.metric.name] += 1
             blind[step.metric.name] += step.measurement.blind
+            errors[step.metric.name] += step.measurement.phase is Phase.ERROR
             say(f"{step.at:9.1f} s  {step.metric.name}  {step.measurement.phase:<12}  {said}{dry}")
             continue
         for name, times in blind.items():
@@ -68,8 +69,20 @@ def argo(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exit:
                 say(f"note: {name} was Successful without data in {times} of {taken[name]} measurements")
         unfinished = _unfinished(answers.end) if step.phase is Phase.RUNNING else ""
         say(f"{step.phase}: {step.message or unfinished}".removesuffix(": "))
-        codes = {Phase.SUCCESSFUL: Exit.PASS, Phase.FAILED: Exit.DEVIATED}
-        return codes.get(step.phase, Exit.INCONCLUSIVE)
+        if step.phase is Phase.SUCCESSFUL:
+            # What is a dry run counts only where nothing else does.
+            deciding = [one for one in template.metrics if not one.dry_run] or template.metrics
+            unseen = [one.name for one in deciding if taken[one.name] == blind[one.name] + errors[one.name]]
+            return _proven(unseen, say)
+        return Exit.DEVIATED if step.phase is Phase.FAILED else Exit.INCONCLUSIVE
+    return Exit.INCONCLUSIVE
+
+
+def _proven(unseen: Sequence[str], say: Say) -> Exit:
+    """Pass by what was measured only: a controller promotes also where nothing was."""
+    if not unseen:
+        return Exit.PASS
+    say(f"nothing was measured of {', '.join(unseen)}: no evidence, whatever the controller makes of it")
     return Exit.INCONCLUSIVE
 
 
@@ -86,6 +99,10 @@ def canary(source: Source, others: Sequence[Source], asked: Asked, say: Say) -> 
         last = tick.phase.value
         say(f"{tick.at:9.1f} s  weight {tick.weight:3d}  failed {tick.failed}  {tick.said}")
     codes = {flagger.Phase.SUCCEEDED.value: Exit.PASS, flagger.Phase.FAILED.value: Exit.DEVIATED}
+    if last == flagger.Phase.SUCCEEDED.value and not names:
+        # A check that was asked and had no answer halts it; without any there is nothing to ask.
+        say(last)
+        return _proven([f"{source.path.name}, which has no metric"], say)
     unfinished = _unfinished(answers.end) if end == answers.end else f"--for ends it after {end:.1f} s"
     say(last if last in codes else f"{last}: {unfinished}")
     return codes.get(last, Exit.INCONCLUSIVE)
@@ -97,7 +114,7 @@ def compared(source: Source, _: Sequence[Source], asked: Asked, say: Say) -> Exi
     What was before the system had settled says nothing.
     """
     _refuse_arguments(source, asked)
-    if asked.at or asked.until < math.inf:
+    if asked.at is not None or asked.until < math.inf:
         why = "the fault window is compared with what was before it, from when the system had settled"
         raise UsageError("neither --at nor --for is for a canary configuration", where=str(source.path), why=why)
     config = kayenta_reading.read(source)

@@ -20,14 +20,17 @@ def command(files: tuple[Path, ...], only: str | None) -> None:
     FILES are experiments, or folders of them; `experiments` by default.
     """
     from harness.cli import documents
+    from harness.report.inert import line
 
     if not files and not USUAL.is_dir():
         raise documents.NothingRan("no experiment here", where=f"{USUAL}/", hint="name a file or a folder")
     experiments = documents.load(files or (USUAL,), only=only)
-    width = max(len(experiment.name) for experiment in experiments)
-    for experiment in experiments:
+    # A file's name and a title are anybody's text.
+    names = [line(experiment.name) for experiment in experiments]
+    width = max(map(len, names))
+    for name, experiment in zip(names, experiments, strict=True):
         kinds = ", ".join(sorted({fault.kind for fault in experiment.faults})) or "-"
         sets = ",".join(sorted(experiment.sets)) or "-"
         click.echo(
-            f"{experiment.name:<{width}}  {experiment.expect.verdict:<8}  {sets:<14}  {kinds:<14}  {experiment.title}"
+            f"{name:<{width}}  {experiment.expect.verdict:<8}  {sets:<14}  {kinds:<14}  {line(experiment.title)}"
         )

@@ -138,6 +138,8 @@ def _run(experiments: Sequence[Experiment], options: Options, history: Path, nig
 
 
 def _tell(result: Result, record: Record, number: int, of: int) -> None:
+    from harness.report.inert import block
+
     again = "again " if record.attempt > 1 else ""
     took = f"{record.seconds:.1f} s  run {record.run}" if record.run else ""
     mark = "v" if result.right else "x"
@@ -145,4 +147,4 @@ def _tell(result: Result, record: Record, number: int, of: int) -> None:
     if result.outcome and not result.right:
         click.echo(result.outcome.text)
     elif result.error:
-        click.echo(f"error: {result.error}", err=True)
+        click.echo(f"error: {block(str(result.error))}", err=True)

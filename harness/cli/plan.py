@@ -28,6 +28,7 @@ def command(
     from harness.engine.options import Options
     from harness.errors import Exit, HarnessError
     from harness.model.verdict import worst
+    from harness.report.inert import block
 
     experiments = documents.load(files)
     if role:
@@ -49,6 +50,6 @@ def command(
 
                 click.echo(f"  due      {due.text(experiment.schedule)}, by `harness schedule`")
         except HarnessError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {block(str(error))}", err=True)
             codes.append(int(error.exit))
     sys.exit(worst([*codes, int(Exit.PASS)]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.errors import UsageError
 
 
 @click.command("report")
@@ -15,8 +16,20 @@ from harness.cli import options
 def command(run: str, runs: Path) -> None:
     """Rebuild index.html, junit.xml and summary.md of a run from its journal, also of a run that died."""
     from harness import report
+    from harness.journal import reader
     from harness.journal.runs import find
 
     found = find(runs, run)
-    report.write(found.dir)
+    # Before anything is written: what is drawn of nothing would replace what was drawn.
+    reader.begun(found.dir)
+    _, failed, lacking = report.write(found.dir)
+    if lacking:
+        click.echo(f"note: {found.dir}: {lacking}", err=True)
+    if failed:
+        raise UsageError(
+            f"not written: {', '.join(failed)}",
+            where=str(found.dir),
+            why="; ".join(dict.fromkeys(failed.values())),
+            hint="make room, or copy the folder to where it can be written: `harness report FOLDER`",
+        )
     click.echo(str(found.dir / "index.html"))

@@ -77,6 +77,7 @@ def command(
     from harness.errors import Exit
     from harness.model.verdict import worst
     from harness.nightly import repeats, sets
+    from harness.report.inert import block
 
     if dry_run and repeat > 1:
         raise click.UsageError("--repeat counts verdicts, and --dry-run gives none.")
@@ -104,7 +105,7 @@ def command(
             if result.outcome:
                 click.echo(result.outcome.text)
             else:
-                click.echo(f"error: {result.error}", err=True)
+                click.echo(f"error: {block(str(result.error))}", err=True)
             codes.append(result.code)
             if repeat > 1:
                 ended.append((result.experiment.name, result.verdict, result.right))
@@ -118,12 +119,13 @@ def command(
 def _plans(experiments: Sequence[Experiment], plan: Callable[[Experiment], str]) -> Iterator[int]:
     """Print each plan, or why there is none, and give the exit codes."""
     from harness.errors import Exit, HarnessError
+    from harness.report.inert import block
 
     for experiment in experiments:
         try:
             click.echo(plan(experiment))
         except HarnessError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {block(str(error))}", err=True)
             yield int(error.exit)
         else:
             yield int(Exit.PASS)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import click
 
 from harness.cli import options
-from harness.errors import UsageError
+
+NARROW, WIDE = 40, 100
 
 
 @click.command("show")
@@ -19,27 +23,23 @@ def command(run: str, log: bool, runs: Path) -> None:
     from harness import report
     from harness.journal import reader
     from harness.journal.runs import find
+    from harness.report.inert import line
 
     found = find(runs, run)
-    events = reader.read(found.dir)
-    if not events:
-        raise UsageError(
-            "this run wrote nothing down",
-            where=str(found.dir),
-            why="it ended before its first event, or its disk was full",
-            hint="`harness faults` says what is broken now, `harness runs` lists the other runs",
-        )
+    events = reader.begun(found.dir)
     if not log:
-        click.echo(report.text(events))
+        # It is none where the standard output is closed.
+        seen = bool(sys.stdout) and sys.stdout.isatty()
+        # A run below the folder that is looked into by default is found by its name.
+        place = found.dir.name if found.dir.parent == options.RUNS else str(found.dir)
+        click.echo(report.text(events, color=seen and "NO_COLOR" not in os.environ, width=_width(seen), place=place))
         return
     for event in events:
-        phase, kind = (_line(text) for text in (event.phase, event.type))
-        data = ", ".join(f"{_line(key)}={_line(value)}" for key, value in event.data.items())
+        phase, kind = (line(text) for text in (event.phase, event.type))
+        data = ", ".join(f"{line(key)}={line(value)}" for key, value in event.data.items())
         click.echo(f"{event.t:9.3f}  {phase:<9}  {kind:<20}  {data}"[:400])
 
 
-def _line(value: object) -> str:
-    """Show a value of the journal as text that neither steers a terminal nor begins a line of its own."""
-    from harness.report.inert import inert
-
-    return " ".join(str(inert(value)).split())
+def _width(terminal: bool) -> int:
+    """Return how wide lines may be: as the terminal is, where there is one and a table fits."""
+    return max(NARROW, shutil.get_terminal_size().columns) if terminal else WIDE

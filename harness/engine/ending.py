@@ -90,7 +90,7 @@ def close(session: Session, verdict: Verdict, reason: str, began: float) -> None
 
 def draw(session: Session, verdict: Verdict, reason: str, began: float) -> Outcome:
     try:
-        text = report.write(session.directory)
+        text = report.write(session.directory).text
     except OSError as error:
         text = f"VERDICT  {verdict}  {reason}\nthe report could not be written: {error.strerror or error}"
     if session.unwritten:

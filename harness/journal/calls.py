@@ -43,7 +43,7 @@ def parse(line: str, origin: float) -> Recorded:
     """
     try:
         return _recorded(json.loads(line), origin)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"no record of calls ({type(error).__name__}: {error})") from None
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import ObservationFailed, UsageError
 from harness.journal import reader
+from harness.journal.event import FILE as EVENTS
+from harness.journal.event import Event
 from harness.model.history import Operation
 
 FILE = "operations.bin"
@@ -22,6 +24,8 @@ _FIRST_SIZE = 92
 LATE, UNSENT, TRIED, DIRECT = 1, 2, 64, 128
 GOOD = {1: True, 2: False}
 UNANSWERED = {4: "refused", 8: "cut off", 16: "timed out"}
+# A run that was killed wrote nothing down for as long as its load went on alone; what is further away is no time of it.
+_ALONE_SECONDS = 3600.0
 _BLOCK = 256
 _DISORDER = 1.0
 
@@ -29,13 +33,24 @@ _DISORDER = 1.0
 def read(dir: Path) -> list[Operation]:
     """Return every whole record in seconds since the run began; none when the run had no load.
 
-    Raises UsageError when a newer harness wrote them.
+    A record with a time that the run did not have is left out: it is damaged. Raises UsageError when a newer harness
+    wrote them, ObservationFailed when the journal does not say how to read them.
     """
-    started = next((event.data for event in reader.read(dir) if event.type == "load.started"), None)
+    events = reader.read(dir)
+    started = next((event for event in events if event.type == "load.started"), None)
     path = dir / FILE
-    if started is None or not path.exists():
+    if started is None or not path.is_file():
         return []
-    size, origin_ns = int(started.get("record", _FIRST_SIZE)), int(started["origin_ns"])
+    try:
+        size, origin_ns = int(started.data.get("record", _FIRST_SIZE)), int(started.data["origin_ns"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        size, origin_ns = 0, 0
+    if size < _FIRST_SIZE:
+        raise ObservationFailed(
+            "the journal does not say how to read the load's records",
+            where=f"{dir / EVENTS}: record {started.seq}",
+            hint="the file was edited or the disk failed: this run proves nothing",
+        )
     if size > RECORD.size:
         raise UsageError(
             f"the records are {size} bytes long, this harness reads up to {RECORD.size}",
@@ -47,7 +62,20 @@ def read(dir: Path) -> list[Operation]:
         content = b"".join(
             content[begin : begin + size].ljust(RECORD.size, b"\0") for begin in range(0, len(content) - size + 1, size)
         )
-    return [_operation(record, origin_ns) for record in RECORD.iter_unpack(_whole(content))]
+    found = (_operation(record, origin_ns) for record in RECORD.iter_unpack(_whole(content)))
+    end = events[-1].t + _ALONE_SECONDS
+    return [one for one in found if -_ALONE_SECONDS <= one.intended <= end]
+
+
+def lacking(events: Iterable[Event], found: Sequence[Operation]) -> str:
+    """Say that of the operations the load has told of too few were found; empty where they are whole."""
+    data = {event.type: event.data for event in events if event.type in ("load.started", "load.ended")}
+    if "load.started" not in data:
+        return ""
+    made = data.get("load.ended", {}).get("operations")
+    if isinstance(made, int) and made > len(found):
+        return f"the load made {made} operations, {len(found)} records of them can be read"
+    return "" if found or made == 0 else "the run had a load, and no record of its operations can be read"
 
 
 def tail(dir: Path, origin_ns: int, *, since: float) -> list[Operation]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 from harness.errors import ObservationFailed, UsageError
 from harness.journal.event import FILE, SCHEMA, Event
+
+# In the year 4000 and later no run was made.
+LAST_WALL = 64e9
 
 
 def read(dir: Path) -> list[Event]:
@@ -17,10 +21,17 @@ def read(dir: Path) -> list[Event]:
     """
     path = dir / FILE
     try:
+        # A pipe would wait for somebody who writes.
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is no file")
         content = path.read_bytes()
     except OSError as error:
+        gone = isinstance(error, FileNotFoundError)
         raise UsageError(
-            "there is no journal here", where=str(path), why=error.strerror or "", hint="`harness runs` lists the runs"
+            "there is no journal here" if gone else "the journal cannot be read",
+            where=str(path),
+            why=error.strerror or str(error),
+            hint="`harness runs` lists the runs",
         ) from None
     events: list[Event] = []
     for number, line in enumerate(content.split(b"\n"), 1):
@@ -38,6 +49,19 @@ def read(dir: Path) -> list[Event]:
     return events
 
 
+def begun(dir: Path) -> list[Event]:
+    """Return the events of a run that wrote something down; raises UsageError where there is none, and as `read`."""
+    events = read(dir)
+    if not events:
+        raise UsageError(
+            "this run wrote nothing down",
+            where=str(dir),
+            why="it ended before its first event, or its disk was full",
+            hint="`harness faults` says what is broken now, `harness runs` lists the other runs",
+        )
+    return events
+
+
 def _event(line: bytes, where: str) -> Event | None:
     try:
         record = json.loads(line)
@@ -45,11 +69,15 @@ def _event(line: bytes, where: str) -> Event | None:
             int(record["seq"]), float(record["wall"]), float(record["t"]),
             str(record["phase"]), str(record["type"]), dict(record["data"]),
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    if record.get("schema", SCHEMA) > SCHEMA:
+    # What is no time cannot be shown as one, NaN is none.
+    if not (0 <= event.wall < LAST_WALL and -LAST_WALL < event.t < LAST_WALL):
+        return None
+    schema = record.get("schema", SCHEMA)
+    if not isinstance(schema, int) or schema > SCHEMA:
         raise UsageError(
-            f"the journal has schema {record['schema']}, this harness reads up to {SCHEMA}",
+            f"the journal has schema {json.dumps(schema)}, this harness reads up to {SCHEMA}",
             where=where,
             hint="read it with the version that wrote it, or a newer one",
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +18,30 @@ _TAIL = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run on disk: `verdict` is empty while it goes on, or when it died before the end."""
+    """One run on disk: `verdict` is empty while it goes on, or when it died before the end.
+
+    `unreadable` says why nothing is known of it; empty where its journal can be read.
+    """
 
     run: str
     dir: Path
     started: float
     experiment: str
     verdict: str
+    unreadable: str = ""
 
 
 def every(root: Path) -> list[Run]:
-    """List the runs under `root`, newest first."""
-    folders = [path.parent for path in root.glob(f"*/{FILE}")] if root.is_dir() else []
+    """List the runs under `root`, newest first; one that cannot be read is among them."""
+    folders = [folder for folder in root.iterdir() if _holds_run(folder)] if root.is_dir() else []
     return sorted((_describe(folder) for folder in folders), key=lambda run: (run.started, run.run), reverse=True)
 
 
 def latest(root: Path) -> Run:
-    """Return the newest run; raises UsageError when there is none."""
+    """Return the newest run that can be read; raises UsageError when there is none."""
     runs = every(root)
+    if runs and runs[0].unreadable:
+        runs = [run for run in runs if not run.unreadable] or runs
     if not runs:
         raise UsageError("there is no run yet", where=str(root), hint="`harness run EXPERIMENT` makes one")
     return runs[0]
@@ -46,23 +54,49 @@ def find(root: Path, prefix: str) -> Run:
     """
     if prefix == "latest":
         return latest(root)
-    named = Path(prefix)
-    # Path.is_file() raises for a name that is too long.
-    if os.path.isfile(named / FILE):  # noqa: PTH113
-        return _describe(named)
+    for named in (Path(prefix), root / prefix):
+        if prefix and _holds_run(named):
+            return _describe(named)
     runs = every(root) or [latest(root)]
     found = [run for run in runs if run.run.startswith(prefix)]
-    exact = [run for run in found if run.run == prefix]
-    if len(found) == 1 or exact:
-        return (exact or found)[0]
+    if len(found) == 1:
+        return found[0]
     shown = ", ".join(run.run for run in (found or runs)[:5]) or "none"
     what = f"several runs begin with {prefix!r}" if found else f"no run begins with {prefix!r}"
     raise UsageError(what, where=str(root), why=f"there is: {shown}", hint="`harness runs` lists them all")
 
 
+def _holds_run(folder: Path) -> bool:
+    """Say whether this is the folder of a run; one that nobody lets us look into may be."""
+    try:
+        (folder / FILE).lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def _describe(folder: Path) -> Run:
+    """Describe a run; what is amiss with its journal must not take the other runs along."""
+    try:
+        return _read(folder)
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        why = f"its journal holds what no run writes ({error})"
+    try:
+        started = folder.stat().st_mtime
+    except OSError:
+        started = 0.0
+    return Run(folder.name, folder, started, "", "", why)
+
+
+def _read(folder: Path) -> Run:
     path = folder / FILE
-    first: dict[str, Any] = {}
+    if not path.is_file():
+        # A pipe would wait for somebody who writes.
+        raise OSError(errno.EINVAL, "its journal is no file", str(path))
     verdict: dict[str, Any] = {}
     with path.open("rb") as file:
         first = _record(file.readline())
@@ -73,10 +107,13 @@ def _describe(folder: Path) -> Run:
                 verdict = record
                 break
     data = first.get("data") or {}
+    started = float(first.get("wall") or path.stat().st_mtime)
+    # Raises for what is no time.
+    datetime.fromtimestamp(started, UTC)
     return Run(
         run=folder.resolve().name,
         dir=folder,
-        started=float(first.get("wall") or path.stat().st_mtime),
+        started=started,
         experiment=str(data.get("experiment") or ""),
         verdict=str((verdict.get("data") or {}).get("verdict") or ""),
     )
@@ -85,6 +122,6 @@ def _describe(folder: Path) -> Run:
 def _record(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -144,13 +144,23 @@ def listed(value: Any, what: str) -> list[Any]:
     return value
 
 
+def span(value: float) -> str:
+    """Write seconds as `duration` reads them, to the millisecond, such as `10s`, `1m30s` or `8784h`."""
+    left, text = round(value * 1000), ""
+    for unit, size in reversed(SECONDS.items()):
+        whole, left = divmod(left, int(size * 1000))
+        text += f"{whole}{unit}" if whole else ""
+    return text or "0s"
+
+
 def bounded(read: Callable[[Any], float], most: float, least: float = 0.0) -> Callable[[Any], float]:
     """Return a reader that refuses what lies outside of two bounds, which it may be itself."""
 
     def within(value: Any) -> float:
         found = read(value)
         if not least <= found <= most:
-            raise ValueError(f"{shown(value)} is not between {least:g} and {most:g}")
+            low, high = (span(one) if read is duration else f"{one:g}" for one in (least, most))
+            raise ValueError(f"{shown(value)} is not between {low} and {high}")
         return found
 
     return within

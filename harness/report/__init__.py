@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.journal import operations, reader
 from harness.journal.event import Event
 from harness.report import terminal
+from harness.report.inert import inert
 from harness.report.view import build
+from harness.source import encoding
 
-__all__ = ["text", "write"]
-
-
-def text(events: Sequence[Event], *, color: bool = False, width: int = 100) -> str:
-    """Return the block that ends a run, from its events."""
-    return terminal.draw(build(events), color=color, width=width)
+__all__ = ["Written", "text", "write"]
 
 
-def write(dir: Path) -> str:
-    """Rebuild index.html, junit.xml, summary.md and result.txt beside the journal; return the end-of-run block.
+class Written(NamedTuple):
+    """The block that ends a run, which files could not be written beside its journal and why, and what is lacking."""
+
+    text: str
+    failed: Mapping[str, str]
+    lacking: str
+
+
+def text(events: Sequence[Event], *, color: bool = False, width: int = 100, place: str = "") -> str:
+    """Return the block that ends a run, from its events; `place` is its folder, where commands have to name that."""
+    return terminal.draw(build(events), color=color, width=width, place=place)
+
+
+def write(dir: Path) -> Written:
+    """Rebuild index.html, junit.xml, summary.md and result.txt beside the journal.
 
     A disk that takes no file cannot hide the verdict: the block then says what could not be written.
     """
     from harness.report import html, junit, markdown
 
-    view = build(reader.read(dir), operations.read(dir))
+    events, found = reader.read(dir), operations.read(dir)
+    view, lacking = build(events, found), operations.lacking(events, found)
+    if lacking:
+        told = {"where": str(dir / operations.FILE), "what": lacking, "why": "the file was cut, damaged or left behind"}
+        told |= {"hint": "the verdict is from when the run ended, the charts are from what is left"}
+        view = dataclasses.replace(view, errors=(*view.errors, inert(told)))
     block = terminal.draw(view, report=str(dir / "index.html"))
     views: dict[str, Callable[[], str]] = {
         "result.txt": lambda: block + "\n",
@@ -33,10 +50,12 @@ def write(dir: Path) -> str:
         "summary.md": lambda: markdown.draw(view, dir),
         "index.html": lambda: html.draw(view),
     }
+    failed: dict[str, str] = {}
     for name, draw in views.items():
         try:
             # The folder's name stands in them, and need not be text.
-            (dir / name).write_text(draw(), encoding="utf-8", errors="replace")
+            encoding.write(dir / name, draw(), errors="replace")
         except OSError as error:
+            failed[name] = error.strerror or str(error)
             block += f"\nerror  {name} was not written: {error}"
-    return block
+    return Written(block, failed, lacking)

@@ -27,6 +27,16 @@ def _text(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def line(value: Any) -> str:
+    """Return any value as text on one line that neither steers a terminal nor begins a line of its own."""
+    return " ".join(str(inert(value)).split())
+
+
+def block(text: str) -> str:
+    """Return a text with its lines, each of them inert."""
+    return "\n".join(_text(one) for one in text.split("\n"))
+
+
 def brief(value: Any, most: int = 200) -> str:
     """Show any value on one line: mappings and lists without the noise of JSON."""
     if isinstance(value, Mapping):

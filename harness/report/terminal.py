@@ -17,8 +17,11 @@ SUMMARY_LEAST = 36
 CELL_LEAST = 12
 
 
-def draw(view: View, *, color: bool = False, width: int = 100, report: str = "") -> str:
-    """Return the block, lines at most `width` wide where words allow; `report` is where the page lies."""
+def draw(view: View, *, color: bool = False, width: int = 100, report: str = "", place: str = "") -> str:
+    """Return the block, lines at most `width` wide where words allow; `report` is where the page lies.
+
+    `place` is the run's folder, where commands about it have to name that.
+    """
     paint = _paint if color else lambda _, text: text
     lines = [_head(view, paint, width), *_table(view, paint, width)]
     lines += _labelled("why", "; ".join(part for part in (_untold(view), view.cause) if part), width)
@@ -33,7 +36,7 @@ def draw(view: View, *, color: bool = False, width: int = 100, report: str = "")
         text = ": ".join(str(error[key]) for key in ("where", "what", "why") if error.get(key))
         lines += _labelled("error", text + (f" (fix: {error['hint']})" if error.get("hint") else ""), width)
     # Each on a line of its own, however long: they are there to be copied.
-    lines += [f"{'' if number else 'next':<7}{line}" for number, line in enumerate(_next(view, report))]
+    lines += [f"{'' if number else 'next':<7}{line}" for number, line in enumerate(_next(view, report, place))]
     return "\n".join(lines)
 
 
@@ -100,11 +103,11 @@ def _untold(view: View) -> str:
     return "; ".join(part for part in view.reason.split("; ") if part not in told)
 
 
-def _next(view: View, report: str) -> list[str]:
+def _next(view: View, report: str, place: str) -> list[str]:
     undo = [words.heal(view)] if view.owed else []
-    show = f"report {report}" if report else words.about(view, "report")
+    show = f"report {report}" if report else words.about(view, "report", place=place)
     again = words.rerun(view)
-    return [*undo, words.about(view, "show", "--log"), show, *([f"rerun: {again}"] if again else [])]
+    return [*undo, words.about(view, "show", "--log", place=place), show, *([f"rerun: {again}"] if again else [])]
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:

@@ -143,9 +143,13 @@ def heal(view: View) -> str:
     return " ".join([*_way(view, "variables"), shlex.join(words)])
 
 
-def about(view: View, verb: str, *options: str) -> str:
-    """Return the command that shows this run or draws it again."""
-    return shlex.join(["harness", verb, view.run, *options, *_way(view, "runs")])
+def about(view: View, verb: str, *options: str, place: str = "") -> str:
+    """Return the command that shows this run or draws it again; `place` is its folder, where that is not the run's own.
+
+    A run that was copied or moved still says where it was made.
+    """
+    named = [f"./{place}" if place.startswith("-") else place, *options] if place else [view.run, *options]
+    return shlex.join(["harness", verb, *named, *([] if place else _way(view, "runs"))])
 
 
 def _way(view: View, part: str) -> list[str]:

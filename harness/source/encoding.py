@@ -1,8 +1,12 @@
-"""Read a file's text: UTF-8, or UTF-16 that begins with its mark, as YAML says and some editors and shells write it."""
+"""Read a file's text: UTF-8, or UTF-16 that begins with its mark, as YAML says and some editors and shells write it.
+
+What is written is UTF-8.
+"""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 from pathlib import Path
 
@@ -32,3 +36,17 @@ def read(path: Path, what: str) -> str:
             why=str(error),
             hint="save it as UTF-8",
         ) from error
+
+
+def write(path: Path, text: str, *, errors: str = "strict") -> None:
+    """Write a file whole or not at all: what was there stays until the new one is; raises OSError."""
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        draft.write_text(text, encoding="utf-8", errors=errors)
+        draft.replace(path)
+    except OSError as error:
+        # The draft is nobody's file: a reader looks for the one that was to be written.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()

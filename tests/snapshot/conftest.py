@@ -137,7 +137,7 @@ def deviated(dir: Path) -> Path:
         story.write(19.0 + number / 10, "fault.healed", id=f"{run}-{number}", after=0.3, evidence={"ready": True})
     story.enter(19.3, "recovery")
     story.write(27.6, "probe", name="ready agent-registry pods", ok=True, value=2, error=None)
-    story.write(27.7, "load.ended", operations=1032)
+    story.write(27.7, "load.ended", operations=1016)
     story.enter(27.8, "judge")
     for t in range(1, 28):
         taken = 0.48 if 11 < t <= 14 else 0.03

@@ -67,10 +67,19 @@ def connect(kubeconfig: Path | None, context: str | None) -> tuple[Kube, LocalCl
     if ours is None and access.context not in allowed():
         raise UsageError(
             f"context {access.context!r} is not allowed",
-            why="a run names its cluster; only the local kind cluster is allowed by default",
+            why=_allowance(),
             hint=f"{ALLOWED}={shlex.quote(access.context)} allows it",
         )
     return Kube(access, kubeconfig), ours
+
+
+def _allowance() -> str:
+    """Say which contexts are allowed, and how more than one is named where that may be what went wrong."""
+    given = os.environ.get(ALLOWED, "")
+    if not given:
+        return "a run names its cluster; only the local kind cluster is allowed by default"
+    names = ", ".join(map(repr, sorted(allowed()))) or "none"
+    return f"{ALLOWED} is {given!r}, which allows {names}; a comma separates one from the next"
 
 
 def _is(access: Access | Kube, cluster: LocalCluster) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,22 @@ def test_what_another_clusters_image_is_built_from_is_written_into_a_new_folder(
     assert (tmp_path / "agent/agent/harness/agent/resident/__main__.py").exists()
     with pytest.raises(UsageError, match="exists already"):
         image.write(tmp_path / "agent")
+
+
+def test_a_build_context_that_has_no_room_leaves_nothing_behind(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(UsageError, match="cannot be written there") as refused:
+            image.write(tmp_path / "agent")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.value.where == str(tmp_path / "agent")
+    assert "File too large" in refused.value.why
+    assert not (tmp_path / "agent").exists()
+    with pytest.raises(UsageError, match="cannot be written there"):
+        image.write(tmp_path / "file" / "agent")
 
 
 @pytest.mark.anyio

@@ -103,6 +103,59 @@ def test_a_success_without_data_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     assert done.output.splitlines()[-2] == "note: up was Successful without data in 1 of 2 measurements"
 
 
+UNMEASURED = {
+    "errors only": ("", ["refused"], "0s"),
+    "errors only until the end": ("", ["refused"], "25s"),
+    "misspelt": ("", [[]], "15s"),
+    "never": ("initialDelay: 1h", [[1.0]], "15s"),
+    "no number": ("failureCondition: result[0] < 1", [[math.nan]], "15s"),
+    "dry runs only": ("", ["refused"], "15s"),
+}
+
+
+@pytest.mark.parametrize("case", UNMEASURED)
+@pytest.mark.parametrize("dialect", ["1.9", "1.10"])
+def test_a_success_of_which_nothing_was_measured_is_no_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, dialect: str
+) -> None:
+    line, values, lasting = UNMEASURED[case]
+    text = ENDLESS.replace("    failureLimit: 1\n", f"    {line}\n" if line else "")
+    if "failureCondition" in line:
+        text = text.replace("    successCondition: result[0] >= 1\n", "")
+    path = tmp_path / "t.yaml"
+    path.write_text(text + ("  dryRun: [{metricName: up}]\n" if case.startswith("dry") else ""))
+    saying(monkeypatch, values)
+    done = run(path, *PAST, "--for", lasting, "--dialect", dialect)
+    assert done.exit_code == 2, done.output
+    *_, phase, last = done.output.splitlines()
+    assert phase == "Successful: Run Terminated"
+    assert last == "nothing was measured of up: no evidence, whatever the controller makes of it"
+
+
+def test_one_metric_that_was_measured_does_not_speak_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.yaml"
+    other = "  - name: down\n    initialDelay: 1h\n    provider: {prometheus: {query: down}}\n"
+    path.write_text(ENDLESS + other)
+    saying(monkeypatch, [[1.0]])
+    done = run(path, *PAST, "--for", "15s")
+    assert done.exit_code == 2, done.output
+    assert "nothing was measured of down: " in done.output
+    path.write_text(ENDLESS + other + "  dryRun: [{metricName: down}]\n")
+    assert run(path, *PAST, "--for", "15s").exit_code == 0
+
+
+def test_a_canary_of_flagger_without_metrics_is_no_pass(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(FLAGGERS.replace("    metrics: [{name: up, thresholdRange: {max: 0.05}, query: up}]\n", ""))
+    done = run(path, *PAST)
+    assert done.exit_code == 2, done.output
+    *_, phase, last = done.output.splitlines()
+    assert phase == "Succeeded"
+    assert last.startswith("nothing was measured of c.yaml, which has no metric")
+
+
 def test_a_server_that_refuses_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     saying(monkeypatch, ["bad_data: \x1b[2J\nSuccessful"])
     done = run(SEED, *PAST, *ARG)
@@ -129,7 +182,12 @@ def test_an_endless_analysis_wants_an_end(tmp_path: Path, monkeypatch: pytest.Mo
         ((), "--prometheus or --run"),
         (("--prometheus", "http://p", "--run", "latest"), "--prometheus or --run"),
         (("--prometheus", "p:9090"), "is not an address"),
+        (("--prometheus", "http://[::"), "is not an address"),
+        (("--prometheus", "http://p:port"), "is not an address"),
+        (("--prometheus", "http://p:99999"), "is not an address"),
         (("--prometheus", "http://p", "--at", "yesterday"), "is not a time"),
+        (("--prometheus", "http://p", "--at", ""), "'' is not a time"),
+        (("--prometheus", "http://p", "--for", ""), "'' is not a duration"),
         (("--prometheus", "http://p", "--at", "2126-01-01T00:00:00Z"), "has not come yet"),
         (("--prometheus", "http://p", "--for", "long"), "is not a duration"),
         (("--prometheus", "http://p", "--series", "a=b"), "with --run"),

@@ -321,3 +321,51 @@ def test_explain_suggests_what_was_meant() -> None:
 def test_what_is_not_counted_is_explained_by_its_name():
     assert "config: ConfigMap/settings" in harness("explain", "config_change").stdout
     assert "workloads: 3" in harness("explain", "workload_scale").stdout
+
+
+def test_the_list_of_experiments_does_not_steer_a_terminal(tmp_path: Path) -> None:
+    title = 'title: "One pod \\u001b[2J\\nforged  PASS"'
+    (tmp_path / "a\x1b[2J.yaml").write_text(EXPERIMENT.replace("title: One pod is deleted", title))
+    (line,) = harness("list", str(tmp_path)).stdout.splitlines()
+    assert line.isprintable()
+
+
+def test_every_word_that_is_given_is_explained() -> None:
+    said = harness("explain", "pod_kill", "latency").stdout
+    assert [part.split()[0] for part in said.split("\n\n")] == ["pod_kill", "latency"]
+    done = harness("explain", "pod_kil", "latency")
+    assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+    assert "pod_kill" in done.stderr
+
+
+def test_what_kind_of_word_it_is_may_stand_before_it() -> None:
+    assert harness("explain", "exit", "code", "6").stdout == harness("explain", "6").stdout
+    assert harness("explain", "fault", "pod_kill").stdout == harness("explain", "pod_kill").stdout
+
+
+@pytest.mark.parametrize("word", ["UNFINISHED", "unfinished", "INTERNAL", "usage", "NOTHING_RAN", "nothing ran"])
+def test_what_a_report_or_the_help_says_in_capitals_is_explained(word: str) -> None:
+    done = harness("explain", word)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("  fix   ")
+
+
+def test_a_verdicts_name_is_the_verdict_and_not_only_its_code() -> None:
+    assert harness("explain", "dirty").stdout.startswith("DIRTY  exit code 6\n")
+
+
+def test_the_summaries_of_a_groups_commands_are_whole() -> None:
+    said = " ".join(harness("agent", "--help").stdout.split())
+    said = said.partition(" Commands: ")[2]
+    assert "..." not in said
+    assert "remove Take the agents out of the cluster; refused while a fault is in their hand." in said
+
+
+@pytest.mark.parametrize("command", ["list", "plan", "run"])
+def test_an_error_about_a_document_does_not_steer_a_terminal(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "a\x07\u202e.yaml"
+    path.write_text(EXPERIMENT.replace("rate: 20/s", 'rate: "\\a"'))
+    done = harness(command, str(path))
+    assert done.returncode == Exit.USAGE
+    assert "is not a rate" in done.stderr
+    assert all(line.isprintable() for line in done.stderr.splitlines())

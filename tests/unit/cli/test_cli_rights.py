@@ -250,7 +250,7 @@ def test_a_fingerprint_names_what_nobody_may_look_at(
     assert not [path for path in server.asked if path.startswith("/api/v1/nodes")]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"node/a/ready": 1}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"node/a/ready": 1}', "[" * 100_000])
 def test_what_is_no_saved_fingerprint_is_refused(
     run: Callable[..., tuple[int, Server]], capsys: pytest.CaptureFixture[str], content: str
 ) -> None:

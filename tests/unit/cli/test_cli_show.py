@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from harness.cli import show
@@ -33,3 +41,62 @@ def test_the_log_shows_each_event_on_one_inert_line(tmp_path: Path) -> None:
     assert all(line.isprintable() for line in lines)
     assert "message=" in lines[0]
     assert lines[1].split() == [lines[1].split()[0], "judge", "run.end"]
+
+
+def write(folder: Path, *runs: str) -> None:
+    with Journal(folder, "r1") as journal:
+        journal.write("run.start", "preflight", run="r1", way={"runs": runs})
+        journal.write("verdict", "judge", verdict="DEVIATED", reason="the registry did not answer " * 6, right=False)
+
+
+def commands(output: str) -> list[str]:
+    """Return the lines after `next`."""
+    lines = output.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("next "))
+    return [line[7:] for line in lines[start:]]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["r1"], "r1"),
+        (["runs/r1"], "r1"),
+        (["r1", "--runs", "art/my runs"], "'art/my runs/r1'"),
+        (["--runs", "art/my runs"], "'art/my runs/r1'"),
+        (["art/my runs/r1"], "'art/my runs/r1'"),
+        (["-x"], "./-x"),
+    ],
+)
+def test_what_comes_next_is_about_the_folder_that_was_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], named: str
+) -> None:
+    """Also of a run that was copied: it still says where it was made."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs/r1", "art/my runs/r1", "-x"):
+        write(tmp_path / folder, "--runs", "elsewhere")
+    done = CliRunner().invoke(show.command, ["--", *words] if words == ["-x"] else words)
+    assert done.exit_code == 0, done.output
+    assert commands(done.output) == [f"harness show {named} --log", f"harness report {named}"]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 60, 150])
+def test_on_a_terminal_the_lines_are_as_wide_as_it_is(tmp_path: Path, columns: int) -> None:
+    write(tmp_path / "r1")
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    argv = [sys.executable, "-m", "harness.cli", "show", str(tmp_path / "r1")]
+    done = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    said = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            said += chunk
+    except OSError:
+        pass  # Linux says so when the last writer of a terminal has gone.
+    os.close(ours)
+    assert done.wait(timeout=30) == 0, said
+    assert b"\x1b[1;31m" in said
+    told = next(line for line in said.decode().splitlines() if line.startswith("why "))
+    wide = {0: 80, 1: 40}.get(columns, columns)
+    assert wide - 20 < len(told) <= wide

@@ -191,7 +191,7 @@ def test_a_scope_of_the_client_is_the_namespace_where_none_is_named(imported) ->
         ("--master=https://api.example", "--master cannot be honoured"),
         ("--kubeconfig=/etc/config", "--kubeconfig cannot be honoured"),
         ("--interval=often", "--interval: 'often' is not a duration"),
-        ("--interval=1s", "--interval: '1s' is not between 10 and"),
+        ("--interval=1s", "--interval: '1s' is not between 10s and"),
         ("--timezone=Local", "--timezone: the zone of whatever machine it runs on"),
         ("--timezone=Europe/Berln", "did you mean 'Europe/Berlin'?"),
         ("--excluded-weekdays=Someday", "--excluded-weekdays: 'Someday' is not a weekday"),

@@ -112,7 +112,7 @@ REFUSED = {
     "stages no list": ("{url: /a, stages: {rate: 1/s}}", "'stages' must be a list"),
     "stage without end": ("{url: /a, stages: [{rate: 1/s}, {rate: 2/s}]}", "stage 1 needs 'for'"),
     "stage of nothing": ("{url: /a, stages: [{rate: 0/s, for: 1s}, {rate: 2/s}]}", "above zero"),
-    "stage too short": ("{url: /a, stages: [{rate: 1/s, for: 0s}, {rate: 2/s}]}", "not between 0.1 and 1800"),
+    "stage too short": ("{url: /a, stages: [{rate: 1/s, for: 0s}, {rate: 2/s}]}", "not between 100ms and 30m"),
     "ramp too long": (
         "{url: /a, stages: [{rate: 1/s, for: 1s}, {rate: 2/s, for: 1s}, {rate: 3/s}], ramp: 2s}",
         "a ramp of 2 s exceeds a stage",
@@ -184,7 +184,7 @@ REFUSED = {
     "workload file": ("{workload: gone.yaml, rate: 1/s}", "there is no file here/gone.yaml"),
     "redirects": ("{url: /a, rate: 1/s, redirects: -1}", "-1 is not between 0 and 20"),
     "redirects in words": ("{url: /a, rate: 1/s, redirects: true}", "true is not a whole number"),
-    "timeout": ("{url: /a, rate: 1/s, timeout: 2m}", "not between 0.01 and 60"),
+    "timeout": ("{url: /a, rate: 1/s, timeout: 2m}", "not between 10ms and 1m"),
     "http": ("{url: /a, rate: 1/s, http: 3}", "3 is no version of HTTP"),
     "tls and http": ("{url: 'http://a/', rate: 1/s, tls: {verify: false}}", "no URL of this load is https"),
     "tls key alone": ("{url: 'https://a/', rate: 1/s, tls: {key: gone}}", "here/gone: No such file"),

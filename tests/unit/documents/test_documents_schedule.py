@@ -66,7 +66,7 @@ def test_a_document_says_when_it_is_due(editor, schedule, found) -> None:
     [
         ("timezone: UTC", "needs either 'every' or 'cron'"),
         ("every: 10m, cron: '* * * * *'", "needs either 'every' or 'cron'"),
-        ("every: 1s", "'1s' is not between 10 and"),
+        ("every: 1s", "'1s' is not between 10s and 8784h"),
         ("cron: '* * * * * *'", "does not have the five fields"),
         ("cron: '61 * * * *'", "is not a cron expression: Bad minute"),
         ("cron: '0 0 31 2 *'", "is not a cron expression"),

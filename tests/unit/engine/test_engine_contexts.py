@@ -111,3 +111,20 @@ def test_what_is_proposed_for_the_local_cluster_needs_no_name(tmp_path: Path, mo
     monkeypatch.delenv("KUBECONFIG", raising=False)
     found = contexts.command(contexts.connect(None, None)[0], "harness", "undo")
     assert found == f"HARNESS_CACHE={tmp_path / 'cache'} harness undo"
+
+
+def test_a_refusal_says_what_is_allowed_and_how_more_than_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("HARNESS_CONTEXTS", "dead production")
+    with pytest.raises(UsageError, match="not allowed") as refused:
+        contexts.connect(path, "production")
+    assert refused.value.why == (
+        "HARNESS_CONTEXTS is 'dead production', which allows 'dead production'; a comma separates one from the next"
+    )
+    monkeypatch.delenv("HARNESS_CONTEXTS")
+    with pytest.raises(UsageError) as refused:
+        contexts.connect(path, "production")
+    assert refused.value.why.startswith("a run names its cluster")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import ObservationFailed, UsageError
 from harness.journal import operations
 from harness.journal.writer import Journal
 from harness.load.records import Flag
@@ -124,3 +124,27 @@ def test_the_records_of_a_newer_harness_are_refused(tmp_path: Path) -> None:
     (tmp_path / operations.FILE).write_bytes(bytes(size))
     with pytest.raises(UsageError, match="158 bytes long, this harness reads up to 150"):
         operations.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"origin_ns": "x"}, {"origin_ns": 1, "record": 0}, {"origin_ns": 1, "record": -9}]
+)
+def test_a_journal_that_does_not_say_how_to_read_the_records_is_refused(
+    tmp_path: Path, told: dict[str, object]
+) -> None:
+    with Journal(tmp_path, "r1") as journal:
+        journal.write("load.started", "baseline", rate=1, **told)
+    (tmp_path / operations.FILE).write_bytes(bytes(operations.RECORD.size))
+    with pytest.raises(ObservationFailed, match="does not say how to read the load's records") as refused:
+        operations.read(tmp_path)
+    assert refused.value.where == f"{tmp_path / 'journal.jsonl'}: record 1"
+
+
+def test_a_record_of_a_time_that_the_run_did_not_have_is_left_out(tmp_path: Path) -> None:
+    origin = _write(tmp_path, 3)
+    far = origin + 10**7 * SECOND
+    with (tmp_path / operations.FILE).open("ab") as file:
+        file.write(record(far, far, far, 200, 1, 0) + record(0, 0, 0, 200, 1, 0))
+    found = operations.read(tmp_path)
+    assert [round(one.intended) for one in found][:3] == [1, 2, 3]
+    assert max(one.intended for one in found) < 4000

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli import runs as listing
 from harness.errors import UsageError
-from harness.journal import runs
+from harness.journal import reader, runs
+from harness.journal.event import FILE
 from harness.journal.writer import Journal
 
 
@@ -65,3 +69,53 @@ def test_no_run_at_all_is_a_usage_error(tmp_path: Path) -> None:
 def test_a_journal_that_holds_nothing_yet_is_still_a_run(tmp_path: Path) -> None:
     Journal(tmp_path / "empty", "empty").close()
     assert runs.latest(tmp_path).verdict == ""
+
+
+FIRST = '{"seq":1,"wall":1.0,"t":0.0,"phase":"plan","type":"run.start","data":{}}'
+DAMAGED = {
+    "wall is a text": FIRST.replace("1.0", '"abc"'),
+    "wall is no time": FIRST.replace("1.0", "1e300"),
+    "wall is no number": FIRST.replace("1.0", "NaN"),
+    "data is a list": FIRST.replace("{}}", '["x"]}'),
+    "deep": "[" * 100_000,
+}
+
+
+def _spoil(folder: Path, how: str) -> None:
+    folder.mkdir()
+    path = folder / FILE
+    if how == "a folder":
+        path.mkdir()
+    elif how == "a pipe":
+        os.mkfifo(path)
+    elif how == "a loop":
+        path.symlink_to(path)
+    else:
+        path.write_text(DAMAGED[how] + "\n")
+
+
+@pytest.mark.parametrize("how", ["a folder", "a pipe", "a loop", *DAMAGED])
+def test_one_run_that_cannot_be_read_takes_no_other_away(tmp_path: Path, how: str) -> None:
+    _make(tmp_path, "20250101-aa", verdict="PASS")
+    _spoil(tmp_path / "20250102-aa", how)
+    assert {run.run: run.verdict for run in runs.every(tmp_path)} == {"20250101-aa": "PASS", "20250102-aa": ""}
+    assert runs.latest(tmp_path).run == ("20250102-aa" if how == "deep" else "20250101-aa")
+    assert runs.find(tmp_path, "20250101").run == "20250101-aa"
+    assert runs.find(tmp_path, "20250101-aa").verdict == "PASS"
+    done = CliRunner().invoke(listing.command, ["--runs", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "20250101-aa" in done.output
+    spoilt = next(line for line in done.output.splitlines() if line.startswith("20250102-aa"))
+    assert ("unfinished" if how == "deep" else "unreadable") in spoilt
+    if how not in DAMAGED:
+        with pytest.raises(UsageError, match="cannot be read"):
+            reader.read(runs.find(tmp_path, "20250102-aa").dir)
+
+
+def test_the_list_of_runs_does_not_steer_a_terminal(tmp_path: Path) -> None:
+    with Journal(tmp_path / "r1\x1b[2J", "r1") as journal:
+        journal.write("run.start", "preflight", experiment="a\x1b[2J\nr2  PASS")
+    done = CliRunner().invoke(listing.command, ["--runs", str(tmp_path)])
+    assert done.exit_code == 0
+    (line,) = done.output.splitlines()
+    assert line.isprintable()

@@ -92,11 +92,18 @@ def test_a_missing_record_is_not_read_over(tmp_path: Path) -> None:
         reader.read(tmp_path)
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    record = {"seq": 1, "wall": 1, "t": 0, "phase": "plan", "type": "x", "schema": SCHEMA + 1, "data": {}}
+@pytest.mark.parametrize("schema", [SCHEMA + 1, "9", None])
+def test_a_newer_schema_is_refused(tmp_path: Path, schema: object) -> None:
+    record = {"seq": 1, "wall": 1, "t": 0, "phase": "plan", "type": "x", "schema": schema, "data": {}}
     (tmp_path / FILE).write_text(json.dumps(record) + "\n")
     with pytest.raises(UsageError, match="schema"):
         reader.read(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", ['"wall":NaN', '"wall":1e300', '"t":1e300', '"seq":1e400', '"wall":"abc"'])
+def test_a_record_that_says_no_time_is_none(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / FILE).write_text(f'{{"seq":1,"wall":1,"t":0,"phase":"plan","type":"x",{wrong},"data":{{}}}}\n')
+    assert reader.read(tmp_path) == []
 
 
 def test_a_folder_without_journal_is_a_usage_error(tmp_path: Path) -> None:

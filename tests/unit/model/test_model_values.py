@@ -248,3 +248,20 @@ def test_an_operation_is_ok_when_its_caller_got_what_it_asked_for(status, ok):
 def test_a_victim_is_named_with_its_namespace():
     assert str(Victim("pod", "cart-1", "u", namespace="shop")) == "shop/cart-1"
     assert str(Victim("node", "worker", "u")) == "worker"
+
+
+@given(st.integers(0, 10**9))
+def test_a_span_is_read_back_as_what_it_was(milliseconds):
+    assert round(units.duration(units.span(milliseconds / 1000)) * 1000) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (0.1, "100ms"), (10, "10s"), (90, "1m30s"), (31622400, "8784h")]
+)
+def test_a_span_is_written_as_people_do(seconds, text):
+    assert units.span(seconds) == text
+
+
+def test_a_duration_that_is_out_of_bounds_is_refused_with_bounds_that_can_be_written():
+    with pytest.raises(ValueError, match="'1s' is not between 10s and 8784h"):
+        units.bounded(units.duration, 31622400.0, 10.0)("1s")
