@@ -22,7 +22,7 @@ from harness.engine.preflight import access_review, contexts
 from harness.engine.preflight import scope as scopes
 from harness.engine.preflight.scope import Scope
 from harness.engine.watching import metrics, traffic
-from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
+from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed, UsageError
 from harness.faults import FAULTS
 from harness.hands.kind import Place
 from harness.hands.known import HANDS
@@ -61,6 +61,8 @@ async def examine(kubeconfig: Path | None, context: str | None, namespace: str =
         checks.append(Check("cluster", "API server", True, str(version.get("gitVersion"))))
         try:
             scope = await scopes.of(kube, namespace)
+        except (UsageError, ClusterUnreachable) as error:
+            return [*checks, Check("cluster", "reach", False, error.what, error.hint)]
         except HarnessError as error:
             return [*checks, Check("cluster", "user", False, error.why or error.what, error.hint)]
         if scope.alone:
