@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 
 from harness.documents import document
-from harness.errors import Exit, HarnessError
+from harness.errors import Exit, HarnessError, UsageError
 from harness.model.experiment import Experiment
 from harness.source import SUFFIXES
 
@@ -40,7 +41,12 @@ def load(paths: Sequence[Path], *, only: str | None = None, given: document.Give
 def _files(path: Path) -> Iterable[Path]:
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and document.is_experiment(file))
+    found = [Path(folder, name) for folder, _, names in os.walk(path, onerror=_unseen) for name in names]
+    return sorted(file for file in found if file.suffix in SUFFIXES and document.is_experiment(file))
+
+
+def _unseen(error: OSError) -> None:
+    raise UsageError("cannot look into the folder", where=str(error.filename), why=error.strerror or str(error))
 
 
 def _experiment(file: Path, given: document.Given | None) -> Experiment:

@@ -73,7 +73,7 @@ class Connection:
             response = await self._request(method, path, params, content, headers)
             if response.status_code == 401 and await self._refused():
                 response = await self._request(method, path, params, content, headers)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self.unreachable(error) from error
         return response
 
@@ -131,6 +131,15 @@ class Connection:
             where=self._access.server,
             why=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
             hint=repair if context.startswith("kind-") else "check the network and the cluster's state",
+        )
+
+    def foreign(self, answer: str) -> ClusterUnreachable:
+        """Say that something else answers where the API server should, and how."""
+        return ClusterUnreachable(
+            f"what answers at {self._access.server} is no Kubernetes API server",
+            where=f"context {self._access.context}",
+            why=answer,
+            hint="check the server's address in the kubeconfig, and whether a proxy or a sign-in stands before it",
         )
 
 

@@ -14,7 +14,7 @@ from harness.cluster import kubeconfig as kubeconfigs
 from harness.cluster import local, paths
 from harness.cluster.connection import Connection
 from harness.cluster.kubeconfig.access import Access
-from harness.errors import ApiError
+from harness.errors import ApiError, ClusterUnreachable
 
 WATCH_SECONDS = 240
 PAGE = 500
@@ -64,12 +64,12 @@ class Kube:
         await self._connection.close()
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """Read one object, or anything else that answers JSON."""
-        return _object(await self._ask("GET", path, params=params))
+        """Read one object, or anything else that the API server itself answers as JSON."""
+        return self._object(await self._ask("GET", path, params=params))
 
-    async def get_text(self, path: str) -> str:
-        """Read an answer that is text: a log, a metrics page, a health check."""
-        return (await self._ask("GET", path, headers={"Accept": "*/*"})).text
+    async def get_text(self, path: str, **params: Any) -> str:
+        """Read an answer that is text, or a pod's own: a log, a metrics page, a health check."""
+        return (await self._ask("GET", path, params=params, headers={"Accept": "*/*"})).text
 
     async def list(self, path: str, *, labels: str | None = None, fields: str | None = None) -> Items:
         """Read a whole collection, page by page."""
@@ -81,8 +81,11 @@ class Kube:
         params: dict[str, Any] = {**_selectors(labels, fields), "limit": PAGE}
         items: Items = []
         while True:
-            page = await self.get(path, **params)
-            items += page.get("items") or []
+            response = await self._ask("GET", path, params=params)
+            page = self._object(response)
+            if "items" not in page:
+                raise self._foreign(response)
+            items += page["items"] or []
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
                 return items, str(metadata.get("resourceVersion", ""))
@@ -90,18 +93,18 @@ class Kube:
 
     async def create(self, path: str, body: Mapping[str, Any], **params: Any) -> dict[str, Any]:
         """Create an object in a collection."""
-        return _object(await self._ask("POST", path, params=params, body=body))
+        return self._object(await self._ask("POST", path, params=params, body=body))
 
     async def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Replace an object; its resourceVersion, when present, must still be the current one."""
-        return _object(await self._ask("PUT", path, body=body))
+        return self._object(await self._ask("PUT", path, body=body))
 
     async def patch(self, path: str, body: Any, *, kind: Patch = "merge", **params: Any) -> dict[str, Any]:
         """Change part of an object; `apply` is server-side apply and owns what it names."""
         if kind == "apply":
             params = {"fieldManager": "harness", "force": "true", **params}
         headers = {"Content-Type": PATCH_TYPES[kind]}
-        return _object(await self._ask("PATCH", path, params=params, body=body, headers=headers))
+        return self._object(await self._ask("PATCH", path, params=params, body=body, headers=headers))
 
     async def delete(
         self,
@@ -121,7 +124,7 @@ class Kube:
             options["preconditions"] = preconditions
         if propagation is not None:
             options["propagationPolicy"] = propagation
-        return _object(await self._ask("DELETE", path, body=options))
+        return self._object(await self._ask("DELETE", path, body=options))
 
     async def evict(self, pod: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """Ask the eviction API to remove this very pod; return status and answer, refusals included."""
@@ -133,7 +136,7 @@ class Kube:
             "deleteOptions": {"preconditions": {"uid": uid}},
         }
         response = await self._send("POST", f"{paths.pods(namespace, name)}/eviction", {}, body, {})
-        return response.status_code, _object(response)
+        return response.status_code, _said(response) if response.is_error else self._object(response)
 
     async def watch(
         self, path: str, *, labels: str | None = None, fields: str | None = None, since: str = ""
@@ -157,19 +160,21 @@ class Kube:
     async def _watch_once(self, path: str, params: dict[str, Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         try:
             async with self._connection.stream(path, params, WATCH_SECONDS) as response:
-                if response.is_error:
+                if not response.is_success:
                     await response.aread()
-                    raise _refusal(response)
+                    raise _refusal(response) if response.is_error else self._foreign(response)
                 async for line in response.aiter_lines():
                     if not line:
                         continue
                     event = json.loads(line)
-                    if event["type"] == "ERROR":
+                    if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+                        raise self._foreign(response)
+                    if event.get("type") == "ERROR":
                         status = event["object"]
                         code, reason = int(status.get("code") or 500), str(status.get("reason") or "Error")
                         raise ApiError(code, reason, str(status.get("message") or ""), where=path)
-                    yield event["type"], event["object"]
-        except (httpx.TransportError, json.JSONDecodeError) as error:
+                    yield str(event.get("type")), event["object"]
+        except (httpx.RequestError, json.JSONDecodeError) as error:
             raise self._connection.unreachable(error) from error
 
     async def _ask(
@@ -193,13 +198,30 @@ class Kube:
         sent = {"Content-Type": "application/json", **headers} if content is not None else dict(headers)
         return await self._connection.send(method, path, params, content, sent)
 
+    def _object(self, response: httpx.Response) -> dict[str, Any]:
+        """Return what the API server answered; raises ClusterUnreachable where no API server answers like that."""
+        try:
+            value = response.json() if response.is_success else None
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise self._foreign(response)
+        return value
+
+    def _foreign(self, response: httpx.Response) -> ClusterUnreachable:
+        # A page for people to sign in is a success, too, and must not read as a cluster where nothing is.
+        to = response.headers.get("Location", "").partition("?")[0]
+        kind = response.headers.get("Content-Type") or "nothing"
+        said = f"to {to}" if to else f"with {kind}, not the object asked for"
+        return self._connection.foreign(f"{response.request.method} {response.url.path}: {response.status_code} {said}")
+
 
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
     chosen = {"labelSelector": labels, "fieldSelector": fields}
     return {key: value for key, value in chosen.items() if value}
 
 
-def _object(response: httpx.Response) -> dict[str, Any]:
+def _said(response: httpx.Response) -> dict[str, Any]:
     try:
         value = response.json()
     except ValueError:
@@ -208,7 +230,7 @@ def _object(response: httpx.Response) -> dict[str, Any]:
 
 
 def _refusal(response: httpx.Response) -> ApiError:
-    status = _object(response)
+    status = _said(response)
     reason = str(status.get("reason") or response.reason_phrase or "Error")
     message = str(status.get("message") or "")
     return ApiError(response.status_code, reason, message, where=f"{response.request.method} {response.url.path}")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ OF_CHAOS_TOOLKIT = re.compile(r"""^(?:[{\s]*["'])?(?:method|steady-state-hypothe
 # What cannot be read is ours only when it says so with a key at the start of a line: many files mention both words.
 KEY = re.compile(r"""^(?:[{\s]*["'])?extensions["']?\s*:""", re.MULTILINE)
 NAMED = re.compile(r"""name["']?\s*:\s*["']?harness\b""")
+# What is larger is not even looked through for such a key.
+MOST_BYTES = 16 * LARGEST_BYTES
 SLO_FILE = "stack/slo.yaml"
 # Every experiment with load makes these promises, stated or not.
 IMPLIED = tuple(name for name, kind in OBJECTIVES.items() if kind.standard)
@@ -55,7 +59,7 @@ class Given:
 def is_document(path: Path) -> bool:
     """Say whether a file that somebody named is a document of Chaos Toolkit's; a broken one that looks so counts."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if not stat.S_ISREG((found := path.stat()).st_mode) or found.st_size > LARGEST_BYTES:
             return False
         text = encoding.decode(path.read_bytes(), "replace")
     except OSError:
@@ -71,17 +75,25 @@ def is_document(path: Path) -> bool:
 
 
 def is_experiment(path: Path) -> bool:
-    """Say whether a file is an experiment of ours; a broken one counts, so that its error is shown and not skipped."""
+    """Say whether a file is an experiment of ours; a broken one counts, so that its error is shown and not skipped.
+
+    So does one that cannot be read: nobody can say that it is none.
+    """
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        # Whoever reads a pipe waits for somebody who writes.
+        if not stat.S_ISREG((found := path.stat()).st_mode) or found.st_size > MOST_BYTES:
             return False
         content = path.read_bytes()
+    except FileNotFoundError:
+        # Emacs keeps such a link to nowhere beside a file that is being edited.
+        return path.is_symlink() and not path.name.startswith(".#")
     except OSError:
-        return False
+        return True
     text = encoding.decode(content, "replace")
     if "harness" not in text.partition("extensions")[2]:
         return False
     try:
+        _require_small(path, len(content))
         data = lines.read(encoding.decode(content), path).data
     except (UsageError, ValueError, RecursionError):
         key = KEY.search(text)
@@ -92,11 +104,20 @@ def is_experiment(path: Path) -> bool:
     return isinstance(listed, list) and any(isinstance(item, dict) and item.get("name") == "harness" for item in listed)
 
 
+def _require_small(path: Path, size: int) -> None:
+    if size > LARGEST_BYTES:
+        raise UsageError(
+            f"the experiment is larger than {LARGEST_BYTES} bytes", where=str(path), why=f"it has {size} bytes"
+        )
+
+
 def load(path: Path, defaults: Mapping[str, Mapping[str, Any]] | None = None, given: Given | None = None) -> Experiment:
     """Load an experiment from a file; `defaults` are objectives that hold when the document has load.
 
     Raises UsageError naming every problem with its line.
     """
+    with suppress(OSError):  # reading it says why
+        _require_small(path, path.stat().st_size)
     return loads(encoding.read(path, "experiment"), path, defaults, given, promised=True)
 
 

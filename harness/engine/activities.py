@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import anyio
 
 from harness.documents import foreign
-from harness.documents.provider import LONGEST_PAUSE
+from harness.documents.provider import ACTIONS, LONGEST_PAUSE
 from harness.engine.session import Session
 from harness.errors import HarnessError, InjectionFailed, UsageError
 from harness.model.experiment import Activity, Experiment
@@ -22,6 +22,8 @@ STEP_SECONDS = 120.0
 PLAIN_STEP_SECONDS = 3600.0
 CONTROL_SECONDS = 60.0
 LOOK_EVERY = 0.25
+# What Chaos Toolkit took of earlier documents: it takes a second to ask, and those of a folder call the same functions.
+_taken: set[tuple[str, ...]] = set()
 
 
 async def begin(worker: Worker, experiment: Experiment) -> None:
@@ -32,10 +34,27 @@ async def begin(worker: Worker, experiment: Experiment) -> None:
 
 async def check(experiment: Experiment, environment: Mapping[str, str]) -> None:
     """Refuse a document whose own steps would be refused when it is run, without calling any; raises UsageError."""
-    if experiment.promising and not experiment.uncovered:
+    called = frozenset(_called(experiment.stated))
+    if experiment.promising and not experiment.uncovered and called <= _taken:
         return
     async with Worker(env=environment) as worker:
         _require_taken(experiment, await worker.ask("check", deadline=STEP_SECONDS, document=experiment.stated))
+    _taken.update(called)
+
+
+def _called(stated: Any) -> Iterator[tuple[str, ...]]:
+    """Name everything that a document's providers call, faults left out: what is known of those is known already."""
+    if isinstance(stated, list):
+        for one in stated:
+            yield from _called(one)
+    elif isinstance(stated, Mapping):
+        provider = stated.get("provider")
+        if isinstance(provider, Mapping) and provider.get("module") != ACTIONS:
+            arguments = provider.get("arguments")
+            names = sorted(map(str, arguments)) if isinstance(arguments, Mapping) else []
+            yield (*(str(provider.get(key, "")) for key in ("type", "module", "func", "path", "url")), *names)
+        for one in stated.values():
+            yield from _called(one)
 
 
 def _require_taken(experiment: Experiment, found: Mapping[str, Any]) -> None:

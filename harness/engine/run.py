@@ -22,7 +22,7 @@ from harness.engine.planning import plan
 from harness.engine.preflight import contexts, permission, scope
 from harness.engine.session import Session
 from harness.engine.undoing import healing, owed
-from harness.engine.watching import machine, observe, releases, settle, steady, traffic
+from harness.engine.watching import machine, metrics, observe, releases, settle, steady, traffic
 from harness.engine.watching.readiness import Readiness
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed, first
 from harness.journal import operations, reader
@@ -30,6 +30,7 @@ from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
+from harness.report.inert import inert
 from harness.resources import resource
 from harness.steps.worker import Worker
 
@@ -52,7 +53,9 @@ def dry_run(experiment: Experiment, options: Options) -> str:
         if clusterless.meant(experiment, options):
             await activities.check(experiment, clusterless.ENVIRONMENT)
             return plan.text(experiment, Plan.nothing("dry", _seed(options), clusterless.CONTEXT))
-        kube, _ = contexts.connect(options.kubeconfig, options.context)
+        kube, cluster = contexts.connect(options.kubeconfig, options.context)
+        traffic.require(kube, cluster, experiment.load)
+        metrics.require()
         await activities.check(experiment, {"HARNESS_CONTEXT": kube.context})
         async with kube:
             found = await scope.find(kube, experiment)
@@ -62,7 +65,11 @@ def dry_run(experiment: Experiment, options: Options) -> str:
                 if error.status != 403:
                     raise
                 raise scope.lacking(kube, experiment, error) from error
-        return "\n".join([plan.text(experiment, planned), *([f"  unseen   {found.unseen}"] if found.alone else [])])
+        lines = (
+            [f"  gateway  {traffic.gateway(kube, cluster)}"] if experiment.load and experiment.load.at_gateway else []
+        )
+        lines += [f"  unseen   {found.unseen}"] if found.alone else []
+        return "\n".join([plan.text(experiment, planned), *inert(lines)])
 
     return anyio.run(show)
 

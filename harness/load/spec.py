@@ -86,7 +86,7 @@ def _load(section: Any, folder: Path) -> LoadSpec:
 
 def _check(spec: Spec) -> None:
     if spec.load.at_gateway:
-        _require_url(spec)
+        require_url(spec.url, "load.url")
     for origin in spec.origins:
         if origin.host not in LOCAL and origin.host not in spec.allow:
             raise UsageError(
@@ -96,7 +96,7 @@ def _check(spec: Spec) -> None:
                 hint=f"name it on purpose: allow: [{origin.host}]",
             )
     if spec.load.at_gateway:
-        _require_bare(spec)
+        require_bare(spec.url, "load.url")
     for name, value, most in (("seconds", spec.seconds, MAX_SECONDS), ("in_flight", spec.in_flight, 10_000)):
         if not 0 < value <= most:
             raise UsageError(f"{name} is {value:g}", where=f"load.{name}", why=f"it must be above 0, at most {most:g}")
@@ -104,23 +104,24 @@ def _check(spec: Spec) -> None:
         raise UsageError(f"ramp is {spec.load.ramp:g}", where="load.ramp", why="it must lie between 0 and seconds")
 
 
-def _require_url(spec: Spec) -> None:
+def require_url(url: str, where: str) -> None:
+    """Refuse what names no server to ask; raises UsageError that names `where` it stands."""
     try:
-        parts = urlsplit(spec.url)
-        origin_of(spec.url)
+        parts = urlsplit(url)
+        origin_of(url)
     except ValueError as error:
-        raise UsageError(f"{spec.url!r} is no URL", where="load.url", why=str(error)) from None
+        raise UsageError(f"{url!r} is no URL", where=where, why=str(error)) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{spec.url!r} is no http or https URL", where="load.url")
+        raise UsageError(f"{url!r} is no http or https URL", where=where)
 
 
-def _require_bare(spec: Spec) -> None:
+def require_bare(url: str, where: str) -> None:
     """Refuse what would be dropped in silence: paths are the workload's, and it sends no credentials."""
-    parts = urlsplit(spec.url)
+    parts = urlsplit(url)
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
         raise UsageError(
             "the gateway's URL is more than scheme, host and port",
-            where="load.url",
+            where=where,
             why="the workload brings its own paths",
             hint=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         )

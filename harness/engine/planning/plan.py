@@ -14,6 +14,7 @@ from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.documents import foreign, provider
 from harness.engine.planning import caps, composition, lost_for_good, rights
+from harness.engine.preflight import contexts
 from harness.errors import ApiError, UsageError
 from harness.faults import FAULTS
 from harness.journal import redact
@@ -216,7 +217,9 @@ async def _require_namespaces(kube: Kube, experiment: Experiment) -> None:
             raise UsageError(
                 f"namespace {namespace!r} does not exist",
                 where=str(experiment.path),
-                hint="`harness up` brings the stack",
+                hint="`harness up` brings the stack"
+                if contexts.is_local(kube)
+                else contexts.command(kube, "kubectl", "get", "namespaces"),
             ) from error
 
 

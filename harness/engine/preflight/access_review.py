@@ -31,6 +31,6 @@ async def _lacking(kube: Kube, rule: Rule, namespace: str) -> list[str]:
                 "spec": {"resourceAttributes": attributes},
             }
             answer = await kube.create(REVIEWS, review)
-            if not answer["status"].get("allowed"):
+            if not (answer.get("status") or {}).get("allowed"):
                 lacking.append(f"{verb} {name}")
     return lacking

@@ -92,12 +92,17 @@ def _is(access: Access | Kube, cluster: LocalCluster) -> bool:
         return False
 
 
+def is_local(kube: Kube) -> bool:
+    """Say whether a client talks to the local cluster, by the kubeconfig that it has there."""
+    cluster = local.current()
+    return cluster is not None and kube.kubeconfig in (None, cluster.kubeconfig) and _is(kube, cluster)
+
+
 def way(kube: Kube) -> Way:
     """Say how another command gets to this cluster; the local one needs no more than its cache."""
     if not kube.server:
         return Way()
-    cluster = local.current()
-    ours = cluster is not None and kube.kubeconfig in (None, cluster.kubeconfig) and _is(kube, cluster)
+    ours = is_local(kube)
     needed = SURROUNDINGS[:1] if ours else SURROUNDINGS[: 3 if kube.kubeconfig is None else 2]
     variables = tuple(f"{name}={shlex.quote(_absolute(name))}" for name in needed if os.environ.get(name))
     if ours:

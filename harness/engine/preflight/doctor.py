@@ -22,13 +22,15 @@ from harness.engine.preflight import access_review, contexts
 from harness.engine.preflight import scope as scopes
 from harness.engine.preflight.scope import Scope
 from harness.engine.watching import metrics, traffic
-from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed
+from harness.errors import ApiError, ClusterUnreachable, HarnessError, PreconditionFailed, UsageError
 from harness.faults import FAULTS
 from harness.hands.kind import Place
 from harness.hands.known import HANDS
 from harness.keeper import container
+from harness.load import spec
 from harness.model.check import Check
 from harness.model.units import rounded
+from harness.probes import settings
 from harness.resources import crds, resource
 
 PERMIT = "grant what `harness plan --role FILE` prints"
@@ -60,6 +62,8 @@ async def examine(kubeconfig: Path | None, context: str | None, namespace: str =
         checks.append(Check("cluster", "API server", True, str(version.get("gitVersion"))))
         try:
             scope = await scopes.of(kube, namespace)
+        except (UsageError, ClusterUnreachable) as error:
+            return [*checks, Check("cluster", "reach", False, error.what, error.hint)]
         except HarnessError as error:
             return [*checks, Check("cluster", "user", False, error.why or error.what, error.hint)]
         if scope.alone:
@@ -71,8 +75,7 @@ async def examine(kubeconfig: Path | None, context: str | None, namespace: str =
             checks += await question(kube, scope)
         for hand in HANDS.values():
             checks += await hand.checks(Place(kube, cluster, *scope.inside))
-        if cluster:
-            checks += await _ways_in()
+        checks += await _ways_in(cluster)
     return checks
 
 
@@ -196,17 +199,27 @@ async def _permissions(kube: Kube, scope: Scope) -> list[Check]:
     ]
 
 
-async def _ways_in() -> list[Check]:
-    checks = []
-    # Both are on this machine: a proxy for the outside world cannot reach them.
-    async with httpx.AsyncClient(timeout=3, trust_env=False) as http:
-        for name, url, host in (
-            ("gateway", f"{traffic.GATEWAY}/v1/agents/agent-1", traffic.HOST),
-            ("Prometheus", f"{metrics.PROMETHEUS}/-/ready", "127.0.0.1"),
-        ):
-            try:
-                status = (await http.get(url, headers={"Host": host})).status_code
-                checks.append(Check("stack", name, status == 200, f"{url} answers {status}", "harness up"))
-            except httpx.HTTPError as error:
-                checks.append(Check("stack", name, False, f"{url}: {type(error).__name__}", "harness up"))
-    return checks
+async def _ways_in(cluster: LocalCluster | None) -> list[Check]:
+    """Ask the gateway and Prometheus: the local cluster's own, or those that the environment names."""
+    ours = (f"{traffic.GATEWAY}/v1/agents/agent-1", f"{metrics.PROMETHEUS}/-/ready") if cluster else ("", "")
+    return [
+        await _way_in("gateway", traffic.VARIABLE, ours[0], os.environ.get("HARNESS_HOST") or traffic.HOST),
+        await _way_in("Prometheus", metrics.VARIABLE, ours[1]),
+    ]
+
+
+async def _way_in(name: str, variable: str, ours: str, host: str = "") -> Check:
+    named = os.environ.get(variable, "")
+    url, hint = named or ours, f"{variable}=http://... names it" if named or not ours else "harness up"
+    if not url:
+        said = "nobody said where it is: what is promised of requests cannot be judged"
+        return Check("stack", name, True, said, hint, warning=True)
+    try:
+        spec.require_url(url, variable)
+        # This machine's own are behind no proxy; nobody's certificate matters to the question whether there is one.
+        async with httpx.AsyncClient(timeout=3, trust_env=not settings.loopback(url), verify=False) as http:  # noqa: S501
+            status = (await http.get(url, headers={"Host": host} if host else {})).status_code
+    except (HarnessError, httpx.HTTPError, httpx.InvalidURL) as error:
+        return Check("stack", name, False, f"{url}: {getattr(error, 'what', '') or type(error).__name__}", hint)
+    # Of another cluster nobody knows what lies at its address.
+    return Check("stack", name, status == 200 if not named else status < 500, f"{url} answers {status}", hint)

@@ -16,7 +16,7 @@ from harness.engine.planning import rights
 from harness.engine.preflight import access_review, contexts
 from harness.engine.preflight import scope as scopes
 from harness.engine.preflight.scope import SYSTEM, Scope
-from harness.engine.watching import traffic
+from harness.engine.watching import metrics, traffic
 from harness.errors import ApiError, HarnessError, PreconditionFailed
 from harness.faults import FAULTS
 from harness.hands import healer as healers
@@ -61,8 +61,8 @@ async def hold(
 
 async def _preflight(kube: Kube, cluster: LocalCluster | None, experiment: Experiment, scope: Scope) -> None:
     await admit(kube, cluster, scope, experiment.blast_radius.namespaces)
-    if experiment.load:
-        traffic.require(kube, cluster, experiment.load)
+    traffic.require(kube, cluster, experiment.load)
+    metrics.require()
     if cluster is None and not await crds.installed(kube):
         raise PreconditionFailed(
             "the cluster does not know the harness's resources",

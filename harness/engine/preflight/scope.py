@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from harness.cluster import paths
 from harness.cluster.kube import Kube
+from harness.documents import target
 from harness.engine.planning import rights
 from harness.engine.preflight import contexts
-from harness.errors import ApiError, PreconditionFailed
+from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed, UsageError
 from harness.model.experiment import Experiment
 
 SYSTEM = "chaos-system"
@@ -68,11 +70,44 @@ async def find(kube: Kube, experiment: Experiment) -> Scope:
 async def of(kube: Kube, namespace: str = "") -> Scope:
     """Say how far a command reaches that is of no experiment: `namespace` where one is named, else as far as it may.
 
-    Where that is not the whole cluster it is the namespace of the context.
+    Where that is not the whole cluster it is the namespace of the context. Raises UsageError where there is none of
+    that name: nothing is broken in it, whatever is broken in the one that was meant.
     """
     if namespace:
+        await _require(kube, namespace)
         return Scope(namespace, alone=True)
     return Scope(kube.namespace, alone=True) if await _refused(kube) else Scope()
+
+
+async def _require(kube: Kube, namespace: str) -> None:
+    try:
+        name = target.namespace(namespace)
+    except ValueError as error:
+        raise UsageError(str(error), where="--namespace") from None
+    try:
+        await kube.get(paths.namespace(name))
+    except ApiError as error:
+        if error.status == 404:
+            _require_known(kube, error)
+            raise UsageError(
+                f"namespace {name!r} does not exist",
+                where=f"context {kube.context}",
+                hint=contexts.command(kube, "kubectl", "get", "namespaces"),
+            ) from error
+        # Whoever may work in a namespace need not be able to read it itself.
+        if error.status != 403:
+            raise
+
+
+def _require_known(kube: Kube, error: ApiError) -> None:
+    """Refuse a 404 of anybody else's: an API server says of what it keeps that it was NotFound, as a Status."""
+    if error.reason != "NotFound":
+        raise ClusterUnreachable(
+            f"what answers at {kube.server} is no Kubernetes API server",
+            where=f"context {kube.context}",
+            why=f"{error.where}: {error.what}",
+            hint="check the server's address in the kubeconfig",
+        ) from error
 
 
 async def _refused(kube: Kube) -> str:
@@ -90,6 +125,7 @@ async def _refused(kube: Kube) -> str:
             ) from error
         if error.status != 404:
             raise
+        _require_known(kube, error)
     return ""
 
 

@@ -12,10 +12,12 @@ import httpx
 
 from harness.checkers import OBJECTIVES
 from harness.engine.session import Session
-from harness.errors import ObservationFailed
+from harness.errors import ObservationFailed, UsageError
+from harness.load import spec
 from harness.model import envoy
 from harness.probes import settings
 
+VARIABLE = "HARNESS_PROMETHEUS"
 PROMETHEUS = "http://127.0.0.1:19090"
 STEP_SECONDS = 1
 # Prometheus' names, ours, and the label that our series is named for; what else a series is told apart by is a pod, a
@@ -35,6 +37,18 @@ NAMES = {
 SERIES = f'{{__name__=~"{"|".join(NAMES)}"}}'
 UNNAMED = "no Prometheus of this cluster is named; set HARNESS_PROMETHEUS to its address"
 Found = list[dict[str, Any]]
+
+
+def require() -> None:
+    """Refuse an address of Prometheus in the environment that is none; raises UsageError."""
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return
+    spec.require_url(named, VARIABLE)
+    try:
+        httpx.URL(named)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{named!r} is no URL", where=VARIABLE, why=str(error)) from None
 
 
 async def collect(session: Session) -> None:
@@ -79,7 +93,7 @@ async def vector(query: str, session: Session) -> list[dict[str, Any]] | None:
 
 def _address(session: Session) -> str | None:
     """Return the address of the run's own Prometheus: the local one knows nothing of another cluster."""
-    named = os.environ.get("HARNESS_PROMETHEUS")
+    named = os.environ.get(VARIABLE)
     if session.cluster is None:
         return named
     return named if named and settings.loopback(named) else PROMETHEUS
@@ -91,7 +105,7 @@ async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> Found
             answer = await client.get(f"/api/v1/{what}", params=parameters)
             answer.raise_for_status()
             found: Found = answer.json()["data"]["result"]
-    except (httpx.HTTPError, ValueError, KeyError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise ObservationFailed(
             "Prometheus gave no answer", where=url, why=f"{type(error).__name__}: {error}", hint="harness doctor"
         ) from error

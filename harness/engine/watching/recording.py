@@ -41,9 +41,9 @@ async def collect(session: Session) -> None:
     async def ask(name: str, url: str) -> None:
         try:
             with anyio.fail_after(PATIENT_SECONDS):
-                answer = await session.kube.get(url, since=origin - LOOK_BACK_SECONDS)
-            line = json.dumps(answer, separators=(",", ":"))
-            calls.parse(line, origin)
+                answer = await session.kube.get_text(url, since=origin - LOOK_BACK_SECONDS)
+            calls.parse(answer, origin)
+            line = json.dumps(json.loads(answer), separators=(",", ":"))
         except TimeoutError:
             unread[name] = f"no answer within {PATIENT_SECONDS:g} s"
         except (ApiError, ClusterUnreachable) as error:

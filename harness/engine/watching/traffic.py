@@ -13,7 +13,7 @@ from harness.cluster.local import LocalCluster
 from harness.engine.session import Session
 from harness.errors import ObservationFailed, PreconditionFailed
 from harness.journal import operations
-from harness.load import process, tls
+from harness.load import process, spec, tls
 from harness.load.requests import origin_of, referred
 from harness.model import load as loads
 from harness.model import rate
@@ -21,6 +21,7 @@ from harness.model.history import Operation
 from harness.model.load import LoadSpec
 from harness.probes import settings
 
+VARIABLE = "HARNESS_GATEWAY"
 GATEWAY = "http://127.0.0.1:18080"
 HOST = "api.claude-ecosystem.com"
 # What a run may take besides the phases it states: steps, injections with deadlines, waits for evidence and undo.
@@ -28,12 +29,20 @@ SPARE_SECONDS = 900.0
 READY_SECONDS = 20.0
 
 
+def named_gateway() -> str:
+    """Return the gateway that the environment names; raises UsageError where that is no URL."""
+    url = os.environ.get(VARIABLE, "")
+    if url:
+        spec.require_url(url, VARIABLE)
+    return url
+
+
 def gateway(kube: Kube, cluster: LocalCluster | None) -> str:
     """Return the URL that the load of a run goes to.
 
-    Raises PreconditionFailed where it would not be the run's own cluster that answers.
+    Raises PreconditionFailed where it would not be the run's own cluster that answers, UsageError where it is none.
     """
-    named = os.environ.get("HARNESS_GATEWAY", "")
+    named = named_gateway()
     if not named and cluster is None:
         raise PreconditionFailed(
             "nobody said where this cluster takes its traffic",
@@ -48,6 +57,8 @@ def gateway(kube: Kube, cluster: LocalCluster | None) -> str:
             why="this run breaks the local cluster, and another one's answers would judge it",
             hint="unset HARNESS_GATEWAY, or name --context",
         )
+    if named:
+        spec.require_bare(named, VARIABLE)
     return named or GATEWAY
 
 
@@ -58,16 +69,19 @@ def meets_gateway(session: Session) -> bool:
         return False
     if load.at_gateway or any(OBJECTIVES[one.checker].at_gateway for one in session.experiment.objectives):
         return True
-    named = os.environ.get("HARNESS_GATEWAY") or (GATEWAY if session.cluster else "")
+    named = named_gateway() or (GATEWAY if session.cluster else "")
     return bool(named) and any(origin_of(call.url) == origin_of(named) for call in load.calls)
 
 
-def require(kube: Kube, cluster: LocalCluster | None, load: LoadSpec) -> None:
+def require(kube: Kube, cluster: LocalCluster | None, load: LoadSpec | None) -> None:
     """Make sure that a load has where to go, and whatever its headers and TLS need.
 
-    Raises PreconditionFailed when nobody said where, UsageError when a header's variable or file is missing or a
-    certificate cannot be used.
+    Raises PreconditionFailed when nobody said where, UsageError when what the environment says is no URL, a header's
+    variable or file is missing or a certificate cannot be used.
     """
+    named_gateway()
+    if load is None:
+        return
     if load.at_gateway:
         gateway(kube, cluster)
     for value in {value for call in load.calls for value in call.headers.values()}:
@@ -87,7 +101,7 @@ async def start(session: Session) -> None:
     phases = session.experiment.phases
     url = gateway(session.kube, session.cluster) if wanted.at_gateway else ""
     named = [url, *(call.url for call in wanted.calls)]
-    spec = {
+    told = {
         "load": wanted.written,
         "folder": wanted.folder,
         "url": url,
@@ -98,7 +112,7 @@ async def start(session: Session) -> None:
         "seed": session.plan.seed,
     }
     try:
-        session.load = await process.start(spec, session.directory)
+        session.load = await process.start(told, session.directory)
     except OSError as error:  # a disk that is full
         why = error.strerror or str(error)
         raise ObservationFailed("the load did not start", where=str(session.directory), why=why) from error

@@ -77,6 +77,87 @@ def test_a_refusal_that_is_not_json_is_still_one() -> None:
         anyio.run(lambda: kube(lambda _: httpx.Response(502, text="bad gateway")).get(nodes()))
 
 
+LOGIN = httpx.Response(200, html="<html>Sign in</html>")
+SSO = httpx.Response(302, headers={"Location": "https://sso.example/login?next=nodes"})
+NOT_KUBERNETES = {
+    "a login page": LOGIN,
+    "a redirect": SSO,
+    "an answer cut off": httpx.Response(200, text='{"items": ['),
+    "a list": httpx.Response(200, json=[]),
+    "nothing": httpx.Response(200),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_KUBERNETES.values(), ids=NOT_KUBERNETES)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.get(nodes("n1")),
+        lambda client: client.list(nodes()),
+        lambda client: client.create(nodes(), {}),
+        lambda client: client.replace(nodes("n1"), {}),
+        lambda client: client.patch(nodes("n1"), {}),
+        lambda client: client.delete(nodes("n1")),
+        lambda client: client.evict({"metadata": {"name": "cart-1", "namespace": "shop", "uid": "uid-1"}}),
+    ],
+    ids=["get", "list", "create", "replace", "patch", "delete", "evict"],
+)
+def test_what_no_api_server_answers_is_no_answer(answer: httpx.Response, ask: Callable[[Kube], Any]) -> None:
+    with pytest.raises(ClusterUnreachable, match="is no Kubernetes API server") as caught:
+        anyio.run(lambda: ask(kube(lambda _: answer)))
+    assert caught.value.where == "context kind-test"
+    assert "http://api" in caught.value.what
+
+
+def test_where_a_redirect_leads_is_said_without_what_it_carries_along() -> None:
+    with pytest.raises(ClusterUnreachable) as caught:
+        anyio.run(lambda: kube(lambda _: SSO).get(nodes()))
+    assert caught.value.why == "GET /api/v1/nodes: 302 to https://sso.example/login"
+
+
+@pytest.mark.parametrize("answer", [{}, {"value": 1}, {"kind": "NodeList", "metadata": {}}])
+def test_a_list_without_items_is_none(answer: Any) -> None:
+    with pytest.raises(ClusterUnreachable, match="is no Kubernetes API server"):
+        anyio.run(lambda: kube(lambda _: httpx.Response(200, json=answer)).list(nodes()))
+
+
+def test_an_empty_list_may_be_written_as_null() -> None:
+    assert anyio.run(lambda: kube(lambda _: httpx.Response(200, json={"items": None})).list(nodes())) == []
+
+
+TEXTS = ("<html>\n", "[]\n", "{}\n", '{"type": "ADDED", "object": 1}\n')
+
+
+@pytest.mark.parametrize("answer", [SSO, *(httpx.Response(200, text=text) for text in TEXTS)])
+def test_a_watch_of_no_api_server_ends(answer: httpx.Response) -> None:
+    async def collect() -> None:
+        async for _ in kube(lambda _: answer).watch(nodes()):
+            pass
+
+    with pytest.raises(ClusterUnreachable):
+        anyio.run(collect)
+
+
+@pytest.mark.parametrize("answer", [LOGIN, SSO], ids=["a page", "a redirect"])
+def test_what_a_pod_answers_may_be_anything(answer: httpx.Response) -> None:
+    assert anyio.run(lambda: kube(lambda _: answer).get_text(f"{pods('shop', 'cart-1')}:80/proxy/")) == answer.text
+
+
+def test_a_text_is_asked_for_with_what_limits_it() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=request.url.params["since"])
+
+    assert anyio.run(lambda: kube(answer).get_text(f"{pods('shop', 'cart-1')}:80/proxy/calls", since=1.5)) == "1.5"
+
+
+def test_an_answer_that_cannot_be_unpacked_is_none() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
+
+    with pytest.raises(ClusterUnreachable):
+        anyio.run(lambda: kube(answer).get(nodes()))
+
+
 def test_an_eviction_is_of_this_very_pod_and_returns_refusals_instead_of_raising() -> None:
     asked: list[httpx.Request] = []
 

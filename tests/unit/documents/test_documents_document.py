@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -171,10 +172,50 @@ def test_a_broken_file_that_says_it_is_ours_is_shown_and_not_skipped(tmp_path, b
         document.load(path)
 
 
-def test_a_file_far_too_large_for_an_experiment_is_not_read(tmp_path, text):
+def test_an_experiment_that_is_far_too_large_is_shown_and_not_skipped(tmp_path, text):
+    path = tmp_path / "x.yaml"
+    path.write_text(text + "# \n" * 400_000)
+    assert document.is_experiment(path)
+    with pytest.raises(UsageError, match=r"x\.yaml: the experiment is larger than 1000000 bytes") as caught:
+        document.load(path)
+    assert "it has" in caught.value.why
+
+
+@pytest.mark.parametrize("other", ['{"a": "extensions harness"}', "kind: Deployment"])
+def test_a_large_file_of_another_project_is_not_ours(tmp_path, other):
     path = tmp_path / "x.json"
-    path.write_text(text + " " * 1_000_000)
+    path.write_text(other + " " * 1_000_000)
     assert not document.is_experiment(path)
+
+
+def test_what_cannot_be_read_is_shown_and_not_skipped(tmp_path, text):
+    for name, leads in (("away.yaml", "nowhere.yaml"), ("loop.yaml", "loop.yaml")):
+        path = tmp_path / name
+        path.symlink_to(tmp_path / leads)
+        assert document.is_experiment(path)
+        with pytest.raises(UsageError, match=f"{name}: cannot read the experiment"):
+            document.load(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_shown_and_not_skipped(tmp_path, text):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    path.chmod(0)
+    assert document.is_experiment(path)
+
+
+def test_an_editors_lock_beside_a_file_is_no_experiment(tmp_path):
+    path = tmp_path / ".#x.yaml"
+    path.symlink_to("me@host.1:2")
+    assert not document.is_experiment(path)
+
+
+def test_a_pipe_is_no_experiment_and_is_not_waited_for(tmp_path):
+    path = tmp_path / "x.yaml"
+    os.mkfifo(path)
+    assert not document.is_experiment(path)
+    assert not document.is_document(path)
 
 
 def test_the_defaults_are_those_of_the_nearest_stack_above_the_document(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from harness.engine import activities, method
 from harness.engine.undoing import owed
 from harness.engine.watching import steady
-from harness.errors import AbortTriggered, InjectionFailed
+from harness.errors import AbortTriggered, InjectionFailed, UsageError
 from harness.model.experiment import Activity
 from harness.model.fault import FaultSpec, Target
 from tests.unit.documents.plain import plain, step
@@ -242,3 +242,32 @@ async def test_what_was_refused_before_it_was_planned_is_not_rolled_back(session
     session.planned = False
     await activities.roll_back(session)
     assert session.worker.called == []
+
+
+PODS = {
+    "type": "python",
+    "module": "probes.workload",
+    "func": "ready_pods",
+    "arguments": {"namespace": "shop", "selector": "app=cart"},
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "why"),
+    [
+        ({**PODS, "func": "ready_podz"}, "ready_podz"),
+        ({**PODS, "module": "probes.workloads"}, "probes.workloads"),
+        ({**PODS, "arguments": {"namespace": "shop", "selecter": "x"}}, "selector"),
+        ({"type": "process", "path": "/nowhere/probe"}, "/nowhere/probe"),
+    ],
+)
+async def test_a_probe_that_a_run_would_not_find_is_refused_by_the_plan(provider: dict[str, Any], why: str) -> None:
+    def made(provider: dict[str, Any]) -> Any:
+        up = {"type": "probe", "name": "up", "tolerance": 1, "provider": provider}
+        ours = {"name": "harness", "objectives": {"recovery": {"within": "1s"}}}
+        return plain(extensions=[ours], **{"steady-state-hypothesis": {"title": "x", "probes": [up]}})
+
+    await activities.check(made(PODS), {})
+    with pytest.raises(UsageError, match="Chaos Toolkit cannot run this document") as refused:
+        await activities.check(made(provider), {})
+    assert why in refused.value.why

@@ -20,6 +20,7 @@ from harness.engine.preflight import doctor
 from harness.engine.watching import metrics, traffic
 from harness.hands.host import hand
 from harness.hands.kind import Place
+from tests.unit.engine.test_engine_traffic import WRONG
 
 HOST = "unix:///var/run/docker.sock"
 CLUSTER = LocalCluster("c", Path("k"), HOST, "n", {}, "c", Path("keeper.sock"))
@@ -29,6 +30,8 @@ CLUSTER = LocalCluster("c", Path("k"), HOST, "n", {}, "c", Path("keeper.sock"))
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a Docker daemon, and an empty cache."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    for name in ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(daemon, "find", lambda: HOST)
     monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
     monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -135,7 +138,41 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_the_ways_in_are_not_looked_for_behind_a_proxy(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "GATEWAY", stack)
     monkeypatch.setattr(metrics, "PROMETHEUS", stack)
-    assert [check.ok for check in anyio.run(doctor._ways_in)] == [True, True]
+    assert [check.ok for check in anyio.run(doctor._ways_in, CLUSTER)] == [True, True]
+
+
+def test_another_clusters_ways_in_are_those_that_the_environment_names(
+    stack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_GATEWAY", stack)
+    monkeypatch.setenv("HARNESS_PROMETHEUS", f"{stack}/prometheus")
+    gateway, prometheus = anyio.run(doctor._ways_in, None)
+    assert (gateway.ok, gateway.said) == (True, f"{stack} answers 200")
+    assert (prometheus.ok, prometheus.said) == (True, f"{stack}/prometheus answers 200")
+
+
+def test_another_clusters_ways_in_that_nobody_named_are_a_hint() -> None:
+    found = anyio.run(doctor._ways_in, None)
+    assert [(check.ok, check.warning) for check in found] == [(True, True), (True, True)]
+    assert ["HARNESS_GATEWAY" in found[0].hint, "HARNESS_PROMETHEUS" in found[1].hint] == [True, True]
+
+
+@pytest.mark.parametrize("url", WRONG)
+@pytest.mark.parametrize("cluster", [CLUSTER, None], ids=["local", "another"])
+def test_an_address_that_is_none_is_said_by_the_doctor(
+    monkeypatch: pytest.MonkeyPatch, cluster: LocalCluster | None, url: str
+) -> None:
+    for name in ("HARNESS_GATEWAY", "HARNESS_PROMETHEUS"):
+        monkeypatch.setenv(name, url)
+    found = anyio.run(doctor._ways_in, cluster)
+    assert [check.ok for check in found] == [False, False]
+    assert all(url in check.said and "http" in check.hint for check in found)
+
+
+def test_an_address_where_nobody_answers_is_said_by_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_GATEWAY", "http://127.0.0.1:1")
+    gateway, _ = anyio.run(doctor._ways_in, None)
+    assert (gateway.ok, gateway.said) == (False, "http://127.0.0.1:1: ConnectError")
 
 
 def test_a_prometheus_on_this_machine_is_not_looked_for_behind_a_proxy(stack: str) -> None:

@@ -136,6 +136,48 @@ def test_a_plan_is_made_with_the_service_account(server: Server, kill: Experimen
     assert server.refused == 0
 
 
+def loaded(load: str) -> Experiment:
+    return document.loads(TEXT.replace("name: harness,", f"name: harness, load: {load},"), Path("x.yaml"))
+
+
+def test_a_plan_says_where_a_load_goes_that_names_a_path_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch, kill: Experiment
+) -> None:
+    monkeypatch.setenv("HARNESS_GATEWAY", "https://staging.example")
+    assert "  gateway  https://staging.example" in run.dry_run(
+        loaded("{url: /cart, rate: 1/s}"), Options(context="in-cluster")
+    )
+    for other in (kill, loaded("{url: 'https://shop.example/', rate: 1/s}")):
+        assert "gateway  " not in run.dry_run(other, Options(context="in-cluster"))
+
+
+@pytest.mark.parametrize(
+    ("named", "load", "why"),
+    [
+        ({"HARNESS_GATEWAY": "http://gateway:99999"}, "{url: /cart, rate: 1/s}", "HARNESS_GATEWAY"),
+        ({}, "{url: /cart, rate: 1/s}", "nobody said where"),
+        ({"HARNESS_PROMETHEUS": "http://[::"}, "{url: 'https://shop.example/', rate: 1/s}", "HARNESS_PROMETHEUS"),
+        ({}, "{url: 'https://shop.example/', rate: 1/s, headers: {x: {env: NOPE_NOT_SET}}}", "NOPE_NOT_SET is not set"),
+    ],
+)
+def test_a_plan_refuses_what_its_run_would(
+    server: Server, monkeypatch: pytest.MonkeyPatch, named: dict[str, str], load: str, why: str
+) -> None:
+    for name in ("HARNESS_GATEWAY", "HARNESS_PROMETHEUS", "NOPE_NOT_SET"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((PreconditionFailed, UsageError), match=why):
+        run.dry_run(loaded(load), Options(context="in-cluster"))
+
+
+def test_where_a_namespace_of_another_cluster_is_looked_for_is_said(server: Server, kill: Experiment) -> None:
+    del server.kept["/api/v1/namespaces/shop"]
+    with pytest.raises(UsageError, match="namespace 'shop' does not exist") as refused:
+        run.dry_run(kill, Options(context="in-cluster"))
+    assert "kubectl get namespaces --context in-cluster" in refused.value.hint
+
+
 @pytest.mark.anyio
 async def test_the_lease_of_a_run_is_held_on_through_a_rotation_of_the_token(
     server: Server, account: Path, kill: Experiment

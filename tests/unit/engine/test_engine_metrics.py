@@ -9,7 +9,9 @@ import anyio
 import pytest
 
 from harness.engine.watching import metrics
+from harness.errors import UsageError
 from harness.model.objective import Objective
+from tests.unit.engine.test_engine_traffic import WRONG
 
 
 class Asked(list[str]):
@@ -50,6 +52,23 @@ def test_another_cluster_is_never_judged_by_the_local_prometheus(asked: Asked) -
     assert [(sample["series"], sample["value"]) for sample in other.written] == [("prometheus", None)]
     assert "HARNESS_PROMETHEUS" in other.written[0]["labels"]["error"]
     assert anyio.run(metrics.value, "up", other) is None
+
+
+@pytest.mark.parametrize("url", [*WRONG, "http://prom\x7f"])
+def test_a_prometheus_that_is_no_address_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("HARNESS_PROMETHEUS", url)
+    with pytest.raises(UsageError, match=r"HARNESS_PROMETHEUS: .* is no"):
+        metrics.require()
+
+
+def test_a_prometheus_that_is_no_address_gives_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_PROMETHEUS", "http://[::")
+    assert anyio.run(metrics.value, "up", session()) is None
+
+
+def test_a_prometheus_behind_a_path_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_PROMETHEUS", "https://prometheus.example/team")
+    metrics.require()
 
 
 def test_the_local_cluster_has_the_local_prometheus(asked: Asked) -> None:

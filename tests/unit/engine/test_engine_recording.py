@@ -51,7 +51,7 @@ class Kube:
             return {"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]}
         return {"phase": "Failed", "containerStatuses": [{"state": {"terminated": {"finishedAt": self.ended[name]}}}]}
 
-    async def get(self, path: str, *, since: float) -> Any:
+    async def get_text(self, path: str, *, since: float) -> str:
         name, _, rest = path.removeprefix(f"{PODS}/").partition(":")
         assert rest == "9090/proxy/debug/calls"
         self.asked[name] = since
@@ -60,7 +60,7 @@ class Kube:
             await anyio.sleep_forever()
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer if isinstance(answer, str) else json.dumps(answer)
 
 
 def told(caller: str, *spans: tuple[float, float | None, str]) -> dict[str, Any]:
@@ -125,12 +125,13 @@ def test_a_minute_before_the_run_is_asked_for_too(tmp_path: Path) -> None:
 def test_who_tells_nothing_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "PATIENT_SECONDS", 0.0)
     answers = {"mute": None, "shut": ApiError(503, "ServiceUnavailable", "no route"), "else": {"message": "metrics"}}
+    answers |= {"page": "# HELP metrics", "list": "[]"}
     assert collected(tmp_path, Kube({**answers, "lost": ClusterUnreachable("the API server is away")})) == []
     whys = unread(tmp_path)
     assert set(whys) == set(answers) | {"lost"}
     assert whys["mute"] == "no answer within 0 s"
     assert "the API server" in whys["shut"]
-    assert "no record of calls" in whys["else"]
+    assert all("no record of calls" in whys[name] for name in ("else", "page", "list"))
 
 
 def test_a_pod_that_had_ended_before_the_run_is_not_asked_and_one_that_ended_in_it_is(tmp_path: Path) -> None:

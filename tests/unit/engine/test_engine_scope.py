@@ -155,7 +155,9 @@ async def test_one_that_does_not_stay_is_refused_with_the_way_to_more_rights(wid
 async def test_whoever_may_act_in_the_whole_cluster_does() -> None:
     assert await scope.find(Server({}), experiment()) == Scope()  # type: ignore[arg-type]
     assert await scope.of(Server({})) == Scope()  # type: ignore[arg-type]
-    assert await scope.of(Server({}), "mail") == Scope("mail", alone=True)  # type: ignore[arg-type]
+    mail = Server({"/api/v1/namespaces/mail": {"metadata": {}}})
+    assert await scope.of(mail, "mail") == Scope("mail", alone=True)  # type: ignore[arg-type]
+    assert await scope.of(Server({}, "mail"), "mail") == Scope("mail", alone=True)  # type: ignore[arg-type]
     assert await scope.of(Server({}, "shop")) == ALONE  # type: ignore[arg-type]
 
 

@@ -48,6 +48,24 @@ def test_the_local_cluster_is_not_judged_by_another_ones_gateway(monkeypatch: py
         traffic.gateway(KUBE, LOCAL)
 
 
+WRONG = ["http://127.0.0.1:99999", "http://[::", "staging.example", "ftp://staging.example", "http://", "http://:80"]
+
+
+@pytest.mark.parametrize("url", WRONG)
+def test_a_gateway_that_is_no_address_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("HARNESS_GATEWAY", url)
+    for load in (_load("{url: /cart, rate: 1/s}"), _load("{url: 'https://shop.example/', rate: 1/s}"), None):
+        with pytest.raises(UsageError, match=r"HARNESS_GATEWAY: .* is no"):
+            traffic.require(KUBE, None, load)
+
+
+def test_a_gateway_with_a_path_is_refused_where_a_load_would_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_GATEWAY", "https://staging.example/shop")
+    with pytest.raises(UsageError, match="HARNESS_GATEWAY: the gateway's URL is more than scheme, host and port"):
+        traffic.require(KUBE, None, _load("{url: /cart, rate: 1/s}"))
+    traffic.require(KUBE, None, None)
+
+
 def _load(text: str) -> Any:
     ours = f"{{name: harness, objectives: {{recovery: {{within: 1s}}}}, load: {text}}}"
     return document.loads(f"{{title: x, description: x, method: [], extensions: [{ours}]}}", Path("x.yaml")).load
