@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.source import SUFFIXES
+from harness.source import LARGEST_BYTES, SUFFIXES
 
 if TYPE_CHECKING:
     from harness.pytest_plugin.fixture import Chaos
@@ -112,10 +112,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect a document with an extension named `harness`, and any of Chaos Toolkit's that the command line names."""
     if file_path.suffix not in SUFFIXES:
         return None
-    from harness.pytest_plugin import spread
-
     named = parent.session.isinitpath(file_path)
-    if not spread.worth_reading(file_path, named):
+    if not worth_reading(file_path, named):
         return None
     from harness.documents.document import is_document, is_experiment
     from harness.pytest_plugin.items import ExperimentFile
@@ -127,6 +125,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     of(parent.config)
     collected: pytest.Collector = ExperimentFile.from_parent(parent, path=file_path)
     return collected
+
+
+def worth_reading(path: Path, named: bool = False) -> bool:
+    """Say whether pytest's session should look at a file; `named` on its command line, it may lack our extension."""
+    # What cannot be read or is far too large is some other project's file, and no business of ours.
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            return False
+        # In UTF-16 there is a zero beside each letter.
+        content = path.read_bytes().replace(b"\0", b"")
+        return any(word in content for word in ((b"method", b"hypothesis") if named else (b"harness",)))
+    except OSError:
+        return False
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import Exit
-from harness.source import LARGEST_BYTES, SUFFIXES
+from harness.pytest_plugin import worth_reading
+from harness.source import SUFFIXES
 
 SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "build", "dist"})
 REFUSED = (
@@ -32,19 +33,6 @@ def holds_experiment(config: pytest.Config) -> bool:
     from harness.documents.document import is_experiment
 
     return any(worth_reading(path) and is_experiment(path) for path in _documents(config))
-
-
-def worth_reading(path: Path, named: bool = False) -> bool:
-    """Say whether pytest's session should look at a file; `named` on its command line, it may lack our extension."""
-    # What cannot be read or is far too large is some other project's file, and no business of ours.
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            return False
-        # In UTF-16 there is a zero beside each letter.
-        content = path.read_bytes().replace(b"\0", b"")
-        return any(word in content for word in ((b"method", b"hypothesis") if named else (b"harness",)))
-    except OSError:
-        return False
 
 
 def refuse_worker(config: pytest.Config) -> None:

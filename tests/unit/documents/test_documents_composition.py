@@ -63,7 +63,7 @@ def test_such_a_step_is_one_that_chaos_toolkit_takes() -> None:
         ("a|pod_kill|every: 10s", "'every' belongs to 'times'"),
         ("a|pod_kill|times: 0", "0 is not a count"),
         ("a|pod_kill|times: 101", "101 is more than 100"),
-        ("a|pod_kill|duration: 31m", "is not between 0 and 1800"),
+        ("a|pod_kill|duration: 31m", "is not between 0s and 30m"),
         ("a|pod_kill|duration: long", "is not a duration"),
     ],
 )

@@ -197,14 +197,6 @@ def test_what_cannot_be_read_is_shown_and_not_skipped(tmp_path, text):
             document.load(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_shown_and_not_skipped(tmp_path, text):
-    path = tmp_path / "x.yaml"
-    path.write_text(text)
-    path.chmod(0)
-    assert document.is_experiment(path)
-
-
 def test_an_editors_lock_beside_a_file_is_no_experiment(tmp_path):
     path = tmp_path / ".#x.yaml"
     path.symlink_to("me@host.1:2")

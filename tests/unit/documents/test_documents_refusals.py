@@ -63,7 +63,7 @@ CASES = {
     "above maximum": ((RECOVERY, "burn-rate: {objective: 100%}"), 30, "'100%' is above 0.999999"),
     "phase too long": (("hold: 10s", "hold: 10h"), 27, "10h is longer than 1800 s"),
     "abort ratio": (("80%", "80"), 31, "for per cent write 80%"),
-    "abort for": (("for: 10s", "for: 0s"), 31, "'0s' is not between 1 and 600"),
+    "abort for": (("for: 10s", "for: 0s"), 31, "'0s' is not between 1s and 10m"),
     # expectation
     "expect without reason": (
         ("sets:", "expect: {verdict: DEVIATED}\n    sets:"),
