@@ -126,6 +126,11 @@ RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
 }  # fmt: skip
 
 
+def test_a_healthy_node_has_no_residue(cluster: LocalCluster) -> None:
+    found = {key: what for key, what in taken(cluster).items() if key.endswith("/residue")}
+    assert found == dict.fromkeys((f"container/{node}/residue" for node in cluster.nodes), "")
+
+
 @pytest.mark.parametrize("residue", RESIDUES)
 def test_a_residue_is_caught(residue: str, cluster: LocalCluster) -> None:
     plant, remove, named = RESIDUES[residue]
