@@ -123,7 +123,8 @@ def _judged(history: History, fault: FaultRecord, parameters: Mapping[str, Any])
         return finding(State.BROKEN, f"{met}; {summary}")
     if exposed.most > float(most):
         return finding(State.UNKNOWN, f"of {exposed.unsaid} operations nobody knows whether they met it; {summary}")
-    return finding(State.HELD, f"{summary}; {met}" + (f", {percent(exposed.most)} at the most" * bool(exposed.unsaid)))
+    bound = f", {percent(exposed.most)} at the most" if exposed.unsaid else ""
+    return finding(State.HELD, f"{summary}; {met}{bound}")
 
 
 def _follow(history: History, fault: FaultRecord, begin: float, end: float) -> Course:

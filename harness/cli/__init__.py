@@ -190,10 +190,9 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except HarnessError as error:
-        from harness.report.inert import block
+        from harness.cli import errors
 
-        # What it names, a path or a word of a document, is anybody's text.
-        click.echo(f"error: {block(str(error))}", err=True)
+        errors.show(error)
         return error.exit
     except Exception as error:
         if isinstance(error, OSError) and errno.errorcode.get(error.errno or 0) in REFUSED:

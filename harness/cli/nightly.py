@@ -138,7 +138,7 @@ def _run(experiments: Sequence[Experiment], options: Options, history: Path, nig
 
 
 def _tell(result: Result, record: Record, number: int, of: int) -> None:
-    from harness.report.inert import block
+    from harness.cli import errors
 
     again = "again " if record.attempt > 1 else ""
     took = f"{record.seconds:.1f} s  run {record.run}" if record.run else ""
@@ -147,4 +147,4 @@ def _tell(result: Result, record: Record, number: int, of: int) -> None:
     if result.outcome and not result.right:
         click.echo(result.outcome.text)
     elif result.error:
-        click.echo(f"error: {block(str(result.error))}", err=True)
+        errors.show(result.error)

@@ -23,12 +23,11 @@ def command(
     FILES are experiments, or folders of them. With --role it is a Role for each namespace that they stay in, or one
     ClusterRole where any does not stay in one; an administrator applies it, and binds it to whoever runs.
     """
-    from harness.cli import documents
+    from harness.cli import documents, errors
     from harness.engine import run
     from harness.engine.options import Options
     from harness.errors import Exit, HarnessError
     from harness.model.verdict import worst
-    from harness.report.inert import block
 
     experiments = documents.load(files)
     if role:
@@ -50,6 +49,6 @@ def command(
 
                 click.echo(f"  due      {due.text(experiment.schedule)}, by `harness schedule`")
         except HarnessError as error:
-            click.echo(f"error: {block(str(error))}", err=True)
+            errors.show(error)
             codes.append(int(error.exit))
     sys.exit(worst([*codes, int(Exit.PASS)]))

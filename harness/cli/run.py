@@ -69,7 +69,7 @@ def command(
     FILES are experiments, or folders of them. One that fails does not keep the next from beginning; only one that
     left something broken does, or Ctrl-C. `harness plan` says before what would be touched.
     """
-    from harness.cli import documents
+    from harness.cli import documents, errors
     from harness.documents import strategies
     from harness.engine import run
     from harness.engine.options import Options
@@ -77,7 +77,6 @@ def command(
     from harness.errors import Exit
     from harness.model.verdict import worst
     from harness.nightly import repeats, sets
-    from harness.report.inert import block
 
     if dry_run and repeat > 1:
         raise click.UsageError("--repeat counts verdicts, and --dry-run gives none.")
@@ -104,8 +103,8 @@ def command(
         for result in sets.walk(experiments * repeat, chosen):
             if result.outcome:
                 click.echo(result.outcome.text)
-            else:
-                click.echo(f"error: {block(str(result.error))}", err=True)
+            elif result.error:
+                errors.show(result.error)
             codes.append(result.code)
             if repeat > 1:
                 ended.append((result.experiment.name, result.verdict, result.right))
@@ -118,14 +117,14 @@ def command(
 
 def _plans(experiments: Sequence[Experiment], plan: Callable[[Experiment], str]) -> Iterator[int]:
     """Print each plan, or why there is none, and give the exit codes."""
+    from harness.cli import errors
     from harness.errors import Exit, HarnessError
-    from harness.report.inert import block
 
     for experiment in experiments:
         try:
             click.echo(plan(experiment))
         except HarnessError as error:
-            click.echo(f"error: {block(str(error))}", err=True)
+            errors.show(error)
             yield int(error.exit)
         else:
             yield int(Exit.PASS)

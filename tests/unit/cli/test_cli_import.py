@@ -12,20 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.errors import UsageError
+from tests.unit.documents.test_documents_imports_chaoskube import HEAD
 
 command = importlib.import_module("harness.cli.import").command
-MONKEY = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: monkey}
-spec:
-  template:
-    spec:
-      containers:
-        - name: monkey
-          image: registry.example/linki/chaoskube:v0.34.0
-          args: [--namespaces=shop, --labels=app=web, --no-dry-run]
-"""
+MONKEY = f"{HEAD.rstrip()} [--namespaces=shop, --labels=app=web, --no-dry-run]\n"
 
 
 @contextmanager

@@ -6,10 +6,13 @@ import json
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from harness.cluster import cache, docker, kind, local
+from harness.cluster import cache, daemon, disk, docker, kind, local, up
+from harness.cluster.build import nodeimage, shim
 
 HOST = "unix:///fake/docker.sock"
 NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2", "chaos-local-worker3")
@@ -108,3 +111,38 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
     monkeypatch.setattr(docker, "ping", lambda host, deadline=1.0: host == HOST)
     monkeypatch.setenv("DOCKER_HOST", HOST)
     return made
+
+
+@pytest.fixture
+def machine(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
+    """A machine with a published node image, on which kind makes nodes and every node becomes ready."""
+    fake.images[nodeimage.PUBLISHED] = "node"
+
+    def run(argv: list[str], what: str, *_: Any, **__: Any) -> None:
+        fake.calls.append(what)
+        kind.kubeconfig_path().touch()
+        fake.nodes()
+
+    monkeypatch.setattr(daemon, "ensure", lambda progress: HOST)
+    monkeypatch.setattr(kind.command, "run", run)
+    monkeypatch.setattr(kind, "executable", lambda progress: "kind")
+    monkeypatch.setattr(kind, "check_ports", lambda config: fake.calls.append("check ports"))
+    monkeypatch.setattr(kind, "export_kubeconfig", lambda host, progress: None)
+    monkeypatch.setattr(shim, "needed", lambda: False)
+    monkeypatch.setattr(up, "not_ready", lambda cluster, since=None: [])
+
+    async def keep(cluster: local.LocalCluster) -> None:
+        fake.calls.append("keep DNS")
+
+    monkeypatch.setattr(up, "_keep_dns", keep)
+    # Nothing depends on the disk of the machine that the tests run on.
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000 * disk.GIB))
+    return fake
+
+
+@pytest.fixture
+def made(machine: FakeDocker) -> FakeDocker:
+    """A machine with a cluster that `up` has made."""
+    up.up(lambda line: None)
+    machine.calls.clear()
+    return machine

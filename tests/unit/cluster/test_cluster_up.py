@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 
-from harness.cluster import cache, daemon, disk, docker, kind, local, up
-from harness.cluster.build import nodeimage, shim
+from harness.cluster import cache, daemon, docker, kind, local, up
+from harness.cluster.build import nodeimage
 from harness.errors import PreconditionFailed
 from tests.unit.cluster.conftest import HOST, NODES, FakeDocker
 
@@ -46,39 +45,6 @@ class ApiServer:
     async def patch(self, path: str, body: dict[str, Any], *, kind: str) -> None:
         assert (path, kind) == (up.DNS, "strategic")
         self.selector |= body["spec"]["template"]["spec"]["nodeSelector"]
-
-
-@pytest.fixture
-def machine(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
-    """A machine with a published node image, on which kind makes nodes and every node becomes ready."""
-    fake.images[nodeimage.PUBLISHED] = "node"
-
-    def run(argv: list[str], what: str, *_: Any, **__: Any) -> None:
-        fake.calls.append(what)
-        kind.kubeconfig_path().touch()
-        fake.nodes()
-
-    monkeypatch.setattr(daemon, "ensure", lambda progress: HOST)
-    monkeypatch.setattr(kind.command, "run", run)
-    monkeypatch.setattr(kind, "executable", lambda progress: "kind")
-    monkeypatch.setattr(kind, "check_ports", lambda config: fake.calls.append("check ports"))
-    monkeypatch.setattr(kind, "export_kubeconfig", lambda host, progress: None)
-    monkeypatch.setattr(shim, "needed", lambda: False)
-    monkeypatch.setattr(up, "not_ready", lambda cluster, since=None: [])
-
-    async def keep(cluster: local.LocalCluster) -> None:
-        fake.calls.append("keep DNS")
-
-    monkeypatch.setattr(up, "_keep_dns", keep)
-    return fake
-
-
-@pytest.fixture
-def made(machine: FakeDocker) -> FakeDocker:
-    """A machine with a cluster that `up` has made."""
-    up.up(lambda line: None)
-    machine.calls.clear()
-    return machine
 
 
 def said() -> tuple[list[str], local.LocalCluster]:
@@ -234,72 +200,6 @@ def test_no_second_cluster_is_made_while_the_daemon_of_the_first_is_down(
     assert refused.value.where == HOST
     assert creations(made) == 0
     assert local.current()
-
-
-def room(monkeypatch: pytest.MonkeyPatch, free: Callable[[Path], int]) -> None:
-    """Have as many GiB free as is said of each path."""
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=free(path) * disk.GIB))
-
-
-@pytest.fixture(autouse=True)
-def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not depend on the disk of the machine that the tests run on."""
-    room(monkeypatch, lambda path: 1000)
-
-
-def test_a_folder_that_cannot_be_looked_into_has_no_disk_to_check(
-    machine: FakeDocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(path: Path) -> bool:
-        raise PermissionError(path)
-
-    machine.info["DockerRootDir"] = "/root-only/docker"
-    monkeypatch.setattr(Path, "exists", refuse)
-    disk.check(HOST)
-
-
-def test_a_repair_needs_no_free_disk(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
-    made.containers[NODES[1]].state = PAUSED
-    room(monkeypatch, lambda path: 0)
-    said()
-    assert creations(made) == 0
-
-
-def test_a_creation_looks_at_the_daemons_disk_too(machine: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.info["DockerRootDir"] = "/"
-    room(monkeypatch, lambda path: 0 if path == Path("/") else 1000)
-    with pytest.raises(PreconditionFailed, match="GiB of disk are free") as refused:
-        said()
-    assert refused.value.where == "/"
-
-
-def build(own_cache: Path, name: str) -> None:
-    (own_cache / "bin").mkdir(parents=True, exist_ok=True)
-    (own_cache / "bin" / name).touch()
-
-
-@pytest.mark.parametrize(
-    ("built", "stack", "needed"),
-    [
-        ("", True, 18),
-        ("kubernetes-2d4f7e09c8cc", True, 18),
-        ("istio-manifests-ba9424e3045e.new", True, 18),
-        ("istio-manifests-ba9424e3045e", True, 8),
-        ("", False, 8),
-    ],
-)
-def test_a_first_start_needs_room_for_all_that_it_builds(
-    machine: FakeDocker, own_cache: Path, monkeypatch: pytest.MonkeyPatch, built: str, stack: bool, needed: int
-) -> None:
-    if built:
-        build(own_cache, built)
-    room(monkeypatch, lambda path: needed - 1)
-    with pytest.raises(PreconditionFailed, match=rf"only {needed - 1}.0 GiB of disk are free, {needed} are needed"):
-        up.up(lambda line: None, stack=stack)
-    assert creations(machine) == 0
-    room(monkeypatch, lambda path: needed)
-    up.up(lambda line: None, stack=stack)
-    assert creations(machine) == 1
 
 
 def test_a_taken_port_does_not_cost_the_cluster(made: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,49 +368,6 @@ def test_what_a_controller_writes_until_it_is_gone_does_not_stay(
     assert cluster.objects[apply.path(GATEWAY)]["spec"] == {"steered": False}
 
 
-class Going:
-    """Namespaces of which one is deleted, and is gone with the next change unless it `stays`."""
-
-    def __init__(self, *, stays: bool) -> None:
-        self.there = [{"metadata": {"name": name, "uid": name}} for name in ("prod", "rollouts")]
-        self.deleted: list[str] = []
-        self.stays = stays
-
-    async def delete(self, path: str, **_: Any) -> None:
-        self.deleted.append(path)
-
-    async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
-        assert path == apply.NAMESPACES
-        return self.there, "1"
-
-    async def watch(self, path: str, **_: Any) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        if not self.stays:
-            yield "DELETED", self.there.pop()
-        await anyio.sleep_forever()
-
-
-INSIDE, ITSELF = "/api/v1/namespaces/rollouts/serviceaccounts/x", "/api/v1/namespaces/rollouts"
-
-
-def test_a_namespace_that_goes_is_waited_for() -> None:
-    going = Going(stays=False)
-    anyio.run(apply.prune, going, [ITSELF, INSIDE])
-    assert going.deleted == [INSIDE, ITSELF]
-    assert [one["metadata"]["name"] for one in going.there] == ["prod"]
-
-
-def test_a_namespace_that_stays_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "GONE_SECONDS", 0.0)
-    with pytest.raises(PreconditionFailed, match="still being removed after 0 s: rollouts"):
-        anyio.run(apply.prune, Going(stays=True), [ITSELF])
-
-
-def test_what_lies_in_a_namespace_that_stays_waits_for_nothing() -> None:
-    going = Going(stays=True)
-    anyio.run(apply.prune, going, [INSIDE])
-    assert going.deleted == [INSIDE]
-
-
 def test_a_stack_is_deployed_again_where_nothing_was_kept_of_it(cluster: Cluster, tmp_path: Path) -> None:
     for file in tmp_path.rglob("key-of-kind.json"):
         file.write_text("{")
@@ -441,20 +398,3 @@ def test_a_workload_whose_pods_are_refused_says_why(cluster: Cluster, monkeypatc
     with pytest.raises(PreconditionFailed, match="not ready after 0 s: web") as told:
         anyio.run(ready.rollouts, cluster, [DEPLOYMENT])
     assert told.value.why == f"web: {why}"
-
-
-def test_the_wanted_replicas_are_the_manifests() -> None:
-    unsaid = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "one", "namespace": "prod"},
-        "spec": {},
-    }
-    found = ready.replicas([BUDGET, DEPLOYMENT, unsaid])
-    assert found == {"/apis/apps/v1/namespaces/prod/deployments": {"web": 3, "one": 1}}
-    assert ready._waiting([], {"web": 3}) == {"web"}
-
-
-def test_the_ways_in_are_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
-    assert not any(ready._client(1)._mounts.values())
