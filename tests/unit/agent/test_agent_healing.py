@@ -32,6 +32,7 @@ def test_a_packet_fault_is_done_and_undone(lab: Lab, pod: Pod, make, told: Told)
     agent.do(fault(pod, HOLD))
     assert told.wait("appliedAt")["phase"] == "Injected"
     sender.sendto(b"x", receiver.getsockname())
+    told.evidence("packets")
     assert arrived(receiver) == []
     assert agent.heal("key-1", "why")
     assert receiver.recv(9) == b"x"
@@ -188,13 +189,15 @@ def test_what_fails_to_heal_is_tried_again(pod: Pod, make, told: Told, monkeypat
     assert not pod.stopped
 
 
-def test_two_packet_faults_of_a_pod_have_marks_of_their_own(lab: Lab, pod: Pod, make):
+def test_two_packet_faults_of_a_pod_have_marks_of_their_own(lab: Lab, pod: Pod, make, told: Told):
     agent, sender, receiver = make(), lab.udp(TARGET), lab.udp(PEER)
-    twice = {"op": "packets", "effect": {"kind": "duplication", "share": 1}, "match": {"direction": "egress"}}
-    drop = {"op": "packets", "effect": {"kind": "blackhole"}, "match": {"direction": "egress"}}
+    leaving = {"direction": "egress", **UDP}
+    twice = {"op": "packets", "effect": {"kind": "duplication", "share": 1}, "match": leaving}
+    drop = {"op": "packets", "effect": {"kind": "blackhole"}, "match": leaving}
     agent.do(fault(pod, twice))
     agent.do(fault(pod, drop, "key-2"))
     sender.sendto(b"x", receiver.getsockname())
+    told.until({"dropped": 2}, agent.tick)
     assert agent.heal("key-2", "why")
     assert arrived(receiver) == []
 
@@ -262,6 +265,7 @@ def test_a_fault_of_a_node_acts_in_the_nodes_network_on_named_interfaces(
     agent.do(Fault("key-2", "/apis/x/nodefaults/g", "run-1", "g", "", named))
     assert told.wait("appliedAt")
     sender.sendto(b"x", receiver.getsockname())
+    told.evidence("packets")
     assert arrived(receiver) == []
     assert agent.heal("key-2", "why")
     assert receiver.recv(9) == b"x"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -34,3 +36,18 @@ class Told:
             evidence = self._changed.wait_for(found, 30)
             assert evidence, self.facts
             return evidence
+
+    def until(self, did: dict[str, int], look: Callable[[], None]) -> None:
+        """Have the agent look, until it tells that a packet fault did just this."""
+
+        def found() -> bool:
+            told = ((one.get("evidence") or {}).get("packets") or {} for one in self.facts)
+            return any(one.get("did") == did for one in told)
+
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            look()
+            with self._changed:
+                if self._changed.wait_for(found, 0.1):
+                    return
+        raise AssertionError(self.facts)
