@@ -28,7 +28,8 @@ def history(events: Sequence[Event], operations: Sequence[Operation], recorded: 
     end = events[-1].t if events else 0.0
     started = next((event for event in events if event.type == "load.started"), None)
     stages = next((event.data["points"] for event in events if event.type == "load.stages"), None)
-    settled = next((event.t for event in events if event.type == "phase.start" and event.phase == "baseline"), 0.0)
+    # The last one: what showed in a baseline may have been settled, too.
+    baselines = [event.t for event in events if event.type == "phase.start" and event.phase == "baseline"]
     return History(
         start=events[0].t if events else 0.0,
         end=end,
@@ -44,7 +45,7 @@ def history(events: Sequence[Event], operations: Sequence[Operation], recorded: 
         load_rate=started.data["rate"] if started else None,
         load_profile=Profile(tuple((float(at), float(pace)) for at, pace in stages)) if stages else None,
         probes=[{"time": event.t, "phase": event.phase, **event.data} for event in events if event.type == "probe"],
-        steady_from=settled,
+        steady_from=baselines[-1] if baselines else 0.0,
         recorded=recorded,
         unread=calls.unread(events),
     )

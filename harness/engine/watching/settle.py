@@ -69,12 +69,12 @@ async def require_parts(session: Session) -> None:
         )
 
 
-async def settle(session: Session) -> None:
-    """Return when nothing is amiss; raises NeverBegun when something still is after `phases.settle` seconds."""
+async def settle(session: Session, until: float) -> None:
+    """Return when nothing is amiss; raises NeverBegun when something still is then, `phases.settle` after the start."""
     limit, began = session.experiment.phases.settle, session.journal.now()
     amiss, told = ["no look at the system came to an end"], [""]
     answers: list[steady.Answer] = []
-    with anyio.move_on_after(limit):
+    with anyio.move_on_after(until - began):
         while True:
             amiss = await look(session)
             if not amiss:
