@@ -18,18 +18,20 @@ from harness.keeper import container
 from harness.keeper.client import Keeper
 from harness.targets.reach import Reach
 from tests.e2e import local_set as sets
-from tests.e2e.live import docker, harness, unchanged
+from tests.e2e import namespaces
+from tests.e2e.live import asked, docker, harness, unchanged
 from tests.e2e.undoing import WAYS, Undo
 from tests.e2e.victims import LEASE_SECONDS, NAMESPACE, RENEW_SECONDS, held, settled
 
 
 @pytest.fixture(scope="session")
-def cluster() -> LocalCluster:
+def cluster() -> Iterator[LocalCluster]:
     """The local cluster with the stack, as `harness up` leaves it."""
     harness("up", timeout=1800)
     found = local.current()
     assert found
-    return found
+    yield found
+    asked(found, namespaces.gone)
 
 
 # A handshake that is cancelled while the API server is away leaves its socket to the garbage collector: httpcore's TLS
@@ -92,11 +94,12 @@ def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
 
     async def make() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            await namespaces.gone(kube, NAMESPACE)
             await servers.make(kube, NAMESPACE, image)
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await servers.without(kube, NAMESPACE)
+            await namespaces.emptied(kube, NAMESPACE)
 
     anyio.run(make)
     yield cluster

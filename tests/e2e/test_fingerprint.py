@@ -11,7 +11,8 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.engine.undoing import fingerprint
-from tests.e2e.live import docker, harness, kubectl, taken
+from tests.e2e.live import asked, docker, harness, kubectl, taken
+from tests.e2e.namespaces import emptied
 
 pytestmark = pytest.mark.e2e
 NS = "claude-ecosystem-prod"
@@ -157,7 +158,7 @@ def test_what_kube_proxy_does_for_a_service_is_no_residue_whatever_its_namespace
             assert time.monotonic() < ends, "kube-proxy made no rule"
         caught = fingerprint.difference(before, taken(cluster))
     finally:
-        kubectl(cluster, "delete", "namespace", "chaos-planted")
+        asked(cluster, lambda kube: emptied(kube, "chaos-planted"))
     assert not [line for line in caught if "/residue" in line]
 
 

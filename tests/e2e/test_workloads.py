@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from harness.targets import eviction
 from harness.targets.reach import Reach
 from tests.e2e import farm
 from tests.e2e.farm import Space, budget, template, workload
-from tests.e2e.live import events, harness, kubectl
+from tests.e2e.live import asked, events, harness, kubectl
+from tests.e2e.namespaces import emptied
 
 pytestmark = pytest.mark.e2e
 NUMBERS = itertools.count()
@@ -33,14 +35,13 @@ RECOVERY = "recovery: {within: 60s}"
 
 @pytest.fixture(scope="module")
 def spaces(cluster: LocalCluster) -> Iterator[list[str]]:
-    """The definition of the custom resource; what namespaces were made are gone afterwards."""
+    """The definition of the custom resource; nothing is left in the namespaces that were made afterwards."""
     made: list[str] = []
     kubectl(cluster, "create", "-f", "-", given=json.dumps(farm.definition()))
     yield made
-    kubectl(cluster, "delete", "namespace", *made, "--ignore-not-found", "--wait=false")
-    farm.until(
-        lambda: not set(kubectl(cluster, "get", "namespaces", "-o", "name").split()) & {f"namespace/{n}" for n in made}
-    )
+    there = kubectl(cluster, "get", "namespaces", "-o", "jsonpath={.items[*].metadata.name}").split()
+    for name in {*made} & {*there}:
+        asked(cluster, partial(emptied, name=name))
     kubectl(cluster, "delete", "crd", f"kine.{farm.GROUP}")
 
 

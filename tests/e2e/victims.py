@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from bench.dying import workload
-from bench.dying.workload import APP, SERVER, until, without
+from bench.dying.workload import APP, SERVER, until
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.engine.preflight import scope
@@ -42,7 +42,6 @@ __all__ = [
     "settled",
     "until",
     "walk",
-    "without",
     "written",
 ]
 
