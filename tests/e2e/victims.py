@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -34,6 +35,7 @@ __all__ = [
     "RENEW_SECONDS",
     "SERVER",
     "held",
+    "looked_after",
     "node_of",
     "planned",
     "pod_of",
@@ -92,6 +94,27 @@ async def held(kube: Kube, run: str) -> AsyncIterator[None]:
         yield
         renewing.cancel_scope.cancel()
     await kube.delete(LEASE)
+
+
+@contextlib.asynccontextmanager
+async def looked_after(kube: Kube, app: str = APP) -> AsyncIterator[None]:
+    """Have the kubelets look at an app's pods each second, as at any pod that was changed, and not when it is time.
+
+    They show a changed Secret after a minute, and start a container again up to 15 s after its back-off is over.
+    """
+
+    async def touch() -> None:
+        for number in itertools.count():
+            with contextlib.suppress(HarnessError):
+                for pod in await kube.list(paths.pods(NAMESPACE), labels=f"app={app}"):
+                    touched = {"metadata": {"annotations": {"looked-at": str(number)}}}
+                    await kube.patch(paths.pods(NAMESPACE, pod["metadata"]["name"]), touched)
+            await anyio.sleep(1)
+
+    async with anyio.create_task_group() as touching:
+        touching.start_soon(touch)
+        yield
+        touching.cancel_scope.cancel()
 
 
 def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> PlannedFault:
