@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 
 from bench.dying import workload
+from bench.dying.place import AGENTS, SYSTEM
 from bench.dying.workload import APP, SERVER, until
 from harness.cluster import paths
 from harness.cluster.kube import Kube
@@ -22,7 +23,7 @@ from harness.keeper import client
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets.reach import Reach
-from harness.workloads.pod import is_done, is_going
+from harness.workloads.pod import is_done, is_going, is_ready
 
 NAMESPACE = "chaos-keeper-test"
 LEASE = f"{scope.LEASES.format(scope.SYSTEM)}/{scope.LEASE}"
@@ -34,6 +35,7 @@ __all__ = [
     "NAMESPACE",
     "RENEW_SECONDS",
     "SERVER",
+    "agents_renewed",
     "held",
     "looked_after",
     "node_of",
@@ -115,6 +117,18 @@ async def looked_after(kube: Kube, app: str = APP) -> AsyncIterator[None]:
         touching.start_soon(touch)
         yield
         touching.cancel_scope.cancel()
+
+
+async def agents_renewed(kube: Kube) -> None:
+    """Replace the agents that were started again, as with their node, so that nobody waits for a kubelet's back-off."""
+    await workload.renew(kube, SYSTEM, AGENTS)
+    nodes = len(await kube.list(paths.nodes()))
+
+    async def whole() -> bool:
+        found = await kube.list(paths.pods(SYSTEM), labels=AGENTS)
+        return len(found) == nodes and all(is_ready(pod) and not is_going(pod) for pod in found)
+
+    await until(whole)
 
 
 def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> PlannedFault:
