@@ -42,6 +42,7 @@ __all__ = [
     "planned",
     "pod_of",
     "renew",
+    "renewed",
     "server",
     "settled",
     "until",
@@ -117,6 +118,12 @@ async def looked_after(kube: Kube, app: str = APP) -> AsyncIterator[None]:
         touching.start_soon(touch)
         yield
         touching.cancel_scope.cancel()
+
+
+async def renewed(kube: Kube) -> None:
+    """Replace the web servers that were started again, so that nobody waits for a kubelet's back-off."""
+    await workload.renew(kube, NAMESPACE)
+    await settled(kube)
 
 
 async def agents_renewed(kube: Kube) -> None:
