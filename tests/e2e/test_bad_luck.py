@@ -89,7 +89,7 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error(cluster: LocalCluster
 def test_a_target_deleted_between_plan_and_inject_is_inconclusive(
     cluster: LocalCluster, as_found: None, tmp_path: Path
 ) -> None:
-    argv = [*HARNESS, "run", write(tmp_path, pause=10), "--runs", str(tmp_path / "runs")]
+    argv = [*HARNESS, "run", write(tmp_path, pause=5), "--runs", str(tmp_path / "runs")]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     victim, pausing = "", False
     deadline = time.monotonic() + 60
