@@ -19,7 +19,7 @@ from harness.keeper.client import Keeper
 from harness.targets.reach import Reach
 from tests.e2e import local_set as sets
 from tests.e2e import namespaces
-from tests.e2e.live import asked, docker, harness, unchanged
+from tests.e2e.live import asked, clean, compared, docker, harness, unchanged
 from tests.e2e.undoing import WAYS, Undo
 from tests.e2e.victims import LEASE_SECONDS, NAMESPACE, RENEW_SECONDS, held, settled
 
@@ -52,15 +52,43 @@ collect_ignore_glob = ["documents/*"]
 @pytest.fixture(scope="session")
 def local_set(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> sets.LocalSet:
     """The local set, run once on the stack as it should be; it leaves nothing behind."""
+    _known.clear()  # pytest tells nobody here of a session's fixtures
     with unchanged(cluster):
         return sets.run(tmp_path_factory.mktemp("local-set"))
 
 
 @pytest.fixture
 def as_found(cluster: LocalCluster) -> Iterator[None]:
-    """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled."""
-    with unchanged(cluster):
-        yield
+    """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled.
+
+    Before is after the test before, where nothing was done in between.
+    """
+    before = dict(_known) or clean(cluster)
+    yield
+    _known.update(compared(cluster, before))
+
+
+# The fingerprint that the last comparison ended with, for as long as nobody has done anything since: only what leaves
+# the cluster alone may come between it and the next one, as pytest's own fixtures and parameters.
+_known: dict[str, str] = {}
+IDLE = ("as_found", "anyio_backend")
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    _note(fixturedef)
+
+
+def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any]) -> None:
+    _note(fixturedef)
+
+
+def _note(fixturedef: pytest.FixtureDef[Any]) -> None:
+    if fixturedef.argname not in IDLE and not fixturedef.func.__module__.startswith("_pytest."):
+        _known.clear()
+
+
+def pytest_runtest_call() -> None:
+    _known.clear()
 
 
 @pytest.fixture

@@ -132,10 +132,15 @@ def test_a_healthy_node_has_no_residue(cluster: LocalCluster) -> None:
     assert found == dict.fromkeys((f"container/{node}/residue" for node in cluster.nodes), "")
 
 
+@pytest.fixture(scope="module")
+def before(cluster: LocalCluster) -> dict[str, str]:
+    """The fingerprint to which each residue's removal leads back."""
+    return taken(cluster)
+
+
 @pytest.mark.parametrize("residue", RESIDUES)
-def test_a_residue_is_caught(residue: str, cluster: LocalCluster) -> None:
+def test_a_residue_is_caught(residue: str, cluster: LocalCluster, before: dict[str, str]) -> None:
     plant, remove, named = RESIDUES[residue]
-    before = taken(cluster)
     plant(cluster)
     try:
         caught = fingerprint.difference(before, taken(cluster))
