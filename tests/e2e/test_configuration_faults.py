@@ -103,8 +103,8 @@ async def test_a_release_of_somebody_else_is_left(reach: Reach, kube: Kube, undo
 
 
 @pytest.fixture
-async def stateful(kube: Kube, image: str) -> AsyncIterator[None]:
-    """A StatefulSet of two, one after the other."""
+async def stateful(kube: Kube, image: str) -> None:
+    """A StatefulSet of two, one after the other; it stays until its namespace goes."""
     labels = {"app": "db"}
     spec = {"terminationGracePeriodSeconds": 2, "containers": [server(image)]}
     whole = {
@@ -123,8 +123,6 @@ async def stateful(kube: Kube, image: str) -> AsyncIterator[None]:
         return bool((await kube.get(DB)).get("status", {}).get("readyReplicas") == 2)
 
     await until(ready)
-    yield
-    await kube.delete(DB)
 
 
 async def test_a_stateful_set_that_waits_for_a_bad_pod_comes_back(
