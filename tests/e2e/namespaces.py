@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 
+import anyio
+
 from bench.dying.workload import until
 from harness.cluster import paths
 from harness.cluster.kube import Kube
@@ -23,11 +25,17 @@ CONTENT = {
 }
 
 
-async def emptied(kube: Kube, name: str) -> None:
-    """Delete a namespace with its content, and wait until no pod is left and a fingerprint tells nothing of it.
+async def emptied(kube: Kube, *names: str) -> None:
+    """Delete namespaces with their content, and wait until no pod is left and a fingerprint tells nothing of them.
 
-    Nothing can be made in it any more; that it is still listed for some seconds is all that there is to see.
+    Nothing can be made in them any more; that they are still listed for some seconds is all that there is to see.
     """
+    async with anyio.create_task_group() as together:
+        for name in names:
+            together.start_soon(_emptied, kube, name)
+
+
+async def _emptied(kube: Kube, name: str) -> None:
     with contextlib.suppress(HarnessError):
         await kube.delete(paths.namespace(name))
     for plural, root in CONTENT.items():

@@ -56,8 +56,7 @@ def shops(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            for name in (INSIDE, OUTSIDE):
-                await emptied(kube, name)
+            await emptied(kube, INSIDE, OUTSIDE)
 
     anyio.run(make)
     yield cluster

@@ -6,7 +6,6 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,7 @@ def spaces(cluster: LocalCluster) -> Iterator[list[str]]:
     kubectl(cluster, "create", "-f", "-", given=json.dumps(farm.definition()))
     yield made
     there = kubectl(cluster, "get", "namespaces", "-o", "jsonpath={.items[*].metadata.name}").split()
-    for name in {*made} & {*there}:
-        asked(cluster, partial(emptied, name=name))
+    asked(cluster, lambda kube: emptied(kube, *{*made} & {*there}))
     kubectl(cluster, "delete", "crd", f"kine.{farm.GROUP}")
 
 
