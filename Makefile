@@ -61,10 +61,7 @@ imports: $(STAMP)
 unit: $(STAMP)
 	@$(BIN)/pytest -q -n $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)) --dist worksteal
 
-# A cluster that comes up mostly waits, and what is checked meanwhile needs none.
-test: $(STAMP) ## Everything: check while the cluster comes up, then end to end on it
-	@$(MAKE) --no-print-directory --jobs 2 check up
-	@$(MAKE) --no-print-directory e2e
+test: check e2e ## Everything: check, then end to end on a real cluster
 
 e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, every weakening
 	@$(BIN)/harness up
