@@ -102,7 +102,7 @@ KINDS = ("StatefulSet", "ReplicationController", "ReplicaSet", "Deployment")
 
 @pytest.fixture(scope="module")
 def slow_ones(cluster: LocalCluster, spaces: list[str], image: str) -> dict[str, Space]:
-    """A workload of each kind whose pods take their time to be ready, each in a namespace of its own, begun together."""
+    """A workload of each kind whose pods take their time to be ready, each in its own namespace, begun together."""
     made = {kind: Space(cluster, f"t-workloads-slow-{number}") for number, kind in enumerate(KINDS)}
     for kind, space in made.items():
         spaces.append(space.name)
