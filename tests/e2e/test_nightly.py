@@ -34,8 +34,7 @@ extensions:
   - {{name: harness, sets: [nightly], phases: {{baseline: 1s, hold: 1s, recovery: 60s}},
      objectives: {{disruption-budget: {{name: shop}}}}, blast-radius: {{namespaces: [{NAMESPACE}], pods: 1}}}}
 """
-# Neither it nor its weakening replaces all orchestrators, nor has the kubelet hold a container back for the next night.
-EVICT = "orchestrator/pod_evict"
+KILL = "orchestrator/container_kill"
 
 
 @pytest.fixture
@@ -107,13 +106,13 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
     document.parent.mkdir()
     document.write_text(DOCUMENT)
     nights, runs = tmp_path / "nights", tmp_path / "runs"
-    words = ["nightly", str(document), str(ROOT / "experiments" / f"{EVICT}.yaml")]
+    words = ["nightly", str(document), str(ROOT / "experiments" / f"{KILL}.yaml")]
     words += ["--seed", "7", "--history", str(nights), "--runs", str(runs)]
     for _ in range(2):
         done = harness(*words)
         assert "2 of 2 experiments as declared" in done.stdout
 
-    harness("up", "--overlay", "weak-no-pdb", timeout=600)
+    harness("up", "--overlay", "weak-retries-off", timeout=600)
     limited(False)
     said = []
     with subprocess.Popen([*HARNESS, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True) as night:
@@ -125,7 +124,7 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
     told = "\n".join(said)
     assert night.returncode == 1, told
     (regression,) = [number for number, line in enumerate(said) if "REGRESSION" in line]
-    assert said[regression].split()[1] == EVICT, told
+    assert said[regression].split()[1] == KILL, told
     assert "as declared in 0 of 2 runs, before in 2 of 2: 7 to 100 points less often (95 %)" in said[regression + 1]
     (flip,) = [line for line in said if "FLIP" in line]
     assert flip.split()[1:] == ["shop/evict", "FLIP", "DEVIATED,", "then", "PASS"], told
@@ -133,7 +132,7 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
     kept = history.read(nights).records
     again = [one for one in kept if one.attempt == 2]
     # On a machine that others had, an experiment of an earlier night may have had a second run, too: a flip, no more.
-    assert [one.experiment for one in again if one.night == kept[-1].night] == ["shop/evict", EVICT]
+    assert [one.experiment for one in again if one.night == kept[-1].night] == ["shop/evict", KILL]
     assert len(kept) == 6 + len(again)
     assert len({one.code.stack for one in kept}) == 2
     page = (nights / "index.html").read_text()
