@@ -19,7 +19,7 @@ from tests.e2e.victims import SERVER
 pytestmark = pytest.mark.e2e
 NS = "t-timeout"
 # By then the pod is frozen, and long not over.
-SECONDS = 15
+SECONDS = 20
 FREEZE = f"""\
 title: A pod is frozen for too long
 description: Longer than its test may take.
