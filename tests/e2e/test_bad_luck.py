@@ -117,9 +117,9 @@ def test_prometheus_down_is_inconclusive_never_a_pass(cluster: LocalCluster, as_
     environment = {**os.environ, "HARNESS_PROMETHEUS": "http://127.0.0.1:9"}
     path = write(
         tmp_path,
+        selector="app=claude-agent-registry",
         baseline="2s",
-        recovery="4s",
-        **CORDON,
+        recovery="10s",
         more="load: {workload: execute-agent, rate: 30/s},",
         objectives="breaker: {dependency: agent-registry, opens: false}",
     )
