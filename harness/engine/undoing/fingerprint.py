@@ -174,7 +174,9 @@ async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Co
 async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
     """Tell of whatever else owns pods, and of pods that nobody owns: nobody would give them back."""
     owners, seen, labels = Owners(kube), set[str](), dict[str, set[str]]()
-    for pod in await _seen(kube, _in(scope, "/api/v1", "pods"), lines):
+    pods = await _seen(kube, _in(scope, "/api/v1", "pods"), lines)
+    await _meet(owners, pods)
+    for pod in pods:
         metadata, workload = pod["metadata"], await owners.of(pod)
         if metadata["namespace"] in SKIPPED_NAMESPACES:
             continue
@@ -196,6 +198,16 @@ async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
             lines[f"{name}/replicas"] = str(wanted.number) if wanted.sure else ""
             lines[f"{name}/spec"] = _brief(item.get("spec"))
     lines |= {name: _brief(sorted(found)) for name, found in labels.items()}
+
+
+async def _meet(owners: Owners, pods: Items) -> None:
+    """Find out whose the pods are, of all at once: the first of each API hears how it is served, for the others too."""
+    owned = {str(reference["uid"]): (reference, pod) for pod in pods if (reference := controller(pod))}
+    first = {str(reference["apiVersion"]): pod for reference, pod in owned.values()}
+    for some in (first.values(), [pod for _, pod in owned.values()]):
+        async with anyio.create_task_group() as together:
+            for pod in some:
+                together.start_soon(owners.of, pod)
 
 
 async def _configs(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Collection[str]) -> None:

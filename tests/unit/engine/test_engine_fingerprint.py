@@ -69,6 +69,34 @@ def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> Non
     assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "labels/goose/shop/x", "pods/shop/lone/uid"}
 
 
+def test_what_owns_pods_is_asked_for_all_at_once_and_how_it_is_served_once() -> None:
+    names, path = ("a", "b", "c"), "/apis/apps/v1/namespaces/shop/statefulsets"
+    own = {f"{path}/{name}" for name in names}
+
+    class Together(Cluster):
+        asked: ClassVar[list[str]] = []
+
+        async def get(self, path: str) -> dict[str, Any]:
+            self.asked.append(path)
+            # Nobody but the first hears anything before all are asked for.
+            with anyio.fail_after(5):
+                while path in own and path != next(one for one in self.asked if one in own) and own - {*self.asked}:
+                    await anyio.lowlevel.checkpoint()
+            return await super().get(path)
+
+    references = [
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": f"uid-{name}", "controller": True}
+        for name in names
+    ]
+    objects = {"/apis/apps/v1": {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]}}
+    objects |= {f"{path}/{name}": {"metadata": {"uid": f"uid-{name}"}, "spec": {}} for name in names}
+    pods = [owned(f"{one['name']}-{number}", one) for one in references for number in range(2)]
+    lines: dict[str, str] = {}
+    anyio.run(_owned, Together(pods, objects), lines, Scope())
+    assert set(lines) == {f"labels/statefulset/shop/{name}" for name in names}
+    assert sorted(Together.asked) == sorted(objects)
+
+
 def test_a_pod_that_lacks_a_label_is_seen_and_one_that_was_replaced_is_not() -> None:
     reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "uid-db", "controller": True}
     objects = {
