@@ -22,8 +22,8 @@ LEASE_SECONDS = 15
 DOCUMENTS = Path(__file__).parent / "documents"
 # One of each hand: what the engine asks for, what the keeper does, and what an agent does and has to remember.
 HANDS = ("cordon", "freeze", "pod_freeze")
-# The same where whole leases pass: what the engine undoes without a keeper is broken in one run.
-LASTING = ("two_hands", "freeze")
+# The same in two runs instead of three: what the engine undoes without a keeper is broken in one of them.
+TOGETHER = ("two_hands", "freeze")
 PARTS = {"two_hands": ("cordon", "pod_freeze")}
 
 
@@ -105,35 +105,38 @@ def tell(capsys: pytest.CaptureFixture[str], what: str, seconds: float) -> None:
         print(f"\n    healed {seconds:6.2f} s after {what}", end="", flush=True)
 
 
-@pytest.mark.parametrize("broken", HANDS, indirect=True)
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"])
+DEATHS = [
+    *(("SIGKILL", hand) for hand in HANDS),
+    *((name, hands) for name in ("SIGTERM", "SIGHUP", "SIGINT") for hands in TOGETHER),
+]
+
+
+@pytest.mark.parametrize(("name", "broken"), DEATHS, indirect=["broken"])
 def test_a_killed_engine_leaves_nothing(
     cluster: LocalCluster, broken: tuple[str, Run], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hand, run = broken
-    assert broken_now(cluster, hand)
+    assert all_broken(cluster, hand)
     run.signal(getattr(signal, name))
-    seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=HEAL_SECONDS)
-    tell(capsys, f"{name}, {hand}", seconds)
+    heals(cluster, hand, name, capsys, limit=HEAL_SECONDS)
     code = run.end()
     assert code == (-signal.SIGKILL if name == "SIGKILL" else 130)
 
 
-@pytest.mark.parametrize("broken", HANDS, indirect=True)
+@pytest.mark.parametrize("broken", TOGETHER, indirect=True)
 @pytest.mark.parametrize("pause", [0.0, 1.1], ids=["at-once", "a-second-later"])
 def test_a_second_interrupt_leaves_nothing_either(
     cluster: LocalCluster, broken: tuple[str, Run], pause: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hand, run = broken
-    assert broken_now(cluster, hand)
+    assert all_broken(cluster, hand)
     began = time.monotonic()
     run.signal(signal.SIGINT)
     while time.monotonic() - began < pause and run.process.poll() is None:
         time.sleep(0.02)
     if run.process.poll() is None:
         run.signal(signal.SIGINT)
-    seconds = seconds_until(lambda: not broken_now(cluster, hand), limit=HEAL_SECONDS)
-    tell(capsys, f"Ctrl-C twice ({pause:g} s), {hand}", seconds)
+    heals(cluster, hand, f"Ctrl-C twice ({pause:g} s)", capsys, limit=HEAL_SECONDS)
     assert run.end() == 130
 
 
@@ -149,7 +152,7 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(cluster: LocalCluster, 
     assert [event["data"]["verdict"] for event in run.lines() if event["type"] == "verdict"] == ["ABORTED"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("broken", LASTING, indirect=True)
+@pytest.mark.parametrize("broken", TOGETHER, indirect=True)
 def test_a_suspended_engine_is_healed_within_its_lease_and_wakes_up_harmless(
     cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,7 +166,7 @@ def test_a_suspended_engine_is_healed_within_its_lease_and_wakes_up_harmless(
     assert any(event["type"] == "abort" for event in run.lines())
 
 
-@pytest.mark.parametrize("broken", LASTING, indirect=True)
+@pytest.mark.parametrize("broken", TOGETHER, indirect=True)
 def test_a_killed_keeper_comes_back_and_leaves_nothing(
     cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,7 +184,7 @@ def stopped_keeper(cluster: LocalCluster) -> Iterator[Callable[[], None]]:
     container.ensure(cluster, print)
 
 
-@pytest.mark.parametrize("broken", LASTING, indirect=True)
+@pytest.mark.parametrize("broken", TOGETHER, indirect=True)
 def test_a_stopped_keeper_holds_nothing_up_that_needs_it_not_and_is_started_for_the_rest(
     cluster: LocalCluster,
     broken: tuple[str, Run],
@@ -198,7 +201,7 @@ def test_a_stopped_keeper_holds_nothing_up_that_needs_it_not_and_is_started_for_
     assert keeper_runs(cluster)
 
 
-@pytest.mark.parametrize("broken", LASTING, indirect=True)
+@pytest.mark.parametrize("broken", TOGETHER, indirect=True)
 def test_undo_starts_a_keeper_that_is_away_and_heals_what_a_dead_run_left(
     cluster: LocalCluster, broken: tuple[str, Run], stopped_keeper: Callable[[], None]
 ) -> None:
@@ -222,7 +225,7 @@ def test_what_only_looks_answers_without_a_keeper(
     assert "the keeper is away" in harness("doctor", check=False).stdout
 
 
-@pytest.mark.parametrize("broken", LASTING, indirect=True)
+@pytest.mark.parametrize("broken", TOGETHER, indirect=True)
 def test_engine_and_keeper_killed_together_leave_nothing(
     cluster: LocalCluster, broken: tuple[str, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
