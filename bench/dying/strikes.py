@@ -22,7 +22,7 @@ from bench import processes
 from bench.dying.place import Place
 from bench.dying.run import Run
 from harness.cluster import paths
-from harness.errors import ApiError, ObservationFailed
+from harness.errors import ObservationFailed
 from harness.keeper import container
 from harness.model.fault import Hand
 
@@ -40,13 +40,17 @@ kill -STOP "$pid"; echo stopped; wait
 # Leaders that lost their lease meanwhile end, and a kubelet starts them again later each time, unless it is new itself.
 _AT_ONCE = ("systemctl", "restart", "kubelet")
 API_SECONDS = 120.0
-Strike = Callable[[], None]
+# What it returns says whether there was anything to kill.
+Strike = Callable[[], bool]
 
 
-def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    """Send a signal to a process that may be gone."""
-    with contextlib.suppress(ProcessLookupError):
+def kill(pid: int, number: int = signal.SIGKILL) -> bool:
+    """Send a signal to a process and say whether it was there."""
+    try:
         os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def engine(run: Run) -> Strike:
@@ -102,10 +106,8 @@ async def target(place: Place, victim: Mapping[str, Any]) -> Strike:
 
 
 async def delete(place: Place, victim: Mapping[str, Any]) -> None:
-    """Delete a pod at once, only while it is the one that was hit."""
-    path = paths.pods(victim["namespace"], victim["name"])
-    with contextlib.suppress(ApiError):
-        await place.kube.delete(path, uid=victim["uid"], grace=0)
+    """Delete a pod at once, only while it is the one that was hit; raises ApiError where it is not."""
+    await place.kube.delete(paths.pods(victim["namespace"], victim["name"]), uid=victim["uid"], grace=0)
 
 
 async def restart(place: Place, node: str) -> None:

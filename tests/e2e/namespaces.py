@@ -5,24 +5,11 @@ Its controller waits for five seconds before it begins, and in the meantime nobo
 
 from __future__ import annotations
 
-import contextlib
-
 import anyio
 
+from bench.dying import workload
 from bench.dying.workload import until
-from harness.cluster import paths
 from harness.cluster.kube import Kube
-from harness.engine.preflight.scope import Scope
-from harness.engine.undoing import fingerprint
-from harness.errors import HarnessError
-from harness.resources import resource
-
-# What a fingerprint tells of, and pods.
-CONTENT = {
-    **fingerprint.SPECS,
-    **dict.fromkeys((*fingerprint.CONFIGS, "pods"), "/api/v1"),
-    "faults": resource.ROOT,
-}
 
 
 async def emptied(kube: Kube, *names: str) -> None:
@@ -32,21 +19,7 @@ async def emptied(kube: Kube, *names: str) -> None:
     """
     async with anyio.create_task_group() as together:
         for name in names:
-            together.start_soon(_emptied, kube, name)
-
-
-async def _emptied(kube: Kube, name: str) -> None:
-    with contextlib.suppress(HarnessError):
-        await kube.delete(paths.namespace(name))
-    for plural, root in CONTENT.items():
-        with contextlib.suppress(HarnessError):
-            await kube.delete(f"{root}/namespaces/{name}/{plural}")
-
-    async def empty() -> bool:
-        told = await fingerprint.take(kube, None, Scope(name, alone=True))
-        return not any(f"/{name}/" in line for line in told) and not await kube.list(paths.pods(name))
-
-    await until(empty)
+            together.start_soon(workload.emptied, kube, name)
 
 
 async def gone(kube: Kube, name: str = "") -> None:

@@ -2,9 +2,10 @@
 
 Specs without status, owners without the names of their pods but with the labels and images that these have, ConfigMaps
 and Secrets by their keys (values may change by themselves, and those of a Secret are nobody's business), nodes with
-their cordons and taints, the node containers' state, frozen cgroups, packet rules (those of pods, too), processes of
-ours and of faults, what is stopped, our custom resources, what keeper and agents owe. Two fingerprints are equal when
-nothing was left behind, whichever pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
+their cordons, taints and conditions, the node containers' state, frozen cgroups, packet rules (those of pods, too),
+processes of ours and of faults, what is stopped, our custom resources, what keeper and agents owe. Two fingerprints are
+equal when nothing was left behind, whichever pods were replaced in between. What nobody may look at is a line, too:
+`unseen/...`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,14 @@ SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
     "destinationrules": "/apis/networking.istio.io/v1",
 }
 CONFIGS = ("configmaps", "secrets")
+# Taints that the cluster itself puts on a node, and takes off again, for what its conditions and its cordon say.
+CONDITIONS = {
+    f"node.kubernetes.io/{what}": what
+    for what in (
+        *("not-ready", "unreachable", "unschedulable", "network-unavailable"),
+        *("memory-pressure", "disk-pressure", "pid-pressure"),
+    )
+}
 # A cluster deletes it when its time has come.
 PASSING = "bootstrap.kubernetes.io/token"
 WEBHOOKS = "webhooks"
@@ -139,7 +148,10 @@ async def _cluster(kube: Kube, lines: dict[str, str]) -> None:
     for node in await _seen(kube, paths.nodes(), lines):
         name, spec = node["metadata"]["name"], node["spec"]
         lines[f"node/{name}/cordoned"] = str(bool(spec.get("unschedulable"))).lower()
-        lines[f"node/{name}/taints"] = _brief([_taint(item) for item in spec.get("taints", [])])
+        taints = spec.get("taints") or []
+        lines[f"node/{name}/taints"] = _brief(sorted(_taint(item) for item in taints if item["key"] not in CONDITIONS))
+        told = {CONDITIONS[item["key"]] for item in taints if item["key"] in CONDITIONS}
+        lines[f"node/{name}/conditions"] = ", ".join(sorted(told))
         lines[f"node/{name}/labels"] = _brief(node["metadata"].get("labels", {}))
         conditions = {item["type"]: item["status"] for item in node["status"].get("conditions", [])}
         lines[f"node/{name}/ready"] = conditions.get("Ready", "Unknown")

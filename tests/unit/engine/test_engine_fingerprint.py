@@ -182,6 +182,21 @@ def test_no_more_is_asked_than_tells_the_line_that_is_wanted(line: str, value: s
     assert One.paths == [asked]
 
 
+def test_what_the_cluster_taints_a_node_with_for_its_conditions_is_told_apart() -> None:
+    def told(*taints: tuple[str, str]) -> dict[str, str]:
+        node = {"metadata": {"name": "a"}, "status": {}}
+        spec = {"taints": [{"key": key, "effect": effect} for key, effect in taints]}
+        return anyio.run(fingerprint.take, Cluster([{**node, "spec": spec}], {}), None, Scope(), lines)
+
+    lines = ["node/a/taints", "node/a/conditions"]
+    own, other = ("spot", "NoSchedule"), ("planted", "NoExecute")
+    gone = [("node.kubernetes.io/unreachable", effect) for effect in ("NoSchedule", "NoExecute")]
+    assert told() == {"node/a/taints": "-", "node/a/conditions": ""}
+    assert told(own, other) == told(other, own) != told(own)
+    assert told(*gone, own) == {**told(own), "node/a/conditions": "unreachable"}
+    assert told(own, ("node.kubernetes.io/out-of-service", "NoExecute"))["node/a/taints"] != told(own)["node/a/taints"]
+
+
 HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "control-plane", Path("none"))
 
 
