@@ -124,14 +124,20 @@ async def api_stopped(place: Place, seconds: float) -> AsyncIterator[Callable[[]
     argv = ["docker", "exec", place.cluster.control_plane, "sh", "-c", _HOLD_UP, "sh", f"{seconds:g}", API]
     async with await anyio.open_process(argv, env=place.environment, stdin=DEVNULL, stderr=DEVNULL) as process:
         assert process.stdout
-        said = TextReceiveStream(process.stdout)
+        said, heard = TextReceiveStream(process.stdout), ""
 
         async def hear(word: str) -> float:
+            nonlocal heard
             with anyio.fail_after(API_SECONDS):
-                async for text in said:
-                    if word in text:
-                        return time.monotonic()
-            raise ObservationFailed("the API server was not stopped", why="its process was not found in its node")
+                # One word may come along with another, which nobody has asked for yet.
+                while word not in heard:
+                    try:
+                        heard += await said.receive()
+                    except anyio.EndOfStream:
+                        raise ObservationFailed(
+                            "the API server was not stopped", why="its process was not found in its node"
+                        ) from None
+            return time.monotonic()
 
         await hear("stopped")
         try:

@@ -60,24 +60,32 @@ def test_the_api_server_goes_on_whoever_stopped_it_is_killed(
     program = tmp_path / f"own-{os.getpid()}"
     shutil.copy("/bin/sleep", program)
     monkeypatch.setattr(strikes, "API", program.name)
-    stood = subprocess.Popen([str(program), "60"])
+    stood = subprocess.Popen([str(program), "600"])
 
     def state() -> str:
         return Path(f"/proc/{stood.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
-    def children() -> list[int]:
-        return [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    async def child(parent: int, word: str = "") -> int:
+        while True:
+            for path in Path(f"/proc/{parent}/task").glob("*/children"):
+                # What else there is may end meanwhile.
+                with contextlib.suppress(OSError):
+                    for pid in map(int, path.read_text().split()):
+                        if pid != stood.pid and word in Path(f"/proc/{pid}/cmdline").read_text():
+                            return pid
+            await anyio.sleep(0.01)
 
     async def hold_up() -> None:
-        async with strikes.api_stopped(here, 0.5) as goes_on:
+        async with strikes.api_stopped(here, 60) as goes_on:
             # A signal is sent before it is heeded.
             while state() != "T":
                 await anyio.sleep(0.01)
-            stoppers = [pid for pid in children() if program.name in Path(f"/proc/{pid}/cmdline").read_text()]
-            for pid in stoppers:
-                if pid != stood.pid:
-                    os.kill(pid, signal.SIGKILL)
+            stopper = await child(os.getpid(), program.name)
+            clock = await child(await child(stopper))
+            os.kill(stopper, signal.SIGKILL)
             began = time.monotonic()
+            # What it waits with: its time is over.
+            os.kill(clock, signal.SIGKILL)
             assert await goes_on() > began
         while state() == "T":
             await anyio.sleep(0.01)
@@ -89,6 +97,15 @@ def test_the_api_server_goes_on_whoever_stopped_it_is_killed(
     finally:
         stood.kill()
         stood.wait()
+
+
+def test_a_word_that_comes_along_with_another_is_heard(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hold_up() -> None:
+        async with strikes.api_stopped(here, 0.1) as goes_on:
+            await goes_on()
+
+    monkeypatch.setattr(strikes, "_HOLD_UP", r"printf 'stopped\ngoes on\n'")
+    anyio.run(within, 120, hold_up)
 
 
 def test_what_cannot_be_stopped_is_an_error(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
