@@ -50,7 +50,10 @@ class Supervised:
         self._tell(order if handle == NOWHERE else {**order, "netns": f"/proc/self/fd/{handle}"})
         self._began.wait(READY_SECONDS)
         if self._first.get("event") != "ready":
-            self.end("it did not begin")
+            try:
+                self.end("it did not begin")
+            finally:
+                self.close()
             raise Refused(self._first.get("what", "the worker did not begin"), self._first.get("why", ""))
 
     @property
@@ -116,8 +119,10 @@ class Supervised:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(hog, signal.SIGKILL)
         for hog in self._hogs:
-            ended, _, _ = select.select([hog], [], [], max(0.0, until - time.monotonic()))
-            if not ended:
+            # Not select(), which takes no descriptor above 1023.
+            waiting = select.poll()
+            waiting.register(hog, select.POLLIN)
+            if not waiting.poll(1e3 * max(0.0, until - time.monotonic())):
                 raise Refused("processes of the fault are left", f"no end after {END_SECONDS:g} s")
 
     def _tell(self, message: Facts) -> None:

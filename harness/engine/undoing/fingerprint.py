@@ -61,6 +61,8 @@ COMING = frozenset({kinds.JOB, ("", "Node")})
 KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, *COMING})
 SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
 NODES, CONTAINERS = ("node/",), ("container/",)
+# Questions about owners under way: the connections that are kept, and no burst that an API server turns away.
+AT_ONCE = 20
 LABELS = "labels/"
 # What is written down about faults, not what they did.
 WRITTEN = ("fault/", "nodefault/", "lease/", "lever")
@@ -150,8 +152,8 @@ async def _cluster(kube: Kube, lines: dict[str, str]) -> None:
         lines[f"node/{name}/cordoned"] = str(bool(spec.get("unschedulable"))).lower()
         taints = spec.get("taints") or []
         lines[f"node/{name}/taints"] = _brief(sorted(_taint(item) for item in taints if item["key"] not in CONDITIONS))
-        told = {CONDITIONS[item["key"]] for item in taints if item["key"] in CONDITIONS}
-        lines[f"node/{name}/conditions"] = ", ".join(sorted(told))
+        if told := {CONDITIONS[item["key"]] for item in taints if item["key"] in CONDITIONS}:
+            lines[f"node/{name}/conditions"] = ", ".join(sorted(told))
         lines[f"node/{name}/labels"] = _brief(node["metadata"].get("labels", {}))
         conditions = {item["type"]: item["status"] for item in node["status"].get("conditions", [])}
         lines[f"node/{name}/ready"] = conditions.get("Ready", "Unknown")
@@ -216,10 +218,16 @@ async def _meet(owners: Owners, pods: Items) -> None:
     """Find out whose the pods are, of all at once: the first of each API hears how it is served, for the others too."""
     owned = {str(reference["uid"]): (reference, pod) for pod in pods if (reference := controller(pod))}
     first = {str(reference["apiVersion"]): pod for reference, pod in owned.values()}
+    few = anyio.CapacityLimiter(AT_ONCE)
+
+    async def meet(pod: Mapping[str, Any]) -> None:
+        async with few:
+            await owners.of(pod)
+
     for some in (first.values(), [pod for _, pod in owned.values()]):
         async with anyio.create_task_group() as together:
             for pod in some:
-                together.start_soon(owners.of, pod)
+                together.start_soon(meet, pod)
 
 
 async def _configs(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Collection[str]) -> None:

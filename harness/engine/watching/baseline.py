@@ -17,7 +17,7 @@ async def hold(session: Session, until: float) -> None:
     """Ask the same promises of the baseline and look once more; raises NeverBegun when no fault can be blamed.
 
     A gauge is as old as its scrape: what the run before did last may show here first. It is waited for as in settling,
-    and a new baseline begins; not with stages, which have begun.
+    and a new baseline begins; not with stages, which have begun, and not where a promise was broken.
     """
     load = session.experiment.load
     while True:
@@ -27,16 +27,19 @@ async def hold(session: Session, until: float) -> None:
         await traffic.begin(session)
         await anyio.sleep(session.experiment.phases.baseline)
         events = reader.read(session.directory)
-        broken = judge.baseline(session.experiment, judge.history(events, operations.read(session.directory)))
-        unsettled = await settle.look(session)
-        if not (broken or unsettled):
+        amiss = judge.baseline(session.experiment, judge.history(events, operations.read(session.directory)))
+        amiss += await settle.objects(session)
+        passing = await settle.gauges(session)
+        if not (amiss or passing):
             return
-        if not unsettled or (load and load.stages) or session.journal.now() >= until:
+        if amiss or (load and load.stages) or session.journal.now() >= until:
             raise NeverBegun(
                 "the system was not fit to be judged before any fault",
-                why="; ".join([*broken, *unsettled]),
+                why="; ".join([*amiss, *passing]),
                 hint="what does not hold without a fault cannot be blamed on one; `harness doctor`",
             )
         session.steady_load_from = math.inf
         session.enter("settle")
+        session.write("settle", waiting=passing)
+        session.say(f"SETTLE     again: {'; '.join(passing)}")
         await settle.settle(session, until)

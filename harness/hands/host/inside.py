@@ -86,7 +86,7 @@ done
 if [ "$do" = pause ]; then
   [ -n "$pids" ] || { echo "no process is called $2"; exit 3; }
   # Waited for until it has closed its output.
-  paused=$(setsid sh -c "kill -STOP$pids && echo$pids
+  paused=$(setsid sh -c "trap '' PIPE; kill -STOP$pids && echo$pids
     exec > /dev/null 2>&1; sleep $seconds; kill -CONT$pids" "$timer" < /dev/null &)
   [ -n "$paused" ] && echo "$paused"
   exit
@@ -98,7 +98,8 @@ for file in /proc/[0-9]*/cmdline; do
   # It leads a group of its own, with what it waits for.
   kill -- "-${pid%/cmdline}" 2> /dev/null
 done
-exit 0
+# Again: a timer may have paused them until it was ended.
+[ -z "$pids" ] || kill -CONT $pids
 """
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -73,6 +75,23 @@ def test_a_worker_that_nobody_renews_or_whose_time_is_over_ends(boxes: Callable[
     assert one.facts["why"] == why
     box.until(lambda: not box.others())
     one.end("the test is over")
+
+
+
+def test_an_agent_with_many_files_sees_the_end_of_what_it_started_all_the_same(boxes: Callable[..., Box], make):
+    box, agent = boxes(cpu_quota_us=QUOTA), make()
+    agent.do(box.fault(kind="cpu", workers=1))
+    (one,) = agent.workers().values()
+    low, most = one._hogs, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most[0], 2048), max(most[1], 2048)))
+    try:
+        one._hogs = [fcntl.fcntl(handle, fcntl.F_DUPFD, 1024) for handle in low]
+        assert agent.heal("key-1", "why")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        for handle in low:
+            os.close(handle)
+    assert box.others() == []
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from harness.checkers import breaker
@@ -368,3 +369,15 @@ async def test_a_system_that_does_not_settle_is_never_begun_and_the_journal_tell
     assert error.value.why == "shop/cart has 1 of 2 pods available"
     (waiting,) = [event for event in reader.read(session.directory) if event.type == "settle"]
     assert waiting.data["waiting"] == ["shop/cart has 1 of 2 pods available"]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.0])
+async def test_a_hypothesis_that_the_time_cuts_off_is_not_met(told, session, monkeypatch, seconds):
+    async def never(_):
+        await anyio.sleep_forever()
+
+    session.kube = Cluster()
+    monkeypatch.setattr(settle.steady, "ask", never)
+    with pytest.raises(NeverBegun, match="did not settle"):
+        await settle.settle(session, session.journal.now() + seconds)
+    assert [event.type for event in reader.read(session.directory)] == []
