@@ -101,7 +101,7 @@ async def settle(session: Session, until: float) -> None:
 
 async def look(session: Session) -> list[str]:
     """Say, one sentence each, what keeps the system from its steady state; the hypothesis is not asked."""
-    return [*await objects(session), *await gauges(session)]
+    return sorted([*await objects(session), *await gauges(session)])
 
 
 async def objects(session: Session) -> list[str]:

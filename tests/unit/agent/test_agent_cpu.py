@@ -77,7 +77,6 @@ def test_a_worker_that_nobody_renews_or_whose_time_is_over_ends(boxes: Callable[
     one.end("the test is over")
 
 
-
 def test_an_agent_with_many_files_sees_the_end_of_what_it_started_all_the_same(boxes: Callable[..., Box], make):
     box, agent = boxes(cpu_quota_us=QUOTA), make()
     agent.do(box.fault(kind="cpu", workers=1))
