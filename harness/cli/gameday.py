@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,7 +133,7 @@ def _said(said: tuple[str, str] | None) -> Ask:
     def ask(found: GameDay, state: State) -> tuple[str, str]:
         if words:
             return words.pop()
-        how = f"harness gameday go --continue --as {found.coordinator!r}"
+        how = f"harness gameday go --continue --as {shlex.quote(found.coordinator)}"
         click.echo(f"stopped at hold point {state.step.number}; the coordinator's word: {how}")
         return "", ""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,7 +139,7 @@ def read(folder: Path) -> GameDay:
         raise UsageError("a game day is a mapping", where=f"{path}:1", hint="`harness gameday new DIR` writes one")
     problems, wrong = Problems(source), list[UsageError]()
     top = Section(problems, source.data, (), "the game day", KEYS)
-    plan: dict[str, Any] = {key: top.get(key, units.text, "", required=why) for key, why in TEXTS.items()}
+    plan: dict[str, Any] = {key: top.get(key, _filled(why), "", required=why) for key, why in TEXTS.items()}
     for key, why in LISTS.items():
         if not top.data.get(key) and key not in top.meant:
             problems.add(top.at(key), f"the game day needs '{key}'", why=why)
@@ -172,6 +172,17 @@ def read(folder: Path) -> GameDay:
     )
 
 
+def _filled(why: str) -> Callable[[Any], str]:
+    """Return a reader of a text that says of an empty one what belongs there."""
+
+    def read(value: Any) -> str:
+        if value is None:
+            raise ValueError(f"nothing stands there: {why}")
+        return units.text(value)
+
+    return read
+
+
 def _section(top: Section, key: str) -> Section:
     value = top.data.get(key)
     if value is None and key not in top.meant:
@@ -197,8 +208,8 @@ def _window(section: Section) -> tuple[datetime, datetime]:
 
 
 def _roles(section: Section) -> dict[str, tuple[str, ...]]:
-    needed = ONE if section.data else dict.fromkeys(ONE, "")
-    single = {key: section.get(key, units.line, "", required=needed.get(key, "")) for key in (*ONE, "author")}
+    single = {key: section.get(key, _filled(why), "", required=why if section.data else "") for key, why in ONE.items()}
+    single["author"] = section.get("author", units.text, "")
     found: dict[str, tuple[str, ...]] = {key: (name,) for key, name in single.items() if name}
     found |= {key: section.each(key, units.line) for key in ("observers", "responders", "approvers")}
     for place, name in section.items("approvers"):
@@ -214,7 +225,7 @@ def _roles(section: Section) -> dict[str, tuple[str, ...]]:
 
 def _step(section: Section, number: int, folder: Path, wrong: list[UsageError]) -> Step | None:
     why = "which experiment, and what should be seen, in words" if section.data else ""
-    file, expected = (section.get(key, units.text, "", required=why) for key in ("file", "expected"))
+    file, expected = (section.get(key, _filled(why), "", required=why) for key in ("file", "expected"))
     before = section.get("hold-point", units.text, "")
     path = (folder / file).resolve()
     path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -52,6 +52,7 @@ def test_a_new_day_is_made_once_and_says_what_is_missing(folder: Path) -> None:
     keys = ("title", "goals", "owner", "coordinator", "driver", "scribe", "risks", "abort-when", "rollback", "expected")
     for key in keys:
         assert f"other/gameday.yaml:{line(other, f'{key}:')}: " in said, key
+    assert "'owner': nothing stands there: who answers for the day" in said
     assert "shop/cart.yaml" in (other / "gameday.yaml").read_text()
     again = CliRunner().invoke(command, ["new", "other"])
     assert isinstance(again.exception, UsageError)
@@ -150,7 +151,7 @@ PLACES = [place for place in leaves(planned()) if place[0] != "window" and place
 
 
 @given(place=st.sampled_from(PLACES), word=st.from_regex(r"[A-Za-z]{1,8}", fullmatch=True), order=st.randoms())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 def test_any_edit_of_what_is_meant_is_another_plan_and_layout_is_none(folder: Path, place, word, order) -> None:
     found = planned()
     write(folder, found)
