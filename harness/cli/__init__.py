@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "Run experiments and judge them.",
     "nightly": "Run a set, tell flips from regressions, compare with earlier nights.",
     "schedule": "Run experiments again and again, each when its document says so.",
+    "gameday": "Plan, approve, run and close a game day: hold points, a log, results.",
     "import": "Make an experiment of what chaoskube or Litmus is told.",
     "undo": "Make it clean again: heal everything that is still broken on purpose.",
     "faults": "What is broken on purpose right now?",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from pathlib import Path
 
 import anyio
@@ -27,7 +25,7 @@ def command(state: str, reason: str, namespace: str, context: str | None, kubeco
         async with kube:
             found = await scope.of(kube, namespace)
             if state == "on":
-                await lever.pull(kube, who=_who(), reason=reason, only="".join(found.inside))
+                await lever.pull(kube, who=options.user(), reason=reason, only="".join(found.inside))
             elif state == "off":
                 await lever.release(kube, only="".join(found.inside))
             with scope.permitted(kube, found, "see the lever"):
@@ -36,10 +34,3 @@ def command(state: str, reason: str, namespace: str, context: str | None, kubeco
         return f"lever on{where}: {pulled.get('who')}: {pulled.get('reason')}" if pulled else f"lever off{where}"
 
     click.echo(anyio.run(act))
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user, whom the system does not know
-        return f"user {os.getuid()}"

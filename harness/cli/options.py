@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -59,3 +60,11 @@ def runs(function: Callable[..., Any]) -> Callable[..., Any]:
 def one_set(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --set: only the experiments of one set."""
     return click.option("--set", "only", type=click.Choice(SETS), help="Only experiments that name this set.")(function)
+
+
+def user() -> str:
+    """Name whoever this process runs as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user, whom the system does not know
+        return f"user {os.getuid()}"

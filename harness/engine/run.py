@@ -82,12 +82,11 @@ async def execute(experiment: Experiment, options: Options, walk: Walk = method.
     nobody = clusterless.meant(experiment, options)
     kube, cluster = (clusterless.Nowhere(), None) if nobody else contexts.connect(options.kubeconfig, options.context)
     kubeconfig = None if nobody else passing.hand_on(kube.access)
-    environment = {"HARNESS_CONTEXT": kube.context, "HARNESS_KUBECONFIG": str(kubeconfig)}
-    environment |= {"HARNESS_LOCAL": "1"} if cluster else {}
+    environment = clusterless.ENVIRONMENT if nobody else passing.environment(kube.access, local=cluster is not None)
     with contextlib.ExitStack() as undisturbed:
         async with contextlib.AsyncExitStack() as held:
             await held.enter_async_context(kube)
-            worker = await held.enter_async_context(Worker(env=clusterless.ENVIRONMENT if nobody else environment))
+            worker = await held.enter_async_context(Worker(env=environment))
             # Before the lease: what Chaos Toolkit refuses holds nobody up.
             await activities.begin(worker, experiment)
             right = clusterless.hold() if nobody else permission.hold(kube, cluster, experiment, identity)

@@ -5,13 +5,12 @@ Several files may lie in it, such as those of shards: all are read, and a record
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.journal.appending import append_line
 from harness.nightly import record
 from harness.nightly.record import SCHEMA, Record
 
@@ -43,26 +42,11 @@ def append(folder: Path, found: Record) -> None:
 def _append(folder: Path, line: bytes) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / FILE, line)
+        append_line(folder / FILE, line)
     except OSError as error:
         raise UsageError(
             "the history cannot be written", where=str(folder / FILE), why=error.strerror or "", hint="--history DIR"
         ) from None
-
-
-def _write(path: Path, line: bytes) -> None:
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        # The lock keeps two writers' lines apart; it goes with the file, also when its holder dies.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        end = os.lseek(file, 0, os.SEEK_END)
-        if line and end and os.pread(file, 1, end - 1) != b"\n":
-            line = b"\n" + line
-        while line:
-            line = line[os.write(file, line) :]
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def read(folder: Path) -> History:

@@ -49,4 +49,5 @@ def test_several_runs_make_one_suite_and_one_summary(stories, tmp_path):
 def test_every_golden_file_belongs_to_a_view(stories):
     names = {f"{name}.{end}" for name in stories for end in (*VIEWS.values(), "color.txt")}
     nights = {f"night.{end}" for end in VIEWS.values()}
-    assert {path.name for path in GOLDEN.iterdir()} == names | nights | {"suite.xml", "suite.md"}
+    days = {f"gameday.{end}" for end in ("html", "md", "txt", "ics")}
+    assert {path.name for path in GOLDEN.iterdir()} == names | nights | days | {"suite.xml", "suite.md"}

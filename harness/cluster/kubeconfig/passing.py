@@ -69,6 +69,12 @@ def hand_on(access: Access) -> Path:
     return Path(memory.path(_files[content], str(os.getpid())))
 
 
+def environment(access: Access, *, local: bool) -> dict[str, str]:
+    """Return the variables by which probes and foreign steps find this access, and whether the cluster is our own."""
+    found = {"HARNESS_CONTEXT": access.context, "HARNESS_KUBECONFIG": str(hand_on(access))}
+    return found | ({"HARNESS_LOCAL": "1"} if local else {})
+
+
 def forget() -> None:
     """Close what was handed on; the paths are good for nothing from then on."""
     with _one_at_a_time:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from harness.checkers import OBJECTIVES
+from harness.cluster.local import LocalCluster
 from harness.engine.session import Session
 from harness.errors import ObservationFailed, UsageError
 from harness.load import spec
@@ -58,7 +59,7 @@ async def collect(session: Session) -> None:
     asked += [query for name, kind in OBJECTIVES.items() if name in checkers for query in kind.asks]
     if not asked:
         return
-    url = _address(session)
+    url = address(session.cluster)
     if url is None:
         session.write("sample", series="prometheus", value=None, labels={"error": UNNAMED})
         return
@@ -82,7 +83,7 @@ async def value(query: str, session: Session) -> float | None:
 
 async def vector(query: str, session: Session) -> list[dict[str, Any]] | None:
     """Ask for every series of a query as it is now; None when Prometheus is away or not that of the run's cluster."""
-    url = _address(session)
+    url = address(session.cluster)
     if url is None:
         return None
     try:
@@ -91,20 +92,32 @@ async def vector(query: str, session: Session) -> list[dict[str, Any]] | None:
         return None
 
 
-def _address(session: Session) -> str | None:
-    """Return the address of the run's own Prometheus: the local one knows nothing of another cluster."""
+async def alerts(cluster: LocalCluster | None) -> list[Mapping[str, Any]] | None:
+    """Return the alerting rules with their names, labels and states; None where nobody said where Prometheus is.
+
+    Raises ObservationFailed where it does not answer.
+    """
+    url = address(cluster)
+    if url is None:
+        return None
+    groups = await _ask(url, "rules", {"type": "alert"}, of="groups")
+    return [rule for group in groups for rule in group.get("rules") or ()]
+
+
+def address(cluster: LocalCluster | None) -> str | None:
+    """Return the address of a cluster's own Prometheus: the local one knows nothing of another cluster."""
     named = os.environ.get(VARIABLE)
-    if session.cluster is None:
+    if cluster is None:
         return named
     return named if named and settings.loopback(named) else PROMETHEUS
 
 
-async def _ask(url: str, what: str, parameters: dict[str, str | float]) -> Found:
+async def _ask(url: str, what: str, parameters: dict[str, str | float], of: str = "result") -> Found:
     try:
         async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=not settings.loopback(url)) as client:
             answer = await client.get(f"/api/v1/{what}", params=parameters)
             answer.raise_for_status()
-            found: Found = answer.json()["data"]["result"]
+            found: Found = answer.json()["data"][of]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise ObservationFailed(
             "Prometheus gave no answer", where=url, why=f"{type(error).__name__}: {error}", hint="harness doctor"

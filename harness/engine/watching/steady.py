@@ -11,6 +11,8 @@ from harness.checkers import OBJECTIVES
 from harness.engine import activities
 from harness.engine.session import Session
 from harness.engine.watching import metrics, traffic
+from harness.model.experiment import Activity
+from harness.steps.worker import Worker
 
 Answer = Mapping[str, Any]
 PROBE_SECONDS = 20.0
@@ -25,18 +27,26 @@ async def ask(session: Session) -> list[Answer]:
     if session.experiment.probes:
         await activities.enter(session, "hypothesis")
     for probe in session.experiment.probes:
-        deadline = PROBE_SECONDS + probe.pause_before + probe.pause_after
-        result = await session.worker.call(
-            activities.document(probe), deadline=probe.deadline or deadline, role="hypothesis"
-        )
+        result = await call(session.worker, probe)
         if activities.interrupted(session, result):
             await anyio.lowlevel.checkpoint()
-        ok = result["status"] == "succeeded" and result.get("tolerance_met") is not False
-        answers.append({"name": probe.name, "ok": ok, "value": result.get("output"), "error": result.get("error")})
+        answers.append(answer(probe, result))
     if session.experiment.probes:
         met = all(answer["ok"] for answer in answers)
         await activities.leave(session, "hypothesis", steady_state_met=met, probes=answers)
     return answers
+
+
+async def call(worker: Worker, probe: Activity) -> dict[str, Any]:
+    """Ask one probe of the hypothesis."""
+    deadline = probe.deadline or PROBE_SECONDS + probe.pause_before + probe.pause_after
+    return await worker.call(activities.document(probe), deadline=deadline, role="hypothesis")
+
+
+def answer(probe: Activity, result: Mapping[str, Any]) -> Answer:
+    """Say what a probe answered, and whether its tolerance holds."""
+    ok = result["status"] == "succeeded" and result.get("tolerance_met") is not False
+    return {"name": probe.name, "ok": ok, "value": result.get("output"), "error": result.get("error")}
 
 
 def record(session: Session, answers: Sequence[Answer]) -> bool:

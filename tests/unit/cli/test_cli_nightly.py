@@ -290,7 +290,7 @@ def test_a_history_that_cannot_be_written_does_not_hide_what_was_left_broken(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     door(kill=[X])
-    monkeypatch.setattr(history, "_write", full)
+    monkeypatch.setattr(history, "append_line", full)
     done = night()
     assert isinstance(done.exception, UsageError)
     assert "VERDICT DIRTY of kill" in done.stdout
