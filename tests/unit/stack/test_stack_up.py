@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.errors import ApiError, PreconditionFailed, UsageError
 from harness.keeper import client
-from harness.stack import apply, deploy, istio, ready, render, renew, source
+from harness.stack import apply, certificate, deploy, istio, ready, render, renew, source
 
 CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "n", {}, "c", Path("s"))
 GATEWAY = {
@@ -44,7 +45,11 @@ ISTIOD = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": {"name": "istiod-ours", "namespace": "istio", "labels": {"app": "istiod", istio.LABEL: istio.REVISION}},
-    "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "istiod"}}},
+    "spec": {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app": "istiod"}},
+        "template": {"metadata": {"labels": {"app": "istiod"}}},
+    },
 }
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -305,7 +310,7 @@ def test_a_part_that_is_not_there_is_not_taken_away_and_that_is_said(cluster: Cl
 
 @pytest.mark.parametrize(
     ("remembered", "named"),
-    [({"parts": "core,delivery,mesh"}, "part mesh"), ({"overlay": "weak-mesh"}, "overlay weak-mesh")],
+    [({"parts": "core,delivery,later"}, "part later"), ({"overlay": "weak-later"}, "overlay weak-later")],
 )
 def test_a_stack_of_another_version_loses_no_part_to_one_that_does_not_know_all_of_it(
     cluster: Cluster, remembered: dict[str, str], named: str
@@ -319,10 +324,10 @@ def test_a_stack_of_another_version_loses_no_part_to_one_that_does_not_know_all_
 
 
 def test_a_part_that_this_version_does_not_know_goes_with_up(cluster: Cluster) -> None:
-    other = {**BUDGET, "metadata": {"name": "of-mesh", "namespace": "prod"}}
+    other = {**BUDGET, "metadata": {"name": "of-later", "namespace": "prod"}}
     cluster.objects[apply.path(other)] = other
     data = cluster.objects[apply.INVENTORY]["data"]
-    data |= {"key": "of-another-version", "parts": "core,mesh", "overlay": "weak-mesh"}
+    data |= {"key": "of-another-version", "parts": "core,later", "overlay": "weak-later"}
     data["paths"] = json.dumps([*apply.paths(data), apply.path(other)])
     up()
     assert apply.path(other) not in cluster.objects
@@ -333,10 +338,10 @@ def test_a_part_that_this_version_does_not_know_is_told_beside_the_others(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(local, "current", lambda: CLUSTER)
-    cluster.objects[apply.INVENTORY]["data"] |= {"parts": "core,mesh"}
+    cluster.objects[apply.INVENTORY]["data"] |= {"parts": "core,later"}
     listed.command.main([], standalone_mode=False)
     said = capsys.readouterr()
-    assert said.err == "there is mesh, too, of another version: `harness up` takes it away\n"
+    assert said.err == "there is later, too, of another version: `harness up` takes it away\n"
     assert "core       there " in said.out
 
 
@@ -398,3 +403,72 @@ def test_a_workload_whose_pods_are_refused_says_why(cluster: Cluster, monkeypatc
     with pytest.raises(PreconditionFailed, match="not ready after 0 s: web") as told:
         anyio.run(ready.rollouts, cluster, [DEPLOYMENT])
     assert told.value.why == f"web: {why}"
+
+
+PROXY = {
+    **DEPLOYMENT,
+    "metadata": {"name": "proxy", "namespace": "edge"},
+    "spec": {**DEPLOYMENT["spec"], "template": {"metadata": {"labels": {"istio": "way-in"}}}},  # type: ignore[dict-item]
+}
+SECURE = {
+    **GATEWAY,
+    "spec": {"selector": {"istio": "way-in"}, "servers": [{"hosts": ["api"], "tls": {"credentialName": "ours"}}]},
+}
+SECRET = "/api/v1/namespaces/edge/secrets/ours"
+
+
+@pytest.fixture
+def secure(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The stack with a gateway that speaks TLS; the keys that were made for it."""
+    keys: list[str] = []
+
+    def make(*_: Any) -> dict[str, str]:
+        keys.append(f"key number {len(keys) + 1}")
+        return {"PRIVATE KEY": keys[-1], "CERTIFICATE": "certificate"}
+
+    with monkeypatch.context() as changed:
+        changed.setattr(certificate, "_make", make)
+        changed.setattr(render, "objects", lambda *_: [DEPLOYMENT, PROXY, SECURE])
+        up("weak-no-pdb")
+        yield keys
+
+
+def test_a_gateway_that_names_a_certificate_gets_one_that_no_file_here_holds(
+    cluster: Cluster, secure: list[str], tmp_path: Path
+) -> None:
+    assert base64.b64decode(cluster.objects[SECRET]["data"]["tls.key"]).decode() == secure[0]
+    told = cluster.objects[SECRET]["data"]["tls.key"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and told in path.read_text()]
+    assert SECRET in apply.paths(cluster.objects[apply.INVENTORY]["data"])
+
+
+def test_a_certificate_stays_as_long_as_it_serves_and_comes_back_where_somebody_removed_it(
+    cluster: Cluster, secure: list[str]
+) -> None:
+    up("weak-no-pdb")
+    assert len(secure) == 1
+    del cluster.objects[SECRET]
+    assert up("weak-no-pdb") == ["making a certificate for api"]
+    assert SECRET in cluster.objects
+
+
+def test_a_certificate_goes_with_the_gateway_that_names_it(
+    cluster: Cluster, secure: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "objects", lambda *_: [DEPLOYMENT, PROXY, GATEWAY])
+    up()
+    assert SECRET not in cluster.objects
+
+
+def test_a_gateway_s_right_to_its_certificate_is_there_before_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, order = Cluster(), list[str]()
+    patch = cluster.patch
+
+    async def noted(path: str, body: Any, **said: Any) -> dict[str, Any]:
+        order.append(path.split("/")[-2])
+        return await patch(path, body, **said)
+
+    monkeypatch.setattr(cluster, "patch", noted)
+    of = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "x", "namespace": "edge"}}
+    anyio.run(apply.apply, cluster, [SECURE, {**of, "kind": "RoleBinding"}, {**of, "kind": "Role"}])
+    assert order == ["roles", "rolebindings", "gateways"]
