@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.stack import ready
-from tests.unit.stack.test_stack_up import BUDGET, DEPLOYMENT
+from tests.unit.stack.deployed import BUDGET, DEPLOYMENT
 
 
 def test_the_wanted_replicas_are_the_manifests() -> None:

@@ -2,167 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 
 from harness.cli import parts as listed
 from harness.cluster import local
-from harness.cluster.kube import Kube
-from harness.cluster.local import LocalCluster
-from harness.errors import ApiError, PreconditionFailed, UsageError
-from harness.keeper import client
-from harness.stack import apply, certificate, deploy, istio, ready, render, renew, source
-
-CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "n", {}, "c", Path("s"))
-GATEWAY = {
-    "apiVersion": "networking.istio.io/v1",
-    "kind": "Gateway",
-    "metadata": {"name": "way-in", "namespace": "prod"},
-}
-BUDGET = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "prod"}}
-DEPLOYMENT = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "web", "namespace": "prod"},
-    "spec": {
-        "replicas": 3,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {"metadata": {"labels": {"app": "web"}}},
-    },
-}
-WEB = apply.path(DEPLOYMENT)
-ISTIOD = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "istiod-ours", "namespace": "istio", "labels": {"app": "istiod", istio.LABEL: istio.REVISION}},
-    "spec": {
-        "replicas": 1,
-        "selector": {"matchLabels": {"app": "istiod"}},
-        "template": {"metadata": {"labels": {"app": "istiod"}}},
-    },
-}
-DEFINITION = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "gateways.networking.istio.io"},
-    "spec": {"group": "networking.istio.io"},
-    "status": {"conditions": [{"type": "Established", "status": "True"}]},
-}
-
-
-class Cluster:
-    """Objects by their paths; a Deployment has at once the replicas that it was given, unless it is `slow`."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.slow = False
-        self.rounds = 0
-        self.built: list[str] = []
-        self.kinds = ["Gateway"]
-        self.refusals = 0
-        self.run = ""
-        self.namespaced = False
-        self.answer: tuple[int, dict[str, Any]] = (201, {})
-
-    def images(self, cluster: LocalCluster, wanted: dict[str, str], progress: Any) -> dict[str, str]:
-        self.built = list(wanted.values())
-        return {}
-
-    async def keeper(self, socket: Path) -> dict[str, Any]:
-        return {"live": self.run}
-
-    async def get(self, path: str) -> dict[str, Any]:
-        if path == "/apis/networking.istio.io/v1" and self.kinds:
-            return {"resources": [{"kind": kind} for kind in self.kinds]}
-        if path not in self.objects:
-            raise ApiError(404, "NotFound", path)
-        return self.objects[path]
-
-    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
-        if isinstance(body, list):
-            return self.objects[path]
-        if self.namespaced and path == apply.INVENTORY and apply.path(MONITORING) not in self.objects:
-            raise ApiError(404, "NotFound", f"namespaces {apply.INVENTORY_NAMESPACE}")
-        self.objects[path] = {**self.objects.get(path, {}), **copy.deepcopy(dict(body))}
-        return self.objects[path]
-
-    async def delete(self, path: str, **_: Any) -> None:
-        self.objects.pop(path, None)
-
-    async def evict(self, pod: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if self.refusals:
-            self.refusals -= 1
-            return 429, {"message": "the budget allows none"}
-        if self.answer[0] == 201:
-            del self.objects[f"/api/v1/namespaces/prod/pods/{pod['metadata']['name']}"]
-        return self.answer
-
-    async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
-        inside, _, plural = path.rpartition("/")
-        found = [
-            item for name, item in self.objects.items() if name.startswith(inside) and name.split("/")[-2] == plural
-        ]
-        wanted = dict(word.split("=") for word in labels.split(",") if word)
-        return [self._seen(item) for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
-
-    async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
-        return await self.list(path), "1"
-
-    async def watch(self, path: str, since: str = "", fields: str = "") -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        self.slow = self.slow and not path.endswith("/deployments")
-        for item in await self.list(path):
-            yield "MODIFIED", item
-
-    def _seen(self, item: dict[str, Any]) -> dict[str, Any]:
-        if item["kind"] not in ("Deployment", "Rollout"):
-            return item
-        count = 0 if self.slow else item["spec"]["replicas"]
-        status = {"observedGeneration": 1} | dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), count)
-        return {"metadata": {**item["metadata"], "generation": 1}, "status": status}
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
-    """A cluster on which the stack, one Deployment and its budget, was deployed before."""
-    made = Cluster()
-
-    @asynccontextmanager
-    async def connect(*_: Any) -> AsyncIterator[Cluster]:
-        yield made
-
-    def objects(*_: Any) -> list[Any]:
-        made.rounds += 1
-        return [BUDGET, DEPLOYMENT, GATEWAY]
-
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    monkeypatch.setattr(Kube, "connect", connect)
-    monkeypatch.setattr(source, "key", lambda overlay, wanted, foreign: f"key-of-{overlay}{foreign}")
-    monkeypatch.setattr(renew, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(client, "status", made.keeper)
-    monkeypatch.setattr(deploy, "_images", made.images)
-    monkeypatch.setattr(render, "objects", objects)
-    monkeypatch.setattr(istio, "objects", lambda *_: [DEFINITION, ISTIOD])
-    transport = httpx.MockTransport(lambda request: httpx.Response(200))
-    monkeypatch.setattr(ready, "_client", lambda seconds: httpx.AsyncClient(transport=transport))
-    up()
-    made.rounds = 0
-    return made
-
-
-def up(overlay: str = "kind") -> list[str]:
-    lines: list[str] = []
-    anyio.run(deploy.up, CLUSTER, lines.append, overlay)
-    return lines
+from harness.errors import PreconditionFailed, UsageError
+from harness.stack import apply, deploy, istio, ready, render, source
+from tests.unit.stack.deployed import (
+    BUDGET,
+    CLUSTER,
+    DEFINITION,
+    DEPLOYMENT,
+    GATEWAY,
+    ISTIOD,
+    MONITORING,
+    WEB,
+    Cluster,
+    up,
+)
 
 
 def test_a_stack_that_is_well_is_not_put_together_again(cluster: Cluster) -> None:
@@ -261,7 +126,6 @@ def test_another_overlay_is_deployed_and_what_it_lacks_removed(
 
 
 ROLLOUTS = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rollouts", "uid": "r"}}
-MONITORING = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": apply.INVENTORY_NAMESPACE, "uid": "m"}}
 
 
 @pytest.mark.parametrize("kind", ["customresourcedefinitions", "deployments", "gateways"])
@@ -403,72 +267,3 @@ def test_a_workload_whose_pods_are_refused_says_why(cluster: Cluster, monkeypatc
     with pytest.raises(PreconditionFailed, match="not ready after 0 s: web") as told:
         anyio.run(ready.rollouts, cluster, [DEPLOYMENT])
     assert told.value.why == f"web: {why}"
-
-
-PROXY = {
-    **DEPLOYMENT,
-    "metadata": {"name": "proxy", "namespace": "edge"},
-    "spec": {**DEPLOYMENT["spec"], "template": {"metadata": {"labels": {"istio": "way-in"}}}},  # type: ignore[dict-item]
-}
-SECURE = {
-    **GATEWAY,
-    "spec": {"selector": {"istio": "way-in"}, "servers": [{"hosts": ["api"], "tls": {"credentialName": "ours"}}]},
-}
-SECRET = "/api/v1/namespaces/edge/secrets/ours"
-
-
-@pytest.fixture
-def secure(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The stack with a gateway that speaks TLS; the keys that were made for it."""
-    keys: list[str] = []
-
-    def make(*_: Any) -> dict[str, str]:
-        keys.append(f"key number {len(keys) + 1}")
-        return {"PRIVATE KEY": keys[-1], "CERTIFICATE": "certificate"}
-
-    with monkeypatch.context() as changed:
-        changed.setattr(certificate, "_make", make)
-        changed.setattr(render, "objects", lambda *_: [DEPLOYMENT, PROXY, SECURE])
-        up("weak-no-pdb")
-        yield keys
-
-
-def test_a_gateway_that_names_a_certificate_gets_one_that_no_file_here_holds(
-    cluster: Cluster, secure: list[str], tmp_path: Path
-) -> None:
-    assert base64.b64decode(cluster.objects[SECRET]["data"]["tls.key"]).decode() == secure[0]
-    told = cluster.objects[SECRET]["data"]["tls.key"]
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and told in path.read_text()]
-    assert SECRET in apply.paths(cluster.objects[apply.INVENTORY]["data"])
-
-
-def test_a_certificate_stays_as_long_as_it_serves_and_comes_back_where_somebody_removed_it(
-    cluster: Cluster, secure: list[str]
-) -> None:
-    up("weak-no-pdb")
-    assert len(secure) == 1
-    del cluster.objects[SECRET]
-    assert up("weak-no-pdb") == ["making a certificate for api"]
-    assert SECRET in cluster.objects
-
-
-def test_a_certificate_goes_with_the_gateway_that_names_it(
-    cluster: Cluster, secure: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(render, "objects", lambda *_: [DEPLOYMENT, PROXY, GATEWAY])
-    up()
-    assert SECRET not in cluster.objects
-
-
-def test_a_gateway_s_right_to_its_certificate_is_there_before_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster, order = Cluster(), list[str]()
-    patch = cluster.patch
-
-    async def noted(path: str, body: Any, **said: Any) -> dict[str, Any]:
-        order.append(path.split("/")[-2])
-        return await patch(path, body, **said)
-
-    monkeypatch.setattr(cluster, "patch", noted)
-    of = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "x", "namespace": "edge"}}
-    anyio.run(apply.apply, cluster, [SECURE, {**of, "kind": "RoleBinding"}, {**of, "kind": "Role"}])
-    assert order == ["roles", "rolebindings", "gateways"]
