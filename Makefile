@@ -5,6 +5,8 @@ RUNS    ?= runs
 HISTORY ?= nightly
 BIN      = $(VENV)/bin
 STAMP    = $(VENV)/.installed
+# Bytecode is kept whatever the surroundings say: else each of the tests' processes would compile the harness anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep crash-matrix torment bench-faults cases conformance fuzz lock
@@ -56,9 +58,8 @@ imports: $(STAMP)
 
 # One worker more than there are cores: some test always waits for a server, a child or a disk. worksteal: a worker
 # that is done takes what another has not begun, so a slow test file holds nobody up.
-# Bytecode is kept whatever the surroundings say: else each of the tests' processes would compile the harness anew.
 unit: $(STAMP)
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)) --dist worksteal
+	@$(BIN)/pytest -q -n $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)) --dist worksteal
 
 test: check e2e ## Everything: check, then end to end on a real cluster
 

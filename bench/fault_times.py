@@ -97,6 +97,7 @@ async def _fault(times: Times, repetitions: int) -> None:
                 try:
                     await workload.renew(here.kube, namespace)
                     await workload.settled(here.kube, namespace)
+                    await here.suit(times.kind.name, namespace)
                     times.take(await _once(here, times.kind, namespace, number + 1))
                 # Whatever it is, the other repetitions are not to wait for it.
                 except Exception as error:

@@ -144,6 +144,7 @@ async def _take(seed: int, number: int) -> Row:
 async def _taken(here: Place, drawn: Turn, begun: Row) -> Row:
     await here.fit()
     async with workload.lent(here.kube, "t-torment") as namespace:
+        await here.suit(drawn.fault, namespace)
         reached = await workload.around(here.kube)
         with answering() as address:
             load = {"url": address, "rate": RATE}

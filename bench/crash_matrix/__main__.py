@@ -1,8 +1,9 @@
 """Strike every fault in every way and keep what came of it: `python -m bench.crash_matrix --only pod_freeze`.
 
 A cell that held with the code as it is now is not run again. Each is written down as soon as it has ended, so that an
-interruption loses none but the one under way, and that is healed. The exit code is 1 where a promise was broken or a
-cell could not be measured.
+interruption loses none but the one under way, and that is healed. Where the cluster cannot be made fit for several
+cells in a row, those that are left are not tried. The exit code is 1 where a promise was broken or a cell could not be
+measured.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from harness.errors import Exit, HarnessError
 from harness.faults import FAULTS
 
 DATA = record.ROOT / "docs" / "crash-matrix.jsonl"
+# Each waits for minutes; what keeps so many from beginning keeps the next one from it, too.
+UNFIT_IN_A_ROW = 3
 MARKS = {State.HELD: "v", State.BROKEN: "x", State.UNMEASURED: "?"}
 
 
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     todo = [cell for cell in meant if not record.fresh(rows.get((cell.fault, cell.cause)), codes[cell.fault])]
     if not given.draw:
         print(f"{len(meant)} cells, {len(meant) - len(todo)} of them fresh", flush=True)
-    code = 0
+    code, unfit = 0, 0
     try:
         for number, cell in enumerate([] if given.draw else todo, 1):
             row = anyio.run(_measure, cell)
@@ -52,6 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{number:>4}/{len(todo)}  {line(row)}", flush=True)
             record.write(given.data, rows.values())
             _draw(given.data, rows, every, codes)
+            unfit = unfit + 1 if row.why.startswith(measure.UNFIT) else 0
+            if unfit == UNFIT_IN_A_ROW:
+                print(f"error: {len(todo) - number} cells were not tried: no cell can begin", file=sys.stderr)
+                print("  fix   `harness doctor` says what is amiss, `harness up` mends it", file=sys.stderr)
+                code = 1
+                break
     except KeyboardInterrupt:
         code = int(Exit.INTERRUPTED)
     except HarnessError as error:
@@ -89,7 +98,9 @@ def line(row: Row) -> str:
     removed = "nothing to remove" if row.removed is None else f"removed {row.removed:.2f} s (-{row.blur or 0:.2f})"
     clean = "" if row.clean is None else f"clean {row.clean:.1f} s"
     ended = f"{row.verdict} {'' if row.exit is None else row.exit}".strip()
-    parts = [removed if row.state is not State.UNMEASURED else "", f"limit {row.limit:g} s", clean, ended, row.why]
+    took = "" if row.took is None else f"took {row.took:.0f} s"
+    unsure = row.state is State.UNMEASURED or (row.state is State.BROKEN and row.removed is None)
+    parts = ["" if unsure else removed, f"limit {row.limit:g} s", clean, ended, took, row.why]
     return f"{MARKS[row.state]} {row.fault} x {row.cause}  {'  '.join(part for part in parts if part)}"
 
 

@@ -11,11 +11,15 @@ from typing import Any
 
 import anyio
 
-from bench.crash_matrix.cells import RETURN, Cell
+from bench.crash_matrix import cells
+from bench.crash_matrix.cells import Cell
 from bench.dying import strikes
+from bench.dying.looks import Part
 from bench.dying.place import Place
 from bench.dying.run import Run
+from bench.dying.strikes import Strike
 from harness.engine.lease import SECONDS as LEASE_SECONDS
+from harness.errors import ObservationFailed
 
 ASLEEP_SECONDS = LEASE_SECONDS + 4.0
 # Shorter than the 40 s after which nodes are taken for lost.
@@ -27,13 +31,17 @@ AGAIN_SECONDS = 1.1
 
 @dataclass(slots=True)
 class Case:
-    """One cell under way: its run, with the fault injected, what that hit, and from when on its promise counts."""
+    """One cell under way: its run, with the fault injected, what that hit, and from when on its promise counts.
+
+    `returned` is when an API server that was away was back: what it keeps is counted from then on.
+    """
 
     cell: Cell
     place: Place
     run: Run
     victim: Mapping[str, Any]
     since: float = math.inf
+    returned: float = math.inf
 
     @property
     def node(self) -> str:
@@ -44,12 +52,23 @@ class Case:
         """Count from now on."""
         self.since = time.monotonic()
 
+    def counted(self, part: Part) -> tuple[float, float]:
+        """Return from when on the promise of one thing counts, and how long it may take."""
+        promise = cells.promised(self.cell.cause, of_api=part.api)
+        return self.returned if promise is cells.RETURN else self.since, promise.limit
+
 
 async def engine_killed(case: Case) -> None:
     """Kill the engine."""
-    strike = strikes.engine(case.run)
+    _kill(case, strikes.engine(case.run))
+
+
+def _kill(case: Case, *victims: Strike) -> None:
+    """Kill them together; raises ObservationFailed where one had ended by itself: nothing would be proven."""
     case.now()
-    strike()
+    there = [strike() for strike in victims]
+    if not all(there):
+        raise ObservationFailed("who was to be killed had ended before")
 
 
 async def engine_suspended(case: Case) -> None:
@@ -62,23 +81,18 @@ async def engine_suspended(case: Case) -> None:
 
 async def healer_killed(case: Case) -> None:
     """Kill the healer; somebody starts it again."""
-    strike = await strikes.healer(case.place, case.cell.hand, case.node)
-    case.now()
-    strike()
+    _kill(case, await strikes.healer(case.place, case.cell.hand, case.node))
 
 
 async def both_killed(case: Case) -> None:
     """Kill the engine and the healer."""
-    both = strikes.engine(case.run), await strikes.healer(case.place, case.cell.hand, case.node)
-    case.now()
-    for strike in both:
-        strike()
+    healer = await strikes.healer(case.place, case.cell.hand, case.node)
+    _kill(case, strikes.engine(case.run), healer)
 
 
 async def target_restarted(case: Case) -> None:
     """Have the target's container start anew, then end the run."""
-    strike = await strikes.target(case.place, case.victim)
-    strike()
+    _kill(case, await strikes.target(case.place, case.victim))
     await _end(case)
 
 
@@ -104,9 +118,7 @@ async def api_stopped(case: Case) -> None:
     """Hold up the API server for longer than the lease; what only it keeps is counted from its return."""
     async with strikes.api_stopped(case.place, AWAY_SECONDS) as goes_on:
         case.now()
-        returned = await goes_on()
-        if case.cell.promise is RETURN:
-            case.since = returned
+        case.returned = await goes_on()
 
 
 def by(number: signal.Signals) -> Callable[[Case], Awaitable[None]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.faults import FaultKind
 from harness.model.fault import Hand
 
-# The promise: where the healer lives it heals within two seconds, elsewhere within the lease and two.
+# The promise: where the healer lives it heals within two seconds, where it must start anew within the lease and two.
 HEAL_SECONDS = 2.0
 EXPIRED_SECONDS = LEASE_SECONDS + HEAL_SECONDS
 
@@ -36,7 +36,8 @@ CAUSES: Mapping[str, Cause] = {
         Cause("both-killed", "SIGKILL of engine and healer together", EXPIRED_SECONDS, "their death"),
         Cause("target-restarted", "SIGKILL of the target's container, then Ctrl-C", HEAL_SECONDS, "Ctrl-C"),
         Cause("target-deleted", "the target's pod is deleted, then Ctrl-C", HEAL_SECONDS, "Ctrl-C"),
-        Cause("node-restarted", "the target's node is restarted, then Ctrl-C", HEAL_SECONDS, "Ctrl-C"),
+        # With the node its agent starts anew, and whatever of it was stopped.
+        Cause("node-restarted", "the target's node is restarted, then Ctrl-C", EXPIRED_SECONDS, "Ctrl-C"),
         Cause("api-stopped", "SIGSTOP of the API server for longer than the lease", EXPIRED_SECONDS, "its stop"),
         Cause("sigterm", "SIGTERM", HEAL_SECONDS, "the signal", every=False),
         Cause("sighup", "SIGHUP", HEAL_SECONDS, "the signal", every=False),
@@ -47,8 +48,9 @@ CAUSES: Mapping[str, Cause] = {
 }
 # Of these the container is down most of the time.
 KEPT_DOWN = frozenset({"pod_failure", "pod_crash_loop"})
-# What the API server keeps cannot be healed while it is away.
+# What the API server keeps cannot be healed while it is away, and no node that starts is needed for that.
 RETURN = Cause("api-stopped", CAUSES["api-stopped"].summary, HEAL_SECONDS, "the API server's return")
+OF_API: Mapping[str, Cause] = {one.name: one for one in (replace(CAUSES["node-restarted"], limit=HEAL_SECONDS), RETURN)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,12 @@ class Cell:
     @property
     def promise(self) -> Cause:
         """Return what is promised of this cell."""
-        return RETURN if self.cause == RETURN.name and self.hand is Hand.API else CAUSES[self.cause]
+        return promised(self.cause, of_api=self.hand is Hand.API)
+
+
+def promised(cause: str, *, of_api: bool) -> Cause:
+    """Return what is promised of one thing that a fault changed, which the API server keeps or something else does."""
+    return OF_API.get(cause, CAUSES[cause]) if of_api else CAUSES[cause]
 
 
 def every(faults: Mapping[str, FaultKind]) -> list[Cell]:
@@ -106,7 +113,10 @@ def meaningless(kind: FaultKind, cause: str) -> str:
 
 
 def narrowed(cells: Sequence[Cell], only: str = "", shard: str = "") -> list[Cell]:
-    """Keep the cells of some faults or causes, named with commas, and every n-th of these; raises ValueError."""
+    """Keep the cells of some faults or causes, named with commas, and every n-th of these; raises ValueError.
+
+    A shard has its share of each cause, for some take three times as long as others.
+    """
     words = {word for word in only.replace(",", " ").split() if word}
     known = {cell.fault for cell in cells} | {cell.cause for cell in cells}
     if unknown := sorted(words - known):
@@ -118,4 +128,5 @@ def narrowed(cells: Sequence[Cell], only: str = "", shard: str = "") -> list[Cel
     number, _, of = shard.partition("/")
     if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
         raise ValueError(f"a shard is i/n, like 1/3, not {shard}")
-    return kept[int(number) - 1 :: int(of)]
+    own = {*sorted(kept, key=lambda cell: list(CAUSES).index(cell.cause))[int(number) - 1 :: int(of)]}
+    return [cell for cell in kept if cell in own]

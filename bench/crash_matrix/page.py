@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bench import tables
 from bench.crash_matrix import cells as cells_of
-from bench.crash_matrix.cells import CAUSES, RETURN, Cell
+from bench.crash_matrix.cells import CAUSES, OF_API, Cell
 from bench.crash_matrix.record import Row, Rows, State
 from harness.faults import FaultKind
 
@@ -36,6 +36,8 @@ def draw(
         f" {counts[State.UNMEASURED]} could not be measured, {len(meant) - len(mine)} were not tried yet; {stale} are"
         " stale."
     )
+    if hours := sum(row.took or 0.0 for row in mine) / 3600:
+        said += f" They took {hours:.1f} hours."
     every = [name for name, cause in CAUSES.items() if cause.every]
     signals = [name for name, cause in CAUSES.items() if not cause.every]
     chosen = [name for name in faults if any(cell.fault == name and cell.cause in signals for cell in cells)]
@@ -52,9 +54,12 @@ def draw(
 
 
 def _promises() -> str:
-    lines = [(one.name, one.summary, f"{one.limit:g} s after {one.since}") for one in CAUSES.values()]
-    place = next(number for number, line in enumerate(lines) if line[0] == RETURN.name)
-    lines.insert(place + 1, ("", "of the api hand", f"{RETURN.limit:g} s after {RETURN.since}"))
+    lines = []
+    for name, one in CAUSES.items():
+        lines.append((name, one.summary, f"{one.limit:g} s after {one.since}"))
+        if name in OF_API:
+            kept = OF_API[name]
+            lines.append(("", "of what the API server keeps", f"{kept.limit:g} s after {kept.since}"))
     return tables.table(("cause", "what is done", "gone within"), lines)
 
 

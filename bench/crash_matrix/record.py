@@ -44,7 +44,7 @@ class Row:
 
     `removed` are the seconds from when the promise counts until the effect was surely gone, `blur` how long before that
     it was last surely there; None where there was nothing to remove. `clean` are the seconds until nothing at all was
-    other than before. `code` is a hash of the sources that the cell depends on.
+    other than before, `took` those that the whole cell took. `code` is a hash of the sources that the cell depends on.
     """
 
     fault: str
@@ -60,6 +60,7 @@ class Row:
     verdict: str = ""
     exit: int | None = None
     why: str = ""
+    took: float | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -95,7 +96,7 @@ def _row(values: object) -> Row:
     for name in ("fault", "cause", "hand", "at", "code", "verdict", "why"):
         if not isinstance(getattr(row, name), str):
             raise TypeError(f"{name} is no text")
-    for name in ("removed", "blur", "clean", "limit"):
+    for name in ("removed", "blur", "clean", "limit", "took"):
         number = getattr(row, name)
         if number is not None and not (isinstance(number, int | float) and math.isfinite(number)):
             raise TypeError(f"{name} is no number")

@@ -47,7 +47,11 @@ ONLY: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "dns_loss": lambda _: {"namespace": "kube-system", "selector": "k8s-app=kube-dns", "workloads": 1},
     "certificate_expiry": lambda namespace: {"namespace": namespace, "config": f"Secret/{APP}"},
 }
-TOLD: Mapping[str, Mapping[str, Any]] = {"certificate_expiry": {"service": APP, "port": TLS_PORT}}
+TOLD: Mapping[str, Mapping[str, Any]] = {
+    "certificate_expiry": {"service": APP, "port": TLS_PORT},
+    # It ends by itself: as late as it can.
+    "component_pause": {"lasts": "7s"},
+}
 # A node goes with whatever is on it, a zone of the local cluster is one node; anything else is one's own.
 WHOLE = {"nodes": 1, "pods": 200}
 CAPS: Mapping[str, Mapping[str, int]] = {"pod": {"pods": 1}, "node": WHOLE, "zone": WHOLE}

@@ -1,9 +1,9 @@
 """See whether what a fault did is still there, as closely as that can be asked: by the fingerprint's lines it changed.
 
 Whatever the fingerprint sees can be followed, also of a fault that is new. What it needs a second for has a quicker
-look: a container's state, frozen control groups, the rules of packet faults, processes of a fault, what is stopped. Of
-each the last look that saw it broken is kept, by its begin, and the first that did not, by its end: it was removed in
-between.
+look: a container's state, frozen control groups, rules, processes of a fault, what is stopped, files. Each look must
+have seen what it follows before anything is struck: one that sees nothing would call it gone at once. Of each the last
+look that saw it broken is kept, by its begin, and the first that did not, by its end: it was removed in between.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from anyio.streams.text import TextReceiveStream
 
 from bench.dying.place import Place
 from harness.engine.undoing import fingerprint
-from harness.engine.undoing.fingerprint import OWED, WRITTEN
-from harness.errors import HarnessError
+from harness.engine.undoing.fingerprint import LABELS, OWED, WRITTEN
+from harness.errors import HarnessError, ObservationFailed
 from harness.keeper.resident.docker import Docker, Refused
 
 PAUSE_SECONDS, AGAIN_SECONDS = 0.05, 0.2
+# What the fingerprint has seen this moment is seen by its own look within this time, or nobody can follow it.
+SEEN_SECONDS = 20.0
 # Each looks for some 15 s and prints 1 while it is broken: a client that is killed leaves nothing behind for long.
 _FOLLOW = """
 n=0; while [ $n -lt 300 ]; do broken=0; look "$@"; echo $broken; [ $broken = 0 ] && exit
@@ -60,8 +62,25 @@ _LIMITED = """
 look() { limited=$(grep -lsE '^Max open files +[0-9]{1,3} ' /proc/[0-9]*/limits | sed 's/limits$/status/')
 for name; do [ -n "$limited" ] && grep -qsxF "Name:\t$name" $limited && broken=1; done; }
 """
+# Arguments: the rules, as the node's own tables tell them.
+_TABLES = """
+look() { saved=$(iptables-save 2>/dev/null; ip6tables-save 2>/dev/null)
+for rule; do case $saved in *"$rule"*) broken=1 ;; esac; done; }
+"""
+# No arguments are heeded: a unit that is on its way was started.
+_UNITS = """
+look() { systemctl is-active kubelet containerd | grep -qvxE 'active|activating' && broken=1; }
+"""
+# Arguments: the files.
+_FILES = """
+look() { for file; do [ -e "$file" ] && broken=1; done; }
+"""
 QUICK = {
     "cgroup frozen ": _FROZEN,
+    "iptables ": _TABLES,
+    "ip6tables ": _TABLES,
+    "unit ": _UNITS,
+    "file ": _FILES,
     "pod rules ": _RULES,
     "fault process ": _MARKED,
     "process stopped ": _STOPPED,
@@ -73,11 +92,16 @@ Look = Callable[[], Awaitable[bool | None]]
 
 @dataclass(slots=True)
 class Part:
-    """One thing that a fault changed: when a look that saw it so began, and when the first that did not had ended."""
+    """One thing that a fault changed: when a look that saw it so began, and when the first that did not had ended.
+
+    `api` says that the API server keeps it, `looked` that a look has told what it is at all.
+    """
 
     what: str
     broken: float = -math.inf
     whole: float = math.inf
+    api: bool = False
+    looked: bool = False
 
 
 @dataclass(slots=True)
@@ -105,17 +129,19 @@ class Seen:
 def effects(before: Mapping[str, str], during: Mapping[str, str]) -> dict[str, str]:
     """Return the lines that a fault changed, as they were: what is written down about it, and what follows, left out.
 
-    Readiness follows, and the taint of a cordon: both are the cluster's answer, in its own time. Of what an agent does
-    by itself alone, without a process or a mark, its ledger is all that there is to see.
+    A node's readiness and conditions follow, and what the pods of a workload are after its template: both are the
+    cluster's answer, in its own time. Of what an agent does by itself alone, without a process or a mark, its ledger is
+    all that there is to see.
     """
     changed = fingerprint.changed(before, during)
-    cordoned = {key.removesuffix("cordoned") for key in changed if key.endswith("/cordoned")}
+    owners = [key.removesuffix("/spec").partition("/") for key in changed if key.endswith("/spec")]
+    answered = {f"{LABELS}{kind.removesuffix('s')}/{name}" for kind, _, name in owners}
     found = {
         key: before.get(key, "")
         for key in changed
         if not key.startswith((*WRITTEN, *OWED, "unseen/"))
-        and not key.endswith("/ready")
-        and not (key.endswith("/taints") and key.removesuffix("taints") in cordoned)
+        and not key.endswith(("/ready", "/conditions"))
+        and key not in answered
     }
     return found or {key: before.get(key, "") for key in changed if key.startswith("agent/")}
 
@@ -128,18 +154,22 @@ async def follow(
     *,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Look at everything that a fault changed until it is as before; it has started when `seen` has all its parts."""
+    """Look at everything that a fault changed until it is as before; it has started when each part was looked at.
+
+    Raises ObservationFailed where nobody can say what has become of one.
+    """
     was = effects(before, during)
     plain = {key for key in was if not key.startswith("container/")}
     async with anyio.create_task_group() as together:
 
-        def begin(what: str, look: Look) -> None:
-            part = Part(what, broken=time.monotonic())
+        def begin(what: str, look: Look, *, api: bool = False) -> None:
+            part = Part(what, broken=time.monotonic(), api=api)
             seen.parts.append(part)
             together.start_soon(_until_whole, part, look)
 
         if plain:
-            begin(", ".join(sorted(plain)), partial(_lines, place, {key: was[key] for key in plain}))
+            look = partial(_lines, place, {key: was[key] for key in plain})
+            begin(", ".join(sorted(plain)), look, api=not any(key.startswith("agent/") for key in plain))
         for key in sorted(was.keys() - plain):
             node, _, what = key.removeprefix("container/").partition("/")
             if what == "state":
@@ -153,6 +183,11 @@ async def follow(
                 begin(key, partial(_residue, place, node, key, was[key]))
             else:
                 begin(key, partial(_lines, place, {key: was[key]}))
+        with anyio.move_on_after(SEEN_SECONDS):
+            while not all(part.looked for part in seen.parts):
+                await anyio.sleep(PAUSE_SECONDS)
+        if blind := [part.what for part in seen.parts if not part.looked]:
+            raise ObservationFailed("nobody can say whether it is still there", where=", ".join(blind))
         task_status.started()
 
 
@@ -175,10 +210,10 @@ async def _until_whole(part: Part, look: Look) -> None:
         began = time.monotonic()
         state = await look()
         if state is False:
-            part.whole = time.monotonic()
+            part.whole, part.looked = time.monotonic(), True
             return
         if state:
-            part.broken = began
+            part.broken, part.looked = began, True
         # A look that takes its time must not take the machine from whoever heals.
         await anyio.sleep(max(PAUSE_SECONDS if state else AGAIN_SECONDS, time.monotonic() - began))
 
@@ -187,6 +222,9 @@ async def _lines(place: Place, was: Mapping[str, str]) -> bool | None:
     try:
         now = await place.fingerprint(only=was.keys())
     except HarnessError:
+        return None
+    # An agent that is away says nothing of what it owes.
+    if any(key.startswith("agent/") and key not in now for key in was):
         return None
     return any(now.get(key, "") != value for key, value in was.items())
 
@@ -220,7 +258,7 @@ async def _inside(place: Place, node: str, script: str, arguments: Sequence[str]
             assert process.stdout
             try:
                 async for text in TextReceiveStream(process.stdout):
-                    now = time.monotonic()
+                    now, part.looked = time.monotonic(), True
                     if "0" in text:
                         part.whole = now
                         return

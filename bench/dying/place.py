@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -18,15 +18,19 @@ from harness.cluster.local import LocalCluster
 from harness.engine.preflight.scope import Scope
 from harness.engine.undoing import fingerprint, undo
 from harness.engine.undoing.fingerprint import WRITTEN
-from harness.errors import HarnessError, PreconditionFailed
+from harness.errors import HarnessError, ObservationFailed, PreconditionFailed
 from harness.keeper import container
 from harness.stack import apply as stack
-from harness.stack import renew
+from harness.stack import ready, renew
 from harness.workloads.pod import is_going, is_ready
 
 SYSTEM, AGENTS = "chaos-system", "app.kubernetes.io/name=chaos-agent"
-AGENTS_SECONDS, STEADY_SECONDS = 120.0, 240.0
+WHOLE_SECONDS, STEADY_SECONDS = 300.0, 240.0
 PAUSE_SECONDS = 0.2
+# $1 the container, $2 its limit. A kubelet limits the processes of all pods of its node or of none, so here it is done
+# in its place: without a limit no agent takes up what there is of processes.
+_FEW = 'for file in $(find /sys/fs/cgroup -path "*$1*" -name pids.max); do echo "$2" > "$file" || exit; done'
+CROWDED, FEW = "pod_pids", "60"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,58 +61,87 @@ class Place:
     async def fit(self, besides: str = "") -> None:
         """Make the cluster as it is to be found: a keeper, nothing broken, agents and stack that start again at once.
 
-        What earlier commands left of their own is removed, besides one namespace. Raises UndoFailed, TimeoutError.
+        What earlier commands left of their own is removed, besides one namespace. Raises HarnessError, TimeoutError.
         """
         await anyio.to_thread.run_sync(container.ensure, self.cluster, _quiet)
         await undo.undo(self.kube, self.cluster, _quiet)
         await workload.forgotten(self.kube, besides)
         await workload.renew(self.kube, SYSTEM, AGENTS)
         await self._renew_stack()
-        nodes = len(await self.kube.list(paths.nodes()))
+        await _nothing(self._lacking, WHOLE_SECONDS, "agents and stack are not whole")
 
-        async def whole() -> bool:
-            found = await self.agents()
-            return not found or (len(found) == nodes and all(is_ready(pod) and not is_going(pod) for pod in found))
+    async def _lacking(self) -> list[str]:
+        """Name the agents and the workloads of the stack that are not there; without agents there is none to name."""
+        agents, nodes = await self.agents(), len(await self.kube.list(paths.nodes()))
+        live = sum(is_ready(pod) and not is_going(pod) for pod in agents)
+        found = [f"{live} of {nodes} agents are ready"] if agents and not live == len(agents) == nodes else []
+        for item in await self._deployments():
+            if not ready.rolled_out(item, item["spec"].get("replicas", 1)):
+                found.append(f"{item['metadata']['namespace']}/{item['metadata']['name']} is not complete")
+        return found
 
-        await workload.until(whole, AGENTS_SECONDS)
+    async def _deployments(self) -> Items:
+        namespaces = stack.workloads(await stack.inventory(self.kube))
+        return [item for one in namespaces for item in await self.kube.list(paths.deployments(one))]
 
     async def _renew_stack(self) -> None:
         """Replace the stack's pods that were struck so often that a kubelet would start them again late."""
-        for namespace in stack.workloads(await stack.inventory(self.kube)):
-            found = await self.kube.list(paths.deployments(namespace))
-            whole = [{**item, "apiVersion": "apps/v1", "kind": "Deployment"} for item in found]
-            await renew.pods_in_back_off(self.kube, self.cluster, whole, _quiet)
+        found = [{**item, "apiVersion": "apps/v1", "kind": "Deployment"} for item in await self._deployments()]
+        await renew.pods_in_back_off(self.kube, self.cluster, found, _quiet)
+
+    async def suit(self, fault: str, namespace: str) -> None:
+        """Give the web servers what a fault needs of its target and this cluster gives to no pod."""
+        pods = await self.kube.list(paths.pods(namespace), labels=workload.SELECTOR) if fault == CROWDED else []
+        for pod in pods:
+            for one in pod["status"]["containerStatuses"]:
+                words = ("sh", "-c", _FEW, "sh", str(one["containerID"]).rpartition("/")[2], FEW)
+                await self.docker("exec", self.cluster.nodes[pod["spec"]["nodeName"]], *words)
 
     async def steady(self) -> dict[str, str]:
-        """Return the fingerprint once every node is whole and nothing is written down; raises TimeoutError."""
-        with anyio.fail_after(STEADY_SECONDS):
-            while True:
-                with contextlib.suppress(HarnessError):
-                    found = await self.fingerprint()
-                    if not amiss(found):
-                        return found
-                await anyio.sleep(PAUSE_SECONDS)
+        """Return the fingerprint once every node is whole and nothing is written down; raises ObservationFailed."""
+        found: dict[str, str] = {}
+
+        async def look() -> list[str]:
+            found.clear()
+            found.update(await self.fingerprint())
+            return amiss(found)
+
+        await _nothing(look, STEADY_SECONDS, "the cluster is not as it should be")
+        return found
 
     async def unlike(self, before: Mapping[str, str], seconds: float) -> list[str]:
         """Wait until the fingerprint equals the one before, and return what does not when the time is over."""
-        deadline = time.monotonic() + seconds
-        while True:
-            left = await self.difference(before)
-            if not left or time.monotonic() > deadline:
-                return left
-            await anyio.sleep(PAUSE_SECONDS)
+        return await _left(lambda: self.difference(before), seconds)
 
     async def difference(self, before: Mapping[str, str]) -> list[str]:
-        """Name what is not as before; that it cannot be asked is a line, too."""
+        """Name what is not as before; raises HarnessError where it cannot be asked."""
+        return fingerprint.difference(before, await self.fingerprint())
+
+
+async def _nothing(look: Callable[[], Awaitable[list[str]]], seconds: float, what: str) -> None:
+    """Wait until a look finds nothing amiss; raises ObservationFailed with what it found at last."""
+    if left := await _left(look, seconds):
+        raise ObservationFailed(what, why=f"after {seconds:g} s: {'; '.join(left)}")
+
+
+async def _left(look: Callable[[], Awaitable[list[str]]], seconds: float) -> list[str]:
+    """Look until nothing is left, and return what is when the time is over; no answer is something, too."""
+    deadline = time.monotonic() + seconds
+    while True:
+        began = time.monotonic()
         try:
-            return fingerprint.difference(before, await self.fingerprint())
+            left = await look()
         except HarnessError as error:
-            return [error.what]
+            left = [error.what]
+        if not left or time.monotonic() > deadline:
+            return left
+        # A look that takes its time must not take the machine from what is looked for.
+        await anyio.sleep(max(PAUSE_SECONDS, time.monotonic() - began))
 
 
 def amiss(lines: Mapping[str, str]) -> list[str]:
     """Name what a cluster must not be begun with: a node that is not as it should be, a fault that is written down."""
-    right = {"ready": "True", "state": "running", "residue": "", "cordoned": "false"}
+    right = {"ready": "True", "conditions": "", "state": "running", "residue": "", "cordoned": "false"}
     nodes = {key: key.rpartition("/")[2] for key in lines if key.startswith(("node/", "container/"))}
     wrong = [key for key, what in nodes.items() if what in right and lines[key] != right[what]]
     return [*wrong, *(key for key in lines if key.startswith((*WRITTEN[:2], "unseen/")))]

@@ -22,7 +22,7 @@ from bench import processes
 from bench.dying.place import Place
 from bench.dying.run import Run
 from harness.cluster import paths
-from harness.errors import ApiError, ObservationFailed
+from harness.errors import ObservationFailed
 from harness.keeper import container
 from harness.model.fault import Hand
 
@@ -40,13 +40,17 @@ kill -STOP "$pid"; echo stopped; wait
 # Leaders that lost their lease meanwhile end, and a kubelet starts them again later each time, unless it is new itself.
 _AT_ONCE = ("systemctl", "restart", "kubelet")
 API_SECONDS = 120.0
-Strike = Callable[[], None]
+# What it returns says whether there was anything to kill.
+Strike = Callable[[], bool]
 
 
-def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    """Send a signal to a process that may be gone."""
-    with contextlib.suppress(ProcessLookupError):
+def kill(pid: int, number: int = signal.SIGKILL) -> bool:
+    """Send a signal to a process and say whether it was there."""
+    try:
         os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def engine(run: Run) -> Strike:
@@ -102,10 +106,8 @@ async def target(place: Place, victim: Mapping[str, Any]) -> Strike:
 
 
 async def delete(place: Place, victim: Mapping[str, Any]) -> None:
-    """Delete a pod at once, only while it is the one that was hit."""
-    path = paths.pods(victim["namespace"], victim["name"])
-    with contextlib.suppress(ApiError):
-        await place.kube.delete(path, uid=victim["uid"], grace=0)
+    """Delete a pod at once, only while it is the one that was hit; raises ApiError where it is not."""
+    await place.kube.delete(paths.pods(victim["namespace"], victim["name"]), uid=victim["uid"], grace=0)
 
 
 async def restart(place: Place, node: str) -> None:
@@ -122,14 +124,20 @@ async def api_stopped(place: Place, seconds: float) -> AsyncIterator[Callable[[]
     argv = ["docker", "exec", place.cluster.control_plane, "sh", "-c", _HOLD_UP, "sh", f"{seconds:g}", API]
     async with await anyio.open_process(argv, env=place.environment, stdin=DEVNULL, stderr=DEVNULL) as process:
         assert process.stdout
-        said = TextReceiveStream(process.stdout)
+        said, heard = TextReceiveStream(process.stdout), ""
 
         async def hear(word: str) -> float:
+            nonlocal heard
             with anyio.fail_after(API_SECONDS):
-                async for text in said:
-                    if word in text:
-                        return time.monotonic()
-            raise ObservationFailed("the API server was not stopped", why="its process was not found in its node")
+                # One word may come along with another, which nobody has asked for yet.
+                while word not in heard:
+                    try:
+                        heard += await said.receive()
+                    except anyio.EndOfStream:
+                        raise ObservationFailed(
+                            "the API server was not stopped", why="its process was not found in its node"
+                        ) from None
+            return time.monotonic()
 
         await hear("stopped")
         try:

@@ -17,8 +17,10 @@ import anyio
 from bench.dying import certificate
 from harness.cluster import paths
 from harness.cluster.kube import Kube
+from harness.engine.preflight.scope import Scope
+from harness.engine.undoing import fingerprint
 from harness.errors import HarnessError
-from harness.resources import crds
+from harness.resources import crds, resource
 from harness.targets import nodes
 from harness.workloads.pod import is_done, is_going, is_ready
 
@@ -33,7 +35,15 @@ _FILES = {"tls.crt": certificate.CHAIN, "tls.key": certificate.KEY}
 # So that a later command finds what a killed one left.
 MARK = "chaos-harness/made-to-be-broken"
 SETTLED_SECONDS, GONE_SECONDS = 300.0, 120.0
+# Two minutes: what a healer is to end within the lease must not end before with a container that is started anew.
+PATIENT = 60
 LOOK_SECONDS = 0.05
+# What a fingerprint tells of, and pods.
+CONTENT = {
+    **fingerprint.SPECS,
+    **dict.fromkeys((*fingerprint.CONFIGS, "pods"), "/api/v1"),
+    "faults": resource.ROOT,
+}
 # It asks for a name twice a second, so that what is done to DNS meets somebody, and reads its certificate, where it has
 # one, for each connection.
 SERVER = """
@@ -70,18 +80,21 @@ async def image(kube: Kube) -> str:
     return str(item["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-async def make(kube: Kube, namespace: str, image: str) -> None:
-    """Make namespace and web servers, and wait until the budget lets one of them go."""
+async def make(kube: Kube, namespace: str, image: str, misses: int = 5) -> None:
+    """Make namespace and web servers, and wait until the budget lets one of them go.
+
+    After so many `misses` of its liveness probe, 2 s apart, one is started anew.
+    """
     await crds.install(kube)
     for name, labels in ((namespace, {MARK: "true"}), ("chaos-system", {})):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         await kube.patch(f"/api/v1/namespaces/{name}", body, kind="apply")
-    for path, item in _objects(namespace, image):
+    for path, item in _objects(namespace, image, misses):
         await kube.patch(path, item, kind="apply")
     await settled(kube, namespace)
 
 
-def _objects(namespace: str, image: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _objects(namespace: str, image: str, misses: int) -> Iterator[tuple[str, dict[str, Any]]]:
     labels, metadata = {"app": APP}, {"name": APP}
     core, budgets = f"/api/v1/namespaces/{namespace}", f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: "whole"}}
@@ -95,10 +108,10 @@ def _objects(namespace: str, image: str) -> Iterator[tuple[str, dict[str, Any]]]
     budget = {"minAvailable": REPLICAS - 1, "selector": {"matchLabels": labels}}
     kinds = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget"}
     yield f"{budgets}/{APP}", {**kinds, "metadata": metadata, "spec": budget}
-    yield paths.deployments(namespace, APP), _deployment(image)
+    yield paths.deployments(namespace, APP), _deployment(image, misses)
 
 
-def _deployment(image: str) -> dict[str, Any]:
+def _deployment(image: str, misses: int) -> dict[str, Any]:
     labels = {"app": APP}
     ask = {"httpGet": {"path": "/", "port": PORT}}
     web = {
@@ -109,7 +122,7 @@ def _deployment(image: str) -> dict[str, Any]:
         "ports": [{"containerPort": PORT}],
         "envFrom": [{"configMapRef": {"name": APP}}],
         "readinessProbe": {**ask, "periodSeconds": 1, "failureThreshold": 2},
-        "livenessProbe": {**ask, "periodSeconds": 2, "failureThreshold": 5},
+        "livenessProbe": {**ask, "periodSeconds": 2, "failureThreshold": misses},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
         "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in (*VOLUMES, "tls")],
     }
@@ -139,7 +152,7 @@ async def settled(kube: Kube, namespace: str) -> None:
         whole = len(pods) == REPLICAS and all(is_ready(pod) and not is_going(pod) for pod in pods)
         return whole and bool(budgets) and budgets[0].get("status", {}).get("disruptionsAllowed") == 1
 
-    await until(is_so, SETTLED_SECONDS)
+    await until(is_so, SETTLED_SECONDS, f"two whole web servers in {namespace}")
 
 
 async def renew(kube: Kube, namespace: str, labels: str = SELECTOR) -> None:
@@ -163,32 +176,41 @@ async def around(kube: Kube) -> list[str]:
 
 
 async def forgotten(kube: Kube, besides: str) -> None:
-    """Remove the namespaces that a command before this one made, and wait until they are gone."""
+    """Empty the namespaces that a command before this one made."""
     found = await kube.list("/api/v1/namespaces", labels=MARK)
     for name in (item["metadata"]["name"] for item in found):
         if name != besides:
-            await without(kube, name)
+            await emptied(kube, name)
 
 
-async def without(kube: Kube, namespace: str) -> None:
-    """Delete a namespace and wait until it is gone, so that whoever comes next finds the cluster as this one did."""
+async def emptied(kube: Kube, name: str) -> None:
+    """Delete a namespace with its content, and wait until no pod is left and a fingerprint tells nothing of it.
+
+    Nothing can be made in it any more; that it is still listed for some seconds is all that there is to see, for the
+    controller of Kubernetes waits for five of them before it begins.
+    """
     with contextlib.suppress(HarnessError):
-        await kube.delete(f"/api/v1/namespaces/{namespace}")
+        await kube.delete(paths.namespace(name))
+    for plural, root in CONTENT.items():
+        with contextlib.suppress(HarnessError):
+            await kube.delete(f"{root}/namespaces/{name}/{plural}")
 
-    async def gone() -> bool:
-        return not await kube.list("/api/v1/namespaces", fields=f"metadata.name={namespace}")
+    async def empty() -> bool:
+        told = await fingerprint.take(kube, None, Scope(name, alone=True))
+        return not any(f"/{name}/" in line for line in told) and not await kube.list(paths.pods(name))
 
-    await until(gone, GONE_SECONDS)
+    await until(empty, GONE_SECONDS, f"the end of what is in namespace {name}")
 
 
-async def until(true: Callable[[], Awaitable[Any]], seconds: float = GONE_SECONDS) -> None:
-    """Wait until a question to the cluster is answered with yes; raises TimeoutError."""
-    with anyio.fail_after(seconds):
+async def until(true: Callable[[], Awaitable[Any]], seconds: float = GONE_SECONDS, what: str = "a yes") -> None:
+    """Wait until a question to the cluster is answered with yes; raises TimeoutError that says what did not come."""
+    with anyio.move_on_after(seconds):
         while True:
             with contextlib.suppress(HarnessError):
                 if await true():
                     return
             await anyio.sleep(LOOK_SECONDS)
+    raise TimeoutError(f"{what} did not come within {seconds:g} s")
 
 
 @contextlib.asynccontextmanager
@@ -196,8 +218,8 @@ async def lent(kube: Kube, prefix: str) -> AsyncIterator[str]:
     """Have the web servers in a namespace of a new name, and take it away afterwards."""
     name = f"{prefix}-{time.time_ns() // 1000 % 10**9}"
     try:
-        await make(kube, name, await image(kube))
+        await make(kube, name, await image(kube), PATIENT)
         yield name
     finally:
         with anyio.CancelScope(shield=True):
-            await without(kube, name)
+            await emptied(kube, name)

@@ -27,8 +27,8 @@ def history(events: Sequence[Event], operations: Sequence[Operation], recorded: 
     faults = [_record(life) for life in lives.read(events)]
     end = events[-1].t if events else 0.0
     started = next((event for event in events if event.type == "load.started"), None)
-    stages = next((event.data["points"] for event in events if event.type == "load.stages"), None)
-    settled = next((event.t for event in events if event.type == "phase.start" and event.phase == "baseline"), 0.0)
+    # The last one: what showed in a baseline may have been settled, too.
+    baselines = [event.t for event in events if event.type == "phase.start" and event.phase == "baseline"]
     return History(
         start=events[0].t if events else 0.0,
         end=end,
@@ -42,12 +42,22 @@ def history(events: Sequence[Event], operations: Sequence[Operation], recorded: 
             address: pod for event in events if event.type == "addresses" for address, pod in event.data["pods"].items()
         },
         load_rate=started.data["rate"] if started else None,
-        load_profile=Profile(tuple((float(at), float(pace)) for at, pace in stages)) if stages else None,
+        load_profile=_profile(events),
         probes=[{"time": event.t, "phase": event.phase, **event.data} for event in events if event.type == "probe"],
-        steady_from=settled,
+        steady_from=baselines[-1] if baselines else 0.0,
         recorded=recorded,
         unread=calls.unread(events),
     )
+
+
+def _profile(events: Sequence[Event]) -> Profile | None:
+    """Return the load's rate over the run's time, where it is not the same from the start on."""
+    for event in reversed(events):
+        if event.type == "load.stages":
+            return Profile(tuple((float(at), float(pace)) for at, pace in event.data["points"]))
+        if event.type == "load.started" and (ramp := event.data.get("ramp")):
+            return Profile(((event.t, 0.0), (event.t + ramp, float(event.data["rate"]))))
+    return None
 
 
 def _record(life: Life) -> FaultRecord:

@@ -16,16 +16,15 @@ from typing import Any
 import anyio
 
 from harness.cluster.kubeconfig import passing
-from harness.engine import abort, activities, announce, clusterless, ending, judge, method, plain
+from harness.engine import abort, activities, announce, clusterless, ending, method, plain
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.planning import plan
 from harness.engine.preflight import contexts, permission, scope
 from harness.engine.session import Session
 from harness.engine.undoing import healing, owed
-from harness.engine.watching import machine, metrics, observe, releases, settle, steady, traffic
+from harness.engine.watching import baseline, machine, metrics, observe, releases, settle, steady, traffic
 from harness.engine.watching.readiness import Readiness
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed, first
-from harness.journal import operations, reader
 from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
 from harness.model.plan import Plan
@@ -212,14 +211,10 @@ async def _phases(session: Session, walk: Walk) -> None:
     await settle.require_parts(session)
     # Already under load: a breaker closes only when somebody calls, and a probe may ask what callers get.
     await traffic.start(session)
-    await settle.settle(session)
+    until = session.journal.now() + phases.settle
+    await settle.settle(session, until)
     await _plan(session)
-    session.enter("baseline")
-    if session.experiment.load:
-        session.steady_load_from = max(session.journal.now(), session.load_from + session.experiment.load.ramp)
-    await traffic.begin(session)
-    await anyio.sleep(phases.baseline)
-    await _judge_baseline(session)
+    await baseline.hold(session, until)
     session.enter("inject")
     session.begun = True
     await walk(session)
@@ -262,19 +257,6 @@ async def _admit_reached(session: Session) -> None:
     if not session.experiment.promising and more:
         await permission.admit(session.kube, session.cluster, session.scope, more)
         await session.lease.extend(more, holder_is_dead=session.healer.own)
-
-
-async def _judge_baseline(session: Session) -> None:
-    """Ask the same promises of the baseline and look once more; raises NeverBegun when no fault can be blamed."""
-    events = reader.read(session.directory)
-    amiss = judge.baseline(session.experiment, judge.history(events, operations.read(session.directory)))
-    amiss += await settle.look(session)
-    if amiss:
-        raise NeverBegun(
-            "the system was not fit to be judged before any fault",
-            why="; ".join(amiss),
-            hint="what does not hold without a fault cannot be blamed on one; `harness doctor`",
-        )
 
 
 def _seed(options: Options) -> int:

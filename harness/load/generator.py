@@ -73,14 +73,16 @@ class Generator:
         """
         self._stop = stop
         load, random = self._spec.load, Random(self._spec.seed)
-        end = time.monotonic_ns() + int(self._spec.seconds * 1e9)
+        start = time.monotonic_ns()
+        end = start + int(self._spec.seconds * 1e9)
         first = load.stages[0].rate if load.stages else load.rate
         stopped = asyncio.ensure_future(stop.wait())
         begun = asyncio.ensure_future(begin.wait()) if begin and load.stages else None
         try:
-            await self._pace(rate.steady(first, load.ramp), random, end, stopped, begun)
+            await self._pace(rate.steady(first, load.ramp), random, start, end, stopped, begun)
             if begun and begun.done() and not stopped.done():
-                await self._pace(rate.staged(load.stages, load.ramp), random, end, stopped, None)
+                now = time.monotonic_ns()
+                await self._pace(rate.staged(load.stages, load.ramp), random, now, end, stopped, None)
         finally:
             stopped.cancel()
             if begun:
@@ -96,12 +98,12 @@ class Generator:
         self,
         profile: Profile,
         random: Random,
+        start: int,
         end: int,
         stopped: asyncio.Task[Literal[True]],
         begun: asyncio.Task[Literal[True]] | None,
     ) -> None:
         """Begin each operation when it is due, until the time is over, the load is stopped or its stages begin."""
-        start = time.monotonic_ns()
         ends = (stopped, begun) if begun else (stopped,)
         due_times: Iterator[float] = profile.times()
         while (due := start + int(next(due_times) * 1e9)) < end:

@@ -76,7 +76,8 @@ class Worker:
         """Run one activity and return its status, output, error, duration and whether its tolerance was met.
 
         The status is "succeeded", "failed", "interrupted", or "timed out" when `deadline` seconds were not enough. With
-        `sent`, set when the child has been told, the activity runs in the background, beside the next ones.
+        `sent`, set when the child has been told or never will be, the activity runs in the background, beside the next
+        ones.
         """
         return await self.ask("activity", deadline=deadline, sent=sent, activity=activity, role=role)
 
@@ -97,6 +98,7 @@ class Worker:
             await self._kill()
             raise
         await self._kill()
+        sent.set()  # whoever waits for that would wait for ever
         return _failure("timed out", f"no end within {deadline:g} s", began)
 
     async def _exchange(self, request: dict[str, Any], began: float, sent: anyio.Event) -> dict[str, Any]:

@@ -18,18 +18,20 @@ from harness.keeper import container
 from harness.keeper.client import Keeper
 from harness.targets.reach import Reach
 from tests.e2e import local_set as sets
-from tests.e2e.live import docker, harness, unchanged
+from tests.e2e import namespaces
+from tests.e2e.live import asked, clean, compared, docker, harness, unchanged
 from tests.e2e.undoing import WAYS, Undo
 from tests.e2e.victims import LEASE_SECONDS, NAMESPACE, RENEW_SECONDS, held, settled
 
 
 @pytest.fixture(scope="session")
-def cluster() -> LocalCluster:
+def cluster() -> Iterator[LocalCluster]:
     """The local cluster with the stack, as `harness up` leaves it."""
     harness("up", timeout=1800)
     found = local.current()
     assert found
-    return found
+    yield found
+    asked(found, namespaces.gone)
 
 
 # A handshake that is cancelled while the API server is away leaves its socket to the garbage collector: httpcore's TLS
@@ -50,15 +52,43 @@ collect_ignore_glob = ["documents/*"]
 @pytest.fixture(scope="session")
 def local_set(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> sets.LocalSet:
     """The local set, run once on the stack as it should be; it leaves nothing behind."""
+    _known.clear()  # pytest tells nobody here of a session's fixtures
     with unchanged(cluster):
         return sets.run(tmp_path_factory.mktemp("local-set"))
 
 
 @pytest.fixture
 def as_found(cluster: LocalCluster) -> Iterator[None]:
-    """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled."""
-    with unchanged(cluster):
-        yield
+    """Compare the fingerprint before with the one after: nothing may be left behind once the healer has settled.
+
+    Before is after the test before, where nothing was done in between.
+    """
+    before = dict(_known) or clean(cluster)
+    yield
+    _known.update(compared(cluster, before))
+
+
+# The fingerprint that the last comparison ended with, for as long as nobody has done anything since: only what leaves
+# the cluster alone may come between it and the next one, as pytest's own fixtures and parameters.
+_known: dict[str, str] = {}
+IDLE = ("as_found", "anyio_backend")
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    _note(fixturedef)
+
+
+def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any]) -> None:
+    _note(fixturedef)
+
+
+def _note(fixturedef: pytest.FixtureDef[Any]) -> None:
+    if fixturedef.argname not in IDLE and not fixturedef.func.__module__.startswith("_pytest."):
+        _known.clear()
+
+
+def pytest_runtest_call() -> None:
+    _known.clear()
 
 
 @pytest.fixture
@@ -92,11 +122,12 @@ def workload(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
 
     async def make() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
+            await namespaces.gone(kube, NAMESPACE)
             await servers.make(kube, NAMESPACE, image)
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await servers.without(kube, NAMESPACE)
+            await namespaces.emptied(kube, NAMESPACE)
 
     anyio.run(make)
     yield cluster

@@ -63,13 +63,25 @@ def undone(cluster: LocalCluster) -> None:
 @contextlib.contextmanager
 def unchanged(cluster: LocalCluster) -> Iterator[None]:
     """Hold the fingerprint after the block against the one before, once the healer has settled."""
-    undone(cluster)
-    before = taken(cluster)
+    before = clean(cluster)
     yield
+    compared(cluster, before)
+
+
+def clean(cluster: LocalCluster) -> dict[str, str]:
+    """Heal what is left of earlier, and take the fingerprint."""
+    undone(cluster)
+    return taken(cluster)
+
+
+def compared(cluster: LocalCluster, before: Mapping[str, str]) -> dict[str, str]:
+    """Hold the fingerprint against the one before, once the healer has settled, and return what either tells."""
     deadline = time.monotonic() + SETTLED_SECONDS
-    while (left := fingerprint.difference(before, taken(cluster))) and time.monotonic() < deadline:
+    while (left := fingerprint.difference(before, now := taken(cluster))) and time.monotonic() < deadline:
         pass
     assert not left, "\n".join(left)
+    # A workload without a pod at the moment says nothing of its labels, and the other one does.
+    return {**before, **now}
 
 
 def kubectl(cluster: LocalCluster, *words: str, check: bool = True, given: str = "") -> str:

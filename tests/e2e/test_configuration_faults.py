@@ -22,7 +22,7 @@ from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import docker, kubectl
 from tests.e2e.undoing import Undo, begun, by_the_keeper, of, over
-from tests.e2e.victims import APP, NAMESPACE, SERVER, planned, server, until, written
+from tests.e2e.victims import APP, NAMESPACE, SERVER, looked_after, planned, server, until, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 WEB, DB = paths.deployments(NAMESPACE, APP), paths.apps(NAMESPACE, "statefulsets", "db")
@@ -103,8 +103,8 @@ async def test_a_release_of_somebody_else_is_left(reach: Reach, kube: Kube, undo
 
 
 @pytest.fixture
-async def stateful(kube: Kube, image: str) -> AsyncIterator[None]:
-    """A StatefulSet of two, one after the other."""
+async def stateful(kube: Kube, image: str) -> None:
+    """A StatefulSet of two, one after the other; it stays until its namespace goes."""
     labels = {"app": "db"}
     spec = {"terminationGracePeriodSeconds": 2, "containers": [server(image)]}
     whole = {
@@ -123,8 +123,6 @@ async def stateful(kube: Kube, image: str) -> AsyncIterator[None]:
         return bool((await kube.get(DB)).get("status", {}).get("readyReplicas") == 2)
 
     await until(ready)
-    yield
-    await kube.delete(DB)
 
 
 async def test_a_stateful_set_that_waits_for_a_bad_pod_comes_back(
@@ -238,10 +236,11 @@ async def expiring(kube: Kube, **parameters: Any) -> PlannedFault:
 async def test_a_service_shows_an_expired_certificate_and_then_its_own_again(reach: Reach, kube: Kube) -> None:
     before = (await kube.get(CERTIFICATE))["data"]
     fault = await expiring(kube, host=HOST)
-    assert "a certificate that ended" in (await begun(reach, fault))["shown"]
-    assert (await kube.get(CERTIFICATE))["data"]["tls.key"] == before["tls.key"]
-    # One way to undo it is enough: a kubelet takes its time to show a Secret, and a change of one is tried above.
-    assert "valid until 2126" in (await over(reach, fault, by_the_keeper))["shown"]
+    async with looked_after(kube):
+        assert "a certificate that ended" in (await begun(reach, fault))["shown"]
+        assert (await kube.get(CERTIFICATE))["data"]["tls.key"] == before["tls.key"]
+        # One way to undo it is enough: a change of a Secret is tried above.
+        assert "valid until 2126" in (await over(reach, fault, by_the_keeper))["shown"]
     assert (await kube.get(CERTIFICATE))["data"] == before
     assert await copies(kube) == []
 

@@ -12,7 +12,8 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.targets import containers
-from tests.e2e.live import events, harness, kubectl
+from tests.e2e.live import asked, events, harness, kubectl
+from tests.e2e.namespaces import emptied
 
 pytestmark = pytest.mark.e2e
 NS = "t-containers"
@@ -43,10 +44,16 @@ extensions:
 Make = Callable[..., list[dict[str, Any]]]
 
 
-@pytest.fixture
-def make(cluster: LocalCluster, image: str) -> Iterator[Make]:
-    """Make a workload whose pods have a proxy before their web server, and give its pods."""
+@pytest.fixture(scope="module")
+def namespace(cluster: LocalCluster) -> Iterator[None]:
     kubectl(cluster, "create", "namespace", NS)
+    yield
+    asked(cluster, lambda kube: emptied(kube, NS))
+
+
+@pytest.fixture
+def make(cluster: LocalCluster, namespace: None, image: str) -> Iterator[Make]:
+    """Make a workload whose pods have a proxy before their web server, and give its pods."""
 
     def workload(replicas: int = 1, **spec: Any) -> list[dict[str, Any]]:
         both = [{"name": name, "image": image, "command": ["python3", "-c", MAIN]} for name in ("proxy", "web")]
@@ -66,7 +73,8 @@ def make(cluster: LocalCluster, image: str) -> Iterator[Make]:
         return pods(cluster)
 
     yield workload
-    kubectl(cluster, "delete", "namespace", NS)
+    # Foreground: it is gone when its pods are.
+    kubectl(cluster, "-n", NS, "delete", "deployment", "shop", "--cascade=foreground", "--ignore-not-found")
 
 
 def pods(cluster: LocalCluster) -> list[dict[str, Any]]:

@@ -5,18 +5,22 @@ They bring the part up and take it down again; what the core is, it is again aft
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from harness.cluster.local import LocalCluster
+from harness.probes import settings
 from tests.e2e.live import HARNESS, ROOT, events, harness, kubectl, starved, unchanged, verdict_of
 
 pytestmark = pytest.mark.e2e
@@ -143,11 +147,40 @@ def test_a_release_is_taken_back_when_the_engine_is_killed(delivery: LocalCluste
             assert time.monotonic() < deadline
 
 
-def test_a_release_by_hand_is_followed_to_its_end(delivery: LocalCluster) -> None:
+@pytest.fixture
+def requests() -> Iterator[None]:
+    """Somebody who asks the orchestrators all the while: without requests nothing is found out about a release."""
+    over = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=settings.gateway(None), timeout=10, trust_env=False) as client:
+            while not over.wait(0.05):
+                with contextlib.suppress(httpx.HTTPError):
+                    client.get("/v1/agents/agent-1", headers={"Host": settings.GATEWAY_HOST})
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    yield
+    over.set()
+    asking.join()
+
+
+def test_a_release_by_hand_is_followed_to_its_end(delivery: LocalCluster, requests: None) -> None:
     done = harness("release", "--env", "FAIL_SHARE=1", "--within", "4m", check=False, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
+    assert '"success-rate" assessed Failed' in done.stdout + done.stderr
     harness("up", "--parts", "delivery", timeout=600)
     assert at_rest(delivery)["status"].get("abort") is None
+
+
+def hasten(cluster: LocalCluster) -> None:
+    """Shorten the long pauses of a Rollout that analyses nothing, in which nobody looks at anything."""
+    steps = at_rest(cluster)["spec"]["strategy"]["canary"]["steps"]
+    quick = [{"pause": {"duration": "3s"}} if "pause" in step else step for step in steps]
+    assert not [step for step in steps if "analysis" in step]
+    patch = {"spec": {"strategy": {"canary": {"steps": quick}}}}
+    kubectl(cluster, "-n", NAMESPACE, "patch", "rollout", ROLLOUT, "--type=merge", "-p", json.dumps(patch))
+    at_rest(cluster)
 
 
 def test_a_stack_whose_analysis_is_off_promotes_what_is_bad_and_is_caught(
@@ -155,6 +188,7 @@ def test_a_stack_whose_analysis_is_off_promotes_what_is_bad_and_is_caught(
 ) -> None:
     harness("up", "--overlay", "weak-no-analysis", timeout=600)
     try:
+        hasten(delivery)
         code, directory = ran("failing_release", tmp_path)
     finally:
         harness("up", "--parts", "delivery", timeout=600)

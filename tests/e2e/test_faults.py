@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import anyio
@@ -9,6 +12,7 @@ import pytest
 
 from harness.cluster import paths
 from harness.cluster.kube import Kube
+from harness.cluster.local import LocalCluster
 from harness.engine.planning import plan
 from harness.errors import InjectionFailed
 from harness.faults import FAULTS
@@ -16,9 +20,12 @@ from harness.model.plan import Victim
 from harness.resources import resource
 from harness.targets import nodes
 from harness.targets.reach import Reach
-from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, until, walk, written
+from harness.workloads.pod import is_ready
+from tests.e2e.live import docker
+from tests.e2e.victims import NAMESPACE, node_of, planned, pod_of, server, until, walk, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+MANIFESTS = "/etc/kubernetes/manifests"
 
 
 async def test_a_killed_pod_is_replaced(reach: Reach, kube: Kube) -> None:
@@ -73,12 +80,35 @@ async def test_a_killed_container_starts_again_in_its_pod(leased: Reach, kube: K
     assert (await kube.get(paths.pods(NAMESPACE, victim.name)))["metadata"]["uid"] == victim.uid
 
 
-async def test_a_killed_container_of_a_static_pod_starts_again(leased: Reach, kube: Kube) -> None:
-    (item,) = await kube.list(paths.pods("kube-system"), labels="component=kube-scheduler")
-    metadata, name = item["metadata"], item["spec"]["containers"][0]["name"]
-    node = item["spec"]["nodeName"]
-    victim = Victim("pod", metadata["name"], metadata["uid"], "kube-system", node, container=name)
-    seen = await walk(leased, planned("container_kill", victim))
+@pytest.fixture
+async def static(kube: Kube, workload: LocalCluster, image: str) -> AsyncIterator[Victim]:
+    """A static pod beside those of the control plane, which take half a minute to be ready again."""
+    node, namespace = workload.control_plane, "kube-system"
+    file, name = "static-web.json", f"static-web-{node}"
+    spec = {"terminationGracePeriodSeconds": 1, "containers": [server(image)]}
+    metadata = {"name": "static-web", "namespace": namespace}
+    text = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+    async def there() -> bool:
+        return is_ready(await kube.get(paths.pods(namespace, name)))
+
+    async def gone() -> bool:
+        return not await kube.list(paths.pods(namespace), fields=f"metadata.name={name}")
+
+    try:
+        # Moved there as a whole: a kubelet reads at once what it finds.
+        write = f"echo {base64.b64encode(text.encode()).decode()} | base64 -d > /root/{file}"
+        docker(workload, "exec", node, "sh", "-c", f"{write} && mv /root/{file} {MANIFESTS}/{file}")
+        await until(there)
+        uid = (await kube.get(paths.pods(namespace, name)))["metadata"]["uid"]
+        yield Victim("pod", name, uid, namespace, node, container="web")
+    finally:
+        docker(workload, "exec", node, "rm", "-f", f"{MANIFESTS}/{file}")
+        await until(gone)
+
+
+async def test_a_killed_container_of_a_static_pod_starts_again(leased: Reach, static: Victim) -> None:
+    seen = await walk(leased, planned("container_kill", static))
     assert seen["felt"]["exit_code"] == 137
     assert seen["healed"]["ready"] is True
 

@@ -11,7 +11,8 @@ import pytest
 
 from harness.cluster.local import LocalCluster
 from harness.engine.undoing import fingerprint
-from tests.e2e.live import docker, harness, kubectl, taken
+from tests.e2e.live import asked, docker, harness, kubectl, taken
+from tests.e2e.namespaces import emptied
 
 pytestmark = pytest.mark.e2e
 NS = "claude-ecosystem-prod"
@@ -131,10 +132,15 @@ def test_a_healthy_node_has_no_residue(cluster: LocalCluster) -> None:
     assert found == dict.fromkeys((f"container/{node}/residue" for node in cluster.nodes), "")
 
 
+@pytest.fixture(scope="module")
+def before(cluster: LocalCluster) -> dict[str, str]:
+    """The fingerprint to which each residue's removal leads back."""
+    return taken(cluster)
+
+
 @pytest.mark.parametrize("residue", RESIDUES)
-def test_a_residue_is_caught(residue: str, cluster: LocalCluster) -> None:
+def test_a_residue_is_caught(residue: str, cluster: LocalCluster, before: dict[str, str]) -> None:
     plant, remove, named = RESIDUES[residue]
-    before = taken(cluster)
     plant(cluster)
     try:
         caught = fingerprint.difference(before, taken(cluster))
@@ -157,7 +163,7 @@ def test_what_kube_proxy_does_for_a_service_is_no_residue_whatever_its_namespace
             assert time.monotonic() < ends, "kube-proxy made no rule"
         caught = fingerprint.difference(before, taken(cluster))
     finally:
-        kubectl(cluster, "delete", "namespace", "chaos-planted")
+        asked(cluster, lambda kube: emptied(kube, "chaos-planted"))
     assert not [line for line in caught if "/residue" in line]
 
 

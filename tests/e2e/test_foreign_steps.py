@@ -14,7 +14,8 @@ from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from tests.e2e.live import events, harness, kubectl
-from tests.e2e.victims import SERVER, until, without
+from tests.e2e.namespaces import emptied
+from tests.e2e.victims import SERVER, until
 
 pytestmark = pytest.mark.e2e
 INSIDE, OUTSIDE = "t-foreign-a", "t-foreign-b"
@@ -55,8 +56,7 @@ def shops(cluster: LocalCluster, image: str) -> Iterator[LocalCluster]:
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            for name in (INSIDE, OUTSIDE):
-                await without(kube, name)
+            await emptied(kube, INSIDE, OUTSIDE)
 
     anyio.run(make)
     yield cluster

@@ -22,7 +22,8 @@ from harness.probes import prometheus, settings
 from harness.workloads.pod import is_ready
 from probes import slo
 from tests.e2e.live import asked, kubectl
-from tests.e2e.victims import until, without
+from tests.e2e.namespaces import emptied
+from tests.e2e.victims import until
 
 pytestmark = pytest.mark.e2e
 NAMESPACE, HOST, PODS, ERRORS = "chaos-gateway-test", "echo.example", ("one", "two"), 5
@@ -138,7 +139,7 @@ def echoes(cluster: LocalCluster, image: str) -> Iterator[Echoes]:
                 answered.add(echoes.ask().headers.get("x-served-by", ""))
             yield echoes
     finally:
-        asked(cluster, lambda kube: without(kube, NAMESPACE))
+        asked(cluster, lambda kube: emptied(kube, NAMESPACE))
 
 
 def test_a_call_that_fails_is_tried_on_another_pod_and_the_answer_says_how_often(echoes: Echoes) -> None:

@@ -20,8 +20,9 @@ from harness.cluster.local import LocalCluster
 from harness.errors import HarnessError
 from harness.probes import kubernetes as probes
 from tests.e2e.kubeconfigs import People, Shape, beside, shapes
+from tests.e2e.namespaces import emptied
 from tests.e2e.tunnels import Tunnel, tunnel
-from tests.e2e.victims import until, without
+from tests.e2e.victims import until
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "t-people"
@@ -78,7 +79,7 @@ def people(
             for path in (f"{RBAC}/clusterrolebindings/{ROLE}", f"{RBAC}/clusterroles/{ROLE}", f"{SIGNING}/{CAROL}"):
                 with contextlib.suppress(HarnessError):
                     await kube.delete(path)
-            await without(kube, NAMESPACE)
+            await emptied(kube, NAMESPACE)
 
     try:
         yield anyio.run(make)

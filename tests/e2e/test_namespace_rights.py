@@ -18,8 +18,9 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.resources import crds
 from tests.e2e.live import HARNESS, ROOT, asked, events
+from tests.e2e.namespaces import emptied
 from tests.e2e.test_kubeconfig import RBAC, named, token_of
-from tests.e2e.victims import server, until, without
+from tests.e2e.victims import server, until
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "t-alone"
@@ -108,7 +109,7 @@ def administrator(cluster: LocalCluster, image: str) -> Iterator[Callable[[Calla
         act(make)
         yield act
     finally:
-        act(lambda kube: without(kube, NAMESPACE))
+        act(lambda kube: emptied(kube, NAMESPACE))
 
 
 def web(image: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from tests.e2e.live import kubectl
-from tests.e2e.victims import until, without
+from tests.e2e.namespaces import emptied
+from tests.e2e.victims import until
 
 NAMESPACE = "chaos-policy-test"
 POLICIES = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies"
@@ -56,7 +57,7 @@ def workload(cluster: LocalCluster) -> Iterator[LocalCluster]:
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await without(kube, NAMESPACE)
+            await emptied(kube, NAMESPACE)
 
     try:
         anyio.run(make)

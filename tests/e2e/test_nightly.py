@@ -18,7 +18,8 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.nightly import history
 from tests.e2e.live import HARNESS, ROOT, harness
-from tests.e2e.victims import until, without
+from tests.e2e.namespaces import emptied
+from tests.e2e.victims import until
 
 pytestmark = pytest.mark.e2e
 
@@ -84,7 +85,7 @@ def limited(cluster: LocalCluster, image: str) -> Iterator[Callable[[bool], None
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await without(kube, NAMESPACE)
+            await emptied(kube, NAMESPACE)
 
     anyio.run(make)
     yield lambda on: anyio.run(limit, on)

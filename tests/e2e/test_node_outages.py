@@ -120,7 +120,7 @@ async def test_a_restarted_node_comes_back_by_itself_with_new_containers(reach: 
 async def test_a_reclaimed_node_is_left_before_it_is_stopped(reach: Reach, kube: Kube) -> None:
     victim, pod = await node_of(kube), await pod_of(kube)
     takes = await plan.takes(kube, "node_spot_reclaim", victim, {})
-    seen = await walk(reach, replace(planned("node_spot_reclaim", victim, notice=20.0), takes=takes))
+    seen = await walk(reach, replace(planned("node_spot_reclaim", victim, notice=10.0), takes=takes))
     assert str(pod) in seen["facts"]["evicted"]
     assert (seen["felt"]["tainted"], seen["felt"]["kubelet"]) == (True, "silent")
     assert seen["healed"]["tainted"] is False

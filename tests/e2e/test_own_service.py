@@ -22,8 +22,8 @@ from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from tests.e2e import farm
 from tests.e2e.live import ROOT, docker, events, starved, unchanged, verdict_of
+from tests.e2e.namespaces import emptied
 from tests.e2e.test_kubeconfig import named
-from tests.e2e.victims import without
 from tests.readme import commands
 
 pytestmark = pytest.mark.e2e
@@ -130,7 +130,7 @@ def walk(cluster: LocalCluster, image: str, kubectl: Path, tmp_path_factory: pyt
 
     async def remove() -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
-            await without(kube, NAMESPACE)
+            await emptied(kube, NAMESPACE)
 
     with unchanged(cluster):
         try:

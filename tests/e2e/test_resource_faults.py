@@ -24,7 +24,7 @@ from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from tests.e2e.live import docker, kubectl
 from tests.e2e.test_dying import HEAL_SECONDS, Run, seconds_until, tell
-from tests.e2e.victims import NAMESPACE, SERVER, planned, until, written
+from tests.e2e.victims import NAMESPACE, SERVER, agents_renewed, looked_after, planned, until, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 APP = "strained"
@@ -222,7 +222,7 @@ async def test_a_process_is_stopped_and_goes_on(
 
 
 async def test_a_signal_with_a_handler_ends_the_container_and_it_starts_again(leased: Reach) -> None:
-    victim = await _victim(leased.kube)
+    victim = await _renewed(leased.kube)
     item = await leased.kube.get(paths.pods(NAMESPACE, victim.name))
     restarts = item["status"]["containerStatuses"][0]["restartCount"]
     async with broken(leased, planned("pod_signal", victim, "term", signal="TERM")) as felt:
@@ -256,6 +256,7 @@ async def test_a_process_can_open_no_more_files_and_can_again(
 async def test_a_limit_on_files_is_given_back_when_the_agent_is_killed(
     as_found: None, leased: Reach, workload: LocalCluster
 ) -> None:
+    await agents_renewed(leased.kube)
     victim = await _victim(leased.kube)
     before = _files(workload, victim)
     async with broken(leased, planned("pod_fds", victim, "orphaned")):
@@ -285,14 +286,13 @@ async def test_a_container_ends_again_and_again_until_it_is_let_be(
     as_found: None, leased: Reach, workload: LocalCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     victim = await _renewed(leased.kube)
-    async with broken(leased, planned("pod_crash_loop", victim, "loop")) as felt:
+    async with looked_after(leased.kube, APP), broken(leased, planned("pod_crash_loop", victim, "loop")) as felt:
         with capsys.disabled():
             print(f"\n    {felt}", end="", flush=True)
         assert felt["waiting"] == "CrashLoopBackOff"
     item = await leased.kube.get(paths.pods(NAMESPACE, victim.name))
     assert item["status"]["containerStatuses"][0]["restartCount"] >= 2
     assert is_ready(item)
-    await _renewed(leased.kube)
 
 
 def _state(cluster: LocalCluster, victim: Victim) -> str:
@@ -321,6 +321,7 @@ def test_what_burns_goes_when_the_engine_does(
 async def test_what_burns_goes_when_all_of_the_agent_is_killed(
     as_found: None, leased: Reach, workload: LocalCluster
 ) -> None:
+    await agents_renewed(leased.kube)
     victim = await _victim(leased.kube)
     async with broken(leased, planned("pod_cpu_stress", victim, "orphan")):
         assert _left(workload)

@@ -26,8 +26,9 @@ from harness.errors import HarnessError
 from harness.resources import crds
 from harness.schedule import log, manifest
 from tests.e2e.live import HARNESS, ROOT, asked, events, harness, verdict_of
+from tests.e2e.namespaces import emptied
 from tests.e2e.test_kubeconfig import RBAC, named, token_of
-from tests.e2e.victims import server, until, without
+from tests.e2e.victims import server, until
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "t-schedule"
@@ -82,7 +83,7 @@ def shop(cluster: LocalCluster, image: str) -> Iterator[Act]:
         act(make)
         yield act
     finally:
-        act(lambda kube: without(kube, NAMESPACE))
+        act(lambda kube: emptied(kube, NAMESPACE))
 
 
 def uids(shop: Act, name: str) -> set[str]:
@@ -243,7 +244,7 @@ def test_the_manifests_rights_are_enough_for_the_scheduler(
         return await token_of(kube, manifest.NAME, manifest.NAME)
 
     async def take_back(kube: Kube) -> None:
-        await without(kube, manifest.NAME)
+        await emptied(kube, manifest.NAME)
         for kind in ("rolebindings", "roles"):
             with contextlib.suppress(HarnessError):
                 await kube.delete(f"{place}/{kind}/{manifest.NAME}")

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from harness.cluster.local import LocalCluster
-from tests.e2e.live import ROOT, events, harness, kubectl
+from tests.e2e.live import ROOT, asked, events, harness, kubectl
+from tests.e2e.namespaces import emptied
 from tests.e2e.victims import SERVER
 
 pytestmark = pytest.mark.e2e
 NS = "t-timeout"
 # By then the pod is frozen, and long not over.
-SECONDS = 25
+SECONDS = 20
 FREEZE = f"""\
 title: A pod is frozen for too long
 description: Longer than its test may take.
@@ -33,7 +34,7 @@ extensions:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(cluster: LocalCluster, image: str) -> Iterator[None]:
     kubectl(cluster, "create", "namespace", NS)
     web = {
@@ -53,7 +54,7 @@ def shop(cluster: LocalCluster, image: str) -> Iterator[None]:
     kubectl(cluster, "apply", "-f", "-", given=json.dumps(body))
     kubectl(cluster, "-n", NS, "rollout", "status", "deployment/shop", "--timeout=50s")
     yield
-    kubectl(cluster, "delete", "namespace", NS)
+    asked(cluster, lambda kube: emptied(kube, NS))
 
 
 @pytest.mark.case(

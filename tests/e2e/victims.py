@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +12,8 @@ from typing import Any
 import anyio
 
 from bench.dying import workload
-from bench.dying.workload import APP, SERVER, until, without
+from bench.dying.place import AGENTS, SYSTEM
+from bench.dying.workload import APP, SERVER, until
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.engine.preflight import scope
@@ -21,7 +23,7 @@ from harness.keeper import client
 from harness.model.plan import PlannedFault, Victim
 from harness.resources import resource
 from harness.targets.reach import Reach
-from harness.workloads.pod import is_done, is_going
+from harness.workloads.pod import is_done, is_going, is_ready
 
 NAMESPACE = "chaos-keeper-test"
 LEASE = f"{scope.LEASES.format(scope.SYSTEM)}/{scope.LEASE}"
@@ -33,16 +35,18 @@ __all__ = [
     "NAMESPACE",
     "RENEW_SECONDS",
     "SERVER",
+    "agents_renewed",
     "held",
+    "looked_after",
     "node_of",
     "planned",
     "pod_of",
     "renew",
+    "renewed",
     "server",
     "settled",
     "until",
     "walk",
-    "without",
     "written",
 ]
 
@@ -93,6 +97,45 @@ async def held(kube: Kube, run: str) -> AsyncIterator[None]:
         yield
         renewing.cancel_scope.cancel()
     await kube.delete(LEASE)
+
+
+@contextlib.asynccontextmanager
+async def looked_after(kube: Kube, app: str = APP) -> AsyncIterator[None]:
+    """Have the kubelets look at an app's pods each second, as at any pod that was changed, and not when it is time.
+
+    They show a changed Secret after a minute, and start a container again up to 15 s after its back-off is over.
+    """
+
+    async def touch() -> None:
+        for number in itertools.count():
+            with contextlib.suppress(HarnessError):
+                for pod in await kube.list(paths.pods(NAMESPACE), labels=f"app={app}"):
+                    touched = {"metadata": {"annotations": {"looked-at": str(number)}}}
+                    await kube.patch(paths.pods(NAMESPACE, pod["metadata"]["name"]), touched)
+            await anyio.sleep(1)
+
+    async with anyio.create_task_group() as touching:
+        touching.start_soon(touch)
+        yield
+        touching.cancel_scope.cancel()
+
+
+async def renewed(kube: Kube) -> None:
+    """Replace the web servers that were started again, so that nobody waits for a kubelet's back-off."""
+    await workload.renew(kube, NAMESPACE)
+    await settled(kube)
+
+
+async def agents_renewed(kube: Kube) -> None:
+    """Replace the agents that were started again, as with their node, so that nobody waits for a kubelet's back-off."""
+    await workload.renew(kube, SYSTEM, AGENTS)
+    nodes = len(await kube.list(paths.nodes()))
+
+    async def whole() -> bool:
+        found = await kube.list(paths.pods(SYSTEM), labels=AGENTS)
+        return len(found) == nodes and all(is_ready(pod) and not is_going(pod) for pod in found)
+
+    await until(whole)
 
 
 def planned(kind: str, victim: Victim, name: str = "f", **parameters: Any) -> PlannedFault:

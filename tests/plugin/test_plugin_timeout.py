@@ -22,9 +22,14 @@ METHODS = ["signal", "thread"]
 LATER = ["-p", "pytest_timeout", "--timeout", "600", "--timeout-method"]
 
 
+def timers() -> list[threading.Timer]:
+    """List the timers that run; the thread of one that was cancelled may take a moment to end."""
+    return [one for one in threading.enumerate() if isinstance(one, threading.Timer) and not one.finished.is_set()]
+
+
 def strike() -> None:
     """Let the timer of the item that runs strike now."""
-    (timer,) = (one for one in threading.enumerate() if isinstance(one, threading.Timer))
+    (timer,) = timers()
     threading.Thread(target=timer.function, args=timer.args).start()
 
 
@@ -67,7 +72,7 @@ def test_the_timer_of_an_experiment_that_ends_in_time_ends_with_it(
     door(kill=Verdict.PASS)
     write(pytester, "kill")
     assert pytester.runpytest_inprocess(*LATER, method, "experiments").ret == 0
-    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer) and not one.finished.is_set()]
+    assert timers() == []
 
 
 # The real driver with a stand-in behind it, in a process that may end itself.

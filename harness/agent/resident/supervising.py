@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import threading
@@ -33,6 +35,7 @@ class Supervised:
         self._began, self._ended = threading.Event(), threading.Event()
         self.facts: Facts = {}
         self._first: Facts = {}
+        self._hogs: list[int] = []
         self._last = time.monotonic()
         argv = [sys.executable, "-m", f"harness.agent.resident.{program}"]
         self._process = subprocess.Popen(
@@ -47,7 +50,10 @@ class Supervised:
         self._tell(order if handle == NOWHERE else {**order, "netns": f"/proc/self/fd/{handle}"})
         self._began.wait(READY_SECONDS)
         if self._first.get("event") != "ready":
-            self.end("it did not begin")
+            try:
+                self.end("it did not begin")
+            finally:
+                self.close()
             raise Refused(self._first.get("what", "the worker did not begin"), self._first.get("why", ""))
 
     @property
@@ -72,7 +78,7 @@ class Supervised:
         self._tell({"lease": seconds})
 
     def end(self, why: str) -> Facts:
-        """End it, have its rules removed, and return what it saw; raises Refused when rules are left."""
+        """End it, have its rules removed, and return what it saw; raises Refused when rules or processes are left."""
         self._tell({"end": why})
         try:
             code = self._process.wait(END_SECONDS)
@@ -82,17 +88,42 @@ class Supervised:
         self._ended.wait(END_SECONDS)
         if code != 0 and self._handle != NOWHERE:
             clear([self._handle], self._chain)
+        self._end_hogs()
         self.close()
         return self.facts
 
     def close(self) -> None:
-        """Let go of the pipes and the namespace."""
+        """Let go of the pipes, the namespace, and what was held of its processes."""
         with contextlib.suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
+        while self._hogs:
+            os.close(self._hogs.pop())
         if self._handle != NOWHERE:
             os.close(self._handle)
             self._handle = NOWHERE
+
+    def _hold(self, hogs: Sequence[int]) -> None:
+        """Hold what a worker has started while it keeps their numbers from being anybody else's."""
+        for pid in hogs:
+            with contextlib.suppress(ProcessLookupError):
+                self._hogs.append(os.pidfd_open(pid))
+
+    def _end_hogs(self) -> None:
+        """See that what a worker has started has ended: one that was killed did not. Raises Refused when some is left.
+
+        The kernel ends them with their worker, but takes its time, and meanwhile does not always show whose they are.
+        """
+        until = time.monotonic() + END_SECONDS
+        for hog in self._hogs:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(hog, signal.SIGKILL)
+        for hog in self._hogs:
+            # Not select(), which takes no descriptor above 1023.
+            waiting = select.poll()
+            waiting.register(hog, select.POLLIN)
+            if not waiting.poll(1e3 * max(0.0, until - time.monotonic())):
+                raise Refused("processes of the fault are left", f"no end after {END_SECONDS:g} s")
 
     def _tell(self, message: Facts) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -114,6 +145,7 @@ class Supervised:
         if event in ("report", "end"):
             self.facts = {key: value for key, value in found.items() if key not in ("event", "asked")}
         if event in ("ready", "refused"):
+            self._hold(found.get("hogs", ()))
             self._first = found
             self._began.set()
         self._heard(found)

@@ -2,9 +2,10 @@
 
 Specs without status, owners without the names of their pods but with the labels and images that these have, ConfigMaps
 and Secrets by their keys (values may change by themselves, and those of a Secret are nobody's business), nodes with
-their cordons and taints, the node containers' state, frozen cgroups, packet rules (those of pods, too), processes of
-ours and of faults, what is stopped, our custom resources, what keeper and agents owe. Two fingerprints are equal when
-nothing was left behind, whichever pods were replaced in between. What nobody may look at is a line, too: `unseen/...`.
+their cordons, taints and conditions, the node containers' state, frozen cgroups, packet rules (those of pods, too),
+processes of ours and of faults, what is stopped, our custom resources, what keeper and agents owe. Two fingerprints are
+equal when nothing was left behind, whichever pods were replaced in between. What nobody may look at is a line, too:
+`unseen/...`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,14 @@ SPECS = dict.fromkeys(OWNERS, "/apis/apps/v1") | {
     "destinationrules": "/apis/networking.istio.io/v1",
 }
 CONFIGS = ("configmaps", "secrets")
+# Taints that the cluster itself puts on a node, and takes off again, for what its conditions and its cordon say.
+CONDITIONS = {
+    f"node.kubernetes.io/{what}": what
+    for what in (
+        *("not-ready", "unreachable", "unschedulable", "network-unavailable"),
+        *("memory-pressure", "disk-pressure", "pid-pressure"),
+    )
+}
 # A cluster deletes it when its time has come.
 PASSING = "bootstrap.kubernetes.io/token"
 WEBHOOKS = "webhooks"
@@ -52,6 +61,8 @@ COMING = frozenset({kinds.JOB, ("", "Node")})
 KNOWN = frozenset({kinds.DEPLOYMENT, kinds.STATEFUL_SET, kinds.DAEMON_SET, *COMING})
 SKIPPED_NAMESPACES = frozenset({"kube-public", "kube-node-lease"})
 NODES, CONTAINERS = ("node/",), ("container/",)
+# Questions about owners under way: the connections that are kept, and no burst that an API server turns away.
+AT_ONCE = 20
 LABELS = "labels/"
 # What is written down about faults, not what they did.
 WRITTEN = ("fault/", "nodefault/", "lease/", "lever")
@@ -139,7 +150,10 @@ async def _cluster(kube: Kube, lines: dict[str, str]) -> None:
     for node in await _seen(kube, paths.nodes(), lines):
         name, spec = node["metadata"]["name"], node["spec"]
         lines[f"node/{name}/cordoned"] = str(bool(spec.get("unschedulable"))).lower()
-        lines[f"node/{name}/taints"] = _brief([_taint(item) for item in spec.get("taints", [])])
+        taints = spec.get("taints") or []
+        lines[f"node/{name}/taints"] = _brief(sorted(_taint(item) for item in taints if item["key"] not in CONDITIONS))
+        if told := {CONDITIONS[item["key"]] for item in taints if item["key"] in CONDITIONS}:
+            lines[f"node/{name}/conditions"] = ", ".join(sorted(told))
         lines[f"node/{name}/labels"] = _brief(node["metadata"].get("labels", {}))
         conditions = {item["type"]: item["status"] for item in node["status"].get("conditions", [])}
         lines[f"node/{name}/ready"] = conditions.get("Ready", "Unknown")
@@ -174,7 +188,9 @@ async def _workloads(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Co
 async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
     """Tell of whatever else owns pods, and of pods that nobody owns: nobody would give them back."""
     owners, seen, labels = Owners(kube), set[str](), dict[str, set[str]]()
-    for pod in await _seen(kube, _in(scope, "/api/v1", "pods"), lines):
+    pods = await _seen(kube, _in(scope, "/api/v1", "pods"), lines)
+    await _meet(owners, pods)
+    for pod in pods:
         metadata, workload = pod["metadata"], await owners.of(pod)
         if metadata["namespace"] in SKIPPED_NAMESPACES:
             continue
@@ -196,6 +212,22 @@ async def _owned(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
             lines[f"{name}/replicas"] = str(wanted.number) if wanted.sure else ""
             lines[f"{name}/spec"] = _brief(item.get("spec"))
     lines |= {name: _brief(sorted(found)) for name, found in labels.items()}
+
+
+async def _meet(owners: Owners, pods: Items) -> None:
+    """Find out whose the pods are, of all at once: the first of each API hears how it is served, for the others too."""
+    owned = {str(reference["uid"]): (reference, pod) for pod in pods if (reference := controller(pod))}
+    first = {str(reference["apiVersion"]): pod for reference, pod in owned.values()}
+    few = anyio.CapacityLimiter(AT_ONCE)
+
+    async def meet(pod: Mapping[str, Any]) -> None:
+        async with few:
+            await owners.of(pod)
+
+    for some in (first.values(), [pod for _, pod in owned.values()]):
+        async with anyio.create_task_group() as together:
+            for pod in some:
+                together.start_soon(meet, pod)
 
 
 async def _configs(kube: Kube, lines: dict[str, str], scope: Scope, wanted: Collection[str]) -> None:

@@ -7,7 +7,7 @@ would be blamed on this run's fault. One look costs a few requests; it is repeat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -69,17 +69,19 @@ async def require_parts(session: Session) -> None:
         )
 
 
-async def settle(session: Session) -> None:
-    """Return when nothing is amiss; raises NeverBegun when something still is after `phases.settle` seconds."""
+async def settle(session: Session, until: float) -> None:
+    """Return when nothing is amiss; raises NeverBegun when something still is then, `phases.settle` after the start."""
     limit, began = session.experiment.phases.settle, session.journal.now()
     amiss, told = ["no look at the system came to an end"], [""]
     answers: list[steady.Answer] = []
-    with anyio.move_on_after(limit):
+    with anyio.move_on_after(until - began):
         while True:
-            amiss = await look(session)
-            if not amiss:
+            found = await look(session)
+            if not found:
                 answers = await steady.ask(session)
-                amiss = [steady.told(answer) for answer in answers if not answer["ok"]]
+                found = [steady.told(answer) for answer in answers if not answer["ok"]]
+            # Not before: a question that the time cuts off is no answer.
+            amiss = found
             if not amiss:
                 break
             if amiss != told:
@@ -99,6 +101,35 @@ async def settle(session: Session) -> None:
 
 async def look(session: Session) -> list[str]:
     """Say, one sentence each, what keeps the system from its steady state; the hypothesis is not asked."""
+    return sorted([*await objects(session), *await gauges(session)])
+
+
+async def objects(session: Session) -> list[str]:
+    """Say what the API server tells that is not as it should be: pods, workloads, and what is still broken."""
+    inside = session.experiment.blast_radius.namespaces
+    around = () if session.scope.alone else plan.around(await stack.inventory(session.kube), session.experiment)
+    looks = [partial(_left_behind, session), *(partial(_pods, session, namespace) for namespace in inside)]
+    for namespace in sorted({*inside, *around}):
+        looks += [partial(_workloads, session, namespace, *each) for each in LACKING.items()]
+        looks.append(partial(_others, session, namespace))
+    found = await _asked(looks)
+    if found:
+        session.amiss_at = session.journal.now()
+    return found
+
+
+async def gauges(session: Session) -> list[str]:
+    """Say what Prometheus still tells of an earlier disturbance: it passes by itself, and is as old as its scrape."""
+    if not session.load:
+        return []
+    ejected = await _asked([partial(_ejected, session)]) if traffic.meets_gateway(session) else []
+    if ejected:
+        session.amiss_at = session.journal.now()
+    return ejected + await _asked([partial(_breakers, session)])
+
+
+async def _asked(looks: Iterable[Look]) -> list[str]:
+    """Look at all of this at once; who does not answer is amiss, too."""
     found: list[str] = []
 
     async def ask(question: Look) -> None:
@@ -113,26 +144,12 @@ async def look(session: Session) -> list[str]:
                 ) from error
             found.append(str(error))
 
-    inside = session.experiment.blast_radius.namespaces
-    alone = session.scope.alone
-    around = () if alone else plan.around(await stack.inventory(session.kube), session.experiment)
     try:
         async with anyio.create_task_group() as together:
-            together.start_soon(ask, partial(_left_behind, session))
-            for namespace in inside:
-                together.start_soon(ask, partial(_pods, session, namespace))
-            for namespace in sorted({*inside, *around}):
-                for plural, lacking in LACKING.items():
-                    together.start_soon(ask, partial(_workloads, session, namespace, plural, lacking))
-                together.start_soon(ask, partial(_others, session, namespace))
-            if session.load and traffic.meets_gateway(session):
-                together.start_soon(ask, partial(_ejected, session))
+            for one in looks:
+                together.start_soon(ask, one)
     except BaseExceptionGroup as group:
         raise first(group) from group
-    if found:
-        session.amiss_at = session.journal.now()
-    if session.load:
-        await ask(partial(_breakers, session))
     return sorted(set(found))
 
 

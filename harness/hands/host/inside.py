@@ -76,7 +76,8 @@ kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s taint node 
 
 
 # $1 pause or resume, $2 name of the processes, $3 fault, $4 seconds after which a timer of that fault resumes them,
-# whoever lives by then. The kernel keeps 15 letters of a name.
+# whoever lives by then. The timer pauses them itself: so it can be found, to be ended, before anything is paused, and
+# its time is not over before. The kernel keeps 15 letters of a name.
 _PROCESS = r"""
 do=$1 name=$(printf %.15s "$2") timer=chaos-timer-$3 seconds=$4 pids=
 for dir in /proc/[0-9]*; do
@@ -84,8 +85,10 @@ for dir in /proc/[0-9]*; do
 done
 if [ "$do" = pause ]; then
   [ -n "$pids" ] || { echo "no process is called $2"; exit 3; }
-  setsid sh -c "sleep $seconds; kill -CONT$pids" "$timer" < /dev/null > /dev/null 2>&1 &
-  kill -STOP $pids && echo "$pids"
+  # Waited for until it has closed its output.
+  paused=$(setsid sh -c "trap '' PIPE; kill -STOP$pids && echo$pids
+    exec > /dev/null 2>&1; sleep $seconds; kill -CONT$pids" "$timer" < /dev/null &)
+  [ -n "$paused" ] && echo "$paused"
   exit
 fi
 [ -z "$pids" ] || kill -CONT $pids || exit
@@ -95,7 +98,8 @@ for file in /proc/[0-9]*/cmdline; do
   # It leads a group of its own, with what it waits for.
   kill -- "-${pid%/cmdline}" 2> /dev/null
 done
-exit 0
+# Again: a timer may have paused them until it was ended.
+[ -z "$pids" ] || kill -CONT $pids
 """
 
 

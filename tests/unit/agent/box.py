@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from harness.agent.resident.fault import Fault
@@ -95,11 +98,22 @@ class Box:
         self.process.kill()
         self.process.communicate()
         for pid in self.others():
-            os.kill(pid, 9)
-        self.until(lambda: not self.others())
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for one in CONTROLLERS:
             for folder in (self.folder(one), self.folder(one).parent, self.folder(one).parent.parent):
-                folder.rmdir()
+                self.until(lambda folder=folder: removed(folder))
+
+
+def removed(folder: Path) -> bool:
+    """Remove a control group; where a process has not quite ended, its threads or its parent are waited for."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def _ended(pid: int) -> bool:

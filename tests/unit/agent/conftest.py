@@ -8,18 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.resident import supervising
 from harness.agent.resident.healing import Agent
 from harness.agent.resident.leases import Leases
 from harness.agent.resident.ledger import Ledger
 from harness.agent.resident.processes import pods
-from tests.unit.agent import box
+from tests.unit.agent import box, patience
 from tests.unit.agent.box import Box
 from tests.unit.agent.lab import Lab, missing
 from tests.unit.agent.pod import ROOT, Pod
 from tests.unit.agent.program import LEASE, Program, lease
 from tests.unit.agent.server import Server
 from tests.unit.agent.told import Told
+
+
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    """Wait for what a busy machine takes its time for."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, value in patience.limits():
+            patch.setattr(module, name, value)
+        yield
 
 
 @pytest.fixture
@@ -56,7 +64,7 @@ def server() -> Iterator[Server]:
     made = Server()
     made.put(LEASE, lease())
     yield made
-    made.stop()
+    made.close()
 
 
 @pytest.fixture
@@ -90,12 +98,10 @@ def make(told: Told, tmp_path: Path):
 
 
 @pytest.fixture
-def boxes(proc: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Box]]:
+def boxes(proc: Path) -> Iterator[Callable[..., Box]]:
     """Make pods whose one container has control groups of its own, with limits."""
     if why := box.missing():
         pytest.skip(why)
-    # How long a worker takes to begin is the machine's affair here.
-    monkeypatch.setattr(supervising, "READY_SECONDS", box.WAIT_SECONDS)
     made: list[Box] = []
 
     def making(*command: str, **limits: int) -> Box:

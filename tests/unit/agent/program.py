@@ -35,6 +35,7 @@ class Program:
         self.process: Any = None
 
     def start(self, seconds: float = 600) -> None:
+        before = self.server.follows
         environment = {
             **os.environ,
             "AGENT_API": f"127.0.0.1:{self.server.port}",
@@ -44,12 +45,14 @@ class Program:
             "NODE_NAME": "node-a",
         }
         self.process = subprocess.Popen(
-            [*least_rights(), sys.executable, "-m", "harness.agent.resident"],
+            [*least_rights(), sys.executable, "-m", "tests.unit.agent.patience"],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.hear("is at work")
+        # What it has not seen yet it cannot miss either.
+        self.server.followed(before)
 
     def hear(self, words: str) -> str:
         for line in self.process.stdout:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 import urllib.parse
 from typing import Any
 
+from harness.agent.resident.following import FAULTS, LEASES, NODE_FAULTS
 from harness.agent.resident.statuses import merged
 
 Item = dict[str, Any]
@@ -22,8 +24,13 @@ class Server:
         self._events: list[tuple[int, str, str, Item]] = []
         self._version = 1
         self._outages = 0
+        self._followed: list[str] = []
         self._http: http.server.ThreadingHTTPServer | None = None
-        self.port = 0
+        # Held for as long as this object is, or somebody else might have it when an outage is over.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port = self._place.getsockname()[1]
         self.start()
 
     def put(self, path: str, item: Item) -> None:
@@ -71,7 +78,6 @@ class Server:
         handler = type("Handler", (_Handler,), {"owner": self})
         http.server.ThreadingHTTPServer.daemon_threads = True
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), handler)
-        self.port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
@@ -81,6 +87,22 @@ class Server:
         assert self._http
         self._http.shutdown()
         self._http.server_close()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+        self._place.close()
+
+    @property
+    def follows(self) -> int:
+        """Return how often somebody has begun to follow a collection."""
+        with self._changed:
+            return len(self._followed)
+
+    def followed(self, since: int) -> None:
+        """Wait until somebody has begun to follow all that an agent follows, and so has seen all that was there."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: {FAULTS, NODE_FAULTS, LEASES} <= {*self._followed[since:]}, 30)
 
     def _since(self, version: int) -> list[tuple[int, str, str, Item]]:
         return [event for event in self._events if event[0] > version]
@@ -108,7 +130,10 @@ class Server:
 
     def changes(self, path: str, version: int) -> Any:
         """Go through the events of a collection until the server stops, be it for a moment."""
-        before = self._outages
+        with self._changed:
+            before = self._outages
+            self._followed.append(path)
+            self._changed.notify_all()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda seen=version: self._outages > before or self._since(seen), 5)

@@ -25,7 +25,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def empty() -> Iterator[Server]:
     made = Server()
     yield made
-    made.stop()
+    made.close()
 
 
 def written(namespace: str, uid: str, **order: Any) -> dict[str, Any]:

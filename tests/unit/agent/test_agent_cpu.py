@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
 import signal
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.agent.resident import listening
+from harness.agent.resident import listening, supervising
 from harness.agent.resident.healing import LOOK_EVERY
+from harness.agent.resident.resources import __main__ as worker
 from harness.agent.resident.resources import cpu, hogs
-from harness.agent.resident.resources.__main__ import Worker
 from harness.agent.resident.resources.effect import Effect
 from harness.agent.resident.resources.groups import Groups
 from harness.agent.resident.resources.order import Order
 from harness.agent.resident.supervising import NOWHERE, Supervised
-from tests.unit.agent.box import Box
-from tests.unit.agent.told import Told
+from tests.unit.agent.box import Box, removed
+from tests.unit.agent.pod import V1
+from tests.unit.agent.told import Told, settled
 
 # A millisecond of every tenth of a second: what burns is throttled at once, and costs nobody anything.
 QUOTA = 1000
@@ -50,10 +55,9 @@ def test_a_container_is_throttled_by_its_own_limit_and_left_as_it_was(boxes: Cal
 def test_whatever_a_worker_dies_of_its_processes_go_with_it(boxes: Callable[..., Box], make, told: Told, how: int):
     box, agent = boxes(cpu_quota_us=QUOTA), make()
     agent.do(box.fault(kind="cpu", workers=3))
-    (worker,) = agent.workers().values()
-    worker._process.send_signal(how)
-    box.until(lambda: not box.others())
-    worker._ended.wait()
+    (one,) = agent.workers().values()
+    one._process.send_signal(how)
+    one._ended.wait()
     agent.tick()
     assert told.wait("healedAt")
     assert box.others() == []
@@ -66,11 +70,60 @@ def test_whatever_a_worker_dies_of_its_processes_go_with_it(boxes: Callable[...,
 def test_a_worker_that_nobody_renews_or_whose_time_is_over_ends(boxes: Callable[..., Box], bounds: dict, why: str):
     box = boxes(cpu_quota_us=QUOTA)
     of = {"fault": "run-1/f", "pod": box.uid, "container": box.container, "effect": {"kind": "cpu"}}
-    worker = Supervised({**of, **bounds}, NOWHERE, "", lambda found: None, program="resources")
-    worker._ended.wait()
-    assert worker.facts["why"] == why
+    one = Supervised({**of, **bounds}, NOWHERE, "", lambda found: None, program="resources")
+    one._ended.wait()
+    assert one.facts["why"] == why
     box.until(lambda: not box.others())
-    worker.end("the test is over")
+    one.end("the test is over")
+
+
+def test_an_agent_with_many_files_sees_the_end_of_what_it_started_all_the_same(boxes: Callable[..., Box], make):
+    box, agent = boxes(cpu_quota_us=QUOTA), make()
+    agent.do(box.fault(kind="cpu", workers=1))
+    (one,) = agent.workers().values()
+    low, most = one._hogs, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most[0], 2048), max(most[1], 2048)))
+    try:
+        one._hogs = [fcntl.fcntl(handle, fcntl.F_DUPFD, 1024) for handle in low]
+        assert agent.heal("key-1", "why")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        for handle in low:
+            os.close(handle)
+    assert box.others() == []
+
+
+@contextmanager
+def frozen(box: Box, pid: int) -> Iterator[None]:
+    """Keep a process from doing anything, its own end included."""
+    if not os.access(V1, os.W_OK):
+        pytest.skip("no freezer of version 1 is here")
+    folder = V1 / f"test-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    state = folder / "freezer.state"
+    try:
+        (folder / "cgroup.procs").write_text(str(pid))
+        state.write_text("FROZEN")
+        box.until(lambda: state.read_text().strip() == "FROZEN")
+        yield
+    finally:
+        state.write_text("THAWED")
+        with suppress(OSError):
+            (V1 / "cgroup.procs").write_text(str(pid))
+        box.until(lambda: removed(folder))
+
+
+def test_a_fault_is_not_healed_before_all_that_it_started_has_ended(boxes: Callable[..., Box], make, monkeypatch):
+    box, agent = boxes(cpu_quota_us=QUOTA), make()
+    agent.do(box.fault(kind="cpu", workers=1))
+    # The agent does not see it among the pod's processes, as it sees none that is ending.
+    (hog,) = box.others()
+    with frozen(box, hog), monkeypatch.context() as hasty:
+        hasty.setattr(supervising, "END_SECONDS", 0.2)
+        assert not agent.heal("key-1", "why")
+        assert box.others() == [hog]
+    assert agent.heal("key-1", "why")
+    assert box.others() == []
 
 
 def test_what_the_kernel_left_after_the_agents_death_is_ended_by_the_ledger(
@@ -89,12 +142,12 @@ def test_what_the_kernel_left_after_the_agents_death_is_ended_by_the_ledger(
 def test_a_container_that_ends_takes_the_fault_with_it(boxes: Callable[..., Box], make, told: Told):
     box, agent = boxes(cpu_quota_us=QUOTA), make()
     agent.do(box.fault(kind="cpu"))
-    (worker,) = agent.workers().values()
+    (one,) = agent.workers().values()
     box.process.kill()
-    worker._ended.wait()
-    assert box.others() == []
+    one._ended.wait()
     agent.tick()
     assert told.wait("healedAt")["message"] == "its target is gone"
+    assert box.others() == []
 
 
 def test_a_target_whose_only_processes_are_the_faults_own_is_not_missed_by_the_look(boxes: Callable[..., Box], make):
@@ -102,6 +155,7 @@ def test_a_target_whose_only_processes_are_the_faults_own_is_not_missed_by_the_l
     agent.do(box.fault(kind="cpu"))
     for _ in range(LOOK_EVERY):
         agent.tick()
+    settled()
     assert agent.workers()
 
 
@@ -149,7 +203,8 @@ def test_version_2_is_read_as_well(tmp_path: Path):
 
 
 def served(monkeypatch: pytest.MonkeyPatch, effect: Effect) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
-    """Let a worker serve an effect; returns why it ended, and what it told."""
+    """Let a worker serve an effect; returns why it ended, and what it told, which is never too late for a report."""
+    monkeypatch.setattr(worker, "REPORT_SECONDS", 60.0)
     pipes = [os.pipe(), os.pipe()]
     target = pipes[0][0]
     monkeypatch.setattr(listening, "INPUT", pipes[1][0])
@@ -157,8 +212,8 @@ def served(monkeypatch: pytest.MonkeyPatch, effect: Effect) -> tuple[str, list[t
     wanted = Order("run-1/f", "", "", {"kind": "memory"}, 60, 60)
     said: list[tuple[str, dict[str, Any]]] = []
     try:
-        worker = Worker(wanted, effect, [hog], target, lambda event, **facts: said.append((event, facts)))  # type: ignore[arg-type]
-        return worker.serve(target), said
+        tell: Any = lambda event, **facts: said.append((event, facts))  # noqa: E731
+        return worker.Worker(wanted, effect, [hog], target, tell).serve(target), said
     finally:
         assert hogs.end([hog]) == []
         for one in (*pipes[0], *pipes[1]):

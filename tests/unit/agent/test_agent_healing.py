@@ -16,7 +16,7 @@ from harness.agent.resident.processes import freezer, pods
 from harness.agent.resident.refused import Refused
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod
-from tests.unit.agent.told import Told
+from tests.unit.agent.told import Told, settled
 
 UDP = {"protocol": "udp"}
 HOLD = {"op": "packets", "effect": {"kind": "latency", "delay_ms": 60_000}, "match": UDP, "seconds": 600}
@@ -128,6 +128,7 @@ def test_a_run_that_is_renewed_goes_on(lab: Lab, pod: Pod, make, told: Told):
     agent = make()
     agent.do(fault(pod, HOLD))
     agent.tick()
+    settled()
     assert agent.ledger.faults()
     assert lab.chains()
 

@@ -37,13 +37,15 @@ ELSEWHERE = "203.0.113.0/24"
 )
 def test_what_is_meant_is_dropped_and_nothing_else(lab: Lab, match: dict, out: bool, back: bool):
     here, there = lab.udp(TARGET, port=HERE), lab.udp(PEER, port=THERE)
-    with working(lab, DROP, {"protocol": "", **match}):
+    with working(lab, DROP, {"protocol": "", **match}) as worker:
         here.sendto(b"out", there.getsockname())
         there.sendto(b"back", here.getsockname())
         if out:
             assert there.recv(9) == b"out"
         if back:
             assert here.recv(9) == b"back"
+        # What came before it was asked has been judged when it answers.
+        worker.report()
         assert (len(arrived(there)), len(arrived(here))) == (0, 0)
 
 

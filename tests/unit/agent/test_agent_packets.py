@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ def test_a_packet_is_held_while_those_of_other_ports_pass(lab: Lab):
         assert worker.until(lambda told: told["holding"] == 1)["did"] == {"delayed": 1}
         assert arrived(held) == []
         assert not worker.end()["left"]
-    assert arrived(held) == [b"held"]
+    assert held.recv(99) == b"held"
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -55,7 +54,7 @@ def test_packets_pass_at_once_when_the_worker_is_killed(lab: Lab, effect: dict):
         worker.until(lambda told: told["seen"] == 1)
         worker.kill()
         sender.sendto(b"after", receiver.getsockname())
-        assert arrived(receiver) == [b"after"]
+        assert receiver.recv(99) == b"after"
         assert lab.chains()
 
 
@@ -64,7 +63,8 @@ def test_a_worker_that_ends_leaves_no_rule_and_drops_nothing(lab: Lab, how: str)
     sender, receiver = lab.udp(TARGET), lab.udp(PEER)
     short = {"lease": {"lease": 0.5}, "time": {"seconds": 0.5}}.get(how, {})
     with working(lab, HOLD, **short) as worker:
-        assert lab.chains()
+        # What ends by the clock may have done so by now.
+        assert short or lab.chains()
         sender.sendto(b"held", receiver.getsockname())
         if how == "end":
             worker.tell({"end": "why"})
@@ -77,15 +77,6 @@ def test_a_worker_that_ends_leaves_no_rule_and_drops_nothing(lab: Lab, how: str)
     assert not told["left"]
     assert lab.chains() == []
     assert receiver.recv(99) == b"held"
-
-
-def test_a_lease_that_is_renewed_does_not_end(lab: Lab):
-    with working(lab, HOLD, lease=5) as worker:
-        worker.tell({"lease": 600})
-        over = time.monotonic() + 5
-        while time.monotonic() < over:
-            worker.hear("report")
-        assert worker.end()["why"] == "the test is over"
 
 
 def test_the_next_worker_of_a_fault_removes_what_the_last_one_left(lab: Lab):
@@ -105,11 +96,12 @@ def test_what_the_socket_had_no_room_for_passes_and_is_counted(lab: Lab):
         worker.process.send_signal(signal.SIGSTOP)
         for _ in range(200):
             sender.sendto(b"x", receiver.getsockname())
-        passed = len(arrived(receiver))
+        assert receiver.recv(9) == b"x"
         worker.process.send_signal(signal.SIGCONT)
         told = worker.report()
-        assert passed > 0
-        assert told["missed"] == passed
+        passed = told["missed"]
+        assert [receiver.recv(9) for _ in range(passed - 1)] == [b"x"] * (passed - 1)
+        assert arrived(receiver) == []
         assert told["seen"] == 200 - passed
         assert told["overflow"]["full"] > 0
 
@@ -120,7 +112,9 @@ def test_what_comes_beyond_the_limit_passes_and_is_counted(lab: Lab):
         for _ in range(30):
             sender.sendto(b"x", receiver.getsockname())
         told = worker.until(lambda told: told["seen"] == 30)
-        assert (told["missed"], told["holding"], len(arrived(receiver))) == (20, 10, 20)
+        assert (told["missed"], told["holding"]) == (20, 10)
+        assert [receiver.recv(9) for _ in range(20)] == [b"x"] * 20
+        assert arrived(receiver) == []
 
 
 def test_a_sender_is_not_held_up_by_what_is_held(lab: Lab):
@@ -157,7 +151,7 @@ def test_what_is_held_goes_on_unchanged_wherever_it_waited(lab: Lab, family: int
         assert (waiting == 0) == (not translated and size < 1500)
         assert arrived(receiver) == []
         worker.end()
-    assert arrived(receiver)[-1] == b"x" * size
+    assert receiver.recv(size + 1) == b"x" * size
 
 
 def test_where_there_is_only_the_older_iptables_it_serves_as_well(lab: Lab, tmp_path: Path, monkeypatch):
@@ -175,4 +169,4 @@ def test_where_there_is_only_the_older_iptables_it_serves_as_well(lab: Lab, tmp_
         assert lab.chains()
         assert not worker.end()["left"]
         assert lab.chains() == []
-    assert arrived(receiver) == [b"x"]
+    assert receiver.recv(9) == b"x"

@@ -114,7 +114,10 @@ def test_what_is_not_the_agents_is_left_alone(lab: Lab, pod: Pod, server: Server
     # What comes later has been done, so that was seen and passed over.
     server.put(FAULT.replace("f1", "f2"), wanted(pod, {"op": "freeze"}))
     server.wait(FAULT.replace("f1", "f2"), applied)
-    assert not applied(server.get(FAULT))
     if spec.get("hand") != "host":
         server.wait(FAULT, lambda item: item.get("status", {}).get("message", "").startswith("refused: "))
+    # By its end it has told all that it did.
+    program.process.terminate()
+    assert program.process.wait() == 0
+    assert not applied(server.get(FAULT))
     assert lab.chains() == []

@@ -8,6 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 
+def settled() -> None:
+    """Wait until all healing that an agent of this process has begun is over."""
+    for one in threading.enumerate():
+        if one.name.endswith("(heal)"):
+            one.join(30)
+            assert not one.is_alive()
+
+
 class Told:
     """Hear everything that an agent has to tell."""
 

@@ -75,6 +75,8 @@ def test_a_cell_without_meaning_says_why(fault: str, cause: str, why: str) -> No
         (Hand.HOST, "healer-killed", 17, "its death"),
         (Hand.HOST, "api-stopped", 17, "its stop"),
         (Hand.API, "api-stopped", 2, "the API server's return"),
+        (Hand.NODE, "node-restarted", 17, "Ctrl-C"),
+        (Hand.API, "node-restarted", 2, "Ctrl-C"),
     ],
 )
 def test_the_promise_is_counted_from_where_it_can_be_kept(hand: Hand, cause: str, limit: float, since: str) -> None:
@@ -95,6 +97,16 @@ def test_shards_have_every_cell_once_and_only_narrows_by_fault_and_by_cause() ->
     assert sorted(map(str, (cell for part in parts for cell in part))) == sorted(map(str, every))
     found = cells.narrowed(every, only="pod_freeze,node_stop engine-killed")
     assert sorted(map(str, found)) == ["node_stop x engine-killed", "pod_freeze x engine-killed"]
+
+
+@pytest.mark.parametrize("of", [2, 3, 4, 8])
+def test_each_shard_has_its_share_of_each_cause(of: int) -> None:
+    every = cells.every(FAULTS)
+    parts = [cells.narrowed(every, shard=f"{number}/{of}") for number in range(1, of + 1)]
+    assert all(part == [cell for cell in every if cell in part] for part in parts)
+    for cause in CAUSES:
+        counts = [sum(cell.cause == cause for cell in part) for part in parts]
+        assert max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize(("only", "shard"), [("pod_frieze", ""), ("", "4/3"), ("", "0/3"), ("", "half")])
@@ -171,12 +183,26 @@ def test_the_page_counts_what_is_there_and_says_what_has_no_meaning() -> None:
     assert "1 held, 1 broke the promise, 0 could not be measured" in text
     assert "2 are stale" in text
     assert "- target-deleted, " in text
+    assert "hours" not in text
+    assert "They took 2.5 hours." in draw(dataclasses.replace(ROW, took=9000.0))
+
+
+def test_the_page_says_what_is_promised_of_what_the_api_server_keeps() -> None:
+    text = draw()
+    assert "| node-restarted | the target's node is restarted, then Ctrl-C | 17 s after Ctrl-C |" in text
+    assert "|   | of what the API server keeps | 2 s after Ctrl-C |" in text
+    assert "|   | of what the API server keeps | 2 s after the API server's return |" in text
 
 
 def judged(seen: Seen, left: list[str] | None = None, **row: Any) -> Row:
-    begun = dataclasses.replace(ROW, state=State.UNMEASURED, removed=None, blur=None, clean=None, exit=3)
-    instant = row.pop("instant", False)
-    return measure.judged(dataclasses.replace(begun, **row), 100.0, seen, left or [], 4.0, instant=instant)
+    begun = dataclasses.replace(ROW, state=State.UNMEASURED, removed=None, blur=None, clean=None, exit=-9)
+    lasts, went_on = row.pop("lasts", True), row.pop("went_on", False)
+
+    def counted(part: Part) -> tuple[float, float]:
+        return (200.0, 2.0) if part.api else (100.0, 2.0)
+
+    begun = dataclasses.replace(begun, **row)
+    return measure.judged(begun, 100.0, counted, seen, left or [], 4.0, lasts=lasts, went_on=went_on)
 
 
 def seen(broken: float, whole: float) -> Seen:
@@ -210,8 +236,31 @@ def test_what_was_gone_before_the_strike_proves_nothing_unless_the_strike_took_i
 
 
 def test_what_is_over_at_once_has_nothing_to_be_removed() -> None:
-    row = judged(Seen(), instant=True)
+    row = judged(Seen(), lasts=False)
     assert (row.state, row.removed, row.blur) == (State.HELD, None, None)
+    moment = judged(Seen([Part("first", 98.0, 99.0)]), lasts=False)
+    assert (moment.state, moment.removed, moment.blur) == (State.HELD, None, None)
+
+
+def test_what_the_api_server_keeps_and_what_a_node_has_are_counted_each_by_its_own_promise() -> None:
+    found = Seen([Part("node", 101.0, 101.4), Part("taint", 199.0, 201.7, api=True)])
+    assert (judged(found).state, judged(found).removed) == (State.HELD, 1.7)
+    late = judged(Seen([Part("node", 101.0, 101.4), Part("taint", 202.5, 203.0, api=True)]))
+    assert (late.state, late.why) == (State.BROKEN, "still there 2.5 s later, promised were 2 s")
+    node = judged(Seen([Part("node", 103.0, 103.1), Part("taint", 199.0, 201.7, api=True)]))
+    assert (node.state, node.removed) == (State.BROKEN, 3.1)
+
+
+def test_an_engine_that_ended_before_it_was_killed_proves_nothing() -> None:
+    for cause in ("engine-killed", "both-killed"):
+        row = judged(seen(100.2, 100.3), exit=3, cause=cause)
+        assert (row.state, row.why) == (State.UNMEASURED, "the engine had ended before it was killed")
+    assert judged(seen(100.2, 100.3), exit=3, cause="healer-killed").state is State.HELD
+
+
+def test_a_run_that_goes_on_as_if_nothing_was_struck_breaks_the_promise() -> None:
+    row = judged(seen(100.2, 100.3), exit=130, cause="engine-suspended", went_on=True)
+    assert (row.state, row.why) == (State.BROKEN, "the run went on until it was interrupted")
 
 
 def test_a_fault_that_lasts_and_that_nobody_saw_proves_nothing() -> None:
@@ -250,6 +299,28 @@ def test_what_held_is_not_struck_again_and_what_was_broken_is(
     assert len(struck) == 3
 
 
+def test_what_is_still_there_is_not_told_as_nothing_to_remove() -> None:
+    still = dataclasses.replace(ROW, state=State.BROKEN, removed=None, why="still there: x", took=93.4)
+    assert command.line(still) == "x pod_freeze x engine-killed  limit 2 s  clean 3.1 s  took 93 s  still there: x"
+
+
+def test_a_cluster_that_cannot_be_made_fit_ends_the_command_after_some_cells(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    struck: list[str] = []
+    # Of these causes the third has one that is only not measured: what follows begins anew.
+    whys = [measure.UNFIT, measure.UNFIT, "", *[measure.UNFIT] * 9]
+
+    async def unfit(cell: Cell) -> Row:
+        struck.append(cell.cause)
+        return dataclasses.replace(ROW, cause=cell.cause, state=State.UNMEASURED, why=f"{whys[len(struck) - 1]}x")
+
+    monkeypatch.setattr(command, "_measure", unfit)
+    assert command.main(["--data", str(tmp_path / "cells.jsonl"), "--only", "pod_freeze"]) == 1
+    assert len(struck) == 6
+    assert "error: 2 cells were not tried: no cell can begin" in capsys.readouterr().err
+
+
 def test_a_cell_that_is_passed_over_says_why(
     struck: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -274,4 +345,5 @@ def test_what_keeps_a_cell_from_being_measured_is_in_its_row() -> None:
 
     place: Any = Unfit()
     row = anyio.run(measure.measured, place, Cell("pod_freeze", Hand.NODE, "ctrl-c"))
-    assert (row.state, row.why) == (State.UNMEASURED, "PreconditionFailed: the keeper is away")
+    why = "the cluster could not be made fit: PreconditionFailed: the keeper is away"
+    assert (row.state, row.why) == (State.UNMEASURED, why)

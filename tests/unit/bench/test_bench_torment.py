@@ -104,7 +104,7 @@ def test_the_load_has_somebody_to_ask() -> None:
     import httpx
 
     with torment.answering() as address:
-        assert httpx.get(address, trust_env=False).status_code == 204
+        assert httpx.get(address, trust_env=False, timeout=60).status_code == 204
 
 
 def test_older_sections_stay_below_the_new_one(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def served() -> Iterator[Callable[[Serve], Access]]:
                 asked.append(head(stream))
                 how(stream, asked[-1])
 
-        threads.append(threading.Thread(target=serve))
+        threads.append(threading.Thread(target=serve, name="other end of the port forward"))
         threads[-1].start()
         return Access(context="c", server=f"http://127.0.0.1:{server.getsockname()[1]}", token="secret")
 
@@ -117,7 +117,7 @@ def test_what_nobody_reads_breaks_nothing_and_leaves_nothing_open(served):
             assert stream.recv(1) == b"o"
         gone = [one for one in threading.enumerate() if "port forward" in one.name]
         for one in gone:
-            one.join(10)
+            one.join(30)
         assert not any(one.is_alive() for one in gone)
         gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -143,10 +143,12 @@ def test_a_pod_that_cannot_be_reached_is_no_refusal(served, status: str):
 
 
 def test_an_api_server_that_is_away_is_no_refusal_either():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        access = Access(context="c", server=f"http://127.0.0.1:{server.getsockname()[1]}")
-    with pytest.raises(ClusterUnreachable), forwarding.opened(access, "shop", "web-0", PORT):
-        pass
+    # Nobody listens there, and nobody else can.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        access = Access(context="c", server=f"http://127.0.0.1:{held.getsockname()[1]}")
+        with pytest.raises(ClusterUnreachable), forwarding.opened(access, "shop", "web-0", PORT):
+            pass
 
 
 def test_a_stream_that_would_be_had_with_other_rights_is_refused():

@@ -11,7 +11,7 @@ import pytest
 from harness.cluster.local import LocalCluster
 from harness.engine.preflight.scope import Scope
 from harness.engine.undoing import fingerprint
-from harness.engine.undoing.fingerprint import _configs, _hands, _node, _owned, difference, digest
+from harness.engine.undoing.fingerprint import AT_ONCE, _configs, _hands, _node, _owned, difference, digest
 from harness.errors import PreconditionFailed
 from harness.hands.kind import Place
 
@@ -67,6 +67,57 @@ def test_whatever_owns_pods_is_told_of_and_so_is_a_pod_that_nobody_owns() -> Non
     assert lines["goose/shop/x/replicas"] == "3"
     assert lines["pods/shop/lone/uid"] == "uid-lone"
     assert set(lines) == {"goose/shop/x/replicas", "goose/shop/x/spec", "labels/goose/shop/x", "pods/shop/lone/uid"}
+
+
+def test_what_owns_pods_is_asked_for_all_at_once_and_how_it_is_served_once() -> None:
+    names, path = ("a", "b", "c"), "/apis/apps/v1/namespaces/shop/statefulsets"
+    own = {f"{path}/{name}" for name in names}
+
+    class Together(Cluster):
+        asked: ClassVar[list[str]] = []
+
+        async def get(self, path: str) -> dict[str, Any]:
+            self.asked.append(path)
+            # Nobody but the first hears anything before all are asked for.
+            with anyio.fail_after(5):
+                while path in own and path != next(one for one in self.asked if one in own) and own - {*self.asked}:
+                    await anyio.lowlevel.checkpoint()
+            return await super().get(path)
+
+    references = [
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": f"uid-{name}", "controller": True}
+        for name in names
+    ]
+    objects = {"/apis/apps/v1": {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]}}
+    objects |= {f"{path}/{name}": {"metadata": {"uid": f"uid-{name}"}, "spec": {}} for name in names}
+    pods = [owned(f"{one['name']}-{number}", one) for one in references for number in range(2)]
+    lines: dict[str, str] = {}
+    anyio.run(_owned, Together(pods, objects), lines, Scope())
+    assert set(lines) == {f"labels/statefulset/shop/{name}" for name in names}
+    assert sorted(Together.asked) == sorted(objects)
+
+
+def test_of_many_owners_some_are_asked_for_at_a_time() -> None:
+    kind = {"apiVersion": "apps/v1", "kind": "StatefulSet", "controller": True}
+    names = [str(number) for number in range(3 * AT_ONCE)]
+
+    class Counting(Cluster):
+        under_way, most = 0, 0
+
+        async def get(self, path: str) -> dict[str, Any]:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await anyio.lowlevel.checkpoint()
+            self.under_way -= 1
+            return await super().get(path)
+
+    objects = {"/apis/apps/v1": {"resources": [{"name": "statefulsets", "kind": "StatefulSet", "namespaced": True}]}}
+    for name in names:
+        objects[f"/apis/apps/v1/namespaces/shop/statefulsets/{name}"] = {"metadata": {"uid": f"uid-{name}"}, "spec": {}}
+    pods = [owned(f"{name}-0", {**kind, "name": name, "uid": f"uid-{name}"}) for name in names]
+    cluster = Counting(pods, objects)
+    anyio.run(_owned, cluster, {}, Scope())
+    assert cluster.most == AT_ONCE
 
 
 def test_a_pod_that_lacks_a_label_is_seen_and_one_that_was_replaced_is_not() -> None:
@@ -152,6 +203,21 @@ def test_no_more_is_asked_than_tells_the_line_that_is_wanted(line: str, value: s
 
     assert anyio.run(fingerprint.take, One([], {}), None, Scope(), [line]) == {line: value}
     assert One.paths == [asked]
+
+
+def test_what_the_cluster_taints_a_node_with_for_its_conditions_is_told_apart() -> None:
+    def told(*taints: tuple[str, str]) -> dict[str, str]:
+        node = {"metadata": {"name": "a"}, "status": {}}
+        spec = {"taints": [{"key": key, "effect": effect} for key, effect in taints]}
+        return anyio.run(fingerprint.take, Cluster([{**node, "spec": spec}], {}), None, Scope(), lines)
+
+    lines = ["node/a/taints", "node/a/conditions"]
+    own, other = ("spot", "NoSchedule"), ("planted", "NoExecute")
+    gone = [("node.kubernetes.io/unreachable", effect) for effect in ("NoSchedule", "NoExecute")]
+    assert told() == {"node/a/taints": "-"}
+    assert told(own, other) == told(other, own) != told(own)
+    assert told(*gone, own) == {**told(own), "node/a/conditions": "unreachable"}
+    assert told(own, ("node.kubernetes.io/out-of-service", "NoExecute"))["node/a/taints"] != told(own)["node/a/taints"]
 
 
 HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "control-plane", Path("none"))

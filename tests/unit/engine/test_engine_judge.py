@@ -277,3 +277,11 @@ def test_a_checker_that_breaks_knows_nothing_and_keeps_no_other_from_judging(exp
     assert (found[0].checker, found[0].state) == ("recovery", State.UNKNOWN)
     assert found[0].summary == "its checker broke: ZeroDivisionError: division by zero"
     assert found[1].checker == "burn-rate"
+
+
+def test_what_was_due_counts_a_ramp() -> None:
+    started = {"rate": 50.0, "ramp": 10.0}
+    seen = judge.history(journal((0, "load.started", started), (20, "load.ended", {})), [])
+    assert seen.due(0, 10) == 250
+    assert seen.due(10, 20) == 500
+    assert judge.history(journal((0, "load.started", started | {"ramp": 0.0}), (20, "x", {})), []).due(0, 10) == 500

@@ -26,6 +26,8 @@ from harness.model.objective import Objective
 PODS = "/api/v1/namespaces/shop/pods"
 LIMITS = {"failure_threshold": 5, "recovery_timeout": 10.0}
 RAN_SECONDS = 50.0
+# When each run here began, for what pods tell as for its journal, whatever lies between the two.
+BEGAN = time.time() - RAN_SECONDS
 CONFORMS = Objective("breaker", {"dependency": "registry", "conforms": True})
 
 
@@ -65,18 +67,17 @@ class Kube:
 
 def told(caller: str, *spans: tuple[float, float | None, str]) -> dict[str, Any]:
     """What a pod answers; times count from the beginning of the run."""
-    began = time.time() - RAN_SECONDS
     found = [
-        [number, "registry", "GET", began + start, None if end is None else began + end, outcome, []]
+        [number, "registry", "GET", BEGAN + start, None if end is None else BEGAN + end, outcome, []]
         for number, (start, end, outcome) in enumerate(spans, 1)
     ]
     declared = {"breaker": LIMITS, "client": {"deadline": 0.7}}
     return {
         "caller": caller,
         "declared": declared,
-        "from": began,
+        "from": BEGAN,
         "whole": True,
-        "now": began + RAN_SECONDS,
+        "now": BEGAN + RAN_SECONDS,
         "calls": found,
     }
 
@@ -90,7 +91,7 @@ def session(directory: Path, journal: Journal, kube: Any, *objectives: Objective
 def collected(directory: Path, kube: Any, *objectives: Objective) -> list[Recorded]:
     """Collect, and read back from the folder alone."""
     with Journal(directory, "r1") as journal:
-        journal.origin_ns -= int(RAN_SECONDS * 1e9)
+        journal.origin_ns = time.monotonic_ns() - int((time.time() - BEGAN) * 1e9)
         journal.write("run.start", "preflight")
         anyio.run(recording.collect, session(directory, journal, kube, *objectives or (CONFORMS,)))
     return calls.read(directory, reader.read(directory))

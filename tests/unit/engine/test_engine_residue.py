@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         if not program.exists():
             shutil.copy("/bin/sleep", program)
         made.append(subprocess.Popen([program, "600"], env=environment))
+        about, deadline = Path(f"/proc/{made[-1].pid}"), time.monotonic() + 30
+        # It has its name, and then its environment, a moment after it was started.
+        while (about / "comm").read_text().strip() != program.name or bool(environment) is not bool(
+            (about / "environ").read_bytes()
+        ):
+            assert time.monotonic() < deadline
         return made[-1]
 
     yield starting

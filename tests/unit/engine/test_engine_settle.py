@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from harness.checkers import breaker
@@ -352,7 +353,7 @@ async def test_a_breaker_that_nobody_asked_while_its_caller_was_ejected_is_met_o
 
 async def test_a_system_that_is_well_costs_one_look_and_its_answers_are_written_down(told, session):
     session.kube = Cluster()
-    await settle.settle(session)
+    await settle.settle(session, session.journal.now() + session.experiment.phases.settle)
     once = session.kube.asked
     await settle.look(session)
     assert session.kube.asked == 2 * once
@@ -363,8 +364,20 @@ async def test_a_system_that_does_not_settle_is_never_begun_and_the_journal_tell
     session.kube = Cluster(shop_deployments=[deployment("cart", 1)])
     session.experiment = replace(session.experiment, phases=Phases(settle=1.0))
     with pytest.raises(NeverBegun) as error:
-        await settle.settle(session)
+        await settle.settle(session, session.journal.now() + session.experiment.phases.settle)
     assert error.value.what == "the system did not settle within 1 s"
     assert error.value.why == "shop/cart has 1 of 2 pods available"
     (waiting,) = [event for event in reader.read(session.directory) if event.type == "settle"]
     assert waiting.data["waiting"] == ["shop/cart has 1 of 2 pods available"]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.0])
+async def test_a_hypothesis_that_the_time_cuts_off_is_not_met(told, session, monkeypatch, seconds):
+    async def never(_):
+        await anyio.sleep_forever()
+
+    session.kube = Cluster()
+    monkeypatch.setattr(settle.steady, "ask", never)
+    with pytest.raises(NeverBegun, match="did not settle"):
+        await settle.settle(session, session.journal.now() + seconds)
+    assert [event.type for event in reader.read(session.directory)] == []

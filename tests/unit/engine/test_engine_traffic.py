@@ -134,7 +134,7 @@ async def test_a_run_starts_a_load_of_ones_own_and_begins_its_stages(session: Se
     session.experiment = replace(session.experiment, load=_load(text))
     await traffic.start(session)
     await traffic.begin(session)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while operations.count(session.directory) < 40:
             await anyio.sleep(0.01)
     await traffic.stop(session)

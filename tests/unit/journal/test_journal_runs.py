@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ DAMAGED = {
 
 
 def _spoil(folder: Path, how: str) -> None:
+    """Make the folder of a run that cannot be read, a minute later than any other: a file's time is a coarse one."""
     folder.mkdir()
     path = folder / FILE
     if how == "a folder":
@@ -92,6 +94,7 @@ def _spoil(folder: Path, how: str) -> None:
         path.symlink_to(path)
     else:
         path.write_text(DAMAGED[how] + "\n")
+        os.utime(path, (time.time() + 60,) * 2)
 
 
 @pytest.mark.parametrize("how", ["a folder", "a pipe", "a loop", *DAMAGED])

@@ -42,7 +42,7 @@ class FakeDocker:
     def state(self, name: str) -> dict[str, bool]:
         return self.containers[name]["State"]
 
-    def wait(self, true: Any, seconds: float = 10) -> None:
+    def wait(self, true: Any, seconds: float = 30) -> None:
         """Wait until something that a call changed is so."""
         with self.changed:
             assert self.changed.wait_for(true, seconds), (self.calls, self.containers)

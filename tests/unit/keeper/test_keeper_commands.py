@@ -231,7 +231,7 @@ def service(machines: Machines) -> Iterator[Service]:
 @pytest.fixture
 async def run(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Keeper]:
     monkeypatch.setenv(healers.NAMED, str(service.socket))
-    found = await healers.begin(None, "run-1", 15.0)
+    found = await healers.begin(None, "run-1", 60.0)
     assert isinstance(found, Keeper)
     yield found
     await found.end()
@@ -252,7 +252,7 @@ async def test_a_run_does_and_undoes_by_the_same_keeper(machines: Machines, run:
 
 
 async def test_a_run_that_dies_is_undone(machines: Machines, service: Service) -> None:
-    keeper = await Keeper.connect(service.socket, "run-1", 15.0)
+    keeper = await Keeper.connect(service.socket, "run-1", 60.0)
     await keeper.register("f", [START])
     await keeper.apply("f", [STOP])
     await keeper._close()
@@ -263,14 +263,14 @@ async def test_a_run_that_dies_is_undone(machines: Machines, service: Service) -
 async def test_a_keeper_that_died_undoes_what_its_ledger_names_when_it_is_started(
     machines: Machines, service: Service
 ) -> None:
-    keeper = await Keeper.connect(service.socket, "run-1", 15.0)
+    keeper = await Keeper.connect(service.socket, "run-1", 60.0)
     await keeper.register("f", [START])
     await keeper.apply("f", [STOP])
     service.kill()
     assert machines.state("vm-a") == "stopped"
     service.start()
     await keeper._close()
-    again = await Keeper.connect(service.socket, "run-2", 15.0)
+    again = await Keeper.connect(service.socket, "run-2", 60.0)
     assert machines.state("vm-a") == "running"
     await again.end()
 
@@ -292,12 +292,12 @@ async def test_a_run_elsewhere_has_the_keeper_that_is_named_and_no_other(
     hand = HANDS[Hand.HOST]
     with pytest.raises(PreconditionFailed, match="need a keeper"):
         await hand.ready(place("staging"), [])
-    assert isinstance(await healers.begin(None, "run-1", 15.0), Nobody)
+    assert isinstance(await healers.begin(None, "run-1", 60.0), Nobody)
     monkeypatch.setenv(healers.NAMED, str(service.socket))
     await hand.ready(place("staging"), [])
     with pytest.raises(PreconditionFailed, match="another cluster's"):
         await hand.ready(place("production"), [])
-    found = await healers.begin(None, "run-1", 15.0)
+    found = await healers.begin(None, "run-1", 60.0)
     try:
         assert (found.heals, found.own) == (True, False)
         assert hand.take(place("staging"), found) is found
@@ -318,7 +318,7 @@ async def test_requests_to_the_api_server_are_not_its_to_undo(run: Keeper) -> No
 async def test_a_keeper_that_is_away_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(healers.NAMED, str(tmp_path / "none.sock"))
     with pytest.raises(PreconditionFailed, match="the keeper is away"):
-        await healers.begin(None, "run-1", 15.0)
+        await healers.begin(None, "run-1", 60.0)
     assert await HANDS[Hand.HOST].residue(place("staging")) == {"unseen/keeper": "away"}
 
 

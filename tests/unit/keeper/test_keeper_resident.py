@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def until(true):
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while not await true():
             await anyio.sleep(0.01)
 
@@ -29,7 +29,7 @@ async def until(true):
 async def healed(keeper):
     async def idle():
         found = await client.status(keeper.socket)
-        return not found["owed"] and not found["dead"]
+        return not found["live"] and not found["owed"] and not found["dead"]
 
     await until(idle)
 
@@ -157,19 +157,10 @@ async def test_a_run_without_a_beat_is_healed_and_stays_expired(keeper, docker):
     await run.end()
 
 
-async def test_a_beat_keeps_the_run_alive(keeper):
-    run = await Keeper.connect(keeper.socket, "run-1", 1.5)
-    for _ in range(5):
-        await anyio.sleep(0.4)
-        await run.beat()
-    assert not run.lost.is_set()
-    await run.end()
-
-
 async def test_a_keeper_that_was_killed_heals_when_it_starts(keeper, docker):
     run = await frozen(keeper)
     keeper.kill()
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         await run.lost.wait()
     assert docker.state("node-a")["Paused"]
     with pytest.raises(UndoFailed):
@@ -181,12 +172,17 @@ async def test_a_keeper_that_was_killed_heals_when_it_starts(keeper, docker):
     assert json.loads(keeper.ledger.read_text())["runs"] == {}
 
 
+async def tried(docker, times):
+    """Wait until it was tried so often to heal; the one before the last has failed by then, and that is known."""
+    tries = lambda: sum(call.endswith("/unpause") for call in docker.calls)  # noqa: E731
+    await anyio.to_thread.run_sync(docker.wait, lambda: tries() >= times)
+
+
 async def test_a_healing_that_fails_is_tried_until_it_is_seen(keeper, docker):
     docker.broken = {"unpause"}
     run = await frozen(keeper)
     run._writer.transport.abort()
-    tries = lambda: sum(call.endswith("/unpause") for call in docker.calls)  # noqa: E731
-    await anyio.to_thread.run_sync(docker.wait, lambda: tries() >= 3)
+    await tried(docker, 3)
     found = await client.status(keeper.socket)
     assert found["owed"] == ["f1"]
     assert "unpause is broken" in found["errors"]["f1"]
@@ -199,6 +195,7 @@ async def test_a_run_that_is_not_healed_keeps_the_next_one_out(keeper, docker):
     docker.broken = {"unpause"}
     run = await frozen(keeper)
     run._writer.transport.abort()
+    await tried(docker, 2)
     with pytest.raises(PreconditionFailed, match="not healed") as caught:
         await Keeper.connect(keeper.socket, "run-2", 60)
     assert "unpause is broken" in caught.value.why
@@ -325,6 +322,7 @@ async def test_mending_may_come_again_after_it_died(keeper):
     first = await Keeper.connect(keeper.socket, "undo", 60)
     first._writer.transport.abort()
     await first.lost.wait()
+    await healed(keeper)
     second = await Keeper.connect(keeper.socket, "undo", 60)
     await second.end()
 
@@ -339,7 +337,10 @@ async def test_a_question_beside_a_live_run_does_not_disturb_it(keeper):
 
 
 async def test_a_keeper_says_whether_it_can_see_docker(keeper, docker):
-    assert (await client.status(keeper.socket))["docker"] is True
+    async def seen():
+        return (await client.status(keeper.socket))["docker"]
+
+    await until(seen)
     (keeper.socket.parent / "docker.sock").unlink()
     assert (await client.status(keeper.socket))["docker"] is False
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from harness.journal import operations
+from harness.load import pool, process
 from harness.load import spec as specs
 from harness.load.generator import Generator, Summary
 from harness.load.records import Writer
@@ -44,6 +45,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def stall(self, stalled: bool) -> None:
+        """Answer nobody, or everybody again; whoever connects after this is answered so."""
         assert self.loop is not None
         self.loop.call_soon_threadsafe(self.open.clear if stalled else self.open.set)
 
@@ -100,7 +102,7 @@ def server() -> Iterator[Server]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    started.wait(10)
+    assert started.wait(60)
     yield found
     assert found.loop is not None
     found.loop.call_soon_threadsafe(found.end)  # type: ignore[attr-defined]
@@ -173,17 +175,46 @@ def peers() -> Iterator[Peers]:
     loop.close()
 
 
+async def driven(load: Generator, until: Callable[[], bool] | None) -> Summary:
+    """Run a load to its end, or until something is true."""
+    stop = asyncio.Event()
+
+    async def watch() -> None:
+        while until and not until():
+            await asyncio.sleep(0.01)
+        if until:
+            stop.set()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        return await load.run(stop)
+    finally:
+        watching.cancel()
+
+
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    """How long a connection takes, or a load's process to end, is the machine's affair."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "SPARE_SECONDS", 30.0)
+        for name in ("NEXT_SECONDS", "SHARED_SECONDS"):
+            patch.setattr(pool, name, 30.0)
+        yield
+
+
 @pytest.fixture
 def drive(tmp_path: Path) -> Callable[..., tuple[Summary, list[Operation]]]:
-    """Run one load to its end; gives its summary and its operations."""
+    """Run one load to its end, or until something is true; gives its summary and its operations."""
 
-    def run(load: dict[str, Any], *, seconds: float = 0.5, **more: Any) -> tuple[Summary, list[Operation]]:
+    def run(
+        load: dict[str, Any], *, seconds: float = 0.5, until: Callable[[], bool] | None = None, **more: Any
+    ) -> tuple[Summary, list[Operation]]:
         directory = Path(tempfile.mkdtemp(dir=tmp_path))
         told = {"load": {"rate": "40/s", "timeout": "30s", **load}, "folder": str(tmp_path), "seconds": seconds, **more}
         spec = specs.from_mapping({**told, "out": directory / operations.FILE})
 
         async def main(writer: Writer) -> Summary:
-            return await Generator(spec, writer).run(asyncio.Event())
+            return await driven(Generator(spec, writer), until)
 
         with Writer(spec.out) as writer:
             summary = asyncio.run(main(writer))

@@ -67,8 +67,44 @@ def test_a_connection_that_ended_while_the_load_was_held_up_is_not_handed_out(pe
         peers.loop.call_soon_threadsafe(over.set)
         # The end has come, and the loop had no time to tell of it.
         there = first._transport.get_extra_info("socket")
-        assert select.select([there], [], [], 10)[0] == [there]
+        assert select.select([there], [], [], 30)[0] == [there]
         assert await pool.take() is not first
+        pool.close()
+
+    asyncio.run(main())
+
+
+# As proxies do that end an idle connection.
+GONE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_what_nobody_asked_for_is_no_answer_to_what_is_asked_next(peers: Any, told: bool) -> None:
+    idle = asyncio.Event()
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await asked(reader)
+        writer.write(OK)
+        await idle.wait()
+        writer.write(GONE)
+        await reader.read()
+
+    request = get(peers.start(serve))
+
+    async def main() -> None:
+        pool = Pools(None, {}, "").of(request.origin)
+        first = await pool.take()
+        assert (await first.send(request)).status == 200
+        assert isinstance(first, Connection)
+        assert first._transport
+        peers.loop.call_soon_threadsafe(idle.set)
+        there = first._transport.get_extra_info("socket")
+        assert select.select([there], [], [], 30)[0] == [there]
+        while told and not first._transport.is_closing():
+            await asyncio.sleep(0)
+        second = await pool.take()
+        assert second is not first
+        assert (await second.send(request)).status == 200
         pool.close()
 
     asyncio.run(main())

@@ -82,16 +82,19 @@ def test_a_server_that_closes_idle_connections_without_notice_costs_no_operation
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_may_have_been_looked_at_is_not_sent_twice(peers: Any, drive: Any, method: str) -> None:
-    lines = []
+    lines, used = [], []
 
     async def serve(reader: Reader, writer: Writer) -> None:
         lines.append(await asked(reader))
         writer.write(OK)
         lines.append(await asked(reader))
+        used.append(writer)
 
-    load = {"url": url(peers.start(serve), "/pay/${n}"), "method": method, "values": {"n": {"from": 1, "to": 99_999}}}
-    _, found = drive(load, seconds=0.6)
-    assert len(lines) == len(set(lines)) == len(found) == 24
+    numbers = {name: {"from": 1, "to": 99_999} for name in ("n", "m")}
+    load = {"url": url(peers.start(serve), "/pay/${n}/${m}"), "method": method, "values": numbers}
+    # Several at once go out each over one of its own.
+    _, found = drive(load, seconds=60, until=lambda: len(used) >= 5)
+    assert len(lines) == len(set(lines)) == len(found)
     assert ends(found) == {(200, ""), (0, "cut off")}
 
 
@@ -148,20 +151,7 @@ def test_each_answer_is_recorded_as_a_caller_sees_it(peers: Any, drive: Any, wha
     assert {one.ok for one in found} == {200 <= status < 400}
 
 
-def test_what_nobody_asked_for_is_no_answer_to_what_is_asked_next(peers: Any, drive: Any) -> None:
-    async def serve(reader: Reader, writer: Writer) -> None:
-        await asked(reader)
-        writer.write(OK)
-        await writer.drain()
-        # As proxies do that end an idle connection.
-        writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        await writer.drain()
-
-    _, found = drive({"url": url(peers.start(serve))}, seconds=0.4)
-    assert ends(found) == {(200, "")}
-
-
-@pytest.mark.parametrize("drip", [b"", b"H", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"])
+@pytest.mark.parametrize("drip", [b"", b"H", b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"])
 def test_an_answer_that_does_not_end_in_time_is_timed_out(peers: Any, drive: Any, drip: bytes) -> None:
     async def serve(reader: Reader, writer: Writer) -> None:
         await asked(reader)
@@ -281,18 +271,18 @@ def test_head_and_empty_posts_are_framed(peers: Any, drive: Any) -> None:
 
 
 def test_connections_are_kept_for_the_next_operation(peers: Any, drive: Any) -> None:
-    ports = set()
+    ports, lines = set(), []
 
     async def serve(reader: Reader, writer: Writer) -> None:
         ports.add(writer.get_extra_info("peername"))
         while True:
-            await asked(reader)
+            lines.append(await asked(reader))
             writer.write(OK)
 
-    _, found = drive({"url": url(peers.start(serve))}, seconds=0.5)
-    assert ends(found) == {(200, "")}
     # On a machine that holds the load up, several are sent together, each over one of its own.
-    assert len(ports) < len(found)
+    _, found = drive({"url": url(peers.start(serve))}, seconds=60, until=lambda: len(lines) >= 2 * len(ports) > 0)
+    assert ends(found) == {(200, "")}
+    assert len(ports) < len(found) == len(lines)
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EADDRNOTAVAIL])
@@ -321,7 +311,7 @@ async def test_an_address_that_does_not_answer_leaves_the_next_one_to_be_tried(m
     monkeypatch.setattr(Pool, "_connect_to", connect)
     monkeypatch.setattr(Names, "find", _two)
     taken = Pools(None, {}, "1.1").of(Origin(False, "shop.example", 80)).take()
-    assert await asyncio.wait_for(taken, 5) == "192.0.2.2"
+    assert await asyncio.wait_for(taken, 30) == "192.0.2.2"
     assert tried == ["192.0.2.1", "192.0.2.2"]
 
 
@@ -345,5 +335,5 @@ async def test_a_connection_that_hangs_holds_up_none_of_those_who_could_have_sha
     shared = Pools(None, {}, "2").of(Origin(False, "shop.example", 80))
     hanging = asyncio.ensure_future(shared.take())
     await asyncio.sleep(0)
-    assert await asyncio.wait_for(shared.take(), 5) == "another"
+    assert await asyncio.wait_for(shared.take(), 30) == "another"
     hanging.cancel()

@@ -14,7 +14,9 @@ import pytest
 
 from harness.cluster import cache
 
+# A shell ignores Ctrl-C for what it runs in the background, and so would all that comes of it.
 DEPLOYING = """
+import signal
 import sys
 from contextlib import asynccontextmanager
 from functools import partial
@@ -46,6 +48,7 @@ def images(*_):
         say("locked" if cache.held() else "not locked")
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 Kube.connect, source.key, deploy._images = connect, lambda *_: "key", images
 try:
     anyio.run(deploy.up, CLUSTER, say)

@@ -141,7 +141,7 @@ def followed(kube: Kube, replaced: str = "old") -> tuple[releases.State, list[st
     told: list[str] = []
 
     async def follow() -> releases.State:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             return await release.follow(kube, "shop", "web", replaced, told.append)  # type: ignore[arg-type]
 
     return anyio.run(follow), told

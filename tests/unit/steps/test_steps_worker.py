@@ -86,14 +86,14 @@ def _run(folder: Path, *activities: dict[str, Any], **env: str) -> list[dict[str
 
 
 async def _started(mark: Path) -> list[int]:
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while not mark.exists() or len(mark.read_text().split()) < 2:
             await anyio.sleep(0.01)
     return [int(word) for word in mark.read_text().split()]
 
 
 async def _gone(pids: list[int]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while any(_alive(pid) for pid in pids):
             await anyio.sleep(0.01)
 
@@ -182,6 +182,16 @@ def test_the_deadline_kills_the_activity_and_all_it_started(folder: Path) -> Non
     assert cut["status"] == "timed out"
     assert "5 s" in cut["error"]
     assert after["output"] == 1
+
+
+def test_whoever_waits_until_a_step_is_told_hears_of_one_whose_time_is_over_before(folder: Path) -> None:
+    async def main() -> tuple[str, bool]:
+        sent = anyio.Event()
+        async with Worker(cwd=folder) as worker:
+            cut = await worker.call(_python("count"), deadline=0, sent=sent)
+        return cut["status"], sent.is_set()
+
+    assert anyio.run(main) == ("timed out", True)
 
 
 def test_cancelling_kills_the_activity_and_all_it_started(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,16 @@ def pod(
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     return {"metadata": metadata, "spec": {"containers": [{"name": "web"}]}, "status": {"conditions": conditions}}
+
+
+async def stays(waiting: Awaitable[Any]) -> bool:
+    """Say whether something still waits once it has seen all that there is to be seen."""
+    task = asyncio.ensure_future(waiting)
+    await anyio.wait_all_tasks_blocked()
+    still = not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    return still
 
 
 class FakeKube:

@@ -34,7 +34,7 @@ class Hog:
 
 
 def start(work: Callable[[], None], doors: Sequence[Path], seconds: float, *, spared: bool = False) -> Hog:
-    """Start one and put it through these doors first; raises Refused when one is closed. It lives so long at most.
+    """Start one and put it through these doors first; raises Refused when one is closed. It works so long at most.
 
     Where memory runs out, in the container or on its node, the kernel ends it before anything else, unless it is to be
     `spared`.
@@ -49,12 +49,14 @@ def start(work: Callable[[], None], doors: Sequence[Path], seconds: float, *, sp
         try:
             ours.close()
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            _plain(seconds)
+            _plain()
             if not spared:
                 _ADJUSTMENT.write_text(str(_FIRST))
             theirs.send(_READY)
             # Nothing comes where a door was closed, or whoever started it is gone.
             if theirs.recv(1):
+                # Not before: whoever starts it may be kept waiting for longer than it is to live.
+                signal.setitimer(signal.ITIMER_REAL, seconds)
                 work()
         finally:
             os._exit(1)
@@ -92,12 +94,11 @@ def ended(hog: Hog) -> str:
     return f"by {signal.Signals(number).name}" if number in _NUMBERS else f"with {-number}"
 
 
-def _plain(seconds: float) -> None:
+def _plain() -> None:
     """Forget what the parent set up, and hold none of its pipes."""
     signal.set_wakeup_fd(-1)
     for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(one, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
         os.dup2(nothing, stream)

@@ -18,7 +18,9 @@ def end(pod: str, worker: str) -> None:
     """Kill what is of a fault in a pod; raises Refused when something is still there afterwards."""
     handles = [handle for pid in _marked(pod, worker) if (handle := _kill(pid)) is not None]
     for one in handles:
-        select.select([one], [], [], KILL_SECONDS)
+        waiting = select.poll()
+        waiting.register(one, select.POLLIN)
+        waiting.poll(1e3 * KILL_SECONDS)
         os.close(one)
     if stays := _marked(pod, worker):
         raise Refused("processes of the fault are left", ", ".join(map(str, stays)))
