@@ -26,8 +26,9 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         if kept and await apply.served(kube, kept):
             # Nothing of it is new, but somebody may have changed or removed a part. Definitions are large: they are
             # only asked for.
-            await certificate.ensure(kube, cluster, kept, progress)
             await apply.apply(kube, [item for item in kept if item["kind"] != apply.DEFINITION])
+            # Its namespace may have been what was removed.
+            await certificate.ensure(kube, cluster, kept, progress)
             await renew.pods_in_back_off(kube, cluster, kept, progress)
             if await ready.well(kube, kept):
                 return

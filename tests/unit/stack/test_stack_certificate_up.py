@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from harness.errors import ApiError
 from harness.stack import apply, certificate, render
 from tests.unit.stack.deployed import DEPLOYMENT, GATEWAY, Cluster, up
 
@@ -57,6 +58,25 @@ def test_a_certificate_stays_as_long_as_it_serves_and_comes_back_where_somebody_
     assert len(secure) == 1
     del cluster.objects[SECRET]
     assert up("weak-no-pdb") == ["making a certificate for api"]
+    assert SECRET in cluster.objects
+
+
+def test_a_certificate_comes_back_with_its_namespace(
+    cluster: Cluster, secure: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}}
+    monkeypatch.setattr(render, "objects", lambda *_: [edge, DEPLOYMENT, PROXY, SECURE])
+    up("weak-no-redirect")
+    patch = cluster.patch
+
+    async def inside(path: str, body: Any, **said: Any) -> dict[str, Any]:
+        if path.startswith(f"{apply.path(edge)}/") and apply.path(edge) not in cluster.objects:
+            raise ApiError(404, "NotFound", "namespaces edge")
+        return await patch(path, body, **said)
+
+    monkeypatch.setattr(cluster, "patch", inside)
+    del cluster.objects[apply.path(edge)], cluster.objects[SECRET]
+    assert up("weak-no-redirect") == ["making a certificate for api"]
     assert SECRET in cluster.objects
 
 
