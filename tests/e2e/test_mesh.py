@@ -125,7 +125,8 @@ def serials(cluster: LocalCluster) -> dict[str, list[str]]:
         name = pod["metadata"]["name"]
         words = ("exec", name, "-c", SIDECAR, "--", "pilot-agent", "request", "GET", "certs")
         told = json.loads(kubectl(cluster, "-n", NAMESPACE, *words))["certificates"]
-        found[name] = sorted(one["serial_number"] for each in told for one in each.get("cert_chain", ()))
+        # One entry for each of Envoy's contexts, which come and go with its listeners and clusters.
+        found[name] = sorted({one["serial_number"] for each in told for one in each.get("cert_chain", ())})
     return found
 
 
