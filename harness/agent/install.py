@@ -25,6 +25,12 @@ async def install(kube: Kube, cluster: LocalCluster | None, given: str, progress
     The image is built for the local cluster; elsewhere it must be given. Raises PreconditionFailed when that is
     missing, when a right lacks, or when the agents do not become ready.
     """
+    given = await _put(kube, cluster, given, progress)
+    await ready(kube, progress)
+    return given
+
+
+async def _put(kube: Kube, cluster: LocalCluster | None, given: str, progress: Progress) -> str:
     if not given and cluster is None:
         raise PreconditionFailed(
             "no image for the agents",
@@ -42,12 +48,14 @@ async def install(kube: Kube, cluster: LocalCluster | None, given: str, progress
                 why=str(error),
                 hint="whoever installs the agents needs the rights of a cluster's administrator",
             ) from error
-    await _ready(kube, progress)
     return given
 
 
 async def ensure(kube: Kube, cluster: LocalCluster, progress: Progress) -> None:
-    """Have an agent of this version on every node of the local cluster; some milliseconds when they are there."""
+    """Put an agent of this version on every node of the local cluster; some milliseconds when they are there.
+
+    They start meanwhile: `ready` waits for them.
+    """
     wanted = manifest.objects(image.tag())[-1]["metadata"]["annotations"]
     try:
         found = await kube.get(_DAEMON_SET)
@@ -58,7 +66,7 @@ async def ensure(kube: Kube, cluster: LocalCluster, progress: Progress) -> None:
         applied = (found["metadata"].get("annotations") or {}).get(manifest.APPLIED)
         if applied == wanted[manifest.APPLIED] and _whole(found):
             return
-    await install(kube, cluster, "", progress)
+    await _put(kube, cluster, "", progress)
 
 
 async def remove(kube: Kube, *, force: bool) -> None:
@@ -97,7 +105,10 @@ async def _pending(kube: Kube) -> list[str]:
     return found
 
 
-async def _ready(kube: Kube, progress: Progress) -> None:
+async def ready(kube: Kube, progress: Progress) -> None:
+    """Wait for an agent on every node; raises PreconditionFailed where one does not become ready."""
+    if _whole(await kube.get(_DAEMON_SET)):
+        return
     progress("waiting for an agent on every node")
     with anyio.move_on_after(READY_SECONDS):
         while True:

@@ -20,11 +20,9 @@ from anyio.from_thread import BlockingPortal
 
 from harness.documents import foreign
 from harness.documents.provider import ACTIONS
-from harness.engine import activities, method
+from harness.engine import activities, additions, contexts, method
 from harness.engine import run as engine
 from harness.engine.options import Options, Outcome, Stop
-from harness.engine.planning import additions
-from harness.engine.preflight import contexts
 from harness.engine.session import Session
 from harness.errors import AbortTriggered, InjectionFailed, UndoFailed, first
 from harness.model.experiment import Activity, Experiment

@@ -33,7 +33,7 @@ def command() -> None:
 def install(image: str, context: str | None, kubeconfig: Path | None) -> None:
     """Have an agent of this version on every node; a second when it is there."""
     from harness.agent import install as agents
-    from harness.engine.preflight import contexts
+    from harness.engine import contexts
     from harness.resources import crds
 
     async def act() -> str:
@@ -61,7 +61,7 @@ def image(folder: Path) -> None:
 def remove(force: bool, context: str | None, kubeconfig: Path | None) -> None:
     """Take the agents out of the cluster; refused while a fault is in their hand."""
     from harness.agent import install as agents
-    from harness.engine.preflight import contexts
+    from harness.engine import contexts
 
     async def act() -> None:
         kube, _ = contexts.connect(kubeconfig, context)

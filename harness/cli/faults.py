@@ -18,7 +18,8 @@ from harness.cli import options
 @options.cluster
 def command(output: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """List the faults that are in the cluster now, with their run and phase."""
-    from harness.engine.preflight import contexts, scope
+    from harness.engine import contexts
+    from harness.engine.preflight import scope
     from harness.resources import resource
 
     async def look() -> list[dict[str, Any]]:

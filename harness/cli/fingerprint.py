@@ -22,7 +22,8 @@ def command(
     save: Path | None, compare: Path | None, namespace: str, context: str | None, kubeconfig: Path | None
 ) -> None:
     """Print one line per thing a fault could have left behind, and one word for all of them."""
-    from harness.engine.preflight import contexts, scope
+    from harness.engine import contexts
+    from harness.engine.preflight import scope
     from harness.engine.undoing import fingerprint
 
     before = _saved(compare) if compare else {}

@@ -19,8 +19,8 @@ from harness.cli import options
 @options.cluster
 def command(state: str, reason: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """Stop every run on this cluster and refuse new ones (on), or let them start again (off)."""
-    from harness.engine import lever
-    from harness.engine.preflight import contexts, scope
+    from harness.engine import contexts, lever
+    from harness.engine.preflight import scope
 
     async def act() -> str:
         kube, _ = contexts.connect(kubeconfig, context)

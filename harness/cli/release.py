@@ -41,7 +41,7 @@ def command(
     """
     import anyio
 
-    from harness.engine.preflight import contexts
+    from harness.engine import contexts
     from harness.errors import Exit, UsageError
     from harness.model import units
     from harness.stack import release

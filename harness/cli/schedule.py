@@ -102,8 +102,8 @@ def command(
 
 
 def _print(experiments: Sequence[Experiment], image: str, words: Sequence[str]) -> None:
+    from harness.engine.contexts import OPT_IN_LABEL
     from harness.engine.planning.rights import unknown_to
-    from harness.engine.preflight.contexts import OPT_IN_LABEL
     from harness.schedule import manifest
 
     namespaces = sorted({name for one in experiments for name in one.blast_radius.namespaces})

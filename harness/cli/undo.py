@@ -16,7 +16,7 @@ from harness.cli import options
 @options.cluster
 def command(run: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
     """Heal everything that is still broken on purpose, or what one RUN broke; safe to run at any time."""
-    from harness.engine.preflight import contexts
+    from harness.engine import contexts
     from harness.engine.undoing import undo
 
     async def act() -> int:

@@ -63,9 +63,11 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
     async def resources(cluster: LocalCluster) -> None:
         async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
             await crds.install(kube)
+            # New ones start while the stack's images are loaded and its pods start.
             await agents.ensure(kube, cluster, progress)
-        if not cluster_only:
-            await deploy.up(cluster, progress, overlay, parts)
+            if not cluster_only:
+                await deploy.up(cluster, progress, overlay, parts)
+            await agents.ready(kube, progress)
 
     refuse_during_a_run()
     cluster = up.up(progress, stack=not cluster_only)

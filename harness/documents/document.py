@@ -189,7 +189,7 @@ def _experiment(
         implied = tuple(slo[name] for name in IMPLIED if name in slo and name not in written) if ours.load else ()
     return Experiment(
         path=document.path,
-        title=top.get("title", units.text, "", required="one line a person can read"),
+        title=top.get("title", units.line, "", required="one line a person can read"),
         description=top.get("description", units.text, "", required="what is done and what should happen"),
         tags=tuple(_texts(problems, top.items("tags"))),
         hypothesis=hypothesis,
@@ -229,7 +229,7 @@ def _hypothesis(reading: Reading, top: Section) -> tuple[str, tuple[Any, ...]]:
     if top.data.get(key) is None:
         return "", ()
     section = Section(problems, top.data[key], top.at(key), "the hypothesis", KEYS_OF_HYPOTHESIS, loose=True)
-    title = section.get("title", units.text, "", required="one line a person can read")
+    title = section.get("title", units.line, "", required="one line a person can read")
     for words, place in control.read(problems, section.items("controls")):
         reading.uncovered.append((words, place, ()))
     return title, activities(reading, section.items("probes"), "hypothesis")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness import __version__
+from harness.engine import contexts
 from harness.engine.options import Options
 from harness.engine.planning import plan
-from harness.engine.preflight import contexts
 from harness.engine.session import Session
 from harness.journal.writer import Journal
 from harness.report.inert import inert

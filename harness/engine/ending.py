@@ -6,9 +6,8 @@ import time
 
 from harness import report
 from harness.checkers import cause, machine
-from harness.engine import judge
+from harness.engine import contexts, judge
 from harness.engine.options import Outcome
-from harness.engine.preflight import contexts
 from harness.engine.session import Session
 from harness.engine.watching import metrics, recording
 from harness.errors import Exit, HarnessError

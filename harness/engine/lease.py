@@ -19,7 +19,7 @@ from typing import Any
 import anyio
 
 from harness.cluster.kube import Kube
-from harness.engine.preflight import contexts
+from harness.engine import contexts
 from harness.engine.preflight.scope import LEASE as NAME
 from harness.engine.preflight.scope import LEASES, Scope
 from harness.engine.preflight.scope import SYSTEM as NAMESPACE

@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from harness.cluster.kube import Kube
-from harness.engine import lease
-from harness.engine.preflight import contexts
-from harness.engine.preflight.contexts import OPT_IN_LABEL
+from harness.engine import contexts, lease
+from harness.engine.contexts import OPT_IN_LABEL
 from harness.engine.preflight.scope import SYSTEM as NAMESPACE
 from harness.errors import ApiError, PreconditionFailed
 

@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 
 import anyio
 
-from harness.engine import activities
-from harness.engine.planning import additions
+from harness.engine import activities, additions
 from harness.engine.session import Session
 from harness.engine.undoing import healing
 from harness.errors import AbortTriggered, ClusterUnreachable, HarnessError, InjectionFailed, first

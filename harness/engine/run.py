@@ -16,10 +16,10 @@ from typing import Any
 import anyio
 
 from harness.cluster.kubeconfig import passing
-from harness.engine import abort, activities, announce, clusterless, ending, method, plain
+from harness.engine import abort, activities, announce, clusterless, contexts, ending, method, plain
 from harness.engine.options import Options, Outcome, Stop
 from harness.engine.planning import plan
-from harness.engine.preflight import contexts, permission, scope
+from harness.engine.preflight import permission, scope
 from harness.engine.session import Session
 from harness.engine.undoing import healing, owed
 from harness.engine.watching import baseline, machine, metrics, observe, releases, settle, steady, traffic

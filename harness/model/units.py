@@ -80,6 +80,11 @@ def text(value: Any) -> str:
     return value.strip()
 
 
+def line(value: Any) -> str:
+    """Read a text that is not empty as one line, however it is folded in its file."""
+    return " ".join(text(value).split())
+
+
 def quoted(value: Any) -> str:
     """Read a text as it stands, which may be empty."""
     if not isinstance(value, str):

@@ -10,8 +10,8 @@ from pathlib import Path
 import anyio
 
 from harness import __version__
+from harness.engine import contexts
 from harness.engine.options import Options
-from harness.engine.preflight import contexts
 from harness.stack import apply
 
 GIT_SECONDS = 20

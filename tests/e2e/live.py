@@ -113,6 +113,12 @@ def verdict_of(directory: Path) -> dict[str, Any]:
     return found
 
 
+def broken_objectives(directory: Path) -> dict[str, str]:
+    """Return the objectives a run found broken, with what was seen."""
+    found = [event["data"] for event in events(directory) if event["type"] == "finding"]
+    return {item["checker"]: item["summary"] for item in found if item["state"] == "broken"}  # type: ignore[index]
+
+
 def starved(verdict: Mapping[str, Any]) -> bool:
     """Say whether a verdict is INCONCLUSIVE because others had the machine: right wherever that is so, never a pass."""
     return bool(verdict["verdict"] == "INCONCLUSIVE" and "of the machine's CPU" in str(verdict["reason"]))

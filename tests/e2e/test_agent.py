@@ -137,6 +137,28 @@ async def _healed(cluster: LocalCluster, victim: Victim) -> None:
     assert _connect_ms(cluster, victim) < DELAY_MS
 
 
+# First: what goes with the API server, the scheduler and the controllers, take half a minute to be back, and until then
+# only what needs neither is asked for.
+async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, workload: LocalCluster, run: str):
+    """Its Lease is renewed for as long as anybody answers."""
+    victim = await pod_of(kube)
+    await _late(kube, workload, victim, run, "alone")
+    manifests = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    # As it is told to end it would answer for some seconds more, and have the Lease renewed for as long.
+    end = f"mv {manifests} /root/kube-apiserver.yaml; sleep 1; pkill -KILL -x kube-apiserver; true"
+    docker(workload, "exec", workload.control_plane, "sh", "-c", end)
+    try:
+
+        async def so() -> bool:
+            return not _chains(workload, victim)
+
+        await until(so, 90)
+    finally:
+        docker(workload, "exec", workload.control_plane, "mv", "/root/kube-apiserver.yaml", manifests)
+    assert await _why(kube, "alone") == "nobody renewed its lease"
+    await kube.delete(_path("alone"))
+
+
 async def test_latency_is_felt_from_outside_and_healed_with_its_evidence(kube: Kube, workload: LocalCluster, run: str):
     victim = await pod_of(kube)
     before = _connect_ms(workload, victim)
@@ -167,23 +189,12 @@ async def test_a_run_that_nobody_renews_is_healed(kube: Kube, workload: LocalClu
         await kube.delete(path)
 
 
-async def test_a_fault_is_healed_on_time_without_the_api_server(kube: Kube, workload: LocalCluster, run: str):
-    """Its Lease is renewed for as long as anybody answers."""
-    victim = await pod_of(kube)
-    await _late(kube, workload, victim, run, "alone")
-    manifests = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-    docker(workload, "exec", workload.control_plane, "mv", manifests, "/root/kube-apiserver.yaml")
-    try:
-
-        async def so() -> bool:
-            return not _chains(workload, victim)
-
-        # It goes on renewing until the API server has ended, which takes its time.
-        await until(so, 90)
-    finally:
-        docker(workload, "exec", workload.control_plane, "mv", "/root/kube-apiserver.yaml", manifests)
-    assert await _why(kube, "alone") == "nobody renewed its lease"
-    await kube.delete(_path("alone"))
+def test_the_doctor_says_what_each_node_lets_its_agent_do(workload: LocalCluster):
+    said = harness("doctor", check=False).stdout
+    assert f"ready on {len(workload.nodes)} of {len(workload.nodes)} nodes" in said
+    assert "freezing by cgroup v" in said
+    assert "packets by iptables-" in said
+    assert "cannot do" not in said
 
 
 async def test_a_killed_agent_harms_nothing_and_its_successor_cleans_up(kube: Kube, workload: LocalCluster, run: str):
@@ -266,14 +277,6 @@ async def test_a_fault_reaches_no_pod_of_another_namespace(kube: Kube, workload:
     assert status["message"].startswith(f"refused: pod {NAMESPACE}/{own.name} is another one")
     assert "appliedAt" not in status
     await kube.delete(_path("reaching"))
-
-
-def test_the_doctor_says_what_each_node_lets_its_agent_do(workload: LocalCluster):
-    said = harness("doctor", check=False).stdout
-    assert f"ready on {len(workload.nodes)} of {len(workload.nodes)} nodes" in said
-    assert "freezing by cgroup v" in said
-    assert "packets by iptables-" in said
-    assert "cannot do" not in said
 
 
 async def test_an_agent_at_rest_is_small(kube: Kube, workload: LocalCluster):

@@ -119,7 +119,7 @@ def test_prometheus_down_is_inconclusive_never_a_pass(cluster: LocalCluster, as_
         tmp_path,
         selector="app=claude-agent-registry",
         baseline="2s",
-        recovery="10s",
+        recovery="4s",
         more="load: {workload: execute-agent, rate: 30/s},",
         objectives="breaker: {dependency: agent-registry, opens: false}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -47,83 +48,101 @@ CGROUP = (
 # The network namespace with the youngest first process is a pod's, not the node's.
 IN_A_POD = "nsenter -n -t $(lsns -t net -n -o PID | sort -n | tail -1)"
 
-RESIDUES: dict[str, tuple[Plant, Plant, str]] = {
-    "cordon": (kube("cordon", "NODE"), kube("uncordon", "NODE"), "/cordoned"),
-    "taint": (
-        kube("taint", "node", "NODE", "planted=x:PreferNoSchedule"),
-        kube("taint", "node", "NODE", "planted-"),
-        "/taints",
-    ),
-    "node label": (kube("label", "node", "NODE", "planted=x"), kube("label", "node", "NODE", "planted-"), "/labels"),
-    "replicas": (
-        kube("-n", NS, "scale", "deployment/claude-orchestrator", "--replicas=6"),
-        kube("-n", NS, "scale", "deployment/claude-orchestrator", "--replicas=5"),
-        "claude-orchestrator/replicas",
-    ),
-    "service": (
-        kube("-n", NS, "create", "service", "clusterip", "planted", "--tcp=80:80"),
-        kube("-n", NS, "delete", "service", "planted"),
-        "services/",
-    ),
-    "config map": (
-        kube("-n", NS, "create", "configmap", "planted", "--from-literal=a=b"),
-        kube("-n", NS, "delete", "configmap", "planted"),
-        "configmaps/",
-    ),
-    "secret": (
-        kube("-n", NS, "create", "secret", "generic", "planted", "--from-literal=a=b"),
-        kube("-n", NS, "delete", "secret", "planted"),
-        "secrets/",
-    ),
-    "bare pod": (
-        kube("-n", "default", "run", "planted", "--image=none.example/none", "--restart=Never"),
-        kube("-n", "default", "delete", "pod", "planted", "--now"),
-        "pods/default/planted",
-    ),
-    "budget": (
-        kube("-n", NS, "create", "poddisruptionbudget", "planted", "--selector=app=planted", "--min-available=1"),
-        kube("-n", NS, "delete", "poddisruptionbudget", "planted"),
-        "poddisruptionbudgets/",
-    ),
-    "paused node": (host("pause"), host("unpause"), "/state"),
-    "frozen cgroup": (
-        inside(CGROUP),
-        inside("d=/sys/fs/cgroup/freezer/chaos-planted; echo THAWED > $d/freezer.state; rmdir $d"),
-        "cgroup frozen",
-    ),
-    "packet filter chain": (inside("iptables -N CHAOS-PLANTED"), inside("iptables -X CHAOS-PLANTED"), "CHAOS-PLANTED"),
-    "rules of a fault in a pod": (
-        inside(f"{IN_A_POD} iptables -t mangle -N KCH-PLANTED"),
-        inside(f"{IN_A_POD} iptables -t mangle -X KCH-PLANTED"),
-        "KCH-PLANTED",
-    ),
-    "qdisc": (
-        inside("tc qdisc add dev lo root tbf rate 10gbit burst 1mb latency 1ms"),
-        inside("tc qdisc del dev lo root"),
-        "qdisc",
-    ),
-    "process": (
-        inside("cp /bin/sleep /usr/local/bin/chaos-stress; chaos-stress 120 >/dev/null 2>&1 &"),
-        inside("kill $(pidof chaos-stress); rm /usr/local/bin/chaos-stress"),
-        "process",
-    ),
-    "process of a fault": (
-        inside("CHAOS_HARNESS_FAULT=planted/f sleep 120 >/dev/null 2>&1 & echo $! >/run/planted"),
-        inside("kill $(cat /run/planted); rm /run/planted"),
-        "fault process planted/f",
-    ),
-    "stopped process": (
-        inside("sleep 120 >/dev/null 2>&1 & echo $! >/run/planted; kill -STOP $!"),
-        inside("kill -KILL $(cat /run/planted); rm /run/planted"),
-        "process stopped",
-    ),
-    "limited process": (
-        inside("sh -c 'ulimit -Sn 20; exec sleep 120' >/dev/null 2>&1 & echo $! >/run/planted"),
-        inside("kill -KILL $(cat /run/planted); rm /run/planted"),
-        "process limited",
-    ),
-    "file": (inside("touch /run/chaos-planted"), inside("rm /run/chaos-planted"), "/run/chaos-planted"),
-    "lever": (lambda _: harness("lever", "on"), lambda _: harness("lever", "off"), "lever"),
+# Of each group all are planted at once. The pod of the rules is the youngest there is: they are the last, and the first
+# to be removed again.
+RESIDUES: dict[str, dict[str, tuple[Plant, Plant, str]]] = {
+    "in a node": {
+        "frozen cgroup": (
+            inside(CGROUP),
+            inside("d=/sys/fs/cgroup/freezer/chaos-planted; echo THAWED > $d/freezer.state; rmdir $d"),
+            "cgroup frozen",
+        ),
+        "packet filter chain": (
+            inside("iptables -N CHAOS-PLANTED"),
+            inside("iptables -X CHAOS-PLANTED"),
+            "CHAOS-PLANTED",
+        ),
+        "qdisc": (
+            inside("tc qdisc add dev lo root tbf rate 10gbit burst 1mb latency 1ms"),
+            inside("tc qdisc del dev lo root"),
+            "qdisc",
+        ),
+        "process": (
+            inside("cp /bin/sleep /usr/local/bin/chaos-stress; chaos-stress 120 >/dev/null 2>&1 &"),
+            inside("kill $(pidof chaos-stress); rm /usr/local/bin/chaos-stress"),
+            "process chaos-stress",
+        ),
+        "process of a fault": (
+            inside("CHAOS_HARNESS_FAULT=planted/f sleep 120 >/dev/null 2>&1 & echo $! >/run/planted-fault"),
+            inside("kill $(cat /run/planted-fault); rm /run/planted-fault"),
+            "fault process planted/f",
+        ),
+        "stopped process": (
+            # Not before it has let go of what it was started with, which Docker would wait for.
+            inside(
+                "sleep 120 >/dev/null 2>&1 & echo $! >/run/planted-stopped;"
+                " until grep -q sleep /proc/$!/comm; do :; done; kill -STOP $!"
+            ),
+            inside("kill -KILL $(cat /run/planted-stopped); rm /run/planted-stopped"),
+            "process stopped",
+        ),
+        "limited process": (
+            inside("sh -c 'ulimit -Sn 20; exec sleep 120' >/dev/null 2>&1 & echo $! >/run/planted-limited"),
+            inside("kill -KILL $(cat /run/planted-limited); rm /run/planted-limited"),
+            "process limited",
+        ),
+        "file": (inside("touch /run/chaos-planted"), inside("rm /run/chaos-planted"), "/run/chaos-planted"),
+        "rules of a fault in a pod": (
+            inside(f"{IN_A_POD} iptables -t mangle -N KCH-PLANTED"),
+            inside(f"{IN_A_POD} iptables -t mangle -X KCH-PLANTED"),
+            "KCH-PLANTED",
+        ),
+    },
+    "in the cluster": {
+        "cordon": (kube("cordon", "NODE"), kube("uncordon", "NODE"), "/cordoned"),
+        "taint": (
+            kube("taint", "node", "NODE", "planted=x:PreferNoSchedule"),
+            kube("taint", "node", "NODE", "planted-"),
+            "/taints",
+        ),
+        "node label": (
+            kube("label", "node", "NODE", "planted=x"),
+            kube("label", "node", "NODE", "planted-"),
+            "/labels",
+        ),
+        "replicas": (
+            kube("-n", NS, "scale", "deployment/claude-orchestrator", "--replicas=6"),
+            kube("-n", NS, "scale", "deployment/claude-orchestrator", "--replicas=5"),
+            "claude-orchestrator/replicas",
+        ),
+        "service": (
+            kube("-n", NS, "create", "service", "clusterip", "planted", "--tcp=80:80"),
+            kube("-n", NS, "delete", "service", "planted"),
+            "services/",
+        ),
+        "config map": (
+            kube("-n", NS, "create", "configmap", "planted", "--from-literal=a=b"),
+            kube("-n", NS, "delete", "configmap", "planted"),
+            "configmaps/",
+        ),
+        "secret": (
+            kube("-n", NS, "create", "secret", "generic", "planted", "--from-literal=a=b"),
+            kube("-n", NS, "delete", "secret", "planted"),
+            "secrets/",
+        ),
+        "bare pod": (
+            kube("-n", "default", "run", "planted", "--image=none.example/none", "--restart=Never"),
+            kube("-n", "default", "delete", "pod", "planted", "--now"),
+            "pods/default/planted",
+        ),
+        "budget": (
+            kube("-n", NS, "create", "poddisruptionbudget", "planted", "--selector=app=planted", "--min-available=1"),
+            kube("-n", NS, "delete", "poddisruptionbudget", "planted"),
+            "poddisruptionbudgets/",
+        ),
+        "lever": (lambda _: harness("lever", "on"), lambda _: harness("lever", "off"), "lever"),
+    },
+    "a node that stands still": {"paused node": (host("pause"), host("unpause"), "/state")},
 }  # fmt: skip
 
 
@@ -138,15 +157,15 @@ def before(cluster: LocalCluster) -> dict[str, str]:
     return taken(cluster)
 
 
-@pytest.mark.parametrize("residue", RESIDUES)
-def test_a_residue_is_caught(residue: str, cluster: LocalCluster, before: dict[str, str]) -> None:
-    plant, remove, named = RESIDUES[residue]
-    plant(cluster)
-    try:
+@pytest.mark.parametrize("group", RESIDUES)
+def test_each_residue_is_caught(group: str, cluster: LocalCluster, before: dict[str, str]) -> None:
+    with contextlib.ExitStack() as planted:
+        for plant, remove, _ in RESIDUES[group].values():
+            plant(cluster)
+            planted.callback(remove, cluster)
         caught = fingerprint.difference(before, taken(cluster))
-    finally:
-        remove(cluster)
-    assert any(named in line for line in caught)
+    missed = [residue for residue, (*_, named) in RESIDUES[group].items() if not any(named in line for line in caught)]
+    assert missed == [], caught
     left = fingerprint.difference(before, taken(cluster))
     assert not left or (len(left) == 1 and "/ready" in left[0])
 

@@ -1,7 +1,7 @@
 """Three nights in a row: on the third a weakened stack is named as a regression, and a shop that was mended is not.
 
 The shop's disruption budget is away in the first run of the third night and back before the second: no busy machine
-excuses an eviction that nothing limits.
+excuses an eviction that nothing limits. That the weakening is caught, and by which objective, is shown by the way.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from bench.dying import workload
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.nightly import history
-from tests.e2e.live import HARNESS, ROOT, harness
+from tests.e2e.live import HARNESS, ROOT, asked, broken_objectives, harness
 from tests.e2e.namespaces import emptied
 from tests.e2e.victims import until
 
@@ -34,7 +35,8 @@ extensions:
   - {{name: harness, sets: [nightly], phases: {{baseline: 1s, hold: 1s, recovery: 60s}},
      objectives: {{disruption-budget: {{name: shop}}}}, blast-radius: {{namespaces: [{NAMESPACE}], pods: 1}}}}
 """
-KILL = "orchestrator/container_kill"
+KILL, WEAKENED = "orchestrator/container_kill", "weak-retries-off"
+PROD, ORCHESTRATORS = "claude-ecosystem-prod", "app=claude-orchestrator"
 
 
 @pytest.fixture
@@ -99,8 +101,18 @@ def whole_again(cluster: LocalCluster) -> Iterator[None]:
     harness("up", timeout=600)
 
 
+def rested(cluster: LocalCluster) -> None:
+    """Replace the orchestrators that were killed, so that the next run does not wait for a kubelet's back-off."""
+    asked(cluster, lambda kube: workload.renew(kube, PROD, ORCHESTRATORS))
+
+
 def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_not(
-    as_found: None, whole_again: None, limited: Callable[[bool], None], tmp_path: Path
+    cluster: LocalCluster,
+    as_found: None,
+    whole_again: None,
+    limited: Callable[[bool], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     document = tmp_path / "shop" / "evict.yaml"
     document.parent.mkdir()
@@ -108,11 +120,11 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
     nights, runs = tmp_path / "nights", tmp_path / "runs"
     words = ["nightly", str(document), str(ROOT / "experiments" / f"{KILL}.yaml")]
     words += ["--seed", "7", "--history", str(nights), "--runs", str(runs)]
-    for _ in range(2):
-        done = harness(*words)
-        assert "2 of 2 experiments as declared" in done.stdout
+    assert "2 of 2 experiments as declared" in harness(*words).stdout
+    rested(cluster)
+    assert "2 of 2 experiments as declared" in harness(*words).stdout
 
-    harness("up", "--overlay", "weak-retries-off", timeout=600)
+    harness("up", "--overlay", WEAKENED, timeout=600)
     limited(False)
     said = []
     with subprocess.Popen([*HARNESS, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True) as night:
@@ -121,6 +133,8 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
             said.append(line.rstrip())
             if line.split()[:3] == ["1/2", "x", "shop/evict"]:
                 limited(True)
+            if line.split()[:3] == ["2/2", "x", KILL]:
+                rested(cluster)
     told = "\n".join(said)
     assert night.returncode == 1, told
     (regression,) = [number for number, line in enumerate(said) if "REGRESSION" in line]
@@ -130,6 +144,11 @@ def test_a_planted_regression_is_named_on_the_third_night_and_a_planted_flip_is_
     assert flip.split()[1:] == ["shop/evict", "FLIP", "DEVIATED,", "then", "PASS"], told
 
     kept = history.read(nights).records
+    caught = next(one for one in kept if one.night == kept[-1].night and one.experiment == KILL)
+    broken = broken_objectives(runs / caught.run)
+    with capsys.disabled():
+        print(f"\n    {WEAKENED}: {broken.get('availability', broken)}", end="", flush=True)
+    assert "availability" in broken, told
     again = [one for one in kept if one.attempt == 2]
     # On a machine that others had, an experiment of an earlier night may have had a second run, too: a flip, no more.
     assert [one.experiment for one in again if one.night == kept[-1].night] == ["shop/evict", KILL]

@@ -18,8 +18,8 @@ from tests.e2e.victims import SERVER
 
 pytestmark = pytest.mark.e2e
 NS = "t-timeout"
-# By then the pod is frozen, and long not over.
-SECONDS = 20
+# By then the pod is frozen, and long not over; on a machine that others have, by the second.
+SECONDS = (8, 40)
 FREEZE = f"""\
 title: A pod is frozen for too long
 description: Longer than its test may take.
@@ -67,21 +67,16 @@ def shop(cluster: LocalCluster, image: str) -> Iterator[None]:
 def test_what_is_broken_is_undone_at_once_and_judged(tmp_path: Path, method: str) -> None:
     path = tmp_path / "freeze.yaml"
     path.write_text(FREEZE)
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        str(path),
-        "--rootdir",
-        str(tmp_path),
-        "--chaos-runs",
-        str(tmp_path / "runs"),
-    ]
-    argv += ["--timeout", str(SECONDS), "--timeout-method", method]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    for seconds in SECONDS:
+        runs = tmp_path / f"runs-{seconds}"
+        argv = [sys.executable, "-m", "pytest", str(path), "--rootdir", str(tmp_path), "--chaos-runs", str(runs)]
+        argv += ["--timeout", str(seconds), "--timeout-method", method]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        seen: dict[str, Any] = {str(event["type"]): event for run in runs.glob("*") for event in events(run)}
+        if "fault.felt" in seen:
+            break
     assert done.returncode == 3, done.stdout + done.stderr
-    (run,) = (tmp_path / "runs").iterdir()
-    seen: dict[str, Any] = {str(event["type"]): event for event in events(run)}
+    (run,) = runs.iterdir()
     assert "fault.felt" in seen
     assert seen["undo"]["t"] - seen["abort"]["t"] < 2
     assert seen["abort"]["data"]["latency"] < 2

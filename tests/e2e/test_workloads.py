@@ -86,7 +86,7 @@ def test_a_pod_behind_a_broken_one_of_its_set_is_spared(space: Space, image: str
 
 @pytest.mark.case(4, "two workloads whose pods share labels", "healed counts the owner's own pods")
 def test_two_deployments_with_the_same_labels_do_not_heal_each_other(space: Space, image: str, tmp_path: Path) -> None:
-    for tier, slow, replicas in (("web", 3, 2), ("api", 0, 3)):
+    for tier, slow, replicas in (("web", 2, 2), ("api", 0, 3)):
         made = workload("Deployment", tier, {"app": "shop", "tier": tier}, template(image, slow=slow), replicas)
         made["spec"]["selector"] = {"matchLabels": {"app": "shop"}}
         space.make(made)
@@ -107,7 +107,7 @@ def slow_ones(cluster: LocalCluster, spaces: list[str], image: str) -> dict[str,
     for kind, space in made.items():
         spaces.append(space.name)
         kubectl(cluster, "create", "namespace", space.name)
-        space.make(workload(kind, "db", {"app": "db"}, template(image, slow=4)))
+        space.make(workload(kind, "db", {"app": "db"}, template(image, slow=3)))
     for space in made.values():
         space.ready(2)
     return made
@@ -220,7 +220,7 @@ def test_the_ready_pods_of_the_evicted_pods_owner_are_promised(
     23, "a pod that takes long to terminate", "felt when it is going; waited for as long as its own grace"
 )
 def test_a_pod_that_takes_its_time_is_felt_at_once_and_waited_for(space: Space, image: str, tmp_path: Path) -> None:
-    pod = template(image, grace=10, server=farm.STUBBORN)
+    pod = template(image, grace=7, server=farm.STUBBORN)
     space.make(workload("StatefulSet", "slow", {"app": "slow"}, pod, 1))
     space.ready(1)
     ran = space.run(tmp_path, "pod_kill", "selector: app=slow, pods: 1", "recovery: {within: 5s}", recovery="10s")

@@ -1,1 +1,1 @@
-"""Resolve an experiment against the cluster: targets by name, caps, rights, and what is added while it runs."""
+"""Resolve an experiment against the cluster: targets by name, caps, and the rights that it takes."""

@@ -13,8 +13,8 @@ from typing import Any
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.documents import foreign, provider
+from harness.engine import contexts
 from harness.engine.planning import caps, composition, lost_for_good, rights
-from harness.engine.preflight import contexts
 from harness.errors import ApiError, UsageError
 from harness.faults import FAULTS
 from harness.journal import redact

@@ -1,1 +1,1 @@
-"""What is asked before anything is touched: which cluster, how far its rights reach, whether a run may act there."""
+"""What is asked before anything is touched: how far the rights reach in a cluster, and whether a run may act there."""

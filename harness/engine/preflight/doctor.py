@@ -16,9 +16,9 @@ from harness.cluster.cache import cache_dir
 from harness.cluster.host import machine
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import lease, lever
+from harness.engine import contexts, lease, lever
 from harness.engine.planning import rights
-from harness.engine.preflight import access_review, contexts
+from harness.engine.preflight import access_review
 from harness.engine.preflight import scope as scopes
 from harness.engine.preflight.scope import Scope
 from harness.engine.watching import metrics, traffic

@@ -9,11 +9,11 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import lever
+from harness.engine import contexts, lever
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Leases
 from harness.engine.planning import rights
-from harness.engine.preflight import access_review, contexts
+from harness.engine.preflight import access_review
 from harness.engine.preflight import scope as scopes
 from harness.engine.preflight.scope import SYSTEM, Scope
 from harness.engine.watching import metrics, traffic

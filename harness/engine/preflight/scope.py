@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.documents import target
+from harness.engine import contexts
 from harness.engine.planning import rights
-from harness.engine.preflight import contexts
 from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed, UsageError
 from harness.model.experiment import Experiment
 

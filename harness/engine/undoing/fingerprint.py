@@ -105,9 +105,8 @@ async def take(kube: Kube, cluster: LocalCluster | None, scope: Scope, only: Col
             if asked(*OWED) and not scope.alone:
                 together.start_soon(_hands, Place(kube, cluster), lines)
             if cluster and not scope.alone:
-                for node, container in cluster.nodes.items():
-                    if asked(f"container/{node}/"):
-                        together.start_soon(_node, cluster, node, container, lines)
+                nodes = {node: name for node, name in cluster.nodes.items() if asked(f"container/{node}/")}
+                together.start_soon(_containers, cluster, nodes, lines)
     except BaseExceptionGroup as group:
         raise first(group) from group
     return {key: lines[key] for key in sorted(lines) if not only or key in only}
@@ -263,11 +262,24 @@ async def _ours(kube: Kube, lines: dict[str, str], scope: Scope) -> None:
             lines[f"unseen/{name}"] = FORBIDDEN
 
 
-async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[str, str]) -> None:
+async def _containers(cluster: LocalCluster, nodes: Mapping[str, str], lines: dict[str, str]) -> None:
+    """Describe the nodes' containers, all by one question, and look into those that run."""
     try:
-        described = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, container)
-        state = described[0]["State"]["Status"] if described else "absent"
-        found = ""
+        found = await anyio.to_thread.run_sync(docker.inspect, cluster.docker_host, *nodes.values())
+    except PreconditionFailed as error:  # no Docker that answers
+        lines.update({f"unseen/container/{node}": error.what for node in nodes})
+        return
+    described = {str(item["Name"]).lstrip("/"): item for item in found}
+    async with anyio.create_task_group() as together:
+        for node, container in nodes.items():
+            together.start_soon(_node, cluster, node, container, described.get(container), lines)
+
+
+async def _node(
+    cluster: LocalCluster, node: str, container: str, described: Mapping[str, Any] | None, lines: dict[str, str]
+) -> None:
+    state, found = described["State"]["Status"] if described else "absent", ""
+    try:
         if state == "running":
             found = await anyio.to_thread.run_sync(
                 lambda: docker.docker(cluster.docker_host, "exec", container, "sh", "-c", residue.SCRIPT)
@@ -277,7 +289,7 @@ async def _node(cluster: LocalCluster, node: str, container: str, lines: dict[st
         return
     lines[f"container/{node}/state"] = state
     if described:
-        lines[f"container/{node}/networks"] = ",".join(sorted(described[0]["NetworkSettings"]["Networks"]))
+        lines[f"container/{node}/networks"] = ",".join(sorted(described["NetworkSettings"]["Networks"]))
     lines[f"container/{node}/residue"] = "; ".join(sorted(found.splitlines()))
 
 

@@ -10,8 +10,7 @@ import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import lease
-from harness.engine.preflight import contexts
+from harness.engine import contexts, lease
 from harness.engine.preflight import scope as scopes
 from harness.engine.preflight.scope import Scope
 from harness.engine.undoing import healing

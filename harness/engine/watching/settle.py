@@ -16,8 +16,9 @@ import anyio
 
 from harness.checkers import breaker
 from harness.cluster import backoff, paths
+from harness.engine import contexts
 from harness.engine.planning import plan
-from harness.engine.preflight import contexts, scope
+from harness.engine.preflight import scope
 from harness.engine.session import Session
 from harness.engine.watching import metrics, steady, traffic
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun, first

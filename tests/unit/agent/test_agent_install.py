@@ -161,6 +161,31 @@ async def test_agents_of_this_version_that_are_ready_are_left_alone(monkeypatch,
     assert len(kube.patched) == patched
 
 
+class Starting(FakeKube):
+    """A cluster whose agents are ready at the third look."""
+
+    looks = 0
+
+    async def get(self, path: str) -> dict:
+        found = await super().get(path)
+        self.looks += 1
+        found["status"]["numberReady"] = 3 if self.looks >= 3 else 0
+        return found
+
+
+@pytest.mark.anyio
+async def test_new_agents_of_the_local_cluster_start_while_something_else_is_done_and_are_waited_for_then(monkeypatch):
+    monkeypatch.setattr(image, "ensure", lambda *_: image.tag())
+    monkeypatch.setattr(install, "LOOK_SECONDS", 0.0)
+    kube, told = Starting(), list[str]()
+    await install.ensure(kube, object(), told.append)
+    assert (len(kube.patched), kube.looks, told) == (5, 1, [])
+    await install.ready(kube, told.append)
+    assert (kube.looks, told) == (3, ["waiting for an agent on every node"])
+    await install.ready(kube, told.append)
+    assert (kube.looks, len(told)) == (4, 1)
+
+
 def test_what_is_applied_has_another_mark_when_anything_of_it_changes():
     marks = {manifest.objects(name)[-1]["metadata"]["annotations"][manifest.APPLIED] for name in ("a", "a", "b")}
     assert len(marks) == 2

@@ -13,7 +13,7 @@ import pytest
 from harness import cli
 from harness.cluster.host import machine
 from harness.cluster.host.counters import Shares
-from harness.engine.preflight import contexts
+from harness.engine import contexts
 from harness.errors import ApiError
 
 DOCUMENT = """\

@@ -108,7 +108,7 @@ def test_a_namespace_that_is_none_is_refused(
     monkeypatch: pytest.MonkeyPatch, run: Run, words: tuple[str, ...], name: str, why: str
 ) -> None:
     server = Server(lambda number, path: False)
-    monkeypatch.setattr("harness.engine.preflight.contexts.connect", lambda kubeconfig, context: (server, None))
+    monkeypatch.setattr("harness.engine.contexts.connect", lambda kubeconfig, context: (server, None))
     code, said = run(STRANGERS["a list"], *words, name)
     assert code == 4, said
     assert why in said

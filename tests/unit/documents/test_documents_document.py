@@ -111,6 +111,11 @@ def test_the_editors_schema_refuses_what_the_loader_refuses(editor, text, loaded
         editor.validate(yaml.safe_load(text.replace(old, new)))
 
 
+def test_a_title_is_one_line_however_it_is_folded(loaded):
+    folded = loaded(("title: Evictions stop at the budget", "title: |\n  Evictions stop\n  at the budget"))
+    assert folded.title == "Evictions stop at the budget"
+
+
 def test_the_digest_follows_the_meaning_and_not_the_layout(loaded, slo):
     same = loaded(("tags: [cart, pod]", "tags: [cart,   pod]  # a remark"))
     assert loaded().digest == same.digest

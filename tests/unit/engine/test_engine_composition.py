@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import announce, method
-from harness.engine.planning import additions, lost_for_good, plan
+from harness.engine import additions, announce, method
+from harness.engine.planning import lost_for_good, plan
 from harness.engine.session import Session
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.journal import reader

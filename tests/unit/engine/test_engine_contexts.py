@@ -8,7 +8,7 @@ import pytest
 
 from harness.cluster import local
 from harness.cluster.local import LocalCluster
-from harness.engine.preflight import contexts
+from harness.engine import contexts
 from harness.errors import PreconditionFailed, UsageError
 
 KUBECONFIG = """\

@@ -11,7 +11,7 @@ import pytest
 from harness.cluster.local import LocalCluster
 from harness.engine.preflight.scope import Scope
 from harness.engine.undoing import fingerprint
-from harness.engine.undoing.fingerprint import AT_ONCE, _configs, _hands, _node, _owned, difference, digest
+from harness.engine.undoing.fingerprint import AT_ONCE, _configs, _containers, _hands, _owned, difference, digest
 from harness.errors import PreconditionFailed
 from harness.hands.kind import Place
 
@@ -220,19 +220,50 @@ def test_what_the_cluster_taints_a_node_with_for_its_conditions_is_told_apart() 
     assert told(own, ("node.kubernetes.io/out-of-service", "NoExecute"))["node/a/taints"] != told(own)["node/a/taints"]
 
 
-HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", {}, "control-plane", Path("none"))
+NODES = {"worker": "c-worker", "worker2": "c-worker2"}
+HERE = LocalCluster("here", Path("none"), "unix:///none", "kind", NODES, "control-plane", Path("none"))
+RUNNING = {"Name": "/c-worker", "State": {"Status": "running"}, "NetworkSettings": {"Networks": {"kind": {}}}}
+
+
+def test_nodes_are_described_by_one_question_and_one_that_is_gone_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def inspect(_: str, *names: str) -> list[Any]:
+        asked.append(names)
+        return [RUNNING]
+
+    monkeypatch.setattr(fingerprint.docker, "inspect", inspect)
+    monkeypatch.setattr(fingerprint.docker, "docker", lambda *_: "two\none\n")
+    lines: dict[str, str] = {}
+    anyio.run(_containers, HERE, NODES, lines)
+    assert asked == [("c-worker", "c-worker2")]
+    assert lines == {
+        "container/worker/state": "running",
+        "container/worker/networks": "kind",
+        "container/worker/residue": "one; two",
+        "container/worker2/state": "absent",
+        "container/worker2/residue": "",
+    }
+
+
+def test_without_a_docker_that_answers_each_node_is_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: Any) -> list[Any]:
+        raise PreconditionFailed("no answer within 60 s")
+
+    monkeypatch.setattr(fingerprint.docker, "inspect", silent)
+    lines: dict[str, str] = {}
+    anyio.run(_containers, HERE, NODES, lines)
+    assert lines == {f"unseen/container/{node}": "no answer within 60 s" for node in NODES}
 
 
 def test_a_node_and_a_keeper_that_do_not_answer_are_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(*_: Any) -> str:
         raise PreconditionFailed("no answer within 60 s")
 
-    monkeypatch.setattr(
-        fingerprint.docker, "inspect", lambda *_: [{"State": {"Status": "running"}, "NetworkSettings": {}}]
-    )
+    monkeypatch.setattr(fingerprint.docker, "inspect", lambda *_: [RUNNING])
     monkeypatch.setattr(fingerprint.docker, "docker", silent)
     lines: dict[str, str] = {}
-    anyio.run(_node, HERE, "worker", "c-worker", lines)
+    anyio.run(_containers, HERE, {"worker": "c-worker"}, lines)
     anyio.run(_hands, Place(Cluster([], {}), HERE), lines)  # type: ignore[arg-type]
     assert lines == {"unseen/container/worker": "no answer within 60 s", "unseen/keeper": "away", "processes": ""}
 

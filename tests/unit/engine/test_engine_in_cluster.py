@@ -15,9 +15,9 @@ from harness.cluster.connection import Connection
 from harness.cluster.kubeconfig import passing, service_account
 from harness.cluster.kubeconfig.credentials import Credentials
 from harness.documents import document
-from harness.engine import run
+from harness.engine import contexts, run
 from harness.engine.options import Options
-from harness.engine.preflight import contexts, permission
+from harness.engine.preflight import permission
 from harness.errors import PreconditionFailed, UsageError
 from harness.model.experiment import Experiment
 

@@ -10,10 +10,10 @@ import anyio
 import pytest
 
 from harness.documents import document
-from harness.engine import lease, lever
+from harness.engine import contexts, lease, lever
 from harness.engine.lease import Leases
 from harness.engine.planning import rights
-from harness.engine.preflight import contexts, permission, scope
+from harness.engine.preflight import permission, scope
 from harness.engine.preflight.scope import SYSTEM, Scope
 from harness.engine.undoing import undo
 from harness.errors import ApiError, PreconditionFailed, RunInProgress, UsageError

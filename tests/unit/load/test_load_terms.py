@@ -289,8 +289,8 @@ def test_a_timeout_longer_than_usual_is_waited_for_at_the_end(peers: Any, tmp_pa
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_loads_of_the_readme_are_loads(tmp_path: Path, pki: Any) -> None:
-    section = (ROOT / "README.md").read_text().partition("## Load for a service of your own")[2].partition("\n## ")[0]
+def test_the_loads_of_the_documentation_are_loads(tmp_path: Path, pki: Any) -> None:
+    section = (ROOT / "docs" / "load.md").read_text()
     blocks = [block for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE) if "load:" in block]
     for file, name in (("shop-ca.pem", "ca.pem"), ("me.pem", "client.pem"), ("me.key", "client.key")):
         (tmp_path / file).write_bytes(Path(pki.path(name)).read_bytes())

@@ -115,3 +115,8 @@ def test_a_release_is_measured_as_often_as_the_seed_says() -> None:
 def test_what_is_still_there_of_the_rollout_can_be_gone_back_to_without_its_steps() -> None:
     ours = yaml.safe_load((DELIVERY / "rollout" / "rollout.yaml").read_text())["spec"]
     assert ours["rollbackWindow"]["revisions"] > ours["revisionHistoryLimit"]
+
+
+def test_pods_that_a_release_is_done_with_serve_for_as_long_however_it_ended() -> None:
+    canary = yaml.safe_load((DELIVERY / "rollout" / "rollout.yaml").read_text())["spec"]["strategy"]["canary"]
+    assert canary["abortScaleDownDelaySeconds"] == canary["scaleDownDelaySeconds"]
