@@ -18,6 +18,7 @@ Object = Mapping[str, Any]
 MANAGER = "harness-stack"
 DEFINITION = "CustomResourceDefinition"
 PLURALS = {
+    "AuthorizationPolicy": "authorizationpolicies",
     "NetworkPolicy": "networkpolicies",
     "PriorityClass": "priorityclasses",
 }
@@ -27,7 +28,11 @@ CLUSTER_SCOPED = frozenset(
         "MutatingWebhookConfiguration",
     }
 )
-FIRST = ("Namespace", DEFINITION, "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount", "ConfigMap")
+FIRST = (
+    *("Namespace", DEFINITION, "PriorityClass", "LimitRange", "ResourceQuota", "ServiceAccount", "ConfigMap"),
+    # istiod that finds a gateway without the right to its certificate does not ask again for a minute.
+    *("Role", "RoleBinding"),
+)
 """Kinds that others need or read as they start; each is complete before what follows. The rest goes in one sweep."""
 PARALLEL = 8
 # A definition is served a second after it was applied; on a machine that others have, thirty were not enough once.

@@ -11,7 +11,7 @@ from harness.cluster.cache import Progress, locked
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
 from harness.errors import UsageError
-from harness.stack import apply, istio, overlays, parts, ready, render, renew, source
+from harness.stack import apply, certificate, istio, overlays, parts, ready, render, renew, source
 
 
 async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", named: Sequence[str] = ()) -> None:
@@ -27,6 +27,8 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
             # Nothing of it is new, but somebody may have changed or removed a part. Definitions are large: they are
             # only asked for.
             await apply.apply(kube, [item for item in kept if item["kind"] != apply.DEFINITION])
+            # Its namespace may have been what was removed.
+            await certificate.ensure(kube, cluster, kept, progress)
             await renew.pods_in_back_off(kube, cluster, kept, progress)
             if await ready.well(kube, kept):
                 return
@@ -40,7 +42,8 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         if foreign:
             istio.hand_over(objects, foreign)
         wanted = [*mesh, *objects]
-        known, paths = apply.paths(before), [apply.path(item) for item in wanted]
+        paths = [apply.path(item) for item in wanted] + [one.path for one in certificate.wanted(objects)]
+        known = apply.paths(before)
         # What was and what shall be, until the old is gone: an `up` that is cut short is not taken for done.
         either = list(dict.fromkeys([*known, *paths]))
         namespaces = [item for item in objects if item["kind"] == "Namespace"]
@@ -52,6 +55,7 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         first = [*namespaces, *mesh]
         await apply.apply(kube, first)
         await ready.rollouts(kube, first)
+        await certificate.ensure(kube, cluster, objects, progress)
         rest = [item for item in objects if item["kind"] != "Namespace"]
         await apply.apply(kube, rest)
         # A definition would take everything of its kind with it, that of others too.

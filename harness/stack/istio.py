@@ -17,6 +17,8 @@ Object = dict[str, Any]
 REVISION = "claude-ecosystem"
 """Ours, beside which another Istio may be: what carries this label is its business alone."""
 LABEL = "istio.io/rev"
+INIT = "init"
+"""The image that turns a pod's packets to its sidecar, where a part of the stack has sidecars."""
 MANIFESTS = "istio-manifests"
 DEPLOYMENTS = "/apis/apps/v1/deployments"
 BOOTSTRAP = "tools/packaging/common/envoy_bootstrap.json"
@@ -33,6 +35,8 @@ def objects(images: Mapping[str, str], progress: Progress) -> list[Object]:
     """Return Istio's resource definitions and its control plane, rendered from its own charts with our settings."""
     argv = [str(gobuild.binary(MANIFESTS, progress)), str(settings()), f"revision={REVISION}"]
     argv += [f"values.pilot.image={images['pilot']}", f"values.global.proxy.image={images['auto']}"]
+    if INIT in images:
+        argv.append(f"values.global.proxy_init.image={images[INIT]}")
     found: list[Object] = json.loads(command.ask(argv).stdout)
     return found
 
@@ -40,8 +44,9 @@ def objects(images: Mapping[str, str], progress: Progress) -> list[Object]:
 def hand_over(items: Iterable[Object], revision: str) -> None:
     """Have the pods that Istio completes completed by another one than ours."""
     for item in items:
-        labels = item["spec"]["template"]["metadata"]["labels"] if item["kind"] == "Deployment" else {}
-        if LABEL in labels:
+        whole = item["spec"]["template"] if item["kind"] == "Deployment" else item
+        labels = whole["metadata"].get("labels", {})
+        if item["kind"] in ("Deployment", "Namespace") and LABEL in labels:
             labels[LABEL] = revision
 
 

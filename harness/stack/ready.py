@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import httpx
 
+from harness.cluster import backoff
 from harness.cluster.kube import Kube
 from harness.cluster.paths import pods
 from harness.errors import PreconditionFailed
@@ -110,10 +111,13 @@ async def _complaints(kube: Kube, collection: str, namespace: str) -> list[str]:
         for condition in status.get("conditions") or []:
             if condition["type"] == "PodScheduled" and condition["status"] != "True":
                 said.append(f"{pod['metadata']['name']}: {condition.get('message', condition.get('reason'))}")
-        for container in status.get("containerStatuses") or []:
-            waiting = container.get("state", {}).get("waiting")
-            if waiting:
+        # Init containers are asked, too: while one holds the others up, these say only that they wait.
+        for container in backoff.statuses(pod):
+            state = container.get("state", {})
+            if waiting := state.get("waiting"):
                 said.append(f"{pod['metadata']['name']}: {waiting.get('reason')} {waiting.get('message', '')}".strip())
+            elif "running" in state and container.get("started") is False:
+                said.append(f"{pod['metadata']['name']}: {container['name']} runs and has not come up")
     return said
 
 

@@ -16,14 +16,22 @@ IMAGES = {"claude-ecosystem/service": "service", "claude-ecosystem/prometheus": 
 """Image names of the manifests, and the folders under images/ that they are built from."""
 ISTIO = {"auto": "proxy", "pilot": "istiod"}
 """Istio's own, as pods of the manifests and its settings name them; a cluster's own Istio has its own."""
-PROGRAMS = {"istiod": "pilot-discovery", "proxy": "pilot-agent", "argo-rollouts": "argo-rollouts"}
+OF_ISTIO = frozenset({*ISTIO, istio.INIT})
+PROGRAMS = {
+    "istiod": "pilot-discovery",
+    "proxy": "pilot-agent",
+    "istio-init": "pilot-agent",
+    "argo-rollouts": "argo-rollouts",
+}
 """Programs from Go modules, by the folder of the image that they go into."""
 
 
 def images(wanted: Iterable[str], *, foreign: bool = False) -> dict[str, str]:
     """Return the images of these parts of the stack, and Istio's own unless the cluster has another."""
-    own = {name: folder for part in wanted for name, folder in parts.read(part).images.items()}
-    return IMAGES | ({} if foreign else ISTIO) | own
+    every = IMAGES | ISTIO
+    for part in wanted:
+        every |= parts.read(part).images
+    return {name: folder for name, folder in every.items() if not (foreign and name in OF_ISTIO)}
 
 
 def key(overlay: str, wanted: Sequence[str] = (parts.CORE,), foreign: str = "") -> str:

@@ -37,8 +37,11 @@ OTHER_OWNERS: tuple[Rule, ...] = (
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["argoproj.io"], "resources": ["rollouts", "analysisruns"], "verbs": ["get", "list", "watch"]},
 )
-# What a pod recorded of its calls.
+# What a pod itself tells: the calls that it recorded, and whatever a probe asks it.
 CALLS: Rule = {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}
+# Probes that ask pods themselves, in the namespace that they are given.
+ASKING = ("probes.mesh",)
+PODS: Rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
 # Which parts the stack has.
 STACK: Rule = {
     "apiGroups": [""],
@@ -162,7 +165,7 @@ def _needs(spec: FaultSpec) -> tuple[Rule, ...]:
 
 
 def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
-    """List, by namespace, what loads through the API server need, faults elsewhere, judges, and who asks for parts."""
+    """List, by namespace, what loads by the API server, faults elsewhere, judges, probes and looks at parts need."""
     found: dict[str, list[Rule]] = {}
     for call in (call for one in experiments if one.load for call in one.load.calls):
         if way := PROXIED.search(call.url):
@@ -177,6 +180,9 @@ def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
         if reads_calls(one.objectives):
             for namespace in one.blast_radius.namespaces:
                 found.setdefault(namespace, []).append(CALLS)
+        for step in (*one.probes, *one.method, *one.rollbacks):
+            if step.provider.get("module") in ASKING:
+                found.setdefault(str(step.provider["arguments"]["namespace"]), []).extend((PODS, CALLS))
         if one.parts:
             found.setdefault(apply.INVENTORY_NAMESPACE, []).append(STACK)
     return found

@@ -1,4 +1,4 @@
-"""Run one service: `python -m claude_services orchestrator|registry|router|discovery`."""
+"""Run one service: `python -m claude_services orchestrator|registry|router|discovery|caller`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from claude_services import discovery, orchestrator, registry, router, settings
+from claude_services import caller, discovery, orchestrator, registry, router, settings
 from claude_services.web import Service
 
 SERVICES: dict[str, tuple[str, Callable[[settings.Settings], Service]]] = {
@@ -14,6 +14,7 @@ SERVICES: dict[str, tuple[str, Callable[[settings.Settings], Service]]] = {
     "registry": ("claude-agent-registry", registry.build),
     "router": ("claude-tool-router", router.build),
     "discovery": ("claude-prometheus", discovery.build),
+    "caller": ("claude-caller", caller.build),
 }
 
 

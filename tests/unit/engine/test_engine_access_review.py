@@ -10,6 +10,7 @@ import pytest
 from harness.engine.planning import rights
 from harness.engine.preflight import permission
 from harness.errors import ApiError, PreconditionFailed
+from harness.model.experiment import Activity
 from tests.unit.engine.test_engine_scope import Server, experiment
 
 DEFINITIONS = "/apis/chaos.harness.dev/v1alpha1"
@@ -120,6 +121,18 @@ def test_to_read_which_parts_the_stack_has_is_granted_and_asked_for_where_a_docu
     roles = {role["metadata"]["namespace"]: role["rules"] for role in rights.roles_for([one])}
     assert {name: found for name, found in roles.items() if name != "shop"} == rules
     assert {name: [*found] for name, found in rights.needed(one).items() if name != "shop"} == rules
+
+
+@pytest.mark.parametrize("where", ["probes", "method"])
+def test_what_a_probe_asks_of_pods_is_granted_and_asked_for_where_it_looks(where: str) -> None:
+    provider = {"type": "python", "module": "probes.mesh", "func": "let_in", "arguments": {"namespace": "edge"}}
+    one = experiment()
+    steps: dict[str, Any] = {where: (*getattr(one, where), Activity("probe", "who was let in", provider))}
+    one = replace(one, **steps)
+    roles = {role["metadata"]["namespace"]: role["rules"] for role in rights.roles_for([one])}
+    granted = {(name, verb) for rule in roles["edge"] for name in rule["resources"] for verb in rule["verbs"]}
+    assert granted == {("pods", "list"), ("pods/proxy", "get")}
+    assert [*rights.needed(one)["edge"]] == roles["edge"]
 
 
 @pytest.mark.parametrize("kind", ["pod_kill", "pod_evict"])

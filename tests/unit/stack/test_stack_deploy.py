@@ -18,7 +18,7 @@ import yaml
 from harness.cluster.build import gobuild
 from harness.cluster.cache import project_root
 from harness.errors import ApiError, PreconditionFailed, UsageError
-from harness.stack import apply, istio, overlays, ready, source
+from harness.stack import apply, istio, overlays, parts, ready, source
 
 BASE = overlays.manifests() / "base"
 
@@ -86,6 +86,12 @@ def test_what_a_program_reads_once_is_there_before_it_starts() -> None:
         ("apps/v1", "Deployment", "prod", "/apis/apps/v1/namespaces/prod/deployments/x"),
         ("v1", "Namespace", "", "/api/v1/namespaces/x"),
         ("scheduling.k8s.io/v1", "PriorityClass", "", "/apis/scheduling.k8s.io/v1/priorityclasses/x"),
+        (
+            "security.istio.io/v1",
+            "AuthorizationPolicy",
+            "prod",
+            "/apis/security.istio.io/v1/namespaces/prod/authorizationpolicies/x",
+        ),
         (
             "networking.k8s.io/v1",
             "NetworkPolicy",
@@ -185,9 +191,13 @@ def test_another_istio_in_the_cluster_is_another_stack() -> None:
     assert source.key("kind", foreign="1-31") != source.key("kind")
 
 
-def test_a_cluster_s_own_istio_completes_the_gateway_s_pods() -> None:
-    objects = base_objects()
+def test_a_cluster_s_own_istio_completes_the_gateway_s_pods_and_those_of_a_namespace() -> None:
+    injected = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "x", "labels": {istio.LABEL: "ours"}}}
+    objects = [*base_objects(), injected]
     istio.hand_over(objects, "1-31")
+    namespaces = {item["metadata"]["name"]: item["metadata"] for item in objects if item["kind"] == "Namespace"}
+    assert [name for name, one in namespaces.items() if istio.LABEL in one.get("labels", {})] == ["x"]
+    assert namespaces["x"]["labels"] == {istio.LABEL: "1-31"}
     found = [item["spec"]["template"]["metadata"]["labels"] for item in objects if item["kind"] == "Deployment"]
     revisions = {labels["app"]: labels[istio.LABEL] for labels in found if istio.LABEL in labels}
     assert revisions == {"claude-ecosystem-gateway": "1-31"}
@@ -281,7 +291,8 @@ def test_every_image_of_the_manifests_is_built_here() -> None:
 
 
 def test_every_container_is_locked_down_and_bounded() -> None:
-    for item in base_objects():
+    callers = (parts.folder() / "mesh" / "callers.yaml").read_text()
+    for item in [*base_objects(), *yaml.load_all(callers, yaml.CSafeLoader)]:
         if item["kind"] != "Deployment":
             continue
         pod = item["spec"]["template"]["spec"]

@@ -26,7 +26,7 @@ import anyio
 from harness.cluster import cache, command
 from harness.cluster.kube import Kube
 from harness.stack import deploy, source
-from tests.unit.stack.test_stack_up import CLUSTER, Cluster
+from tests.unit.stack.deployed import CLUSTER, Cluster
 
 say = partial(print, flush=True)
 begin = ["sh", "-c", "echo $$ > /proc/$PPID/fd/1; exec sleep 600"]

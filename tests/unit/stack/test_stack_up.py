@@ -5,159 +5,29 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 
 from harness.cli import parts as listed
 from harness.cluster import local
-from harness.cluster.kube import Kube
-from harness.cluster.local import LocalCluster
-from harness.errors import ApiError, PreconditionFailed, UsageError
-from harness.keeper import client
-from harness.stack import apply, deploy, istio, ready, render, renew, source
-
-CLUSTER = LocalCluster("c", Path("k"), "unix:///d", "n", {}, "c", Path("s"))
-GATEWAY = {
-    "apiVersion": "networking.istio.io/v1",
-    "kind": "Gateway",
-    "metadata": {"name": "way-in", "namespace": "prod"},
-}
-BUDGET = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "prod"}}
-DEPLOYMENT = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "web", "namespace": "prod"},
-    "spec": {
-        "replicas": 3,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {"metadata": {"labels": {"app": "web"}}},
-    },
-}
-WEB = apply.path(DEPLOYMENT)
-ISTIOD = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "istiod-ours", "namespace": "istio", "labels": {"app": "istiod", istio.LABEL: istio.REVISION}},
-    "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "istiod"}}},
-}
-DEFINITION = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "gateways.networking.istio.io"},
-    "spec": {"group": "networking.istio.io"},
-    "status": {"conditions": [{"type": "Established", "status": "True"}]},
-}
-
-
-class Cluster:
-    """Objects by their paths; a Deployment has at once the replicas that it was given, unless it is `slow`."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.slow = False
-        self.rounds = 0
-        self.built: list[str] = []
-        self.kinds = ["Gateway"]
-        self.refusals = 0
-        self.run = ""
-        self.namespaced = False
-        self.answer: tuple[int, dict[str, Any]] = (201, {})
-
-    def images(self, cluster: LocalCluster, wanted: dict[str, str], progress: Any) -> dict[str, str]:
-        self.built = list(wanted.values())
-        return {}
-
-    async def keeper(self, socket: Path) -> dict[str, Any]:
-        return {"live": self.run}
-
-    async def get(self, path: str) -> dict[str, Any]:
-        if path == "/apis/networking.istio.io/v1" and self.kinds:
-            return {"resources": [{"kind": kind} for kind in self.kinds]}
-        if path not in self.objects:
-            raise ApiError(404, "NotFound", path)
-        return self.objects[path]
-
-    async def patch(self, path: str, body: Any, **_: Any) -> dict[str, Any]:
-        if isinstance(body, list):
-            return self.objects[path]
-        if self.namespaced and path == apply.INVENTORY and apply.path(MONITORING) not in self.objects:
-            raise ApiError(404, "NotFound", f"namespaces {apply.INVENTORY_NAMESPACE}")
-        self.objects[path] = {**self.objects.get(path, {}), **copy.deepcopy(dict(body))}
-        return self.objects[path]
-
-    async def delete(self, path: str, **_: Any) -> None:
-        self.objects.pop(path, None)
-
-    async def evict(self, pod: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if self.refusals:
-            self.refusals -= 1
-            return 429, {"message": "the budget allows none"}
-        if self.answer[0] == 201:
-            del self.objects[f"/api/v1/namespaces/prod/pods/{pod['metadata']['name']}"]
-        return self.answer
-
-    async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
-        inside, _, plural = path.rpartition("/")
-        found = [
-            item for name, item in self.objects.items() if name.startswith(inside) and name.split("/")[-2] == plural
-        ]
-        wanted = dict(word.split("=") for word in labels.split(",") if word)
-        return [self._seen(item) for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
-
-    async def list_at(self, path: str, **_: Any) -> tuple[list[dict[str, Any]], str]:
-        return await self.list(path), "1"
-
-    async def watch(self, path: str, since: str = "", fields: str = "") -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        self.slow = self.slow and not path.endswith("/deployments")
-        for item in await self.list(path):
-            yield "MODIFIED", item
-
-    def _seen(self, item: dict[str, Any]) -> dict[str, Any]:
-        if item["kind"] not in ("Deployment", "Rollout"):
-            return item
-        count = 0 if self.slow else item["spec"]["replicas"]
-        status = {"observedGeneration": 1} | dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), count)
-        return {"metadata": {**item["metadata"], "generation": 1}, "status": status}
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
-    """A cluster on which the stack, one Deployment and its budget, was deployed before."""
-    made = Cluster()
-
-    @asynccontextmanager
-    async def connect(*_: Any) -> AsyncIterator[Cluster]:
-        yield made
-
-    def objects(*_: Any) -> list[Any]:
-        made.rounds += 1
-        return [BUDGET, DEPLOYMENT, GATEWAY]
-
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    monkeypatch.setattr(Kube, "connect", connect)
-    monkeypatch.setattr(source, "key", lambda overlay, wanted, foreign: f"key-of-{overlay}{foreign}")
-    monkeypatch.setattr(renew, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(client, "status", made.keeper)
-    monkeypatch.setattr(deploy, "_images", made.images)
-    monkeypatch.setattr(render, "objects", objects)
-    monkeypatch.setattr(istio, "objects", lambda *_: [DEFINITION, ISTIOD])
-    transport = httpx.MockTransport(lambda request: httpx.Response(200))
-    monkeypatch.setattr(ready, "_client", lambda seconds: httpx.AsyncClient(transport=transport))
-    up()
-    made.rounds = 0
-    return made
-
-
-def up(overlay: str = "kind") -> list[str]:
-    lines: list[str] = []
-    anyio.run(deploy.up, CLUSTER, lines.append, overlay)
-    return lines
+from harness.errors import PreconditionFailed, UsageError
+from harness.stack import apply, deploy, istio, ready, render, source
+from tests.unit.stack.deployed import (
+    BUDGET,
+    CLUSTER,
+    DEFINITION,
+    DEPLOYMENT,
+    GATEWAY,
+    ISTIOD,
+    MONITORING,
+    WEB,
+    Cluster,
+    up,
+)
 
 
 def test_a_stack_that_is_well_is_not_put_together_again(cluster: Cluster) -> None:
@@ -256,7 +126,6 @@ def test_another_overlay_is_deployed_and_what_it_lacks_removed(
 
 
 ROLLOUTS = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rollouts", "uid": "r"}}
-MONITORING = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": apply.INVENTORY_NAMESPACE, "uid": "m"}}
 
 
 @pytest.mark.parametrize("kind", ["customresourcedefinitions", "deployments", "gateways"])
@@ -305,7 +174,7 @@ def test_a_part_that_is_not_there_is_not_taken_away_and_that_is_said(cluster: Cl
 
 @pytest.mark.parametrize(
     ("remembered", "named"),
-    [({"parts": "core,delivery,mesh"}, "part mesh"), ({"overlay": "weak-mesh"}, "overlay weak-mesh")],
+    [({"parts": "core,delivery,later"}, "part later"), ({"overlay": "weak-later"}, "overlay weak-later")],
 )
 def test_a_stack_of_another_version_loses_no_part_to_one_that_does_not_know_all_of_it(
     cluster: Cluster, remembered: dict[str, str], named: str
@@ -319,10 +188,10 @@ def test_a_stack_of_another_version_loses_no_part_to_one_that_does_not_know_all_
 
 
 def test_a_part_that_this_version_does_not_know_goes_with_up(cluster: Cluster) -> None:
-    other = {**BUDGET, "metadata": {"name": "of-mesh", "namespace": "prod"}}
+    other = {**BUDGET, "metadata": {"name": "of-later", "namespace": "prod"}}
     cluster.objects[apply.path(other)] = other
     data = cluster.objects[apply.INVENTORY]["data"]
-    data |= {"key": "of-another-version", "parts": "core,mesh", "overlay": "weak-mesh"}
+    data |= {"key": "of-another-version", "parts": "core,later", "overlay": "weak-later"}
     data["paths"] = json.dumps([*apply.paths(data), apply.path(other)])
     up()
     assert apply.path(other) not in cluster.objects
@@ -333,10 +202,10 @@ def test_a_part_that_this_version_does_not_know_is_told_beside_the_others(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(local, "current", lambda: CLUSTER)
-    cluster.objects[apply.INVENTORY]["data"] |= {"parts": "core,mesh"}
+    cluster.objects[apply.INVENTORY]["data"] |= {"parts": "core,later"}
     listed.command.main([], standalone_mode=False)
     said = capsys.readouterr()
-    assert said.err == "there is mesh, too, of another version: `harness up` takes it away\n"
+    assert said.err == "there is later, too, of another version: `harness up` takes it away\n"
     assert "core       there " in said.out
 
 
