@@ -1,6 +1,6 @@
 """Answer HTTP requests with a failure before they reach anybody, by Istio's `fault.abort` at a VirtualService's routes.
 
-`status` is what callers get, `grpc_status` what callers of gRPC get (others get the HTTP status that goes with it).
+`status` is what callers get, `grpc_status` what callers of gRPC get (any other caller gets 200 and a text then).
 Whoever routes the request answers it: the gateway, or the caller's own sidecar. That same proxy tries none of these
 again, whatever the route's `retries` say, and no pod is ejected for them; a proxy or a client before it may. The target
 is a VirtualService, or a Service that one leads to; `routes` names some of its routes. A route keeps its weights, so a

@@ -35,7 +35,7 @@ from harness.workloads.pod import is_ready
 from probes import slo
 from tests.e2e.live import ROOT, asked, events, harness, kubectl, verdict_of
 from tests.e2e.namespaces import emptied
-from tests.e2e.undoing import Undo, begun, over
+from tests.e2e.undoing import Undo, begun, by_the_keeper, over
 from tests.e2e.victims import planned, until
 
 pytestmark = pytest.mark.e2e
@@ -303,7 +303,7 @@ async def test_requests_fail_where_they_are_routed_and_weights_that_a_rollout_se
 @pytest.mark.anyio
 @pytest.mark.parametrize("way", WAYS, ids=["field", "route"])
 async def test_requests_are_held_where_they_are_routed_and_let_go(
-    echoes: Echoes, reach: Reach, kube: Kube, way: dict[str, str], undone: Undo
+    echoes: Echoes, reach: Reach, kube: Kube, way: dict[str, str]
 ) -> None:
     await meanwhile(echoes.told, None)
     before = (await kube.get(ROUTED))["spec"]
@@ -316,7 +316,7 @@ async def test_requests_are_held_where_they_are_routed_and_let_go(
     assert all(one.elapsed.total_seconds() >= DELAY for one in held)
     other = await meanwhile(echoes.ask)
     assert (other.headers["x-envoy-response-flags"] == "DI") == (not way)
-    assert await over(reach, fault, undone) == {"routes": "as they were"}
+    assert await over(reach, fault, by_the_keeper) == {"routes": "as they were"}
     assert (await kube.get(ROUTED))["spec"] == before
     await meanwhile(soon, lambda: eve().headers["x-envoy-response-flags"] == "-", "an answer at once")
 
