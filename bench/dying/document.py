@@ -38,6 +38,7 @@ TARGETS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "zone": lambda namespace: {"zones": 1, "hosting": f"{namespace}/{SELECTOR}"},
     "workload": lambda namespace: {"namespace": namespace, "selector": SELECTOR, "workloads": 1},
     "config": lambda namespace: {"namespace": namespace, "config": f"ConfigMap/{APP}"},
+    "route": lambda namespace: {"namespace": namespace, "route": f"VirtualService/{APP}"},
     "component": lambda _: {"component": "kube-scheduler"},
     "namespace": lambda namespace: {"namespace": namespace},
 }
@@ -49,6 +50,9 @@ ONLY: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
 }
 TOLD: Mapping[str, Mapping[str, Any]] = {
     "certificate_expiry": {"service": APP, "port": TLS_PORT},
+    # Nobody calls the web servers by a proxy, and most of these documents have no load.
+    "http_abort": {"callers": "others"},
+    "http_delay": {"callers": "others"},
     # It ends by itself: as late as it can.
     "component_pause": {"lasts": "7s"},
 }

@@ -1,7 +1,7 @@
 """Two web servers on two nodes in a namespace of their own, made to be broken.
 
-They have what faults are aimed at: a budget that lets one go, a Service, a ConfigMap and a certificate that they read,
-limits, volumes.
+They have what faults are aimed at: a budget that lets one go, a Service and a route there, a ConfigMap and a
+certificate that they read, limits, volumes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.engine.preflight.scope import Scope
 from harness.engine.undoing import fingerprint
 from harness.errors import HarnessError
 from harness.resources import crds, resource
-from harness.targets import nodes
+from harness.targets import nodes, routes
 from harness.workloads.pod import is_done, is_going, is_ready
 
 APP, CONTAINER, PORT, REPLICAS = "victim", "web", 8080, 2
@@ -105,6 +105,10 @@ def _objects(namespace: str, image: str, misses: int) -> Iterator[tuple[str, dic
     ports = [{"name": "web", "port": PORT}, {"name": "tls", "port": TLS_PORT}]
     service = {"selector": labels, "ports": ports}
     yield f"{core}/services/{APP}", {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service}
+    # Nobody calls them by a proxy: what is done to it is seen in the API alone.
+    routed = {"hosts": [APP], "http": [{"name": "web", "route": [{"destination": {"host": APP}}]}]}
+    kinds = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService"}
+    yield routes.place(namespace, APP), {**kinds, "metadata": metadata, "spec": routed}
     budget = {"minAvailable": REPLICAS - 1, "selector": {"matchLabels": labels}}
     kinds = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget"}
     yield f"{budgets}/{APP}", {**kinds, "metadata": metadata, "spec": budget}

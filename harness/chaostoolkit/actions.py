@@ -8,7 +8,8 @@ A target is a rule: `{namespace, selector, pods}` picks pods, `{nodes, selector}
 picks nodes, with `zones` instead of `nodes` the zones that have such, `{namespace, selector, workloads}` what keeps the
 pods that match; how many is a count, a share of those that match like `30%`, or `all`. `at-once` says how many are
 broken together, `container` names the container where a pod has several. `{namespace, config: ConfigMap/name}` (or
-`Secret/name`), `{component: etcd}` and `{namespace}` name the one thing meant.
+`Secret/name`), `{namespace, route: VirtualService/name}` (or `Service/name`), `{component: etcd}` and `{namespace}`
+name the one thing meant.
 
 `duration` says how long a fault lasts before it is healed; without one it lasts until the method is over. `times` and
 `every` do it again, each time with targets that are picked anew.

@@ -219,7 +219,7 @@ def missed(parameters: Mapping[str, Any], faults: Sequence[tuple[FaultSpec, bool
     for fault, abrupt in faults:
         target = fault.target
         anywhere = target.kind in ("node", "zone") and not target.hosting
-        if abrupt and (anywhere or dependency in f"{target.selector},{target.hosting}"):
+        if abrupt and (anywhere or dependency in f"{target.selector},{target.hosting},{target.route}"):
             return None
     return Missed(
         "dependency",

@@ -73,6 +73,7 @@ HOW_MANY = (
 NAMED = {
     "config": "{namespace: shop, config: ConfigMap/settings} or Secret/name; name-* where it ends with a hash, as"
     " kustomize writes it, found by the pods that read it",
+    "route": "{namespace: shop, route: VirtualService/cart}, or Service/cart for the one that leads there",
     "component": "{component: kube-apiserver}, etcd, kube-scheduler or kube-controller-manager",
     "namespace": "{namespace: shop}",
 }

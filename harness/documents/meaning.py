@@ -34,7 +34,7 @@ def check(
         if activity.fault
     ]
     _blast_radius(extension, faults, method)
-    _load(extension, written)
+    _load(extension, written, faults)
     _choices(extension, method)
     _exercised(extension, written, method)
     _time(extension, written)
@@ -147,10 +147,18 @@ def _list(namespaces: tuple[str, ...]) -> str:
     return f"it lists {', '.join(namespaces)}"
 
 
-def _load(extension: Extension, written: Mapping[str, Objective]) -> None:
+def _load(extension: Extension, written: Mapping[str, Objective], faults: list[Named]) -> None:
     if extension.load:
         return
     problems, section = extension.section.problems, extension.section
+    for fault, place in faults:
+        if FAULTS[fault.kind].met_by_load(fault.parameters):
+            problems.add(
+                place[:-1],
+                f"{fault.kind} needs 'load'",
+                why="its evidence is what the load is answered, and no evidence is never a pass",
+                hint="load: {workload: execute-agent, rate: 50/s}, or callers: others",
+            )
     for name in written:
         if OBJECTIVES[name].needs_load:
             problems.add(

@@ -180,6 +180,7 @@ def _arguments(fault: FaultKind) -> Schema:
         "value": {"type": ["integer", "string"]},
         "at-once": {"anyOf": [COUNT, ALL]},
         "config": {"type": "string", "pattern": f"^{targets.CONFIG.pattern}$"},
+        "route": {"type": "string", "pattern": f"^{targets.ROUTE.pattern}$"},
         "component": {"enum": list(targets.COMPONENTS)},
     }
     if fault.target == "pod":

@@ -18,7 +18,8 @@ from harness.source.closed import Section, nearest
 FILTERS = ("annotations", "kinds", "included-pod-names", "excluded-pod-names", "minimum-age")
 KEYS = (
     "namespace", "namespaces", "selector", *FILTERS,
-    "pods", "nodes", "zones", "workloads", "mode", "value", "at-once", "container", "hosting", "config", "component",
+    "pods", "nodes", "zones", "workloads", "mode", "value", "at-once", "container",
+    "hosting", "config", "route", "component",
 )  # fmt: skip
 # What picks pods; a rule that has none of these would pick any.
 PICKING = ("selector", "annotations", "included-pod-names")
@@ -32,6 +33,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "zone": ("selector", "zones", *HOW_MANY, "hosting"),
     "workload": ("namespace", "selector", "workloads", *HOW_MANY, "container"),
     "config": ("namespace", "config"),
+    "route": ("namespace", "route"),
     "component": ("component",),
     "namespace": ("namespace",),
 }
@@ -43,6 +45,7 @@ REQUIREMENT = re.compile(
 )
 HOSTING = re.compile(r"([a-z0-9-]+)/(.+)")
 COMPONENTS = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
+ROUTE = re.compile(r"(VirtualService|Service)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # With a star behind it, it begins so: kustomize ends the names of what it makes with a hash.
 CONFIG = re.compile(r"(ConfigMap|Secret)/[a-z0-9]([a-z0-9.-]{0,251}([a-z0-9]|\*))?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -55,6 +58,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "zone": {},
     "workload": {"namespace": "never ambient", "selector": "a workload is found by the labels of its pods"},
     "config": {"namespace": "never ambient", "config": "it is changed by its name"},
+    "route": {"namespace": "never ambient", "route": "it is found by a name"},
     "component": {"component": "what keeps the cluster is meant by its name"},
     "namespace": {"namespace": "never ambient"},
 }
@@ -82,6 +86,7 @@ def read(section: Section, kind: FaultKind) -> Target:
         workloads=count if counted == "workloads" else 0,
         zones=count if counted == "zones" else 0,
         config=section.get("config", _config, "", required=needed.get("config", "")),
+        route=section.get("route", _route, "", required=needed.get("route", "")),
         component=section.get("component", _component, "", required=needed.get("component", "")),
         of="" if counted in TAKES[kind.target] else kind.target,
     )
@@ -232,6 +237,13 @@ def _config(value: Any) -> str:
         raise ValueError(
             f"{units.shown(value)} is not ConfigMap/name or Secret/name, or one that begins so with a * behind"
         )
+    return name
+
+
+def _route(value: Any) -> str:
+    name = units.text(value)
+    if not ROUTE.fullmatch(name):
+        raise ValueError(f"{units.shown(value)} is not VirtualService/name or Service/name")
     return name
 
 

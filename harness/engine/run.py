@@ -199,7 +199,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
             lambda start, end: traffic.due(session, start, end),
             session.journal.now,
             lambda: session.steady_load_from,
-            lambda seconds: traffic.recent(session, seconds),
+            session.recent,
         )
 
 

@@ -19,9 +19,11 @@ from harness.engine.lease import Leases
 from harness.engine.preflight.scope import Scope
 from harness.engine.watching.readiness import Readiness
 from harness.hands.healer import Healer
+from harness.journal import operations
 from harness.journal.writer import Journal
 from harness.load.process import LoadProcess
 from harness.model.experiment import Experiment
+from harness.model.history import Operation
 from harness.model.plan import Plan, PlannedFault
 from harness.model.rate import Profile
 from harness.steps.worker import Worker
@@ -88,10 +90,17 @@ class Session:
             guard=self.guard,
             emit=self._observed,
             seed=self.plan.seed,
+            answers=self.recent,
         )
 
     def _observed(self, kind: str, data: dict[str, Any]) -> None:
         self.write(kind, **data)
+
+    def recent(self, seconds: float) -> list[Operation] | None:
+        """Return the operations that ended in the last `seconds`; None of no load or a dead one: it proves nothing."""
+        if self.load is None or self.load.died:
+            return None
+        return operations.tail(self.directory, self.journal.origin_ns, since=self.journal.now() - seconds)
 
     def write(self, kind: str, /, **data: Any) -> None:
         """Append one event to the journal, in the phase the run is in.

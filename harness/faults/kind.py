@@ -44,6 +44,11 @@ async def as_written(kube: Kube, parameters: Mapping[str, Any]) -> Mapping[str, 
     return parameters
 
 
+def by_anybody(parameters: Mapping[str, Any]) -> bool:
+    """Say that evidence needs no load."""
+    return False
+
+
 def nowhere(parameters: Mapping[str, Any]) -> Mapping[str, Sequence[Rule]]:
     """Ask for nothing beside its target."""
     return {}
@@ -104,7 +109,8 @@ class FaultKind:
 
     `clash` says which parameter cannot go with a target or with others, and why, whatever the cluster has. `resolve`
     makes of names in parameters what they mean in a cluster, when the run is planned, and `meant` says what of its
-    target they narrow it to, as a plan shows it.
+    target they narrow it to, as a plan shows it. `met_by_load` says that its evidence is what the run's load is
+    answered.
 
     `fate` says what becomes of a pod that it reaches. `reaches` says, with its parameters, whether it takes a pod with
     its target, `most` how many of these at the most, `inside` which containers of a pod it acts on, given the named
@@ -133,6 +139,7 @@ class FaultKind:
     order: Callable[[PlannedFault, Reach], Awaitable[Mapping[str, Any]]] | None = None
     resolve: Callable[[Kube, Mapping[str, Any]], Awaitable[Mapping[str, Any]]] = as_written
     meant: Callable[[Mapping[str, Any]], str] = all_of_it
+    met_by_load: Callable[[Mapping[str, Any]], bool] = by_anybody
     elsewhere: Callable[[Mapping[str, Any]], Mapping[str, Sequence[Rule]]] = nowhere
     fate: Callable[[PlannedFault, Pod], Fate] = stays
     reaches: Callable[[Mapping[str, Any], Pod], bool] | None = None

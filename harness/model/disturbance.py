@@ -10,8 +10,8 @@ class Disturbance(enum.StrEnum):
 
     SERVING: whoever answers is interrupted. ABRUPT: without a word, so that callers' requests hang or break; what
     leaves in good order is no reason for a breaker to open. EVICTION: the eviction API is asked. CAPACITY: there is
-    less room for what comes next. NETWORK: packets are late, lost or changed. DATA: what is kept is out of reach.
-    RELEASE: another version serves, some or all. CONTROL_PLANE: nobody repairs anything.
+    less room for what comes next. NETWORK: packets are late, lost or changed, or requests late on their way. DATA: what
+    is kept is out of reach. RELEASE: another version serves, some or all. CONTROL_PLANE: nobody repairs anything.
     """
 
     SERVING = "serving"

@@ -65,8 +65,8 @@ class Target:
     """A rule that picks pods, nodes, zones or workloads; their names are resolved by the plan, never here.
 
     It says how many by `pods`, by `nodes`, by `zones`, by `workloads`, or by a `share` of those that match;
-    `namespaces` are several in the place of one. What is not counted is named: one `config`, as Kind/name, one
-    `component` of the control plane, or the `namespace` itself; `of` says which of these is meant.
+    `namespaces` are several in the place of one. What is not counted is named: one `config` or one `route`, as
+    Kind/name, one `component` of the control plane, or the `namespace` itself; `of` says which of these is meant.
     """
 
     namespace: str = ""
@@ -80,6 +80,7 @@ class Target:
     zones: int = 0
     config: str = ""
     component: str = ""
+    route: str = ""
     of: str = ""
     share: Share | None = None
     rule: Rule | None = None

@@ -9,7 +9,7 @@ from harness.cluster import backoff, paths
 from harness.errors import InjectionFailed, UsageError
 from harness.model.fault import Target
 from harness.model.plan import Victim
-from harness.targets import components, containers, filters, nodes, objects, readers, zones
+from harness.targets import components, containers, filters, nodes, objects, readers, routes, zones
 from harness.targets.kind import Object, Search, TargetKind
 from harness.workloads.pod import is_done, is_going, is_ready
 
@@ -157,6 +157,13 @@ KINDS: Mapping[str, TargetKind] = {
         find=objects.configs,
         pods=readers.pods_of,
         hint="check the name with `kubectl get configmaps,secrets -n ...`",
+    ),
+    "route": TargetKind(
+        words=lambda target: f"{target.namespace}/{target.route}",
+        find=routes.find,
+        parts=routes.parts,
+        hint="requests are met where Istio routes them: check `kubectl get virtualservices -n ...`; where nothing"
+        " routes them pod_latency and pod_reset meet packets",
     ),
     "component": TargetKind(
         words=lambda target: target.component,

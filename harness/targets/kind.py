@@ -21,7 +21,7 @@ async def _none(kube: Kube, owners: Owners, victim: Victim) -> Sequence[Object]:
     return []
 
 
-async def _whole(kube: Kube, victim: Victim) -> Sequence[Victim]:
+async def _whole(kube: Kube, victim: Victim, parameters: Object) -> Sequence[Victim]:
     return ()
 
 
@@ -47,12 +47,13 @@ class TargetKind:
 
     `words` name a rule as a person would look for it, `find` lists what matches, the oldest first, each with the object
     that it is. Of such objects `soonest` keeps those that come back soonest, where a restart has to be waited for.
-    `pods` lists those that live by one of them, and `parts` what it is made of, where that is more than itself.
+    `pods` lists those that live by one of them, and `parts` what it is made of, as far as a fault's parameters mean it,
+    where that is more than itself.
     """
 
     words: Callable[[Target], str]
     find: Callable[[Search], Awaitable[list[tuple[Victim, Object]]]]
     hint: str = ""
     pods: Callable[[Kube, Owners, Victim], Awaitable[Sequence[Object]]] = _none
-    parts: Callable[[Kube, Victim], Awaitable[Sequence[Victim]]] = _whole
+    parts: Callable[[Kube, Victim, Object], Awaitable[Sequence[Victim]]] = _whole
     soonest: Callable[[Sequence[Object], int, str, float, datetime], Sequence[Object]] | None = None

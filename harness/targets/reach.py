@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.cluster.local import LocalCluster
     from harness.hands.healer import Healer
     from harness.hands.kind import Taken
+    from harness.model.history import Operation
 
 Facts = dict[str, Any]
 
@@ -24,6 +25,10 @@ async def _no_guard() -> None:
 
 def _no_emit(event: str, data: dict[str, Any]) -> None:
     """Drop the observation."""
+
+
+def _no_load(seconds: float) -> None:
+    """Say that no load asks anything."""
 
 
 def _nobody() -> Healer:
@@ -39,7 +44,8 @@ class Reach:
 
     `guard` is awaited before each effect and raises when the run has lost its right to one; `emit` journals an
     observation; `notes` holds, by fault id, what a fault saw before its effect and needs for its evidence; `owners`
-    knows which workload a pod belongs to. `seed` is the run's, for what a fault leaves to chance.
+    knows which workload a pod belongs to. `seed` is the run's, for what a fault leaves to chance. `answers` gives what
+    the run's load was answered in the last so many seconds, None where there is no load or it is dead.
     """
 
     kube: Kube
@@ -49,6 +55,7 @@ class Reach:
     emit: Callable[[str, dict[str, Any]], None] = _no_emit
     notes: dict[str, Facts] = field(default_factory=dict)
     seed: int = 0
+    answers: Callable[[float], Sequence[Operation] | None] = _no_load
     owners: Owners = field(init=False)
 
     def __post_init__(self) -> None:

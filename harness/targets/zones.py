@@ -38,7 +38,7 @@ def target(zone: str, every: Iterable[Object]) -> Victim:
     return Victim(kind="zone", name=zone, uid=identity, zone=zone)
 
 
-async def parts(kube: Kube, victim: Victim) -> Sequence[Victim]:
+async def parts(kube: Kube, victim: Victim, parameters: Object) -> Sequence[Victim]:
     """Name the nodes of a zone."""
     found = (node["metadata"] for node in await kube.list(paths.nodes()) if of(node) == victim.name)
     named = [Victim("node", one["name"], one["uid"], node=one["name"], zone=victim.name) for one in found]
@@ -47,7 +47,7 @@ async def parts(kube: Kube, victim: Victim) -> Sequence[Victim]:
 
 async def pods(kube: Kube, owners: Owners, victim: Victim) -> Sequence[Object]:
     """List the pods on the nodes of a zone."""
-    return [pod for node in await parts(kube, victim) for pod in await nodes.on(kube, node.name)]
+    return [pod for node in await parts(kube, victim, {}) for pod in await nodes.on(kube, node.name)]
 
 
 def each(fault: PlannedFault) -> list[PlannedFault]:

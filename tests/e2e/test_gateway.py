@@ -1,29 +1,42 @@
-"""What Istio's resources ask of the gateway it does: retries, ejection, weights; it outlives its control plane."""
+"""What Istio's resources ask of the gateway it does: retries, ejection, weights, faults; it outlives istiod."""
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
+import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
+from bench.dying.run import Run
 from harness.cluster import paths
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
+from harness.engine.planning import plan
 from harness.model import envoy
+from harness.model.plan import PlannedFault, Victim
 from harness.probes import prometheus, settings
+from harness.targets import routes
+from harness.targets.reach import Reach
 from harness.workloads.pod import is_ready
 from probes import slo
-from tests.e2e.live import asked, kubectl
+from tests.e2e.live import ROOT, asked, events, harness, kubectl, verdict_of
 from tests.e2e.namespaces import emptied
-from tests.e2e.victims import until
+from tests.e2e.undoing import Undo, begun, by_the_keeper, over
+from tests.e2e.victims import planned, until
 
 pytestmark = pytest.mark.e2e
 NAMESPACE, HOST, PODS, ERRORS = "chaos-gateway-test", "echo.example", ("one", "two"), 5
@@ -54,9 +67,9 @@ class Echoes:
     client: httpx.Client
     versions: Iterator[int] = field(default_factory=itertools.count)
 
-    def ask(self, fails: str = "") -> httpx.Response:
+    def ask(self, fails: str = "", **headers: str) -> httpx.Response:
         """Send one request through the gateway, which the pod of that name shall fail."""
-        return self.client.get("/", headers={"Host": HOST, "x-fails": fails})
+        return self.client.get("/", headers={"Host": HOST, "x-fails": fails, **headers})
 
     def told(self, weights: tuple[int, int] | None, within: float = ACTS_SECONDS, **more: Any) -> float:
         """Tell Istio how the servers are to be asked, and return after how many seconds the gateway does it."""
@@ -64,8 +77,9 @@ class Echoes:
         port = {"number": 80}
         shares = zip(PODS, weights or (), strict=False)
         routes = [{"destination": {"host": "echo", "subset": pod, "port": port}, "weight": n} for pod, n in shares]
-        added = {"x-attempts": COUNTED, "x-version": version}
+        added = {"x-attempts": COUNTED, "x-version": version, "x-envoy-response-flags": "%RESPONSE_FLAGS%"}
         http = {
+            "name": "echo",
             "route": routes or [{"destination": {"host": "echo", "port": port}}],
             "retries": more.get("retries", {"attempts": 0}),
             "headers": {"response": {"set": added}},
@@ -223,3 +237,138 @@ def test_no_call_is_lost_while_the_control_plane_is_gone_and_changes_act_once_it
     said = f"{seen.result().total()} calls; another one after {away:.1f} s, a change acted {took:.1f} s after that"
     with capsys.disabled():
         print(f"\n    {said}", end="", flush=True)
+
+
+# -- faults of HTTP requests ------------------------------------------------------------------------------------------
+ROUTED = routes.place(NAMESPACE, "echo")
+WAYS: tuple[dict[str, str], ...] = ({}, {"header": "x-user=eve"})
+# The keeper's promise, and a bound for what it asks by kubectl where the machine is busy.
+UNDONE_SECONDS, DELAY = 5.0, 0.5
+
+
+async def at_echo(kube: Kube, kind: str, **given: Any) -> PlannedFault:
+    """Plan a fault of the one route that there is; what it does is asked for here, and by no load."""
+    metadata = (await kube.get(ROUTED))["metadata"]
+    victim = Victim("route", "echo", metadata["uid"], NAMESPACE, owner="VirtualService/echo", path=ROUTED)
+    fault = planned(kind, victim, callers="others", **given)
+    return replace(fault, takes=await plan.takes(kube, kind, victim, fault.parameters))
+
+
+def soon(true: Callable[[], bool], what: str, seconds: float = ACTS_SECONDS) -> None:
+    """Wait until the gateway does as it was told."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds:g} s"
+        time.sleep(0.01)
+
+
+async def meanwhile(act: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+    """Do what waits, beside this loop."""
+    return await anyio.to_thread.run_sync(partial(act, *arguments, **more))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", WAYS, ids=["field", "route"])
+async def test_requests_fail_where_they_are_routed_and_weights_that_a_rollout_sets_meanwhile_stay(
+    echoes: Echoes, reach: Reach, kube: Kube, undone: Undo, way: dict[str, str]
+) -> None:
+    await meanwhile(echoes.told, (100, 0), retries={"attempts": 3, "retryOn": "5xx"})
+    wanted = copy.deepcopy((await kube.get(ROUTED))["spec"])
+    fault = await at_echo(kube, "http_abort", status=503, share=1.0, **way)
+    assert await begun(reach, fault) == {"routes": 1, "by": "the API server alone: nobody here calls"}
+    eve = partial(echoes.ask, **{"x-user": "eve"})
+    await meanwhile(soon, lambda: eve().status_code == 503, "a failure")
+    answers = [await meanwhile(eve) for _ in range(20)]
+    # Nobody tries again what the gateway fails itself, and it says of each that it did.
+    assert {(one.status_code, one.headers["x-envoy-response-flags"], one.headers["x-attempts"]) for one in answers} == {
+        (503, "FI", "0")
+    }
+    others = {(await meanwhile(echoes.ask)).status_code for _ in range(20)}
+    assert others == ({200} if way else {503})
+    item = await kube.get(ROUTED)
+    for spec in (item["spec"], wanted):
+        (own,) = (one for one in spec["http"] if one["name"] == "echo")
+        own["route"][0]["weight"], own["route"][1]["weight"] = 0, 100
+    # A Rollout's controller writes the whole object, for the version that it has read.
+    kubectl(echoes.cluster, "replace", "-f", "-", given=json.dumps(item))
+    assert await over(reach, fault, undone) == {"routes": "without it, else as somebody has them since"}
+    assert (await kube.get(ROUTED))["spec"] == wanted
+
+    def served() -> bool:
+        return {(one.status_code, one.headers["x-served-by"]) for one in (eve(), echoes.ask())} == {(200, "two")}
+
+    await meanwhile(soon, served, "an answer of the other pod")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", WAYS, ids=["field", "route"])
+async def test_requests_are_held_where_they_are_routed_and_let_go(
+    echoes: Echoes, reach: Reach, kube: Kube, way: dict[str, str]
+) -> None:
+    await meanwhile(echoes.told, None)
+    before = (await kube.get(ROUTED))["spec"]
+    fault = await at_echo(kube, "http_delay", delay=DELAY, share=1.0, **way)
+    eve = partial(echoes.ask, **{"x-user": "eve"})
+    await begun(reach, fault)
+    await meanwhile(soon, lambda: eve().elapsed.total_seconds() >= DELAY, "a delay")
+    held = [await meanwhile(eve) for _ in range(5)]
+    assert {(one.status_code, one.headers["x-envoy-response-flags"]) for one in held} == {(200, "DI")}
+    assert all(one.elapsed.total_seconds() >= DELAY for one in held)
+    other = await meanwhile(echoes.ask)
+    assert (other.headers["x-envoy-response-flags"] == "DI") == (not way)
+    assert await over(reach, fault, by_the_keeper) == {"routes": "as they were"}
+    assert (await kube.get(ROUTED))["spec"] == before
+    await meanwhile(soon, lambda: eve().headers["x-envoy-response-flags"] == "-", "an answer at once")
+
+
+@pytest.mark.parametrize("narrow", ["", ", path: /api"], ids=["field", "route"])
+def test_a_killed_run_leaves_nothing_of_it_in_the_routes(
+    echoes: Echoes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, narrow: str
+) -> None:
+    echoes.told((50, 50))
+    asked_for = ("get", "virtualservice", "echo", "-n", NAMESPACE, "-o", "json")
+
+    def spec() -> Any:
+        return json.loads(kubectl(echoes.cluster, *asked_for))["spec"]
+
+    before, document = spec(), tmp_path / "document.yaml"
+    document.write_text(f"""
+title: Requests are served again
+description: Fails half of them; whatever dies meanwhile, none must fail afterwards.
+method:
+  - {{type: action, name: fail half, provider: {{type: python, module: harness.chaostoolkit.actions, func: http_abort,
+      arguments: {{status: 503, share: 50%{narrow}, target: {{namespace: {NAMESPACE}, route: Service/echo}}}}}}}}
+extensions:
+  - {{name: harness, load: {{workload: list-agents, rate: 20/s}}, phases: {{baseline: 3s, hold: 60s, recovery: 60s}},
+     objectives: {{recovery: {{within: 60s}}}}, blast-radius: {{namespaces: [{NAMESPACE}]}}}}
+""")
+    monkeypatch.setenv("HARNESS_HOST", HOST)
+    run = Run(document, tmp_path / "runs")
+    try:
+        # By the load's own answers, which the gateway marks as it failed them.
+        assert run.wait_for("fault.felt")["data"]["evidence"]["by"] == "response flag FI"
+        assert any("fault" in one for one in spec()["http"])
+        run.signal(signal.SIGKILL)
+        soon(lambda: spec() == before, "the keeper's undo", UNDONE_SECONDS)
+        soon(lambda: {echoes.ask().status_code for _ in range(20)} == {200}, "an answer to everyone")
+    finally:
+        run.close()
+
+
+# How each ends, what shows that it was felt, and which objective says so.
+EXPERIMENTS = [("http_delay", "PASS", "DI"), ("http_abort", "DEVIATED", "FI")]
+
+
+@pytest.mark.parametrize(("name", "verdict", "flag"), EXPERIMENTS)
+def test_the_stacks_own_gateway_answers_as_declared(
+    cluster: LocalCluster, as_found: None, tmp_path: Path, name: str, verdict: str, flag: str
+) -> None:
+    document = str(ROOT / "experiments" / "gateway" / f"{name}.yaml")
+    done = harness("run", document, "--seed", "7", "--runs", str(tmp_path), check=False, timeout=300)
+    (directory,) = tmp_path.iterdir()
+    told = verdict_of(directory)
+    assert told["verdict"] == verdict, f"{told['reason']}\n{done.stdout}"
+    (felt,) = (one["data"] for one in events(directory) if one["type"] == "fault.felt")
+    assert felt["evidence"]["by"] == f"response flag {flag}"  # type: ignore[index]
+    (healed,) = (one["data"] for one in events(directory) if one["type"] == "fault.healed")
+    assert healed["evidence"]["routes"] == "as they were"  # type: ignore[index]

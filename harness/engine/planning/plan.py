@@ -148,7 +148,7 @@ async def takes(
 ) -> tuple[Victim, ...]:
     """Name what a fault, with these parameters, takes with its target: what that is made of, and pods."""
     reaches, of = FAULTS[kind].reaches, KINDS[victim.kind]
-    parts = await of.parts(kube, victim)
+    parts = await of.parts(kube, victim, parameters)
     if reaches is None:
         return (*parts,)
     there = await of.pods(kube, owners or Owners(kube), victim)

@@ -10,7 +10,7 @@ import anyio
 from harness.checkers import OBJECTIVES
 from harness.engine import activities
 from harness.engine.session import Session
-from harness.engine.watching import metrics, traffic
+from harness.engine.watching import metrics
 from harness.model.experiment import Activity
 from harness.steps.worker import Worker
 
@@ -80,7 +80,7 @@ def _served(session: Session, since: float) -> bool:
     if session.journal.now() - since < QUIET_SECONDS:
         return False
     due_from = session.journal.now() - QUIET_SECONDS
-    recent = [one for one in traffic.recent(session, QUIET_SECONDS) or () if one.intended > due_from and one.punctual]
+    recent = [one for one in session.recent(QUIET_SECONDS) or () if one.intended > due_from and one.punctual]
     return bool(recent) and all(operation.ok for operation in recent)
 
 

@@ -1,4 +1,4 @@
-"""Start the load of a run, look at what it saw a moment ago, stop it."""
+"""Start the load of a run, and stop it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from harness.load import process, spec, tls
 from harness.load.requests import origin_of, referred
 from harness.model import load as loads
 from harness.model import rate
-from harness.model.history import Operation
 from harness.model.load import LoadSpec
 from harness.probes import settings
 
@@ -160,11 +159,3 @@ async def stop(session: Session) -> None:
     session.steady_load_from = math.inf
     summary = await session.load.stop()
     session.write("load.ended", **summary)
-
-
-def recent(session: Session, seconds: float) -> list[Operation] | None:
-    """Return the operations that ended in the last `seconds`; None of no load or a dead one, which proves nothing."""
-    if session.load is None or session.load.died:
-        return None
-    now = session.journal.now()
-    return operations.tail(session.directory, session.journal.origin_ns, since=now - seconds)

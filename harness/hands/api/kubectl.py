@@ -6,6 +6,7 @@ else has changed meanwhile, and what is gone, is as good as undone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,40 @@ found=$($k get node "$1" --ignore-not-found -o "jsonpath={.spec.taints[?(@.key==
 [ -z "$found" ] || $k taint node "$1" "$2-"
 """
 )
+# $1 namespace, $2 type, $3 name, $4 the words of JSONPath that show of a route what is the fault's, then what may spare
+# it, $5 what is the fault's, $6 where in the route it is, empty for all of it, $7 what spares a route, each in a line.
+_UNROUTE = (
+    _KUBECTL
+    + r"""
+in=${1:+--namespace=$1} said=
+for try in 1 2 3 4 5; do
+  found=$($k $in get "$2" "$3" --ignore-not-found \
+    -o "jsonpath={.metadata.resourceVersion}{\"\n\"}{range .spec.http[*]}$4{\"\n\"}{end}") || exit 1
+  number=-1 version= places=
+  while IFS= read -r line; do
+    case $number in -1) version=$line line= ;; esac
+    case $line in "$5 "*)
+      case $7 in *"
+${line#"$5 "}
+"*) ;; *) places=",{\"op\":\"remove\",\"path\":\"/spec/http/$number$6\"}$places" ;; esac ;;
+    esac
+    number=$((number + 1))
+  done <<END
+$found
+END
+  [ -n "$places" ] || exit 0
+  patch="[{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":\"$version\"}$places]"
+  said=$(printf %s "$patch" | $k $in patch "$2" "$3" --type=json --patch-file=/dev/stdin 2>&1) && exit 0
+  case $said in
+  *"(NotFound)"*) exit 0 ;;
+  *"due to an error in our request"* | *"(Conflict)"*) ;;
+  *) break ;;
+  esac
+done
+echo "$said"
+exit 1
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +173,21 @@ def _untaint(op: Op) -> tuple[str, list[str]]:
     return _UNTAINT, [place(op["path"]).name, op["key"]]
 
 
+def _unroute(op: Op) -> tuple[str, list[str]]:
+    what = place(op["path"])
+    if "name" in op:
+        return _UNROUTE, [what.namespace, what.type, what.name, '{.name}{" "}', op["name"], "", ""]
+    # As kubectl writes JSON: sorted, and without a space.
+    fault = json.dumps(op["fault"], sort_keys=True, separators=(",", ":"))
+    spare = "".join(f"{one}\n" for one in op["spare"])
+    shown = '{.fault}{" "}{.name}'
+    return _UNROUTE, [what.namespace, what.type, what.name, shown, fault, "/fault", f"\n{spare}" if spare else ""]
+
+
 WORDS: Mapping[str, Callable[[Op], tuple[str, list[str]]]] = {
     "restore": _restore,
     "sweep": _sweep,
     "delete": _delete,
     "untaint": _untaint,
+    "unroute": _unroute,
 }

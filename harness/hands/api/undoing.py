@@ -11,6 +11,8 @@ An operation needs nothing but itself, may be done twice, and touches only what 
 - `sweep`: delete whatever in a collection holds the text `ours`; of what is `unready` alone, where it says so.
 - `delete`: delete one object by its path.
 - `untaint`: take the taint with this `key` off a node.
+- `unroute`: of the HTTP routes of a VirtualService, delete those of this `name`, which is a fault's own; without one,
+  take this very `fault` off all but those whose names are in `spare`. They are looked for wherever they are by then.
 """
 
 from __future__ import annotations
@@ -227,6 +229,42 @@ async def _untaint(kube: Kube, op: Op) -> str:
     raise UndoFailed(f"{op['path']} keeps its taint {op['key']}", why=refused)
 
 
+async def _unroute(kube: Kube, op: Op) -> str:
+    refused = ""
+    for _ in range(TRIES):
+        item = await look(kube, op["path"])
+        if item is None:
+            return ""
+        places = routed(item, op)
+        if not places:
+            return _other_fault(item, op)
+        version = {"op": "test", "path": "/metadata/resourceVersion", "value": item["metadata"]["resourceVersion"]}
+        try:
+            await kube.patch(op["path"], [version, *({"op": "remove", "path": at} for at in places)], kind="json")
+            return ""
+        except ApiError as error:
+            if error.status not in CHANGED:
+                raise
+            refused = str(error)
+    raise UndoFailed(f"{op['path']} keeps a fault in its routes", why=refused)
+
+
+def routed(item: Op, op: Op) -> list[str]:
+    """Point at what an `unroute` takes away, the last one first: nothing moves what is still to go."""
+    routes = [*enumerate(found_at(item, "/spec/http") or ())][::-1]
+    if "name" in op:
+        return [f"/spec/http/{number}" for number, one in routes if one.get("name") == op["name"]]
+    meant = [(number, one) for number, one in routes if one.get("name", "") not in op["spare"]]
+    return [f"/spec/http/{number}/fault" for number, one in meant if one.get("fault") == op["fault"]]
+
+
+def _other_fault(item: Op, op: Op) -> str:
+    routes = found_at(item, "/spec/http") or ()
+    if "name" in op or not any("fault" in one and one.get("name", "") not in op["spare"] for one in routes):
+        return ""
+    return f"{op['path']}: somebody else set another fault of its routes, so it was left as it is"
+
+
 async def look(kube: Kube, path: str) -> dict[str, Any] | None:
     """Return the object of a path; None where there is none."""
     try:
@@ -250,4 +288,5 @@ DOES: Mapping[str, Callable[[Kube, Op], Awaitable[str]]] = {
     "sweep": _sweep,
     "delete": _delete,
     "untaint": _untaint,
+    "unroute": _unroute,
 }

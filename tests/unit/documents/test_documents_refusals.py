@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 TARGET = "{namespace: shop, selector: app=cart, pods: 3, at-once: 3}"
+ROUTED = "{namespace: shop, route: VirtualService/cart}"
 FUNC = "func: pod_evict\n"
 DEADLINE = "        deadline: 0s\n"
 RECOVERY = "recovery: {within: 30s}"
@@ -203,6 +204,10 @@ def test_a_breaker_needs_a_fault_that_touches_its_dependency(refused, loaded):
     kill = ((FUNC, "func: pod_kill\n"), (DEADLINE, ""), (BUDGET, "      breaker: {dependency: registry}\n"))
     assert "no fault touches the dependency 'registry'" in refused(*kill)[0]
     assert loaded(*kill, ("dependency: registry", "dependency: cart"))
+    # What is routed by the name of a dependency is about it.
+    abort = ((FUNC, "func: http_abort\n"), (TARGET, ROUTED), *kill[1:])
+    assert "no fault touches the dependency 'registry'" in refused(*abort)[0]
+    assert loaded(*abort, ("dependency: registry", "dependency: cart"))
 
 
 def test_an_eviction_beside_a_kill_does_not_touch_the_dependency(refused):

@@ -132,12 +132,18 @@ async def test_a_run_starts_a_load_of_ones_own_and_begins_its_stages(session: Se
     stages = "stages: [{rate: 20/s, for: 1s}, {rate: 50/s}]"
     text = f"{{url: 'http://127.0.0.1:{port}/cart', {stages}}}"
     session.experiment = replace(session.experiment, load=_load(text))
+    # What a fault may ask for its evidence.
+    assert session.reach.answers(60) is None
     await traffic.start(session)
     await traffic.begin(session)
     with anyio.fail_after(60):
         while operations.count(session.directory) < 40:
             await anyio.sleep(0.01)
+    answered = session.reach.answers(60)
+    assert answered is not None
+    assert {one.status for one in answered} == {200}
     await traffic.stop(session)
+    assert session.reach.answers(60) is None
     shop.close()
     events = {event.type: event.data for event in reader.read(session.directory)}
     seen = judge.history(reader.read(session.directory), operations.read(session.directory))

@@ -65,6 +65,11 @@ TESTS = [{"op": "test", "path": "/data/key", "value": ""}]
 BACK = [{"op": "replace", "path": "/data/key", "value": "c2VjcmV0"}]
 PLAIN = {"op": "restore", "path": f"{WEB}/scale", "patch": [{"op": "test", "path": "/spec", "value": {}}, *BACK]}
 KEPT = {"op": "restore", "path": f"{SECRET}/db", "patch": TESTS, "copy": f"{SECRET}/copy", "version": "7"}
+CART = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/cart"
+FAULT = {"abort": {"httpStatus": 503, "percentage": {"value": 12.5}}}
+FIELD = {"op": "unroute", "path": CART, "fault": FAULT, "spare": ["", "b"]}
+ROUTE = {"op": "unroute", "path": CART, "name": "chaos-run-1"}
+SHOWN = '{"abort":{"httpStatus":503,"percentage":{"value":12.5}}}'
 OURS = {**PLAIN, "path": WEB, "ours": "chaos.invalid/run-1:none"}
 
 
@@ -223,6 +228,61 @@ def test_a_taint_is_taken_off_by_its_key_where_it_is_there(node: Node, found: st
     code, _, log = node.run({"op": "untaint", "path": "/api/v1/nodes/worker", "key": "chaos.harness.dev/run-1"})
     assert (code, len(log)) == (0, asked)
     assert log[1:] in ([], ["taint node worker chaos.harness.dev/run-1-"])
+
+
+@pytest.mark.parametrize(
+    ("op", "there", "removed"),
+    [
+        (FIELD, f"{SHOWN} a", ["0/fault"]),
+        (FIELD, f" x\n{SHOWN} a\n b\n{SHOWN} c", ["3/fault", "1/fault"]),
+        # What bears a name that is spared, or none where that is spared.
+        (FIELD, f"{SHOWN} b\n{SHOWN} \n{SHOWN} b b", ["2/fault"]),
+        ({**FIELD, "spare": []}, f"{SHOWN} \n", ["0/fault"]),
+        ({**FIELD, "spare": ["a*"]}, f"{SHOWN} ab\n", ["0/fault"]),
+        (ROUTE, "a \nchaos-run-1 \nchaos-run-10 \nchaos-run-1 ", ["3", "1"]),
+    ],
+)
+def test_a_fault_is_taken_out_of_routes_wherever_it_is_for_the_version_that_was_read(
+    node: Node, op: dict[str, Any], there: str, removed: list[str]
+) -> None:
+    node.says["get"] = f"41\n{there}\n"
+    code, _, asked = node.run(op)
+    assert code == 0
+    assert asked[0].startswith("--namespace=shop get virtualservices.v1.networking.istio.io cart --ignore-not-found -o")
+    shown = '{.name}{" "}' if op is ROUTE else '{.fault}{" "}{.name}'
+    looked = f'jsonpath={{.metadata.resourceVersion}}{{"\\n"}}{{range .spec.http[*]}}{shown}{{"\\n"}}{{end}}'
+    assert looked in "\n".join(asked)
+    version, *rest = json.loads(asked[-1])
+    assert version == {"op": "test", "path": "/metadata/resourceVersion", "value": "41"}
+    assert rest == [{"op": "remove", "path": f"/spec/http/{at}"} for at in removed]
+
+
+@pytest.mark.parametrize("there", ["", "41\n", f"41\n{SHOWN[:-1]}, a\n", f"41\n{SHOWN} b\n a\n"])
+def test_routes_without_the_fault_and_none_at_all_are_not_written(node: Node, there: str) -> None:
+    node.says["get"] = there
+    code, _, asked = node.run(FIELD)
+    assert (code, [line for line in asked if " patch " in line]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "tries"),
+    [
+        (NOT_OURS, 1, 5),
+        ("Error from server (Conflict): the object has been modified", 1, 5),
+        ('Error from server (NotFound): virtualservices "cart" not found', 0, 1),
+        ("Unable to connect to the server: EOF", 1, 1),
+    ],
+)
+def test_routes_that_somebody_writes_meanwhile_are_read_anew(node: Node, answer: str, code: int, tries: int) -> None:
+    node.says["get"], node.fails["patch"] = f"41\n{SHOWN} a\n", answer
+    found, said, asked = node.run(FIELD)
+    assert (found, sum(" patch " in line for line in asked)) == (code, tries)
+    assert (answer in said) == bool(code)
+
+
+def test_routes_that_cannot_be_read_are_not_taken_for_healed(node: Node) -> None:
+    node.fails["get"] = "Unable to connect to the server: timeout"
+    assert node.run(FIELD)[0] == 1
 
 
 def test_an_operation_of_another_hand_stays_as_it_is() -> None:

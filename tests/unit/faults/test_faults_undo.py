@@ -26,6 +26,7 @@ PARTS = {
     "admission": "namespace",
     "certificate": "config",
     "apiserver": "component",
+    "http": "route",
 }
 
 
