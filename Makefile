@@ -9,7 +9,7 @@ STAMP    = $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom repeat sweep crash-matrix torment bench-faults cases conformance fuzz lock
+.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e nightly bench headroom stack-report repeat sweep crash-matrix torment bench-faults cases conformance fuzz lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -102,6 +102,13 @@ bench-faults: $(STAMP) ## How fast each fault is applied, felt and removed, and 
 headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the local set
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench.headroom
+
+# All of them: each row says which it needs.
+PARTS ?= $(shell cd stack/parts && printf '%s,' * | sed 's/,$$//')
+
+stack-report: $(STAMP) ## What the seed says of the stack, proved by behaviour: PARTS=core,mesh ONLY=mesh/retries; docs/stack.md
+	@$(BIN)/harness up --parts $(PARTS)
+	@$(BIN)/python -m bench.stack_report --parts "$(PARTS)" --only "$(ONLY)"
 
 cases: $(STAMP) ## Write docs/cases.md from the tests that carry cases from real life
 	@$(BIN)/python -m tests.cases > docs/cases.md
