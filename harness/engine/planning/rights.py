@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import reads_calls
+from harness.checkers import OBJECTIVES, reads_calls
 from harness.faults import FAULTS
 from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
@@ -177,6 +177,9 @@ def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
         if reads_calls(one.objectives):
             for namespace in one.blast_radius.namespaces:
                 found.setdefault(namespace, []).append(CALLS)
+        for objective in one.objectives:
+            for namespace in one.blast_radius.namespaces:
+                found.setdefault(namespace, []).extend(OBJECTIVES[objective.checker].rights)
         if one.parts:
             found.setdefault(apply.INVENTORY_NAMESPACE, []).append(STACK)
     return found
