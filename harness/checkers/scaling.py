@@ -140,7 +140,8 @@ def _reached(history: History, course: Course, least: int, within: float) -> Sai
     if at is not None and took <= within:
         return Said(State.HELD, f"{least} ready {seconds(at - course.start)} after the first injection")
     most = max((value for _, value in after if value is not None), default=before)
-    found = f"{most:g} of {least} were ready at the most, {seconds(took)} after the last undo{_why(course)}"
+    why = _why(course, course.undone + within)
+    found = f"{most:g} of {least} were ready at the most, {seconds(took)} after the last undo{why}"
     if at is None and took <= within:
         return Said(State.UNKNOWN, f"{found}, when the run ended")
     if at is not None:
@@ -152,9 +153,9 @@ def _reached(history: History, course: Course, least: int, within: float) -> Sai
     return Said(State.BROKEN, found)
 
 
-def _why(course: Course) -> str:
-    """Say what the autoscaler itself said last of what kept it."""
-    last = next((one.labels for one in reversed(course.told) if one.value is not None), {})
+def _why(course: Course, until: float) -> str:
+    """Say what the autoscaler itself said of what kept it, when its time was over."""
+    last = next((one.labels for one in reversed(course.told) if one.time <= until and one.value is not None), {})
     return f": {why}" if (why := last.get("message") or last.get("limited")) else ""
 
 

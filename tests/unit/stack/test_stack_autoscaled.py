@@ -1,4 +1,4 @@
-"""How many replicas there are is an autoscaler's business where there is one, and the manifest's where there is none."""
+"""How many replicas there are is an autoscaler's business where there is one, and otherwise the manifest's."""
 
 from __future__ import annotations
 
