@@ -47,7 +47,8 @@ class ObjectiveKind:
     by, over the run's own stretch of time; it is judged `at_gateway` where these count what passes there. The system is
     steady when nothing answers `steady_when_none` and what answers `steady_when_zero`, a query made from the
     parameters, is 0. `by_calls` is the parameter that asks to judge it by what pods recorded of their calls, too: these
-    are fetched, with the right to ask pods through the API server. By `place` it stands among the others in a report.
+    are fetched, with the right to ask pods through the API server. `rights` are what else it is judged by needs in each
+    namespace of the run. By `place` it stands among the others in a report.
     """
 
     name: str
@@ -66,5 +67,6 @@ class ObjectiveKind:
     asks: tuple[str, ...] = ()
     at_gateway: bool = False
     by_calls: str = ""
+    rights: tuple[Mapping[str, Any], ...] = ()
     steady_when_none: str = ""
     steady_when_zero: Callable[[Mapping[str, Any]], str] | None = None

@@ -38,7 +38,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """
     within, steady = float(parameters["within"]), float(parameters.get("steady", STEADY))
     target = f"<= {seconds(within)}"
-    begin = _begin(history.faults)
+    begin = last_undo(history.faults)
     if begin is None:
         return Finding("recovery", State.UNKNOWN, "no fault was injected", target)
     found = _at_last(history, begin, within, steady, target)
@@ -150,7 +150,7 @@ def _clipped(spans: Iterable[Span], rest: Span) -> list[Span]:
     return [(max(since, begin), min(end, until)) for since, end in spans if since < until and end > begin]
 
 
-def _begin(faults: Iterable[FaultRecord]) -> float | None:
+def last_undo(faults: Iterable[FaultRecord]) -> float | None:
     """Return the time the clock starts: the last moment at which a fault still held something down."""
     times = [_released(fault) for fault in faults]
     return max((time for time in times if time is not None), default=None)

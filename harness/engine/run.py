@@ -22,7 +22,7 @@ from harness.engine.planning import plan
 from harness.engine.preflight import permission, scope
 from harness.engine.session import Session
 from harness.engine.undoing import healing, owed
-from harness.engine.watching import baseline, machine, metrics, observe, releases, settle, steady, traffic
+from harness.engine.watching import autoscalers, baseline, machine, metrics, observe, releases, settle, steady, traffic
 from harness.engine.watching.readiness import Readiness
 from harness.errors import AbortTriggered, ApiError, HarnessError, NeverBegun, PreconditionFailed, first
 from harness.journal.writer import Journal
@@ -190,6 +190,7 @@ def _watch(session: Session, start: Callable[..., object]) -> None:
         start(observe.budgets, session.kube, namespace, session.write)
         start(observe.events, session.kube, namespace, session.write)
         start(releases.watch, session.kube, namespace, session.write)
+        start(autoscalers.watch, session.kube, namespace, session.write)
     rule, load = session.experiment.abort_when, session.experiment.load
     if rule and load:
         start(

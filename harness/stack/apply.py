@@ -16,7 +16,7 @@ from harness.stack.parts import CORE
 
 Object = Mapping[str, Any]
 MANAGER = "harness-stack"
-DEFINITION = "CustomResourceDefinition"
+DEFINITION, AUTOSCALER = "CustomResourceDefinition", "HorizontalPodAutoscaler"
 PLURALS = {
     "AuthorizationPolicy": "authorizationpolicies",
     "NetworkPolicy": "networkpolicies",
@@ -25,7 +25,7 @@ PLURALS = {
 CLUSTER_SCOPED = frozenset(
     {
         *("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", DEFINITION),
-        "MutatingWebhookConfiguration",
+        *("MutatingWebhookConfiguration", "APIService"),
     }
 )
 FIRST = (
@@ -53,9 +53,42 @@ def path(item: Object) -> str:
     return f"{root}{inside}/{plural}/{metadata['name']}"
 
 
+def autoscaled(items: Iterable[Object]) -> dict[str, tuple[int, int]]:
+    """Return the paths of the workloads whose replicas are an autoscaler's business, and its bounds."""
+    found = {}
+    for item in items:
+        if item["kind"] == AUTOSCALER:
+            spec, namespace = item["spec"], item["metadata"]["namespace"]
+            target = spec["scaleTargetRef"]
+            of = {**target, "metadata": {"name": target["name"], "namespace": namespace}}
+            found[path(of)] = spec.get("minReplicas", 1), spec["maxReplicas"]
+    return found
+
+
+async def _as_scaled(kube: Kube, items: list[Object]) -> list[Object]:
+    """Give each workload that an autoscaler scales the replicas that it has by now, within the bounds.
+
+    To leave them out would not do: who has said a number and says none any more takes it back, and one is left.
+    """
+    bounds, found = autoscaled(items), list[Object]()
+    for item in items:
+        least, most = bounds.get(path(item), (0, 0))
+        if most:
+            try:
+                there = (await kube.get(path(item)))["spec"].get("replicas", 1)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                there = 0
+            if least <= there <= most:
+                item = {**item, "spec": {**item["spec"], "replicas": there}}
+        found.append(item)
+    return found
+
+
 async def apply(kube: Kube, items: Iterable[Object]) -> list[str]:
     """Apply every object, those that others need first; return their paths in that order."""
-    left = list(items)
+    left = await _as_scaled(kube, list(items))
     done: list[str] = []
     for kind in FIRST:
         stage = [item for item in left if item["kind"] == kind]

@@ -29,12 +29,13 @@ class Part:
     """One part: what it brings, what it needs, which images it runs, and what is fetched for its manifests.
 
     `fetched` names a program under images/go, a module of its, a file of that module, and where in the part's folder
-    that is put.
+    that is put. Where a part that it comes `after` is there, too, it changes what that one brings.
     """
 
     name: str
     summary: str
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     fetched: Mapping[str, str] = field(default_factory=dict)
     cost: Cost | None = None
@@ -64,7 +65,7 @@ def read(name: str) -> Part:
     cost = said.pop("cost", None)
     return Part(
         name,
-        **{**said, "needs": tuple(said.get("needs", ()))},
+        **{**said, "needs": tuple(said.get("needs", ())), "after": tuple(said.get("after", ()))},
         cost=Cost(**{**cost, "measured": str(cost["measured"])}) if cost else None,
     )
 
@@ -82,7 +83,8 @@ def closed(wanted: Iterable[str]) -> tuple[str, ...]:
 
     def add(name: str) -> None:
         if name not in found:
-            for other in read(name).needs:
+            part = read(name)
+            for other in (*part.needs, *(one for one in part.after if one in wanted)):
                 add(other)
             found.append(name)
 

