@@ -17,7 +17,7 @@ from harness.cluster.local import LocalCluster
 from probes import scaling as probes
 from tests.e2e.live import ROOT, events, harness, kubectl, starved, unchanged, verdict_of
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 NAMESPACE, ORCHESTRATORS = "claude-ecosystem-prod", "app=claude-orchestrator"
 AUTOSCALER, LEAST = "claude-orchestrator-hpa", 5
 EXPERIMENTS = ROOT / "experiments" / "scaling"
