@@ -22,10 +22,11 @@ PLURALS = {
     "NetworkPolicy": "networkpolicies",
     "PriorityClass": "priorityclasses",
 }
+API = "APIService"
 CLUSTER_SCOPED = frozenset(
     {
         *("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", DEFINITION),
-        *("MutatingWebhookConfiguration", "APIService"),
+        *("MutatingWebhookConfiguration", API),
     }
 )
 FIRST = (

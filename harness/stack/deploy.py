@@ -56,7 +56,7 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         await apply.apply(kube, first)
         await ready.rollouts(kube, first)
         await certificate.ensure(kube, cluster, objects, progress)
-        rest = [item for item in objects if item["kind"] != "Namespace"]
+        rest = [item for item in objects if item["kind"] not in ("Namespace", apply.API)]
         await apply.apply(kube, rest)
         # A definition would take everything of its kind with it, that of others too.
         gone = [path for path in known if path not in paths and "/customresourcedefinitions/" not in path]
@@ -71,6 +71,11 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         # Where its template is as before, a Deployment keeps its pods.
         await renew.pods_in_back_off(kube, cluster, wanted, progress)
         await ready.wait(kube, wanted)
+        # The API server asks at once, by the Service's address. Where its node does not know that one yet, the question
+        # goes out into the world, and whoever answers there is asked for good: the connection is kept.
+        apis = [item for item in objects if item["kind"] == apply.API]
+        await apply.apply(kube, apis)
+        await ready.apis(kube, apis)
         await stopping.in_thread(render.keep, key, wanted)
         await apply.remember(kube, paths, key, overlay, wanted_parts)
 

@@ -52,9 +52,13 @@ def rolled_out(deployment: Mapping[str, Any], wanted: int | None) -> bool:
 
 async def well(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> bool:
     """Say whether the stack is up at this moment; ask once and wait for nothing."""
+    objects = list(objects)
     try:
         for collection, wanted in replicas(objects).items():
             if _waiting(await kube.list(collection), wanted):
+                return False
+        for item in objects:
+            if item["kind"] == apply.API and _unserved(await kube.get(apply.path(item))):
                 return False
         async with _client(3) as client:
             return await _answers(client, GATEWAY) and await _answers(client, PROMETHEUS)
@@ -66,6 +70,32 @@ async def rollouts(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
     """Wait for every workload; raise PreconditionFailed with those that are not complete, and why."""
     for collection, wanted in replicas(objects).items():
         await _workloads(kube, collection, wanted)
+
+
+async def apis(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Wait until every API that a Service serves is answered; raise PreconditionFailed with what is said of one."""
+    for item in objects:
+        if item["kind"] != apply.API:
+            continue
+        said = _unserved(await kube.get(apply.path(item)))
+        with anyio.move_on_after(ANSWER_SECONDS):
+            while True:
+                if not said:
+                    break
+                await anyio.sleep(LOOK_SECONDS)
+                said = _unserved(await kube.get(apply.path(item)))
+        if said:
+            raise PreconditionFailed(
+                f"not served after {ANSWER_SECONDS:.0f} s: {item['metadata']['name']}",
+                why=said,
+                hint=f"kubectl describe apiservice {item['metadata']['name']}",
+            )
+
+
+def _unserved(api: Mapping[str, Any]) -> str:
+    conditions = api.get("status", {}).get("conditions", ())
+    told: Mapping[str, Any] = next((one for one in conditions if one["type"] == "Available"), {})
+    return "" if told.get("status") == "True" else str(told.get("message") or "the API server says nothing of it")
 
 
 async def wait(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
