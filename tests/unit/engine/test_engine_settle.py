@@ -381,3 +381,30 @@ async def test_a_hypothesis_that_the_time_cuts_off_is_not_met(told, session, mon
     with pytest.raises(NeverBegun, match="did not settle"):
         await settle.settle(session, session.journal.now() + seconds)
     assert [event.type for event in reader.read(session.directory)] == []
+
+
+class Seen(Cluster):
+    """A cluster in which whatever was listed once has gone by the next look."""
+
+    async def list(self, path: str, **more: Any) -> list[dict[str, Any]]:
+        found = await super().list(path, **more)
+        if found:
+            self.lists = {}
+        return found
+
+
+async def test_a_pod_that_goes_while_the_hypothesis_is_asked_is_waited_for(told, session, monkeypatch):
+    """An autoscaler that lets one go at last: as few are ready as were asked for, and one more is not gone yet."""
+    session.kube, asked = Seen(), 0
+
+    async def ask(_):
+        nonlocal asked
+        asked += 1
+        session.kube.lists = {"shop_pods": [pod("web-9", deletionTimestamp=ago(-30))]} if asked == 1 else {}
+        return [{"name": "ready pods", "ok": True, "value": 5, "error": None}]
+
+    monkeypatch.setattr(settle, "LOOK_EVERY", 0)
+    monkeypatch.setattr(settle.steady, "ask", ask)
+    await settle.settle(session, session.journal.now() + 30)
+    waited = [event.data["waiting"] for event in reader.read(session.directory) if event.type == "settle"]
+    assert (waited, asked) == ([["shop/web-9 is terminating"]], 2)
