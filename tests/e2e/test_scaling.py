@@ -107,7 +107,12 @@ def test_the_queue_of_every_orchestrator_is_a_metric_of_the_api(scaling: LocalCl
     assert until(told).keys() == pods
 
 
-def test_the_autoscaler_sees_cpu_memory_and_queues_and_wants_its_least(scaling: LocalCluster) -> None:
+def test_the_autoscaler_sees_cpu_memory_and_queues_and_wants_its_least(
+    scaling: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a run tells its probes.
+    monkeypatch.setenv("HARNESS_KUBECONFIG", str(scaling.kubeconfig))
+    monkeypatch.setenv("HARNESS_CONTEXT", scaling.context)
     assert probes.measured(NAMESPACE, AUTOSCALER, wait=WITHIN_SECONDS) == 3
     (found,) = listed(scaling, "hpa", "-n", NAMESPACE)
     conditions = {one["type"]: one["status"] for one in found["status"]["conditions"]}
