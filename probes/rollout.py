@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from harness.errors import ClusterUnreachable
 from harness.probes import kubernetes
 from harness.probes.settings import Settings
+from harness.probes.waiting import waited
 from harness.workloads import releases
-
-LOOK_EVERY = 0.5
 
 
 def outcome(namespace: str, rollout: str, wait: float = 0.0, secrets: Settings = None) -> str:
@@ -20,13 +17,8 @@ def outcome(namespace: str, rollout: str, wait: float = 0.0, secrets: Settings =
 
     Until the time is up a look that nobody answers says no more than that it is under way.
     """
-    until = time.monotonic() + wait
-    while (left := until - time.monotonic()) > 0:
-        with contextlib.suppress(ClusterUnreachable):
-            if (found := _look(namespace, rollout, secrets)) != releases.UNDER_WAY:
-                return found
-        time.sleep(min(LOOK_EVERY, left))
-    return _look(namespace, rollout, secrets)
+    look = partial(_look, namespace, rollout, secrets)
+    return waited(look, lambda found: found != releases.UNDER_WAY, wait)
 
 
 def _look(namespace: str, rollout: str, secrets: Settings) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from typing import Any
+from functools import partial
 
-from harness.errors import ClusterUnreachable
 from harness.probes import kubernetes
 from harness.probes.settings import Settings
+from harness.probes.waiting import waited
 from harness.workloads import autoscalers
 from probes import workload
-
-LOOK_EVERY = 0.5
 
 
 def measured(namespace: str, autoscaler: str, wait: float = 0.0, secrets: Settings = None) -> int:
@@ -20,18 +16,14 @@ def measured(namespace: str, autoscaler: str, wait: float = 0.0, secrets: Settin
 
     With `wait` it is asked until it sees all of them, for so many seconds at the most.
     """
-    until = time.monotonic() + wait
-    while (left := until - time.monotonic()) > 0:
-        with contextlib.suppress(ClusterUnreachable):
-            item = _look(namespace, autoscaler, secrets)
-            if len(found := autoscalers.state(item).measured) == len(item["spec"]["metrics"]):
-                return len(found)
-        time.sleep(min(LOOK_EVERY, left))
-    return len(autoscalers.state(_look(namespace, autoscaler, secrets)).measured)
+    look = partial(_measured, namespace, autoscaler, secrets)
+    return waited(look, lambda found: found[0] == found[1], wait)[0]
 
 
-def _look(namespace: str, autoscaler: str, secrets: Settings) -> dict[str, Any]:
-    return kubernetes.custom("autoscaling/v2", namespace, "horizontalpodautoscalers", autoscaler, secrets)
+def _measured(namespace: str, autoscaler: str, secrets: Settings) -> tuple[int, int]:
+    """Return how many metrics were seen, and of how many."""
+    item = kubernetes.custom("autoscaling/v2", namespace, "horizontalpodautoscalers", autoscaler, secrets)
+    return len(autoscalers.state(item).measured), len(item["spec"]["metrics"])
 
 
 def ready_pods(namespace: str, selector: str, least: int, most: int, wait: float, secrets: Settings = None) -> int:
@@ -39,10 +31,5 @@ def ready_pods(namespace: str, selector: str, least: int, most: int, wait: float
 
     Until the time is up a look that nobody answers says nothing.
     """
-    until = time.monotonic() + wait
-    while (left := until - time.monotonic()) > 0:
-        with contextlib.suppress(ClusterUnreachable):
-            if least <= (found := workload.ready_pods(namespace, selector, secrets)) <= most:
-                return found
-        time.sleep(min(LOOK_EVERY, left))
-    return workload.ready_pods(namespace, selector, secrets)
+    look = partial(workload.ready_pods, namespace, selector, secrets)
+    return waited(look, lambda found: least <= found <= most, wait)

@@ -138,7 +138,7 @@ def fault(
             patch = routes.written(item, chosen, effect(fault.parameters), resource.beside(fault), fault.parameters)
             await reach.guard()
             try:
-                made = await reach.kube.patch(fault.victim.path, [routes.version(item), *patch], kind="json")
+                made = await reach.kube.patch(fault.victim.path, [undoing.version(item), *patch], kind="json")
                 break
             except ApiError as error:
                 if error.status not in undoing.CHANGED:

@@ -143,19 +143,18 @@ def read(folder: Path) -> GameDay:
     for key, why in LISTS.items():
         if not top.data.get(key) and key not in top.meant:
             problems.add(top.at(key), f"the game day needs '{key}'", why=why)
-        plan[key.replace("-", "_")] = top.each(key, units.line) if key != "experiments" else ()
+        if key != "experiments":
+            plan[key.replace("-", "_")] = top.each(key, units.line)
     plan |= {"window": _window(_section(top, "window")), "roles": _roles(_section(top, "roles"))}
-    places = enumerate(top.items("experiments"), 1)
-    steps = [
-        _step(Section(problems, value, place, "an experiment of the day", ("file", "expected", "hold-point")), *more)
-        for number, (place, value) in places
-        for more in [(number, folder, wrong)]
+    entries = [
+        Section(problems, value, place, "an experiment of the day", ("file", "expected", "hold-point"))
+        for place, value in top.items("experiments")
     ]
+    steps = [_step(entry, number, folder, wrong) for number, entry in enumerate(entries, 1)]
     seed = top.get("seed", units.bounded(units.integer, SEEDS - 1), -1.0)
     context = top.get("context", units.line, "")
     tolerated = top.each("tolerated-alerts", units.line)
     closed.refuse([*problems.errors, *wrong])
-    del plan["experiments"]
     found = [step for step in steps if step]
     parts = {key: hashing.digest(value) for key, value in source.data.items() if key != "experiments"}
     for step, entry in zip(found, source.data["experiments"], strict=True):

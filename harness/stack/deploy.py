@@ -25,8 +25,9 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         kept = render.kept(key) if before.get("key") == key else []
         if kept and await apply.served(kube, kept):
             # Nothing of it is new, but somebody may have changed or removed a part. Definitions are large: they are
-            # only asked for.
-            await apply.apply(kube, [item for item in kept if item["kind"] != apply.DEFINITION])
+            # only asked for, and so is an API, which comes after whoever serves it.
+            asked = (apply.DEFINITION, apply.API)
+            await apply.apply(kube, [item for item in kept if item["kind"] not in asked])
             # Its namespace may have been what was removed.
             await certificate.ensure(kube, cluster, kept, progress)
             await renew.pods_in_back_off(kube, cluster, kept, progress)

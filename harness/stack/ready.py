@@ -11,7 +11,7 @@ import httpx
 from harness.cluster import backoff
 from harness.cluster.kube import Kube
 from harness.cluster.paths import pods
-from harness.errors import PreconditionFailed
+from harness.errors import ApiError, PreconditionFailed
 from harness.stack import apply
 
 GATEWAY = "http://127.0.0.1:18080/v1/agents/agent-1/execute"
@@ -58,7 +58,7 @@ async def well(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> bool:
             if _waiting(await kube.list(collection), wanted):
                 return False
         for item in objects:
-            if item["kind"] == apply.API and _unserved(await kube.get(apply.path(item))):
+            if item["kind"] == apply.API and await _unserved(kube, item):
                 return False
         async with _client(3) as client:
             return await _answers(client, GATEWAY) and await _answers(client, PROMETHEUS)
@@ -72,19 +72,10 @@ async def rollouts(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
         await _workloads(kube, collection, wanted)
 
 
-async def apis(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
+async def apis(kube: Kube, served: Iterable[Mapping[str, Any]]) -> None:
     """Wait until every API that a Service serves is answered; raise PreconditionFailed with what is said of one."""
-    for item in objects:
-        if item["kind"] != apply.API:
-            continue
-        said = _unserved(await kube.get(apply.path(item)))
-        with anyio.move_on_after(ANSWER_SECONDS):
-            while True:
-                if not said:
-                    break
-                await anyio.sleep(LOOK_SECONDS)
-                said = _unserved(await kube.get(apply.path(item)))
-        if said:
+    for item in served:
+        if said := await _unserved_still(kube, item):
             raise PreconditionFailed(
                 f"not served after {ANSWER_SECONDS:.0f} s: {item['metadata']['name']}",
                 why=said,
@@ -92,8 +83,23 @@ async def apis(kube: Kube, objects: Iterable[Mapping[str, Any]]) -> None:
             )
 
 
-def _unserved(api: Mapping[str, Any]) -> str:
-    conditions = api.get("status", {}).get("conditions", ())
+async def _unserved_still(kube: Kube, api: Mapping[str, Any]) -> str:
+    said = await _unserved(kube, api)
+    with anyio.move_on_after(ANSWER_SECONDS):
+        while said:
+            await anyio.sleep(LOOK_SECONDS)
+            said = await _unserved(kube, api)
+    return said
+
+
+async def _unserved(kube: Kube, api: Mapping[str, Any]) -> str:
+    """Say why an API is not answered; nothing where it is."""
+    try:
+        conditions = (await kube.get(apply.path(api))).get("status", {}).get("conditions", ())
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return "it is not there"
     told: Mapping[str, Any] = next((one for one in conditions if one["type"] == "Available"), {})
     return "" if told.get("status") == "True" else str(told.get("message") or "the API server says nothing of it")
 

@@ -204,11 +204,6 @@ def undo(item: Object, victim: Victim, effect: Object, name: str, parameters: Ob
     return {"op": "unroute", "path": victim.path, "fault": dict(effect), "spare": spare}
 
 
-def version(item: Object) -> Mapping[str, Any]:
-    """Say in a JSON patch that an object must be of the version that was read."""
-    return {"op": "test", "path": "/metadata/resourceVersion", "value": item["metadata"]["resourceVersion"]}
-
-
 def taken_back(made: Object, chosen: Sequence[tuple[int, str]], parameters: Object) -> list[Mapping[str, Any]]:
     """Return the JSON patch that takes away what was just written, by its places: nobody else has written since."""
     if narrows(parameters):
@@ -216,7 +211,7 @@ def taken_back(made: Object, chosen: Sequence[tuple[int, str]], parameters: Obje
     else:
         places = [f"/spec/http/{number}/fault" for number, _ in chosen]
     there = [at for at in reversed(places) if undoing.found_at(made, at) is not None]
-    return [version(made), *({"op": "remove", "path": at} for at in there)]
+    return [undoing.version(made), *({"op": "remove", "path": at} for at in there)]
 
 
 async def stalled(kube: Kube, victim: Victim) -> str:

@@ -97,10 +97,9 @@ async def take_back(kube: Kube, op: Op, made: Op) -> Op:
     """Do a `restore` whose tests need not hold, and return the object; raises ApiError where it has changed since."""
     held = _held(op["copy"], await look(kube, op["copy"])) if "copy" in op else []
     rest = [one for one in (*op["patch"], *held) if one["op"] != "test"]
-    version = {"op": "test", "path": "/metadata/resourceVersion", "value": made["metadata"]["resourceVersion"]}
     if _restored(made, rest):
         return made
-    return await kube.patch(op["path"], [version, *_holder(made, op), *rest], kind="json")
+    return await kube.patch(op["path"], [version(made), *_holder(made, op), *rest], kind="json")
 
 
 def _restored(item: Op, rest: Sequence[Op]) -> bool:
@@ -164,13 +163,17 @@ def differing(item: Op, tests: Sequence[Op]) -> Op | None:
     return next((one for one in tests if _bare(found_at(item, one["path"])) != _bare(one.get("value"))), None)
 
 
+def version(item: Op) -> dict[str, Any]:
+    """Say in a JSON patch that an object must be of the version that was read."""
+    return {"op": "test", "path": "/metadata/resourceVersion", "value": item["metadata"]["resourceVersion"]}
+
+
 def guards(item: Op, tests: Sequence[Op]) -> Sequence[Op]:
     """Let the API server itself look once more; what is absent it can test only by the version of the whole."""
     found = [{**one, "value": found_at(item, one["path"])} for one in tests]
     present = [one for one in found if one["value"] is not None]
     if len(present) < len(found):
-        version = item["metadata"]["resourceVersion"]
-        present.append({"op": "test", "path": "/metadata/resourceVersion", "value": version})
+        present.append(version(item))
     return present
 
 
@@ -238,9 +241,9 @@ async def _unroute(kube: Kube, op: Op) -> str:
         places = routed(item, op)
         if not places:
             return _other_fault(item, op)
-        version = {"op": "test", "path": "/metadata/resourceVersion", "value": item["metadata"]["resourceVersion"]}
         try:
-            await kube.patch(op["path"], [version, *({"op": "remove", "path": at} for at in places)], kind="json")
+            removed = ({"op": "remove", "path": at} for at in places)
+            await kube.patch(op["path"], [version(item), *removed], kind="json")
             return ""
         except ApiError as error:
             if error.status not in CHANGED:

@@ -11,6 +11,7 @@ from harness.documents import document
 from harness.engine import method
 from harness.engine.session import Session
 from harness.engine.undoing import healing
+from harness.engine.watching import settle
 from harness.engine.watching.readiness import Readiness
 from harness.faults import FAULTS
 from harness.hands.healer import Nobody
@@ -18,6 +19,7 @@ from harness.journal.writer import Journal
 from harness.model.experiment import BlastRadius, Experiment, Phases
 from harness.model.plan import Plan, PlannedFault
 from tests.unit.engine.doubles import Broken, Kube, Lease, Steps, fault
+from tests.unit.engine.looked_at import Cluster
 
 
 @pytest.fixture
@@ -59,3 +61,21 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Broken]:
         return found
 
     return make
+
+
+@pytest.fixture
+def told(session, monkeypatch):
+    """Look at a cluster once, as a run in the namespace `shop` does."""
+    monkeypatch.setattr("harness.cluster.local.current", lambda: None)
+    monkeypatch.setattr("harness.resources.resource.list_all", nothing)
+    session.experiment = replace(session.experiment, blast_radius=BlastRadius(("shop",), pods=1))
+
+    async def look(cluster: Cluster) -> list[str]:
+        session.kube = cluster
+        return await settle.look(session)
+
+    return look
+
+
+async def nothing(*_: Any) -> list[Any]:
+    return []

@@ -6,25 +6,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import anyio
 import pytest
 
 from harness.checkers import breaker
 from harness.engine.watching import metrics, settle
 from harness.errors import ApiError, ClusterUnreachable, NeverBegun
-from harness.journal import reader
-from harness.model.experiment import BlastRadius, Phases
 from harness.model.load import Call, LoadSpec
 from harness.model.objective import Objective
 from harness.targets.reach import Reach
+from tests.unit.engine.looked_at import Cluster, ago, deployment, pod
 
 pytestmark = pytest.mark.anyio
-INVENTORY = {"data": {"paths": '["/apis/apps/v1/namespaces/mesh/deployments/gateway"]'}}
-
-
-def deployment(name: str, available: int = 2, **more: Any) -> dict[str, Any]:
-    status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available} | more
-    return {"metadata": {"name": name, "generation": 1}, "spec": {"replicas": 2}, "status": status}
 
 
 def ready_set(name: str, **status: int) -> dict[str, Any]:
@@ -38,58 +30,6 @@ def rolling(name: str, kind: str = "RollingUpdate", partition: int = 0, **status
     found["status"] |= {"updateRevision": "b", "currentRevision": "a"}
     found["spec"] = {"replicas": 3, "updateStrategy": {"type": kind, "rollingUpdate": {"partition": partition}}}
     return found
-
-
-def ago(seconds: float) -> str:
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-
-
-def pod(name: str, *, waiting: str = "", **metadata: str) -> dict[str, Any]:
-    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
-    return {
-        "metadata": {"name": name, **metadata},
-        "status": {"containerStatuses": [{"name": "web", "state": state}]},
-    }
-
-
-class Cluster:
-    """An API server that lists what a test puts there, by the end of the path."""
-
-    context = "kind-here"
-    server = "https://here"
-    kubeconfig = None
-
-    def __init__(self, **lists: Any) -> None:
-        self.lists, self.asked = lists, 0
-
-    async def get(self, path: str) -> dict[str, Any]:
-        return INVENTORY
-
-    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
-        self.asked += 1
-        namespace, _, plural = path.rpartition("/")
-        found = self.lists.get(f"{namespace.rpartition('/')[2]}_{plural}", self.lists.get(plural, []))
-        if isinstance(found, Exception):
-            raise found
-        return list(found)
-
-
-@pytest.fixture
-def told(session, monkeypatch):
-    """Look at a cluster once, as a run in the namespace `shop` does."""
-    monkeypatch.setattr("harness.cluster.local.current", lambda: None)
-    monkeypatch.setattr("harness.resources.resource.list_all", nothing)
-    session.experiment = replace(session.experiment, blast_radius=BlastRadius(("shop",), pods=1))
-
-    async def look(cluster: Cluster) -> list[str]:
-        session.kube = cluster
-        return await settle.look(session)
-
-    return look
-
-
-async def nothing(*_: Any) -> list[Any]:
-    return []
 
 
 @pytest.mark.parametrize(
@@ -349,62 +289,3 @@ async def test_a_breaker_that_nobody_asked_while_its_caller_was_ejected_is_met_o
     assert len(await told(Cluster())) == 2
     series[settle.EJECTED] = []
     assert await told(Cluster()) == ["1 of the callers' breakers towards router not closed"]
-
-
-async def test_a_system_that_is_well_costs_one_look_and_its_answers_are_written_down(told, session):
-    session.kube = Cluster()
-    await settle.settle(session, session.journal.now() + session.experiment.phases.settle)
-    once = session.kube.asked
-    await settle.look(session)
-    assert session.kube.asked == 2 * once
-    assert [event.type for event in reader.read(session.directory)] == ["settled"]
-
-
-async def test_a_system_that_does_not_settle_is_never_begun_and_the_journal_tells_why(told, session):
-    session.kube = Cluster(shop_deployments=[deployment("cart", 1)])
-    session.experiment = replace(session.experiment, phases=Phases(settle=1.0))
-    with pytest.raises(NeverBegun) as error:
-        await settle.settle(session, session.journal.now() + session.experiment.phases.settle)
-    assert error.value.what == "the system did not settle within 1 s"
-    assert error.value.why == "shop/cart has 1 of 2 pods available"
-    (waiting,) = [event for event in reader.read(session.directory) if event.type == "settle"]
-    assert waiting.data["waiting"] == ["shop/cart has 1 of 2 pods available"]
-
-
-@pytest.mark.parametrize("seconds", [0.05, 0.0])
-async def test_a_hypothesis_that_the_time_cuts_off_is_not_met(told, session, monkeypatch, seconds):
-    async def never(_):
-        await anyio.sleep_forever()
-
-    session.kube = Cluster()
-    monkeypatch.setattr(settle.steady, "ask", never)
-    with pytest.raises(NeverBegun, match="did not settle"):
-        await settle.settle(session, session.journal.now() + seconds)
-    assert [event.type for event in reader.read(session.directory)] == []
-
-
-class Seen(Cluster):
-    """A cluster in which whatever was listed once has gone by the next look."""
-
-    async def list(self, path: str, **more: Any) -> list[dict[str, Any]]:
-        found = await super().list(path, **more)
-        if found:
-            self.lists = {}
-        return found
-
-
-async def test_a_pod_that_goes_while_the_hypothesis_is_asked_is_waited_for(told, session, monkeypatch):
-    """An autoscaler that lets one go at last: as few are ready as were asked for, and one more is not gone yet."""
-    session.kube, asked = Seen(), 0
-
-    async def ask(_):
-        nonlocal asked
-        asked += 1
-        session.kube.lists = {"shop_pods": [pod("web-9", deletionTimestamp=ago(-30))]} if asked == 1 else {}
-        return [{"name": "ready pods", "ok": True, "value": 5, "error": None}]
-
-    monkeypatch.setattr(settle, "LOOK_EVERY", 0)
-    monkeypatch.setattr(settle.steady, "ask", ask)
-    await settle.settle(session, session.journal.now() + 30)
-    waited = [event.data["waiting"] for event in reader.read(session.directory) if event.type == "settle"]
-    assert (waited, asked) == ([["shop/web-9 is terminating"]], 2)

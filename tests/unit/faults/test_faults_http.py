@@ -3,100 +3,36 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from harness.engine.planning import plan, rights
-from harness.errors import ApiError, InjectionFailed, ObservationFailed, UsageError
-from harness.faults import FAULTS
-from harness.faults.kind import as_recorded
-from harness.model.experiment import Experiment
-from harness.model.history import Operation
-from harness.model.plan import Plan, PlannedFault, Victim
-from harness.resources import notice
+from harness.errors import ApiError, InjectionFailed
 from harness.targets import routes
 from harness.targets.reach import Reach
-from tests.unit.faults.documents import stated
 from tests.unit.faults.recorded import elsewhere
-from tests.unit.faults.server import Server
-from tests.unit.faults.workloads import planned
+from tests.unit.faults.routed import (
+    ABORT,
+    CART,
+    FAILS,
+    ROLLOUT,
+    WAYS,
+    begun,
+    fault,
+    http,
+    route,
+    shop,
+    somebody,
+    steers,
+)
 
 pytestmark = pytest.mark.anyio
-CART = routes.place("shop", "cart")
-VICTIM = Victim("route", "cart", "uid-v", "shop", owner="VirtualService/cart", path=CART)
-ABORT, DELAY = FAULTS["http_abort"], FAULTS["http_delay"]
-ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/cart"
-FAILS = {"abort": {"httpStatus": 503, "percentage": {"value": 25}}}
-
-
-def route(name: str = "", host: str = "cart", **more: Any) -> dict[str, Any]:
-    """Make a route to a stable and a canary subset."""
-    weights = zip(("stable", "canary"), (90, 10), strict=True)
-    to = [{"destination": {"host": host, "subset": subset}, "weight": weight} for subset, weight in weights]
-    return ({"name": name} if name else {}) | {"route": to, "retries": {"attempts": 3}, **more}
-
-
-def shop(*http: dict[str, Any], name: str = "cart", beside: dict[str, Any] | None = None) -> Server:
-    """Make a VirtualService of these routes, by default of two with a name and one without."""
-    found = http or (route("read", match=[{"uri": {"prefix": "/api/read"}}]), route("primary"), route(host="other"))
-    metadata = {"name": name, "namespace": "shop", "uid": "uid-v", "resourceVersion": "7"}
-    item = {"kind": "VirtualService", "metadata": metadata, "spec": {"hosts": ["shop.example"], "http": [*found]}}
-    return Server({routes.place("shop", name): item, **(beside or {})})
-
-
-def http(server: Server) -> list[dict[str, Any]]:
-    """Return the routes as they are now."""
-    found: list[dict[str, Any]] = server.objects[CART]["spec"]["http"]
-    return found
-
-
-def fault(server: Server, kind: str = "http_abort", victim: Victim = VICTIM, **given: Any) -> PlannedFault:
-    """Plan one as the plan does, with the routes that are there."""
-    effect = {"status": 503} if kind == "http_abort" else {"delay": 0.3}
-    effect = {} if "grpc_status" in given else effect
-    told = {"share": 0.25, "callers": "others", **effect, **given}
-    names = [name for _, name in routes.meant(server.objects[victim.path], victim, told)]
-    takes = [Victim("route", name, f"{victim.uid}/{name}", victim.namespace) for name in names]
-    return replace(planned(kind, victim, **told), takes=tuple(takes))
 
 
 @pytest.fixture(autouse=True)
 def in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.targets.objects.PAUSE_SECONDS", 0.0)
-
-
-async def begun(server: Server, one: PlannedFault, **more: Any) -> Reach:
-    """Take a fault as far as its effect."""
-    reach, kind = Reach(server, **more), FAULTS[one.kind]  # type: ignore[arg-type]
-    assert kind.prepare
-    reach.note(one)["undo"] = await kind.prepare(one, reach)
-    await kind.inject(one, reach)
-    return reach
-
-
-def somebody(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Server], None]:
-    """Make what somebody else does to the routes, which gives the object another version."""
-
-    def act(server: Server) -> None:
-        change(http(server))
-        metadata = server.objects[CART]["metadata"]
-        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
-
-    return act
-
-
-def steers(found: list[dict[str, Any]]) -> None:
-    """Set the weights of the route `primary`, as a Rollout does."""
-    for one in found:
-        if one.get("name") == "primary":
-            one["route"][0]["weight"], one["route"][1]["weight"] = 40, 60
-
-
-# By the field of the route, and by a route besides.
-WAYS: list[dict[str, Any]] = [{}, {"header": "x-user=eve"}, {"path": "/api"}]
 
 
 # -- what is written --------------------------------------------------------------------------------------------------
@@ -366,215 +302,3 @@ async def test_a_rollout_that_names_no_route_is_not_held_up_by_another_route() -
     steered["trafficRouting"]["istio"]["virtualService"]["routes"] = ["primary"]
     server = shop(route("primary"), beside={ROLLOUT: item})
     await begun(server, fault(server, header="k=v"))
-
-
-# -- evidence ---------------------------------------------------------------------------------------------------------
-
-
-class Load:
-    """What a load was answered: a list for each time that it is asked, the last one for ever; None of a dead load."""
-
-    def __init__(self, *answered: list[Operation] | None) -> None:
-        self.answered = [*answered]
-
-    def __call__(self, seconds: float) -> list[Operation] | None:
-        return self.answered.pop(0) if len(self.answered) > 1 else self.answered[0]
-
-
-def answers(count: int = 1, status: int = 200, seconds: float = 0.01, **more: Any) -> list[Operation]:
-    """Make answers of the load."""
-    return [Operation(1.0, 1.0, 1.0 + seconds, status, **more)] * count
-
-
-@pytest.mark.parametrize(
-    ("kind", "answered", "evidence"),
-    [
-        ("http_abort", answers(status=503, response_flags="FI"), {"answers": 1, "by": "response flag FI"}),
-        ("http_abort", answers(status=503, response_flags="DI,FI"), {"answers": 1, "by": "response flag FI"}),
-        ("http_abort", answers(3, 503), {"answers": 3, "by": "status"}),
-        ("http_delay", answers(status=200, response_flags="DI"), {"answers": 1, "by": "response flag DI"}),
-        ("http_delay", answers(3, seconds=0.31), {"answers": 3, "by": "time"}),
-    ],
-)
-async def test_it_is_felt_by_what_the_load_is_answered(kind: str, answered: Any, evidence: Any) -> None:
-    server = shop()
-    one = fault(server, kind, callers="load")
-    reach = await begun(server, one, answers=Load(answers(9), answers(9), answers(9) + answered))
-    assert await FAULTS[kind].felt(one, reach) == evidence
-
-
-@pytest.mark.parametrize(
-    ("kind", "answered", "before"),
-    [
-        ("http_abort", answers(2, 503), answers()),
-        ("http_abort", answers(9, 503, served_by="cart-0"), answers()),
-        ("http_abort", answers(9, 500), answers()),
-        ("http_abort", answers(9, 503), answers(1, 503)),
-        ("http_delay", answers(9, seconds=0.29), answers()),
-        ("http_delay", answers(9, seconds=0.31), answers(1, seconds=0.4)),
-        ("http_delay", answers(9, 0, seconds=9.0), answers()),
-    ],
-)
-async def test_what_may_be_something_else_is_no_evidence(kind: str, answered: Any, before: Any) -> None:
-    server = shop()
-    one = fault(server, kind, callers="load")
-    reach = await begun(server, one, answers=Load(before, answered, answered, None))
-    with pytest.raises(ObservationFailed, match="load died"):
-        await FAULTS[kind].felt(one, reach)
-
-
-async def test_it_is_healed_when_for_a_while_no_answer_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    server, after = shop(), answers(2)
-    shows = answers(status=503, response_flags="FI")
-    one = fault(server, callers="load")
-    reach = await begun(server, one, answers=Load(answers(), shows, shows, [], after))
-    monkeypatch.setattr("harness.faults.http.QUIET_SECONDS", 0.0)
-    assert await ABORT.felt(one, reach)
-    await as_recorded(one, reach)
-    assert await ABORT.healed(one, reach) == {"routes": "as they were", "answers": "2 without it"}
-
-
-async def test_a_load_that_died_keeps_nobody_from_seeing_the_routes_healed() -> None:
-    server = shop()
-    one = fault(server, callers="load")
-    reach = await begun(server, one, answers=Load(answers(), None))
-    await as_recorded(one, reach)
-    assert await ABORT.healed(one, reach) == {"routes": "as they were"}
-
-
-async def test_where_others_call_the_api_server_alone_can_tell() -> None:
-    server = shop()
-    one = fault(server, "http_delay", routes=["primary"])
-    reach = await begun(server, one)
-    assert await DELAY.felt(one, reach) == {"routes": 1, "by": "the API server alone: nobody here calls"}
-
-
-async def test_a_run_without_a_load_is_refused_unless_others_call() -> None:
-    server = shop()
-    with pytest.raises(InjectionFailed, match="no load") as refused:
-        await begun(server, fault(server, callers="load"))
-    assert "callers: others" in refused.value.hint
-
-
-# -- documents and plans ----------------------------------------------------------------------------------------------
-
-
-def experiment(kind: str = "http_abort", more: str = "", route: str = "VirtualService/cart") -> Experiment:
-    told = {"http_abort": "status: 503, callers: others", "http_delay": "delay: 300ms, callers: others"}[kind]
-    target = f"{{namespace: shop, route: {route}}}"
-    return stated(kind, f"{told}{more}", target=target, radius="namespaces: [shop]")
-
-
-async def resolved(server: Server, **given: Any) -> tuple[Experiment, Plan]:
-    one = experiment(**given)
-    return one, await plan.resolve(server, one, run="r", seed=1, alone=True)  # type: ignore[arg-type]
-
-
-async def test_the_plan_names_the_object_its_routes_and_the_share() -> None:
-    one, found = await resolved(shop(), more=", share: 25%, path: /api, header: k=v")
-    text = plan.text(one, found)
-    assert "http_abort     shop/cart  uid-v" in text
-    assert "25 % of the requests with k=v below /api" in text
-    named = [line.split()[2] for line in text.splitlines() if "with it" in line]
-    assert named == ["shop/read", "shop/primary", "shop/#3"]
-
-
-async def test_a_service_means_the_routes_that_lead_to_it() -> None:
-    server = shop(route("a"), route("b", "other"), route("c", "cart.shop.svc.cluster.local"), route("d", "cart.else"))
-    _, found = await resolved(server, route="Service/cart")
-    assert [one.name for one in found.faults[0].takes] == ["a", "c"]
-    # Whoever looks at the VirtualService sees an Event of what is done to it.
-    assert notice._what(found.faults[0].victim) == {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService"}
-    await begun(server, found.faults[0])
-    assert ["fault" in each for each in http(server)] == [True, False, True, False]
-
-
-async def test_routes_that_answer_by_themselves_are_not_meant() -> None:
-    server = shop({"name": "away", "redirect": {"uri": "/"}}, route("primary"))
-    _, found = await resolved(server)
-    assert [one.name for one in found.faults[0].takes] == ["primary"]
-
-
-async def test_routes_that_take_no_request_of_that_path_are_not_meant() -> None:
-    _, found = await resolved(shop(), more=", path: /else")
-    assert [one.name for one in found.faults[0].takes] == ["primary", "#3"]
-
-
-@pytest.mark.parametrize(
-    ("server", "given", "what"),
-    [
-        (Server({}), {}, "no route matches"),
-        (Server({}), {"route": "Service/cart"}, "no route matches"),
-        (shop(route(host="other")), {"route": "Service/cart"}, "no route matches"),
-        (Server(shop().objects | shop(name="cart-2").objects), {"route": "Service/cart"}, "several .*: cart, cart-2"),
-        (shop(), {"more": ", routes: [primry]"}, "has no HTTP route 'primry'"),
-        (
-            shop(),
-            {"more": ", routes: [read]", "route": "Service/other"},
-            "no HTTP route 'read' that leads there",
-        ),
-        (shop({"name": "away", "redirect": {"uri": "/"}}), {}, "has no HTTP route for this"),
-        (shop({"name": "away", "redirect": {}}), {"more": ", routes: [away]"}, "answers by itself"),
-        (shop(route("primary", fault=FAILS)), {}, "has a fault already"),
-        (shop(route("a", match=[{"uri": {"exact": "/a"}}])), {"more": ", path: /b"}, "has no HTTP route for this"),
-        (
-            shop(route("a", match=[{"uri": {"exact": "/a"}}])),
-            {"more": ", path: /b, routes: [a]"},
-            "takes no such request",
-        ),
-        (shop(route("a", match=[{"uri": {"regex": "/a"}}])), {"more": ", path: /b"}, "cannot be narrowed"),
-    ],
-)
-async def test_what_cannot_be_is_refused_when_it_is_planned(server: Server, given: Any, what: str) -> None:
-    with pytest.raises(UsageError, match=what):
-        await resolved(server, **given)
-
-
-async def test_a_route_that_is_not_there_is_named_with_its_line_and_those_that_are() -> None:
-    with pytest.raises(UsageError) as refused:
-        await resolved(shop(), more=", routes: [primry]")
-    assert refused.value.where == "x.yaml:8: shop/cart"
-    assert refused.value.why == "its routes: read, primary, #3"
-
-
-async def test_where_istio_routes_nothing_there_is_a_hint() -> None:
-    with pytest.raises(UsageError) as refused:
-        await resolved(Server({}))
-    assert "kubectl get virtualservices" in refused.value.hint
-
-
-@pytest.mark.parametrize(
-    ("kind", "arguments", "line", "said"),
-    [
-        ("http_abort", "status: 503, share: 101%", 9, "outside 0 to 1"),
-        ("http_abort", "status: 503, share: 0%", 9, "below 1e-06"),
-        ("http_abort", "status: 200", 9, "below 400"),
-        ("http_abort", "status: 500, grpc_status: UNAVAILABLE", 9, "say the same twice"),
-        ("http_abort", "grpc_status: OK", 9, "is none of CANCELLED"),
-        ("http_abort", "status: 503, header: eve", 9, "is no header"),
-        ("http_abort", "status: 503, path: api", 9, "is no path"),
-        ("http_abort", "status: 503", 7, "needs 'load'"),
-        ("http_delay", "delay: -1s", 9, "is not a duration"),
-        ("http_delay", "delay: 100us", 9, "is not a duration"),
-        ("http_delay", "delay: 0s", 9, "below 0.001"),
-        ("http_delay", "share: 10%", 7, "needs 'delay'"),
-    ],
-)
-def test_what_a_document_cannot_ask_for_is_refused(kind: str, arguments: str, line: int, said: str) -> None:
-    others, target = "" if "load" in said else ", callers: others", "{namespace: shop, route: Service/cart}"
-    with pytest.raises(UsageError, match=said) as refused:
-        stated(kind, f"{arguments}{others}", target=target, radius="namespaces: [shop]")
-    assert refused.value.where == f"x.yaml:{line}"
-
-
-def test_a_target_is_a_virtual_service_or_a_service_by_its_name() -> None:
-    with pytest.raises(UsageError, match="is not VirtualService/name or Service/name"):
-        experiment(route="Deployment/cart")
-
-
-@pytest.mark.parametrize(
-    ("target", "verbs"), [("VirtualService/cart", ["get", "patch"]), ("Service/cart", ["get", "list", "patch"])]
-)
-def test_no_more_is_asked_for_than_what_the_target_needs(target: str, verbs: list[str]) -> None:
-    (role,) = rights.roles_for([experiment(route=target)])
-    assert [one["verbs"] for one in role["rules"] if "virtualservices" in one["resources"]] == [verbs]

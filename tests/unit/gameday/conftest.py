@@ -17,7 +17,8 @@ from harness.cluster.kubeconfig.access import Access
 from harness.engine import contexts, run
 from harness.engine.options import Options, Outcome
 from harness.engine.undoing import fingerprint
-from harness.gameday import log
+from harness.errors import HarnessError
+from harness.gameday import log, progress
 from harness.gameday.log import Entry
 from harness.journal.writer import Journal
 from harness.model.experiment import Experiment
@@ -182,3 +183,12 @@ def kept(folder: Path, *types: str) -> list[Entry]:
 def go_on(gameday: Go) -> Result:
     """Give the coordinator's word for one hold point."""
     return gameday("go", "--continue", "--as", "Grace")
+
+
+def ran(folder: Path) -> list[tuple[int, str]]:
+    return [(entry.data["step"], entry.data["verdict"]) for entry in kept(folder, progress.END)]
+
+
+def error(done: Result) -> HarnessError:
+    assert isinstance(done.exception, HarnessError), done.output
+    return done.exception

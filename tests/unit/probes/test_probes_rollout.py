@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ClusterUnreachable, ObservationFailed
+from harness.probes import waiting
 from probes import rollout
 
 ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/prod/rollouts/api"
@@ -30,7 +31,7 @@ def replica_set(notes: Any = None) -> tuple[int, Any]:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ObservationFailed
+from harness.probes import waiting
 from probes import scaling
 
 AUTOSCALER = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers/api"
@@ -33,7 +34,7 @@ def pods(ready: int, others: int = 0) -> tuple[int, Any]:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scaling, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.0)
 
 
 def test_one_look_says_how_many_metrics_it_saw(api: Any) -> None:

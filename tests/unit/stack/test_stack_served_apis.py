@@ -64,7 +64,7 @@ def test_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ready, "LOOK_SECONDS", 0)
     cluster = Announced(looks=2)
     cluster.objects[PATH] = SERVED
-    anyio.run(ready.apis, cluster, [SERVED, DEPLOYMENT])
+    anyio.run(ready.apis, cluster, [SERVED])
     assert cluster.looks == -1
 
 
@@ -82,3 +82,24 @@ def test_a_stack_whose_api_is_not_answered_is_not_well(cluster: Cluster, looks: 
     announced = Announced(looks)
     announced.objects |= {**cluster.objects, PATH: SERVED}
     assert anyio.run(ready.well, announced, [DEPLOYMENT, SERVED]) is well
+
+
+def test_one_that_somebody_removed_comes_back_after_the_workloads_that_serve_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patch, ready_then = cluster.patch, list[bool]()
+
+    async def patched(path: str, body: Any, **more: Any) -> dict[str, Any]:
+        if path == PATH:
+            ready_then.append(not cluster.slow)
+            body = {**body, **said("True")}
+        return await patch(path, body, **more)
+
+    monkeypatch.setattr(cluster, "patch", patched)
+    monkeypatch.setattr(render, "objects", lambda *_: [SERVED, DEPLOYMENT])
+    up("weak-no-pdb")
+    for gone in (PATH, WEB):
+        del cluster.objects[gone]
+    cluster.slow = True
+    up("weak-no-pdb")
+    assert (ready_then, PATH in cluster.objects) == ([True, True], True)
