@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.live import ROOT, events
+from tests.e2e.live import ROOT, events, starved, verdict_of
 
 SET_SECONDS = 900
 
@@ -38,3 +38,12 @@ def run(folder: Path) -> LocalSet:
 def experiment_of(directory: Path) -> str:
     """Name the experiment that a run's folder is about."""
     return next(str(event["data"]["experiment"]) for event in events(directory) if event["type"] == "run.start")  # type: ignore[index]
+
+
+def declared(local_set: LocalSet) -> None:
+    """Hold every verdict against its declaration, but for those that name others who had the machine."""
+    verdicts = {name: verdict_of(directory) for name, directory in local_set.runs.items()}
+    unknown = [name for name, verdict in verdicts.items() if starved(verdict)]
+    assert all(verdict["right"] or name in unknown for name, verdict in verdicts.items()), local_set.said
+    assert local_set.exit_code == (2 if unknown else 0), local_set.said
+    assert len(verdicts) - len(unknown) >= 10

@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from harness.engine import lever
+from harness.engine.options import Options
 from harness.errors import Exit, HarnessError, UndoFailed, UsageError
-from harness.gameday import log, progress
+from harness.gameday import conduct, log, plan, progress
 from harness.journal.writer import Journal
 from harness.model.verdict import Verdict
 from tests.unit.gameday.conftest import Cluster, Door, Go, go_on, kept, planned, write
@@ -45,7 +46,14 @@ def test_an_abort_from_another_terminal_stops_the_run_and_says_how_soon(
         journal.write("abort", "hold", trigger="lever", why="Tim: customers call", latency=0.004)
 
     door(until_the_lever)
-    driver = threading.Thread(target=go_on, args=(gameday,))
+    words = [("go", ""), ("", "")]
+
+    def drive() -> None:
+        options = Options(runs=folder / plan.RUNS)
+        conduct.go(folder, options, lambda *_: words.pop(0), lambda _: None)
+
+    # Not by its command: two commands in one process would take each other's standard output.
+    driver = threading.Thread(target=drive)
     driver.start()
     assert running.wait(30)
     done = gameday("abort", "--as", "Tim", "--why", "customers call")
