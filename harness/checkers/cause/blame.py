@@ -128,8 +128,10 @@ def _slowest(operations: Sequence[Operation], clues: Clues) -> str:
     for service, pace in clues.paces.items():
         pods = clues.pods_of(service)
         # Who answers the caller waits for those behind it: its own time tells nothing.
-        behind = waited > 0 and not front & pods
-        if behind and pace.slower and (pods & set(clues.throttled) or pace.excess * pace.calls >= SLOW_SHARE * waited):
+        if not waited or front & pods:
+            continue
+        held_back = pace.slower and pods & set(clues.throttled)
+        if held_back or (pace.felt and pace.excess * pace.calls >= SLOW_SHARE * waited):
             paces[service] = pace
     return max(sorted(paces), key=lambda service: paces[service].excess, default="")
 

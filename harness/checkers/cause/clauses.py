@@ -187,7 +187,7 @@ def _trouble(service: str, group: Group, known: Clues) -> list[str]:
     if held:
         told.append(f"{names(held)} {_held_back(held, known)}")
     pace = known.pace(service)
-    if pace and pace.slower:
+    if pace and pace.felt:
         told.append(f"{service} took {_pace(pace)}")
     return told[:1]
 

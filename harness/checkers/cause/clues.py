@@ -62,8 +62,13 @@ class Pace:
 
     @property
     def slower(self) -> bool:
-        """Say whether calls took much longer than before."""
-        return self.excess >= LEAST_SECONDS and self.inside >= SLOWER * (self.before or 0.0)
+        """Say whether calls took a multiple of the time that they took before."""
+        return self.excess > 0 and self.inside >= SLOWER * (self.before or 0.0)
+
+    @property
+    def felt(self) -> bool:
+        """Say whether that alone was long enough to make anybody wait."""
+        return self.slower and self.excess >= LEAST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
