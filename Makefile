@@ -50,8 +50,9 @@ check: $(STAMP) ## Lint, types, imports, unit, plugin and snapshot tests (no clu
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
+# Kept outside of the checkout, so that a clean one need not begin anew.
 types: $(STAMP)
-	@$(BIN)/mypy
+	@$(BIN)/mypy --cache-dir "$${HARNESS_CACHE:-$$HOME/.cache/kube-chaos-harness}/mypy"
 
 imports: $(STAMP)
 	@$(BIN)/lint-imports
