@@ -59,9 +59,7 @@ def test_a_deployment_is_available_when_all_it_wants_is_there(
     assert workload.available("prod", "api") is available
 
 
-def test_a_rollout_is_waited_for_until_the_last_of_the_old_has_gone(
-    api: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rollout_is_waited_for_until_the_last_of_the_old_has_gone(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LOOK_EVERY", 0.0)
     whole = {"replicas": 3, "availableReplicas": 3, "updatedReplicas": 3, "observedGeneration": 2}
     old, under_way = {**whole, "observedGeneration": 1}, {**whole, "replicas": 4}
