@@ -71,7 +71,7 @@ e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, eve
 	@$(BIN)/harness up
 	@$(BIN)/pytest -q --durations 20 -m "not long" tests/e2e
 
-test-long: $(STAMP) ## What `make test` leaves out: the experiments and weakenings of the parts mesh and scaling
+test-long: $(STAMP) ## What `make test` leaves out: the experiments and weakenings of the parts mesh and scaling, and what drains and rollovers lose
 	@$(BIN)/harness up
 	@$(BIN)/pytest -v --durations 20 -m long tests/e2e
 

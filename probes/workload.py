@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from harness.probes import kubernetes
 from harness.probes.settings import Settings
+from harness.probes.waiting import waited
 
 
 def ready_replicas(namespace: str, deployment: str, secrets: Settings = None) -> int:
@@ -20,8 +23,15 @@ def ready_pods(namespace: str, selector: str, secrets: Settings = None) -> int:
     )
 
 
-def available(namespace: str, deployment: str, secrets: Settings = None) -> bool:
-    """Say whether every replica the Deployment wants is up to date and available, and none is left over."""
+def available(namespace: str, deployment: str, wait: float = 0.0, secrets: Settings = None) -> bool:
+    """Say whether every replica the Deployment wants is up to date and available, and none is left over.
+
+    With `wait` it is asked until that is so, for so many seconds at the most, as `kubectl rollout status` is.
+    """
+    return waited(partial(_available, namespace, deployment, secrets), bool, wait)
+
+
+def _available(namespace: str, deployment: str, secrets: Settings) -> bool:
     found = kubernetes.deployment(namespace, deployment, secrets)
     wanted, status = found.spec.replicas, found.status
     return bool(

@@ -1,13 +1,13 @@
 """Start a release, whatever becomes of it, and take it back: another template, by an image, environment, or neither.
 
-A release without both differs in nothing but an annotation of its pods: a good one. The Argo Rollouts controller takes
-a Rollout through its steps, a Deployment rolls over to it at once; who judges it is no business of this fault, the
-objective `canary` is. The template that was there is written down before and comes back only where it still is as this
-fault left it. A Rollout gets back to its last release from wherever the new one is. From one that is promoted that is a
-release of its own, whose steps `rollbackWindow` skips: where it would wait for a person the fault is refused, and where
-pods of the release are still there when the run ends, that is DIRTY. Its ReplicaSet stays, without pods, until the next
-one. Felt when a pod of the release is ready (about ten seconds where images are there); healed when no pod of it is
-left and the workload has as many ready pods as before.
+A release without both differs in nothing but an annotation of its pods, as by `kubectl rollout restart`: a good one.
+The Argo Rollouts controller takes a Rollout through its steps, a Deployment rolls over to it at once; who judges it is
+no business of this fault, the objective `canary` is. The template that was there is written down before and comes back
+only where it still is as this fault left it. A Rollout gets back to its last release from wherever the new one is. From
+one that is promoted that is a release of its own, whose steps `rollbackWindow` skips: where it would wait for a person
+the fault is refused, and where pods of the release are still there when the run ends, that is DIRTY. Its ReplicaSet
+stays, without pods, until the next one. Felt when a pod of the release is ready (about ten seconds where images are
+there); healed when no pod of it is left and the workload has as many ready pods as before.
 """
 
 from __future__ import annotations

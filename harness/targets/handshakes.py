@@ -24,7 +24,6 @@ RIGHTS = (
 # No right, no such thing, and a stream that the official client refuses.
 UNSEEN = (401, 403, 404, 0)
 UNSHOWN = "no certificate can be seen"
-_BYTES = 65536
 
 
 async def shown(kube: Kube, namespace: str, service: str, port: int, host: str) -> list[bytes]:
@@ -89,18 +88,8 @@ def certificate(stream: Stream, host: str) -> bytes | None:
     """Shake hands over a stream and return the server's certificate, whatever it is worth; raises OSError."""
     import ssl
 
+    from harness.cluster.secured import Secured
+
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-    received, to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = trust.wrap_bio(received, to_send, server_hostname=host or None)
-    while True:
-        try:
-            tls.do_handshake()
-        except ssl.SSLWantReadError:
-            stream.sendall(to_send.read())
-            data = stream.recv(_BYTES)
-            if not data:
-                raise ConnectionError("it was closed before the handshake was over") from None
-            received.write(data)
-        else:
-            return tls.getpeercert(binary_form=True)
+    return Secured(stream, trust, host).shake()

@@ -199,7 +199,7 @@ def test_the_certificate_shown_is_the_one_that_was_made_and_it_stays(mesh: Local
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["control_plane_kill", "pod_kill"])
+@pytest.mark.parametrize("name", ["control_plane_kill", "pod_kill", "certificate_expiry"])
 def test_an_experiment_ends_as_it_declares_and_leaves_nothing(mesh: LocalCluster, name: str, tmp_path: Path) -> None:
     held, secret = serials(mesh), chain(mesh)
     with unchanged(mesh):
@@ -212,6 +212,32 @@ def test_an_experiment_ends_as_it_declares_and_leaves_nothing(mesh: LocalCluster
     assert len(held.keys() - now.keys()) == (name == "pod_kill")
     assert chain(mesh) == secret
     assert shown(mesh) == ssl.PEM_cert_to_DER_cert(secret)
+
+
+@pytest.fixture
+def unattended(mesh: LocalCluster) -> Iterator[None]:
+    """A mesh without its control plane: the gateway goes on with the certificate that it has."""
+    control = ("-n", EDGE, "-l", "app=istiod")
+    (one,) = listed(mesh, "deployments", *control)
+    scale = ("-n", EDGE, "scale", f"deployment/{one['metadata']['name']}")
+    kubectl(mesh, *scale, "--replicas=0")
+    kubectl(mesh, "wait", "pods", *control, "--for=delete", "--timeout=50s")
+    yield
+    kubectl(mesh, *scale, f"--replicas={one['spec']['replicas']}")
+    kubectl(mesh, "-n", EDGE, "rollout", "status", f"deployment/{one['metadata']['name']}", "--timeout=50s")
+
+
+@pytest.mark.long
+def test_where_the_gateway_does_not_learn_that_its_certificate_has_expired_nothing_is_known(
+    mesh: LocalCluster, unattended: None, tmp_path: Path
+) -> None:
+    secret, before = chain(mesh), traces(mesh)
+    code, directory = ran("certificate_expiry", tmp_path)
+    verdict = verdict_of(directory)
+    assert (code, verdict["verdict"]) == (2, "INCONCLUSIVE"), verdict
+    assert "outside its tolerance" in verdict["reason"]
+    assert "was not felt" in verdict["reason"]
+    assert (chain(mesh), traces(mesh)) == (secret, before)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ClusterUnreachable, ObservationFailed
+from harness.probes import waiting
 from probes import budget, nodes, workload
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/prod/deployments/api"
@@ -56,6 +57,21 @@ def test_a_deployment_is_available_when_all_it_wants_is_there(
     whole = {"replicas": 3, "availableReplicas": 3, "updatedReplicas": 3, "observedGeneration": 2}
     api.answers[DEPLOYMENT] = _deployment(**{**whole, **change})
     assert workload.available("prod", "api") is available
+
+
+def test_a_rollout_is_waited_for_until_the_last_of_the_old_has_gone(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.0)
+    whole = {"replicas": 3, "availableReplicas": 3, "updatedReplicas": 3, "observedGeneration": 2}
+    old, under_way = {**whole, "observedGeneration": 1}, {**whole, "replicas": 4}
+    api.first[DEPLOYMENT] = [_deployment(**old), (503, {}), _deployment(**under_way)]
+    api.answers[DEPLOYMENT] = _deployment(**whole)
+    assert workload.available("prod", "api", wait=60.0) is True
+    assert len(api.asked) == 4
+
+
+def test_a_rollout_that_is_not_over_when_the_time_is_up_is_told(api: Any) -> None:
+    api.answers[DEPLOYMENT] = _deployment(replicas=4, availableReplicas=3, updatedReplicas=2, observedGeneration=2)
+    assert workload.available("prod", "api", wait=0.01) is False
 
 
 def test_a_deployment_that_is_missing_is_no_zero(api: Any) -> None:
