@@ -147,12 +147,18 @@ def judged(
 ) -> Row:
     """Hold what was seen against the promise: `counted` says of each part from when on it counts, and for how long.
 
-    It is surely broken where a look that began after the limit still saw the fault, and where anything is left. Of a
-    fault that lasts and that nobody saw nothing is proven, and neither of an engine that ended before it was killed.
+    It is surely broken where a look that began after the limit still saw the fault, and where anything is left. Nothing
+    is proven where nobody looked around the limit for longer than what was promised, of a fault that lasts and that
+    nobody saw, and of an engine that ended before it was killed.
     """
     broken: list[str] = []
     promises = [(part, *counted(part)) for part in seen.parts]
     late = [(part.broken - since, limit) for part, since, limit in promises if part.broken > since + limit]
+    unseen = [
+        (part.whole - since, limit)
+        for part, since, limit in promises
+        if since + limit < part.whole < math.inf and part.whole - max(part.broken, since) > limit
+    ]
     if seen.left:
         broken.append(f"still there: {', '.join(seen.left)}")
     elif late:
@@ -176,6 +182,8 @@ def judged(
         blind = "it was gone before the strike"
     elif not seen.parts and lasts:
         blind = "the fingerprint saw nothing of it"
+    elif unseen:
+        blind = "seen to be gone after {:.1f} s, not whether it was after {:g} s".format(*max(unseen))
     # What is over at once may have been seen for a moment all the same.
     removed = gone and (lasts or not early)
     state = State.BROKEN if broken else State.UNMEASURED if blind else State.HELD

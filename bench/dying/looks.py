@@ -20,7 +20,7 @@ import anyio.to_thread
 from anyio.abc import TaskStatus
 from anyio.streams.text import TextReceiveStream
 
-from bench.dying.place import Place
+from bench.dying.place import Place, pause
 from harness.engine.undoing import fingerprint
 from harness.engine.undoing.fingerprint import LABELS, OWED, WRITTEN
 from harness.errors import HarnessError, ObservationFailed
@@ -214,8 +214,7 @@ async def _until_whole(part: Part, look: Look) -> None:
             return
         if state:
             part.broken, part.looked = began, True
-        # A look that takes its time must not take the machine from whoever heals.
-        await anyio.sleep(max(PAUSE_SECONDS if state else AGAIN_SECONDS, time.monotonic() - began))
+        await anyio.sleep(pause(PAUSE_SECONDS if state else AGAIN_SECONDS, time.monotonic() - began))
 
 
 async def _lines(place: Place, was: Mapping[str, str]) -> bool | None:

@@ -26,7 +26,7 @@ from harness.workloads.pod import is_going, is_ready
 
 SYSTEM, AGENTS = "chaos-system", "app.kubernetes.io/name=chaos-agent"
 WHOLE_SECONDS, STEADY_SECONDS = 300.0, 240.0
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
 # $1 the container, $2 its limit. A kubelet limits the processes of all pods of its node or of none, so here it is done
 # in its place: without a limit no agent takes up what there is of processes.
 _FEW = 'for file in $(find /sys/fs/cgroup -path "*$1*" -name pids.max); do echo "$2" > "$file" || exit; done'
@@ -118,6 +118,14 @@ class Place:
         return fingerprint.difference(before, await self.fingerprint())
 
 
+def pause(least: float, took: float) -> float:
+    """Return how long to wait after a look that took so long: as long again, and whoever heals has the machine, too.
+
+    One that took longer waited for an answer, and had the machine from nobody.
+    """
+    return max(least, min(took, LONGEST_PAUSE_SECONDS))
+
+
 async def _nothing(look: Callable[[], Awaitable[list[str]]], seconds: float, what: str) -> None:
     """Wait until a look finds nothing amiss; raises ObservationFailed with what it found at last."""
     if left := await _left(look, seconds):
@@ -135,8 +143,7 @@ async def _left(look: Callable[[], Awaitable[list[str]]], seconds: float) -> lis
             left = [error.what]
         if not left or time.monotonic() > deadline:
             return left
-        # A look that takes its time must not take the machine from what is looked for.
-        await anyio.sleep(max(PAUSE_SECONDS, time.monotonic() - began))
+        await anyio.sleep(pause(PAUSE_SECONDS, time.monotonic() - began))
 
 
 def amiss(lines: Mapping[str, str]) -> list[str]:

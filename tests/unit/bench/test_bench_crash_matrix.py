@@ -221,6 +221,12 @@ def test_a_look_that_began_within_the_limit_breaks_no_promise() -> None:
     assert "still there 2.5 s later, promised were 2 s" in late.why
 
 
+def test_a_promise_at_whose_end_nobody_looked_for_longer_than_it_lasts_is_not_measured() -> None:
+    blind = judged(seen(99.5, 125.4))
+    assert (blind.state, blind.removed) == (State.UNMEASURED, 25.4)
+    assert blind.why == "seen to be gone after 25.4 s, not whether it was after 2 s"
+
+
 def test_what_is_left_or_never_gone_breaks_the_promise() -> None:
     assert "left behind: fault/a" in judged(seen(100.2, 100.3), ["fault/a: absent -> present"]).why
     never = judged(seen(160.0, math.inf))
