@@ -77,7 +77,7 @@ def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, st
         success=_condition(one, "successCondition", dialect),
         failure=_condition(one, "failureCondition", dialect),
         interval=interval,
-        initial_delay=one.get("initialDelay", units.bounded(units.duration, LONGEST_SECONDS), 0.0),
+        initial_delay=one.get("initialDelay", units.bounded(units.duration, LONGEST_SECONDS), None),
         count=one.get("count", _limit(0), 0),
         failure_limit=limit["failureLimit"],
         inconclusive_limit=limit["inconclusiveLimit"],
