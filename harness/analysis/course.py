@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.analysis import assessing
@@ -74,7 +74,9 @@ def walk(
                 tallies[place] = assessing.counted(tally, metric, measured, clock.now())
         first = False
         tallies = [one and assessing.assessed(one, terminating=terminating) for one in tallies]
-        verdict = assessing.overall(tallies, terminating=terminating, terminated=terminated)
+        verdict = replace(
+            assessing.overall(tallies, terminating=terminating, terminated=terminated), tallies=tuple(tallies)
+        )
         if verdict.phase is not Phase.RUNNING:
             yield verdict
             return

@@ -319,6 +319,28 @@ def test_successes_in_a_row_that_do_not_come_within_the_count(limit: int, phase:
     assert verdict == (phase, "")
 
 
+def test_the_verdict_tells_of_each_metric_and_of_a_dry_run_why_it_failed() -> None:
+    metrics = [
+        metric("dry", successCondition="result[0] >= 0.95"),
+        metric("m", interval="1s", count=2, failureLimit=1, successCondition="result[0] >= 0.95"),
+        metric("late", initialDelay="1h", interval="1s"),
+        metric("wrong", consecutiveErrorLimit=0, initialDelay="3s"),
+    ]
+    answers: Any = {"dry": [[0.1]], "m": [[0.1], [1.0]], "wrong": [None]}
+    walk = course.walk(parsed(metrics, dryRun=[{"metricName": "dry"}]), scripted(answers), Virtual(), Dialect.V1_10)
+    verdict = list(walk)[-1]
+    assert isinstance(verdict, Verdict)
+    dry, two, late, wrong = verdict.tallies
+    assert late is None
+    assert dry is not None
+    assert (dry.phase, dry.message) == ("Failed", "Metric assessed Failed due to failed (1) > failureLimit (0)")
+    assert two is not None
+    assert (two.phase, two.message) == ("Successful", "")
+    assert (two.count, two.successful, two.failed, two.inconclusive, two.error) == (2, 1, 1, 0, 0)
+    assert wrong is not None
+    assert (wrong.phase, wrong.message, wrong.count, wrong.error) == ("Error", "away", 0, 1)
+
+
 def test_every_step_but_the_last_is_a_measurement() -> None:
     steps = list(course.walk(parsed([metric()]), scripted({"m": [[1.0]]}), Virtual(), Dialect.V1_10))
     assert [type(step) for step in steps] == [Taken, Verdict]
