@@ -18,7 +18,7 @@ OF_VECTORS = (
     "len(filter(result, {# >= 0.95})) > 0", "result[0] > 0.9 and not isNaN(result[0])", "isNaN(result[0])",
     "isInf(result[0]) || result[0] > 0.6", "result[1] > 0.5", "result[-1] > 0.5", "0.4 in result",
     "asInt(result[0]) == 0", "asFloat(result[0]) > 0.5", "isNil(result) || result[0] > 0.6",
-    "result[0] > 0.3 && result[0] < 0.95", "result[0] * 100 >= 95", "default(result[0], 0) > 0.5", "true", "false",
+    "result[0] > 0.3 && result[0] < 0.95", "result[0] * 100 >= 95", "true", "false",
 )  # fmt: skip
 OF_SCALARS = (
     "result >= 0.95", "result >= 0.95", "result >= 0.95", "result < 0.5", "result > 0.6", "result in [0.99, 1]",
@@ -28,7 +28,8 @@ OF_SCALARS = (
 )  # fmt: skip
 # These are an Error whatever is answered.
 MISTAKES = (
-    "result >= 0.95 && result[0] >= 0.95", "isNaN(result == 1)", "0.3 < result < 0.95",
+    "result >= 0.95 && result[0] >= 0.95", "default(result[0], 0) > 0.5",
+    "isNaN(result == 1)", "0.3 < result < 0.95",
     "nope > 1", "nope(result)", "1", "len(result) > 0 > 1", "asInt('many') > 0", "result == '0.99'", "'0.99'",
     "isNaN()", "result + true > 1", "asFloat(result, 1) > 0", "not 1",
 )  # fmt: skip
@@ -89,7 +90,7 @@ def _conditions(draw: random.Random, found: Object, shape: str, used: Collection
     known = OF_VECTORS if shape == "vector" else OF_SCALARS
     for key, share in (("successCondition", 0.8), ("failureCondition", 0.4)):
         if draw.random() < share:
-            found[key] = draw.choice(MISTAKES if draw.random() < 0.06 else known)
+            found[key] = draw.choice(MISTAKES if draw.random() < 0.1 else known)
     if draw.random() < 0.25:
         found["successCondition"], found["failureCondition"] = BETWEEN.get(shape, BETWEEN["scalar"])
     if "threshold" in used:

@@ -14,7 +14,8 @@ from harness.analysis.syntax import Dialect
 from harness.analysis.template import ERROR_RETRY_SECONDS, Metric, Question, Template
 
 Ask = Callable[[Question, float], Answer]
-# The controller measures when more than an interval is over, not when exactly one is.
+# The controller measures when more than an interval is over, not when exactly one is; a delay that ends with one is over
+# in the same look.
 LEAST_SECONDS = 0.001
 
 
@@ -96,7 +97,7 @@ def _next(template: Template, tallies: Sequence[Tally | None]) -> float:
 def _due(metric: Metric, tally: Tally | None) -> float:
     """Return when a metric is measured next; never, once it is complete."""
     if tally is None:
-        return -math.inf if metric.initial_delay is None else metric.initial_delay
+        return -math.inf if metric.initial_delay is None else metric.initial_delay + LEAST_SECONDS
     if tally.phase.completed:
         return math.inf
     retried = tally.last.phase is Phase.ERROR or metric.interval is None

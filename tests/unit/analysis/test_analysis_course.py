@@ -121,7 +121,7 @@ class Oracle:
         if one["name"] in self.done:
             return math.inf
         if not seen:
-            return int(one["initialDelay"][:-1]) * 1000 if "initialDelay" in one else -1
+            return int(one["initialDelay"][:-1]) * 1000 + 1 if "initialDelay" in one else -1
         at, phase = seen[-1]
         pause = 10 if phase == "Error" or "interval" not in one else int(one["interval"][:-1])
         return at // 1000 * 1000 + pause * 1000 + 1
@@ -260,6 +260,13 @@ def test_an_interval_is_counted_from_the_whole_second_in_which_a_measurement_end
     both = [metric("often", interval="1s"), bad]
     taken, _ = walked(both, {"often": [[1.0]], "bad": [[0.1]]}, until=math.inf, end=math.inf)
     assert [name for _, name, _ in taken] == ["often", "bad", "often", "often", "bad"]
+
+
+def test_a_delay_that_ends_with_an_interval_is_over_in_the_same_look() -> None:
+    late = metric("late", initialDelay="2s", successCondition="result[0] >= 0.95")
+    often = metric("often", interval="2s", count=3)
+    taken, _ = walked([late, often], {"late": [[0.1]], "often": [[1.0]]}, until=math.inf, end=math.inf)
+    assert taken[1:] == [(2001, "late", "Failed"), (2001, "often", "Successful")]
 
 
 def test_a_metric_with_a_delay_is_not_measured_at_the_first_look_however_short_the_delay() -> None:
