@@ -24,6 +24,7 @@ import anyio
 from bench import tables
 from bench.dying import place
 from bench.dying.place import Place
+from bench.dying.workload import until
 from bench.judge import cases, judging, page, replies, server, watching
 from bench.judge.cases import Case
 from bench.judge.outcome import compare
@@ -141,7 +142,15 @@ async def answering(here: Place, drawn: Sequence[Case]) -> AsyncIterator[None]:
             objects.service(watching.SERVER, labels),
         )
         await mine.ready(1)
+        path = f"/api/v1/namespaces/{mine.namespace}/services/{watching.SERVER}:80/proxy/"
+        await until(lambda: answered(mine.kube, path), site.READY_SECONDS, "an answer by the Service")
         yield
+
+
+async def answered(kube: Kube, path: str) -> bool:
+    """Say whether somebody answers there; raises HarnessError where nobody does."""
+    await kube.get_text(path)
+    return True
 
 
 async def analysed(

@@ -102,7 +102,9 @@ def section(seed: int, version: str, dialect: Dialect, rows: Sequence[Row], took
     """Write the dated section."""
     lines = [tables.head(now), f"Seed {seed}, Argo Rollouts {version} (dialect {dialect}): **{summary(rows)}**."]
     again, worded = sum(bool(row.first) for row in rows), sum(row.worded for row in rows)
+    others = ", ".join(one for one in Dialect if one is not dialect)
     lines.append(f"{took:.0f} s; {again} analysed once more; {worded} messages worded otherwise.")
+    lines.append(f"Not compared: dialect {others}, of which no controller is built here.")
     lines += ["", tables.table(HEADER, [_counted(f"`{phase}`", found) for phase, found in _phases(rows)]), ""]
     lines += [tables.table(HEADER, [_counted(name, [row for row in rows if so(row)]) for name, so in WITH.items()]), ""]
     lines += [line for row in rows if not row.same for line in told(row)]

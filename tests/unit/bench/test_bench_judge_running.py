@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import random
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ import httpx
 import pytest
 
 from bench.judge import __main__ as judge
-from bench.judge import cases, judging, page, replies, server, watching
+from bench.judge import cases, drawing, judging, page, replies, server, watching
 from bench.judge.cases import Case
 from bench.judge.outcome import Difference, Outcome
 from bench.judge.page import Row
 from bench.judge.server import Script
+from bench.stack_report import site
 from harness.analysis.syntax import Dialect
 from harness.errors import ApiError, PreconditionFailed
 from tests.unit.bench.controller_stand_in import Controller
@@ -211,6 +213,52 @@ def test_the_server_answers_each_metric_in_its_order_and_tells_what_it_gave(aske
         assert client.get("/health/ready").status_code == 200
         assert client.get("/web/c8-0/m1").status_code == 404
         assert client.post("/api/v1/query", data={"query": "up"}).status_code == 404
+
+
+def test_the_server_is_put_into_a_pod_with_its_script_and_asked_before_anything_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put: dict[str, Any] = {}
+    proxied: list[str] = []
+
+    class Mine:
+        image, namespace = "an-image", cases.NAMESPACE
+
+        async def put(self, *items: Any) -> None:
+            put.update({item["kind"]: item for item in items})
+
+        async def ready(self, count: int) -> None:
+            assert count == 1
+
+        @property
+        def kube(self) -> Any:
+            return self
+
+        async def get_text(self, path: str) -> str:
+            proxied.append(path)
+            return ""
+
+    @contextlib.asynccontextmanager
+    async def made(_: Any, name: str) -> AsyncIterator[Mine]:
+        assert f"{site.PREFIX}-{name}" == cases.NAMESPACE
+        yield Mine()
+
+    monkeypatch.setattr(site, "made", made)
+
+    async def answering() -> None:
+        here: Any = None
+        async with judge.answering(here, drawn()):
+            assert proxied == ["/api/v1/namespaces/stack-report-judge/services/replies:80/proxy/"]
+
+    anyio.run(answering)
+    (container,) = put["Pod"]["spec"]["containers"]
+    (mount,) = container["volumeMounts"]
+    assert container["command"][2:] == [f"{mount['mountPath']}/{name}" for name in put["ConfigMap"]["data"]]
+    assert put["Pod"]["spec"]["volumes"] == [{"name": mount["name"], "configMap": {"name": "replies"}}]
+    assert put["Service"]["spec"]["selector"].items() <= put["Pod"]["metadata"]["labels"].items()
+    assert f"http://{put['Service']['metadata']['name']}.{cases.NAMESPACE}" == drawing.ADDRESS
+    script = json.loads(put["ConfigMap"]["data"]["script.json"])
+    assert Script(script).next(str(drawn()[0].number), "0", "m0")[0] in (0, *range(200, 600))
 
 
 def test_the_server_needs_nothing_but_pythons_own_library() -> None:
