@@ -9,7 +9,7 @@ STAMP    = $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e test-long nightly bench headroom stack-report repeat sweep crash-matrix torment bench-faults cases conformance fuzz lock
+.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e test-long nightly bench headroom stack-report repeat sweep crash-matrix torment bench-faults cases conformance conformance-judge fuzz lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -123,6 +123,11 @@ cases: $(STAMP) ## Write docs/cases.md from the tests that carry cases from real
 
 conformance: $(STAMP) ## Documents under `chaos run` and under `harness run`: same steps, same order, same hypothesis?
 	@$(BIN)/python -m bench.conformance --write docs/conformance.md
+
+conformance-judge: COUNT = 150
+conformance-judge: $(STAMP) ## The canary's judge beside the live controller, over templates by seed: COUNT=150 SEED=1; docs/judge.md
+	@$(BIN)/harness up --parts core,delivery
+	@$(BIN)/python -m bench.judge --count $(COUNT) --seed $(SEED) --rows $(RUNS)
 
 COUNT ?= 20000
 SEED  ?= 1

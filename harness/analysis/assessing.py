@@ -20,8 +20,8 @@ TERMINATED = "Run Terminated"
 class Tally:
     """One metric so far: its counters, its phase, when its last measurement ended, and what that was.
 
-    `finished` is in seconds since the run began. `message` is that of the measurement that decided. `count` is of all
-    but the errors.
+    `finished` is in seconds since the run began. `message` is that of the measurement that decided; of a dry run that
+    exceeded a limit it says which. `count` is of all but the errors.
     """
 
     metric: Metric
@@ -31,17 +31,24 @@ class Tally:
     message: str = ""
     failed: int = 0
     inconclusive: int = 0
+    error: int = 0
     count: int = 0
     consecutive_error: int = 0
     consecutive_success: int = 0
 
+    @property
+    def successful(self) -> int:
+        """Return how many measurements were Successful."""
+        return self.count - self.failed - self.inconclusive
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a run has come to, with the controller's message."""
+    """What a run has come to, with the controller's message, and what each metric has, in the template's order."""
 
     phase: Phase
     message: str = ""
+    tallies: tuple[Tally | None, ...] = ()
 
 
 def counted(before: Tally | None, metric: Metric, measured: Measurement, finished: float) -> Tally:
@@ -54,6 +61,7 @@ def counted(before: Tally | None, metric: Metric, measured: Measurement, finishe
         finished=finished,
         failed=tally.failed + (phase is Phase.FAILED),
         inconclusive=tally.inconclusive + (phase is Phase.INCONCLUSIVE),
+        error=tally.error + (phase is Phase.ERROR),
         count=tally.count + (phase is not Phase.ERROR),
         consecutive_error=tally.consecutive_error + 1 if phase is Phase.ERROR else 0,
         consecutive_success=tally.consecutive_success + 1 if phase is Phase.SUCCESSFUL else 0,
@@ -80,7 +88,11 @@ def assessed(tally: Tally, *, terminating: bool) -> Tally:
     if tally.phase.completed:
         return tally
     phase = _phase(tally, terminating=terminating)
-    return tally if phase is tally.phase else replace(tally, phase=phase, message=tally.last.message)
+    if phase is tally.phase:
+        return tally
+    over = exceeded(tally) if tally.metric.dry_run else None
+    said = f"Metric assessed {phase} due to {over.message}" if over else tally.last.message
+    return replace(tally, phase=phase, message=said)
 
 
 def _phase(tally: Tally, *, terminating: bool) -> Phase:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.analysis import assessing
@@ -14,7 +14,8 @@ from harness.analysis.syntax import Dialect
 from harness.analysis.template import ERROR_RETRY_SECONDS, Metric, Question, Template
 
 Ask = Callable[[Question, float], Answer]
-# The controller measures when more than an interval is over, not when exactly one is.
+# The controller measures when more than an interval is over, not when exactly one is; a delay that ends with one is over
+# in the same look.
 LEAST_SECONDS = 0.001
 
 
@@ -58,6 +59,7 @@ def walk(
     be asked, and a run that is not complete by then stays Running.
     """
     tallies: list[Tally | None] = [None] * len(template.metrics)
+    first = True
     while True:
         now = clock.now()
         terminated = now >= until
@@ -65,12 +67,17 @@ def walk(
         terminating = terminated or assessing.ending(tallies)
         for place, metric in enumerate(template.metrics):
             tally = tallies[place]
-            if not terminating and now >= _due(metric, tally):
+            # At its first look a controller has yet to write down when the run began: whatever has a delay waits.
+            waits = first and metric.initial_delay is not None
+            if not terminating and not waits and now >= _due(metric, tally):
                 measured = measure(metric, ask(metric.question, now), dialect)
                 yield Taken(now, metric, measured)
                 tallies[place] = assessing.counted(tally, metric, measured, clock.now())
+        first = False
         tallies = [one and assessing.assessed(one, terminating=terminating) for one in tallies]
-        verdict = assessing.overall(tallies, terminating=terminating, terminated=terminated)
+        verdict = replace(
+            assessing.overall(tallies, terminating=terminating, terminated=terminated), tallies=tuple(tallies)
+        )
         if verdict.phase is not Phase.RUNNING:
             yield verdict
             return
@@ -90,8 +97,9 @@ def _next(template: Template, tallies: Sequence[Tally | None]) -> float:
 def _due(metric: Metric, tally: Tally | None) -> float:
     """Return when a metric is measured next; never, once it is complete."""
     if tally is None:
-        return metric.initial_delay
+        return -math.inf if metric.initial_delay is None else metric.initial_delay + LEAST_SECONDS
     if tally.phase.completed:
         return math.inf
     retried = tally.last.phase is Phase.ERROR or metric.interval is None
-    return tally.finished + (ERROR_RETRY_SECONDS if retried else metric.interval or 0.0) + LEAST_SECONDS
+    # What the API server keeps of a time is its second.
+    return math.floor(tally.finished) + (ERROR_RETRY_SECONDS if retried else metric.interval or 0.0) + LEAST_SECONDS

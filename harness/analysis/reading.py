@@ -77,7 +77,7 @@ def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, st
         success=_condition(one, "successCondition", dialect),
         failure=_condition(one, "failureCondition", dialect),
         interval=interval,
-        initial_delay=one.get("initialDelay", units.bounded(units.duration, LONGEST_SECONDS), 0.0),
+        initial_delay=one.get("initialDelay", units.bounded(units.duration, LONGEST_SECONDS), None),
         count=one.get("count", _limit(0), 0),
         failure_limit=limit["failureLimit"],
         inconclusive_limit=limit["inconclusiveLimit"],
@@ -93,11 +93,12 @@ def _metric(problems: Problems, item: Any, place: Place, values: Mapping[str, st
 def _validate(one: Section, metric: Metric) -> None:
     """Note what the controller calls an invalid analysis."""
     refused = "the controller refuses it"
-    needed = metric.failure_limit + metric.consecutive_success_limit
+    needed = max(0, metric.failure_limit) + metric.consecutive_success_limit
     if metric.count > 1 and "interval" not in one:
         one.problems.add(one.at("count"), "'count' above 1 needs an 'interval'", why=refused)
-    if metric.count and metric.failure_limit >= 0 and metric.count < needed:
-        what = f"'count' is below failureLimit + consecutiveSuccessLimit, {needed}"
+    if metric.count and metric.count < needed:
+        both = "failureLimit + " if metric.failure_limit >= 0 else ""
+        what = f"'count' is below {both}consecutiveSuccessLimit, {needed}"
         one.problems.add(one.at("count"), what, why=refused)
     if metric.count and metric.count < metric.inconclusive_limit:
         one.problems.add(one.at("count"), "'count' is below inconclusiveLimit", why=refused)

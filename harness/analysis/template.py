@@ -38,8 +38,8 @@ class Question:
 class Metric:
     """One metric: what is asked, when, and what its answers come to.
 
-    `interval`, `initial_delay` and `timeout` are in seconds, an interval of None is none. A `failure_limit` of -1
-    switches that limit off. `dry_run` says that its phase is not the run's.
+    `interval`, `initial_delay` and `timeout` are in seconds, an interval or a delay of None is none. A `failure_limit`
+    of -1 switches that limit off. `dry_run` says that its phase is not the run's.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Metric:
     success: Condition | None = None
     failure: Condition | None = None
     interval: float | None = None
-    initial_delay: float = 0.0
+    initial_delay: float | None = None
     count: int = 0
     failure_limit: int = 0
     inconclusive_limit: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -11,6 +12,8 @@ from harness.probes import settings
 
 # What a proxy that lets only reading requests through says; Prometheus' own client asks once more, too.
 NO_POST = (405, 501)
+# Only with these is the answer's own reason read.
+WITH_REASON = (400, 422)
 UNSUPPORTED = "Prometheus metric type not supported"
 
 
@@ -29,22 +32,36 @@ def ask(url: str, query: str, *, at: float | None, timeout: float) -> float | li
             answer = client.post(where, data=parameters)
             if answer.status_code in NO_POST:
                 answer = client.get(where, params=parameters)
-        body = answer.json()
-        if body.get("status") == "error":
-            raise ObservationFailed(f"{body.get('errorType')}: {body.get('error')}")
-        answer.raise_for_status()
-        return _values(body["data"]["resultType"], body["data"]["result"])
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ObservationFailed(f"Prometheus gave no answer: {type(error).__name__}: {error}") from error
+    return read(answer.status_code, answer.text)
+
+
+def read(status: int, text: str) -> float | list[float]:
+    """Return what an answer holds; raises ObservationFailed with the words of Prometheus' own client.
+
+    What that client does not read at all it words by the place where its parser stopped, and that is not told here.
+    """
+    if status // 100 != 2 and status not in WITH_REASON:
+        words = {4: "client_error: client error:", 5: "server_error: server error:"}
+        raise ObservationFailed(f"{words.get(status // 100, 'bad_response: bad response code')} {status}")
+    try:
+        body = json.loads(text)
+        if body.get("status") == "error":
+            raise ObservationFailed(f"{body.get('errorType')}: {body.get('error')}")
+        if status in WITH_REASON:
+            raise ObservationFailed("bad_response: inconsistent body for response code")
+        return _values(body["data"]["resultType"], body["data"]["result"])
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ObservationFailed(f"Prometheus gave no answer: HTTP {answer.status_code}, and not its JSON") from error
+        raise ObservationFailed(f"bad_response: HTTP {status}, and not Prometheus' JSON") from error
 
 
 def _values(kind: str, result: Any) -> float | list[float]:
     if kind == "scalar":
         return float(result[1])
-    if kind == "vector" and all("value" in one for one in result):
-        return [float(one["value"][1]) for one in result]
-    if kind == "matrix" and all("values" in one for one in result):
-        return [float(value) for one in result for _, value in one["values"]]
+    if kind == "vector":
+        # A native histogram has no value there: it is 0.
+        return [0.0 if "histogram" in one else float(one["value"][1]) for one in result]
+    if kind == "matrix":
+        return [float(value) for one in result for _, value in one.get("values", ())]
     raise ObservationFailed(UNSUPPORTED)

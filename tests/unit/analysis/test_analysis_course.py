@@ -121,22 +121,24 @@ class Oracle:
         if one["name"] in self.done:
             return math.inf
         if not seen:
-            return int(one.get("initialDelay", "0s")[:-1]) * 1000
+            return int(one["initialDelay"][:-1]) * 1000 + 1 if "initialDelay" in one else -1
         at, phase = seen[-1]
         pause = 10 if phase == "Error" or "interval" not in one else int(one["interval"][:-1])
-        return at + pause * 1000 + 1
+        return at // 1000 * 1000 + pause * 1000 + 1
 
     def bad(self) -> bool:
         return any(phase not in ("Successful",) and name not in self.dry for name, phase in self.done.items())
 
     def run(self) -> tuple[str, str]:
-        now = 0.0
+        now, looks = 0.0, 0
         while True:
+            looks += 1
             stopped = now >= self.until
             terminating = stopped or self.bad()
             for one in self.metrics:
                 name = one["name"]
-                if not terminating and self.due(one) <= now:
+                waits = looks == 1 and "initialDelay" in one
+                if not terminating and not waits and self.due(one) <= now:
                     own = self.answers[name]
                     phase = self.phase(one, own[min(len(self.seen[name]), len(own) - 1)])
                     self.seen[name].append((int(now), phase))
@@ -247,8 +249,33 @@ def test_a_limit_is_exceeded_by_more_than_it_says() -> None:
 def test_an_error_counts_as_no_measurement_and_is_tried_again_after_ten_seconds() -> None:
     one = metric(interval="60s", count=2, successCondition="result[0] >= 0.95")
     taken, verdict = walked([one], {"m": [None, None, [1.0]]}, until=math.inf, end=math.inf)
-    assert taken == [(0, "m", "Error"), (10001, "m", "Error"), (20002, "m", "Successful"), (80003, "m", "Successful")]
+    assert taken == [(0, "m", "Error"), (10001, "m", "Error"), (20001, "m", "Successful"), (80001, "m", "Successful")]
     assert verdict == ("Successful", "")
+
+
+def test_an_interval_is_counted_from_the_whole_second_in_which_a_measurement_ended() -> None:
+    taken, _ = walked([metric(interval="1500ms", count=4)], {"m": [[1.0]]}, until=math.inf, end=math.inf)
+    assert [at for at, _, _ in taken] == [0, 1501, 2501, 3501]
+    bad = metric("bad", interval="2s", failureLimit=1, successCondition="result[0] >= 0.95")
+    both = [metric("often", interval="1s"), bad]
+    taken, _ = walked(both, {"often": [[1.0]], "bad": [[0.1]]}, until=math.inf, end=math.inf)
+    assert [name for _, name, _ in taken] == ["often", "bad", "often", "often", "bad"]
+
+
+def test_a_delay_that_ends_with_an_interval_is_over_in_the_same_look() -> None:
+    late = metric("late", initialDelay="2s", successCondition="result[0] >= 0.95")
+    often = metric("often", interval="2s", count=3)
+    taken, _ = walked([late, often], {"late": [[0.1]], "often": [[1.0]]}, until=math.inf, end=math.inf)
+    assert taken[1:] == [(2001, "late", "Failed"), (2001, "often", "Successful")]
+
+
+def test_a_metric_with_a_delay_is_not_measured_at_the_first_look_however_short_the_delay() -> None:
+    late, bad = metric("late", initialDelay="0s"), metric("bad", successCondition="result[0] >= 0.95")
+    taken, verdict = walked([late, bad], {"late": [[1.0]], "bad": [[0.1]]}, until=math.inf, end=math.inf)
+    assert [name for _, name, _ in taken] == ["bad"]
+    assert verdict[0] == "Failed"
+    taken, _ = walked([late, metric()], {"late": [[1.0]], "m": [[1.0]]}, until=math.inf, end=math.inf)
+    assert [name for _, name, _ in taken] == ["m", "late"]
 
 
 def test_of_two_limits_of_a_metric_an_error_goes_before_a_failure_and_of_two_metrics_a_failure() -> None:
@@ -297,6 +324,28 @@ def test_successes_in_a_row_that_do_not_come_within_the_count(limit: int, phase:
     answers = [[1.0], [0.1], [1.0], None, [1.0]] if limit == 1 else [[1.0], [0.1], [1.0], [0.1]]
     _, verdict = walked([one], {"m": answers}, until=math.inf, end=math.inf)
     assert verdict == (phase, "")
+
+
+def test_the_verdict_tells_of_each_metric_and_of_a_dry_run_why_it_failed() -> None:
+    metrics = [
+        metric("dry", successCondition="result[0] >= 0.95"),
+        metric("m", interval="1s", count=2, failureLimit=1, successCondition="result[0] >= 0.95"),
+        metric("late", initialDelay="1h", interval="1s"),
+        metric("wrong", consecutiveErrorLimit=0, initialDelay="3s"),
+    ]
+    answers: Any = {"dry": [[0.1]], "m": [[0.1], [1.0]], "wrong": [None]}
+    walk = course.walk(parsed(metrics, dryRun=[{"metricName": "dry"}]), scripted(answers), Virtual(), Dialect.V1_10)
+    verdict = list(walk)[-1]
+    assert isinstance(verdict, Verdict)
+    dry, two, late, wrong = verdict.tallies
+    assert late is None
+    assert dry is not None
+    assert (dry.phase, dry.message) == ("Failed", "Metric assessed Failed due to failed (1) > failureLimit (0)")
+    assert two is not None
+    assert (two.phase, two.message) == ("Successful", "")
+    assert (two.count, two.successful, two.failed, two.inconclusive, two.error) == (2, 1, 1, 0, 0)
+    assert wrong is not None
+    assert (wrong.phase, wrong.message, wrong.count, wrong.error) == ("Error", "away", 0, 1)
 
 
 def test_every_step_but_the_last_is_a_measurement() -> None:

@@ -105,6 +105,10 @@ def test_an_argument_that_the_template_does_not_have_is_refused() -> None:
         ("    interval: 1s\n    count: 1\n    failureLimit: 2\n", "'count' is below failureLimit"),
         ("    interval: 1s\n    count: 1\n    inconclusiveLimit: 2\n", "'count' is below inconclusiveLimit"),
         ("    failureLimit: -1\n", "t.yaml:7: 'failureLimit' is switched off"),
+        (
+            "    failureLimit: -1\n    consecutiveSuccessLimit: 3\n    count: 2\n    interval: 1s\n",
+            "t.yaml:9: 'count' is below consecutiveSuccessLimit, 3",
+        ),
         ("    failureLimit: -2\n", "t.yaml:7: 'failureLimit': -2 is not between -1"),
         ("    inconclusiveLimit: -1\n", "t.yaml:7: 'inconclusiveLimit'"),
         ("    count: many\n", "t.yaml:7: 'count': 'many' is not a whole number"),

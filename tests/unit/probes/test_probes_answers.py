@@ -42,6 +42,9 @@ def ask(**more: Any) -> float | list[float]:
         ("vector", [], []),
         ("vector", [{"metric": {}, "value": [1, "2"]}, {"metric": {"a": "b"}, "value": [1, "3"]}], [2.0, 3.0]),
         ("matrix", [{"values": [[1, "2"], [2, "3"]]}, {"values": [[1, "4"]]}], [2.0, 3.0, 4.0]),
+        # For the controller a native histogram has the value 0, and over a time none.
+        ("vector", [{"metric": {}, "histogram": [1, {}]}, {"metric": {}, "value": [1, "3"]}], [0.0, 3.0]),
+        ("matrix", [{"histograms": [[1, {}]]}, {"values": [[1, "4"]], "histograms": [[1, {}]]}], [4.0]),
     ],
 )
 def test_labels_are_dropped_and_series_put_together(
@@ -62,18 +65,25 @@ def test_nan_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     ("body", "status", "said"),
     [
         (data("string", [1, "x"]), 200, answers.UNSUPPORTED),
-        (data("vector", [{"metric": {}, "histogram": [1, {}]}]), 200, answers.UNSUPPORTED),
         ({"status": "error", "errorType": "bad_data", "error": "parse error"}, 400, "bad_data: parse error"),
-        ("<html>", 502, "HTTP 502"),
-        ([], 200, "HTTP 200"),
-        (data("vector", [{"value": []}]), 200, "HTTP 200"),
+        ({"status": "error", "errorType": "execution", "error": "many-to-many"}, 422, "execution: many-to-many"),
+        # What such an answer holds is not read there, be it Prometheus' own.
+        ({"status": "error", "errorType": "unavailable", "error": "starting"}, 503, "server_error: server error: 503"),
+        ("<html>", 502, "server_error: server error: 502"),
+        ("no such page", 404, "client_error: client error: 404"),
+        ("", 304, "bad_response: bad response code 304"),
+        (data("vector", []), 400, "bad_response: inconsistent body for response code"),
+        ("<html>", 200, "bad_response: HTTP 200, and not Prometheus' JSON"),
+        ([], 200, "bad_response: HTTP 200"),
+        (data("vector", [{"value": []}]), 200, "bad_response: HTTP 200"),
+        (data("vector", [{"metric": {}}, "x"]), 200, "bad_response: HTTP 200"),
     ],
 )
 def test_no_answer_says_why(monkeypatch: pytest.MonkeyPatch, body: Any, status: int, said: str) -> None:
     answered(monkeypatch, body, status)
     with pytest.raises(ObservationFailed) as error:
         ask()
-    assert said in error.value.what
+    assert error.value.what.startswith(said)
 
 
 def test_a_moment_of_the_past_is_asked_about_only_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
