@@ -370,6 +370,14 @@ async def test_what_is_picked_late_is_there_since_an_earlier_step(walk, session)
     assert [fault["victim"]["name"] for fault in told["faults"]] == ["web-1"]
 
 
+async def test_what_is_picked_late_is_said_before_anything_is_touched(session, begun) -> None:
+    said = list[str]()
+    session.say = said.append
+    await begun(experiment(*LATE), 1)
+    announce.targets(session)
+    assert said == ["PLAN       touches shop/web-0", "           pod_kill: 1 of shop/a=b, picked when its turn comes"]
+
+
 async def test_what_is_picked_late_and_matches_nothing_is_no_evidence(walk) -> None:
     made = experiment("a|pod_kill|", "b|pod_kill|late: true", caps="pods: 2")
     with pytest.raises(UsageError, match="1 pods wanted, 0 of 1 are free"):
