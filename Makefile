@@ -9,7 +9,7 @@ STAMP    = $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e test-long nightly bench headroom stack-report repeat sweep crash-matrix torment bench-faults cases conformance conformance-judge fuzz lock
+.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e test-long nightly bench headroom stack-report repeat sweep crash-matrix torment canary-runs bench-faults cases conformance conformance-judge fuzz lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -102,6 +102,11 @@ torment: N = 200
 torment: $(STAMP) ## Random processes killed at random moments of random faults: N=200 SEED=1; docs/torment.md
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench.torment --count $(N) --seed $(SEED) --rows $(RUNS)
+
+canary-runs: N = 20
+canary-runs: $(STAMP) ## Good and bad releases, each held against what is declared of it: N=20 SEED=1; docs/canary-runs.md
+	@$(BIN)/harness up --parts core,delivery
+	@$(BIN)/python -m bench.canary_runs --count $(N) --seed $(SEED) --runs $(RUNS)
 
 bench-faults: $(STAMP) ## How fast each fault is applied, felt and removed, and an abort begins: ONLY=pod_freeze; docs/bench-faults.md
 	@$(BIN)/harness up

@@ -12,7 +12,8 @@ broken together, `container` names the container where a pod has several. `{name
 name the one thing meant.
 
 `duration` says how long a fault lasts before it is healed; without one it lasts until the method is over. `times` and
-`every` do it again, each time with targets that are picked anew.
+`every` do it again, each time with targets that are picked anew. `late: true` picks them when the step's turn comes:
+pods that an earlier step makes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ __all__ = list(FAULTS)
 Action = Callable[..., dict[str, Any]]
 # What every fault takes besides its own parameters.
 COURSE: Mapping[str, type] = {"duration": str, "times": int, "every": str}
+# And one of pods.
+LATE: Mapping[str, type] = {"late": bool}
 # What a parameter is written as in a document, in types that Chaos Toolkit has names for.
 TYPES: Mapping[Type, type] = {
     Type.DURATION: str,
@@ -68,10 +71,15 @@ def _action(kind: FaultKind) -> Action:
     return action
 
 
+def course(kind: FaultKind) -> Mapping[str, type]:
+    """Return what a fault takes of how long, how often and when its targets are picked."""
+    return {**COURSE, **(LATE if kind.target == "pod" else {})}
+
+
 def _signature(kind: FaultKind) -> inspect.Signature:
     place = inspect.Parameter.POSITIONAL_OR_KEYWORD
     given = [inspect.Parameter(one.name, place, default=None, annotation=TYPES[one.type]) for one in kind.parameters]
-    given += [inspect.Parameter(name, place, default=None, annotation=kind) for name, kind in COURSE.items()]
+    given += [inspect.Parameter(name, place, default=None, annotation=type_) for name, type_ in course(kind).items()]
     target = inspect.Parameter("target", place, annotation=dict)
     configuration = inspect.Parameter("configuration", place, default=None, annotation=dict)
     return inspect.Signature([target, *given, configuration], return_annotation=dict)

@@ -1,4 +1,4 @@
-"""Judge what became of a release: was it promoted, or rolled back by its analysis, how soon, and who met it."""
+"""Judge what became of a release: was it promoted, or taken back by its analysis, how soon, and who met it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from harness.model.parameter import Parameter, Type
 from harness.model.units import percent, seconds
 from harness.model.verdict import Finding, State
 
-PROMOTED, ROLLED_BACK = "promoted", "rolled-back"
-# How a controller's analysis ends that found a release to be bad; one that could not measure found nothing.
-FOUND_BAD = "Failed"
+PROMOTED, ROLLED_BACK, GIVEN_UP = "promoted", "rolled-back", "given-up"
+OUTCOMES = (PROMOTED, ROLLED_BACK, GIVEN_UP)
+# How a controller's analysis ends that found a release to be bad, and one that could not measure: that found nothing.
+FOUND_BAD, UNMEASURED = "Failed", "Error"
+PROOF = {ROLLED_BACK: "to find it bad", GIVEN_UP: "that could not measure it"}
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What was seen of one release: its name and whose place it takes, when it was decided and how, what was amiss."""
+    """What was seen of one release: its name and whose place it takes, when it was decided and how, what was amiss.
+
+    `found` is how the analysis ended for which it was taken back, empty where none was seen.
+    """
 
     release: str = ""
     stable: str = ""
@@ -30,6 +35,7 @@ class Course:
     outcome: str = ""
     weight: float = 0.0
     why: str = ""
+    found: str = ""
     unseen: str = ""
 
 
@@ -56,7 +62,7 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Follow each release of the run to its end, as the Rollout's status and its analyses told it; the worst counts.
 
     A rollback counts only where an analysis found the release to be bad: one that could not measure, or a person, may
-    have ended a good one as well.
+    have ended a good one as well. That one is given up which no analysis found bad and one could not measure.
     """
     started = [
         fault for fault in history.faults if Disturbance.RELEASE in fault.disturbs and fault.injected is not None
@@ -75,7 +81,7 @@ def _target(parameters: Mapping[str, Any]) -> str:
 
 
 def _wanted(parameters: Mapping[str, Any]) -> str:
-    return PROMOTED if parameters.get(PROMOTED) else ROLLED_BACK
+    return next((one for one in OUTCOMES if parameters.get(one)), ROLLED_BACK)
 
 
 def _judged(history: History, fault: FaultRecord, parameters: Mapping[str, Any]) -> Finding:
@@ -107,11 +113,11 @@ def _judged(history: History, fault: FaultRecord, parameters: Mapping[str, Any])
     summary = f"{course.outcome.replace('-', ' ')} after {seconds(took, beside=within)}"
     if course.why:
         summary += f": {course.why}"
+    if lacking := _unproven(course, wanted):
+        return finding(State.UNKNOWN, lacking)
     if course.outcome != wanted:
         # What a machine made slow may have failed an analysis of latency; it makes nothing pass that fails.
-        return finding(State.UNKNOWN if starved and course.outcome == ROLLED_BACK else State.BROKEN, summary + doubt)
-    if course.unseen:
-        return finding(State.UNKNOWN, course.unseen)
+        return finding(State.UNKNOWN if starved and course.outcome != PROMOTED else State.BROKEN, summary + doubt)
     if took > within:
         return finding(State.UNKNOWN if took - starved <= within else State.BROKEN, summary + doubt)
     if most is None:
@@ -125,6 +131,13 @@ def _judged(history: History, fault: FaultRecord, parameters: Mapping[str, Any])
         return finding(State.UNKNOWN, f"of {exposed.unsaid} operations nobody knows whether they met it; {summary}")
     bound = f", {percent(exposed.most)} at the most" if exposed.unsaid else ""
     return finding(State.HELD, f"{summary}; {met}{bound}")
+
+
+def _unproven(course: Course, wanted: str) -> str:
+    """Say that a release was taken back and no analysis was seen that proves why, as promised."""
+    if PROMOTED in (wanted, course.outcome) or course.found == FOUND_BAD or (course.found and wanted == GIVEN_UP):
+        return ""
+    return f"it was given up, but no analysis was seen {PROOF[wanted]}: {course.why or 'nobody said why'}"
 
 
 def _follow(history: History, fault: FaultRecord, begin: float, end: float) -> Course:
@@ -145,7 +158,7 @@ def _follow(history: History, fault: FaultRecord, begin: float, end: float) -> C
         if sample.labels.get("stable") == release:
             return Course(release, stable, sample.time, PROMOTED, 100.0)
         if sample.labels.get("aborted") == "yes":
-            return _given_up(history, fault, sample, Course(release, stable, sample.time, ROLLED_BACK, weight))
+            return _taken_back(history, fault, sample, Course(release, stable, sample.time, ROLLED_BACK, weight))
         weight = sample.value or 0.0
     if not release:
         return Course(unseen="no new release was seen")
@@ -153,8 +166,8 @@ def _follow(history: History, fault: FaultRecord, begin: float, end: float) -> C
     return Course(release, stable, weight=weight, unseen=blind)
 
 
-def _given_up(history: History, fault: FaultRecord, sample: Sample, course: Course) -> Course:
-    """Say why a release was given up; whatever is no analysis that found it bad proves nothing."""
+def _taken_back(history: History, fault: FaultRecord, sample: Sample, course: Course) -> Course:
+    """Say why a release was taken back: an analysis found it bad, or could not measure; else nobody knows."""
     name = fault.workload.partition("/")[2]
     phases = {
         one.series: one.labels
@@ -163,10 +176,10 @@ def _given_up(history: History, fault: FaultRecord, sample: Sample, course: Cour
         and one.labels.get("release") == course.release
         and one.labels.get("rollout") == name
     }
-    bad = [labels for labels in phases.values() if labels.get("phase") == FOUND_BAD]
-    why = bad[0].get("message", "") if bad else sample.labels.get("message", "")
-    unseen = "" if bad else f"it was given up, but no analysis was seen to find it bad: {why or 'nobody said why'}"
-    return replace(course, why=why, unseen=unseen)
+    ended = {str(labels.get("phase", "")): labels for labels in phases.values()}
+    found = next((phase for phase in (FOUND_BAD, UNMEASURED) if phase in ended), "")
+    why = ended[found].get("message", "") if found else sample.labels.get("message", "")
+    return replace(course, outcome=GIVEN_UP if found == UNMEASURED else ROLLED_BACK, why=why, found=found)
 
 
 def _exposed(history: History, course: Course, span: tuple[float, float]) -> Exposure:
@@ -199,24 +212,25 @@ def _answered(operation: Operation, addresses: Mapping[str, str]) -> str:
 
 
 def missed(parameters: Mapping[str, Any], _: Sequence[tuple[FaultSpec, bool]]) -> Missed | None:
-    """Say that a release cannot be both, or that neither is promised."""
-    one = bool(parameters.get(PROMOTED)) != bool(parameters.get(ROLLED_BACK))
-    key = PROMOTED if PROMOTED in parameters else ROLLED_BACK
-    return (
-        None if one else Missed(key, f"a release is to be one of the two: '{PROMOTED}: true' or '{ROLLED_BACK}: true'")
-    )
+    """Say that a release cannot be several, or that nothing is promised."""
+    if sum(bool(parameters.get(one)) for one in OUTCOMES) == 1:
+        return None
+    key = next(one for one in OUTCOMES if one in parameters)
+    return Missed(key, f"a release is to be one of these: {', '.join(f'{one}: true' for one in OUTCOMES)}")
 
 
 OBJECTIVE = ObjectiveKind(
     name="canary",
     place=45,
-    summary="A release is promoted, or rolled back because its analysis found it bad, in time, and few meet a bad one.",
-    broken="the other came of it, it took longer, or more operations than that met the release",
-    unknown="no Rollout was seen, the run ended before it was decided, it was given up without an analysis that found"
-    " it bad, too few operations were seen, or of too many nobody knows whom they met",
+    summary="A release is promoted, rolled back because its analysis found it bad, or given up because nothing could be"
+    " measured, in time, and few meet a bad one.",
+    broken="another came of it, it took longer, or more operations than that met the release",
+    unknown="no Rollout was seen, the run ended before it was decided, it was taken back without an analysis that says"
+    " why, too few operations were seen, or of too many nobody knows whom they met",
     parameters=(
         Parameter(PROMOTED, Type.BOOLEAN, "true: the release is promoted."),
         Parameter(ROLLED_BACK, Type.BOOLEAN, "true: its analysis has it rolled back."),
+        Parameter(GIVEN_UP, Type.BOOLEAN, "true: its analysis cannot measure, and it is not promoted."),
         Parameter("within", Type.DURATION, "In which time, from its start.", required=True),
         Parameter("max-exposed", Type.RATIO, "The largest share of operations, from start to end, that meet it."),
     ),
@@ -224,5 +238,5 @@ OBJECTIVE = ObjectiveKind(
     check=check,
     missed=missed,
     needs_load=False,
-    one_of=(PROMOTED, ROLLED_BACK),
+    one_of=OUTCOMES,
 )

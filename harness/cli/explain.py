@@ -85,6 +85,8 @@ COURSE = {
     "times": "How often it is done, each time with targets that are picked anew. (default 1)",
     "every": "How far apart its times begin; later where the last is not healed yet.",
 }
+# Of pods alone.
+LATE = {"late": "true: its targets are picked when its turn comes; a plan cannot name pods that an earlier step makes."}
 
 
 @click.command("explain")
@@ -201,6 +203,7 @@ def _fault(name: str) -> str:
     kind = FAULTS[name]
     rows = {"evidence": kind.evidence, "healed": kind.healed_when, "exercises": ", ".join(sorted(exercises(kind)))}
     rows |= {"target": NAMED.get(kind.target) or HOW_MANY.format(f"{kind.target}s"), **COURSE}
+    rows |= LATE if kind.target == "pod" else {}
     head = [f"{name}  (hand: {kind.hand}, aimed at a {kind.target})", f"  {kind.summary}"]
     return "\n".join([*head, *_table(rows, kind.parameters), *(f"  {line}" for line in kind.about.splitlines()[1:])])
 

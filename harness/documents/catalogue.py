@@ -15,7 +15,8 @@ HEAD = """\
 # Faults
 
 Each is one file of `harness/faults`, of which this page is made; `harness explain NAME` says the same of one. Every one
-of them may be given a `duration`, `times` and `every`. Its undo is on disk, with somebody else, before its effect.
+of them may be given a `duration`, `times` and `every`, one of pods also `late`. Its undo is on disk, with somebody
+else, before its effect.
 
 """
 # Who does it, and so where it can be done.

@@ -13,9 +13,10 @@ from harness.model.fault import FaultSpec
 from harness.source.closed import Section, nearest
 
 # What every fault takes besides its target and its own parameters.
-COURSE = ("duration", "times", "every")
+COURSE = ("duration", "times", "every", "late")
 LONGEST_FAULT = 1800.0
 MOST_TIMES = 100
+FIRST = ("method", 0)
 
 
 def read(reading: Reading, provider: Mapping[str, Any], activity: Section, name: str) -> FaultSpec | None:
@@ -47,8 +48,8 @@ def read(reading: Reading, provider: Mapping[str, Any], activity: Section, name:
     return reading.own(FaultSpec(func, name, target, parameters, *_course(arguments, kind), place=where))
 
 
-def _course(arguments: Section, kind: FaultKind) -> tuple[float | None, int, float]:
-    """Read how long a fault lasts, how often it is done, and how far apart."""
+def _course(arguments: Section, kind: FaultKind) -> tuple[float | None, int, float, bool]:
+    """Read how long a fault lasts, how often it is done, how far apart, and whether its targets are picked late."""
     problems = arguments.problems
     duration = arguments.get("duration", units.bounded(units.duration, LONGEST_FAULT), None)
     times = arguments.get("times", _times, 1)
@@ -62,7 +63,19 @@ def _course(arguments: Section, kind: FaultKind) -> tuple[float | None, int, flo
             why="it is healed before it is done again",
             hint="duration: 10s",
         )
-    return duration, times, every
+    return duration, times, every, _late(arguments, kind)
+
+
+def _late(arguments: Section, kind: FaultKind) -> bool:
+    """Read whether targets are picked when the step's turn comes: pods, which an earlier step can have made."""
+    found = arguments.get("late", units.boolean, False)
+    if found and kind.target != "pod":
+        why = "what an earlier step makes, and no plan can name, is a pod"
+        arguments.problems.add(arguments.at("late"), f"'late' picks pods, not {kind.target}s", why=why)
+    elif found and arguments.place[:2] == FIRST:
+        what, why = "the first step has its targets from the plan", "no earlier step can have made them"
+        arguments.problems.add(arguments.at("late"), what, why=why, hint="leave out 'late'")
+    return found
 
 
 def _times(value: Any) -> int:

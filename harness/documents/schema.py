@@ -196,6 +196,7 @@ def _arguments(fault: FaultKind) -> Schema:
             {"anyOf": [{"required": [key]} for key in targets.PICKING]},
         ]
     course = {"duration": DURATION, "times": {**COUNT, "maximum": MOST_TIMES}, "every": DURATION}
+    course |= {"late": {"type": "boolean"}} if fault.target == "pod" else {}
     needed = (one.name for one in fault.parameters if one.required)
     return _closed({"target": target, **course, **parameters}, "target", *needed)
 

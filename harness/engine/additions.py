@@ -30,7 +30,8 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     instead = activity.fault.activity if activity.fault and again else ""
     seed = random.Random(f"{before.seed} time {number}").getrandbits(32) if again else before.seed
     run = f"{before.run}-{len(before.faults)}"
-    alone = replace(session.experiment, method=(activity,), choices=())
+    due = replace(activity, fault=replace(activity.fault, late=False)) if activity.fault else activity
+    alone = replace(session.experiment, method=(due,), choices=())
     begun = [one.fault for one in session.courses.values() if one.injecting]
     broken = (*session.owed.values(), *begun, *_waiting(session, activity, instead))
     taken = frozenset(uid for fault in broken for uid in fault.victim.uids)
@@ -38,7 +39,7 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
     caps.require_alone(session.experiment, [*standing, *added.faults])
     if session.experiment.promising:
-        caps.require(session.experiment, [*standing, *added.faults])
+        caps.require(session.experiment, [*standing, *added.faults], before.left_out)
     faults = (*before.faults, *added.faults)
     session.plan = replace(
         before, faults=faults, resolved=plan.resolved(faults), shares=(*before.shares, *added.shares)

@@ -12,10 +12,11 @@ from pathlib import Path
 from harness import __version__
 from harness.engine import contexts
 from harness.engine.options import Options
-from harness.engine.planning import plan
+from harness.engine.planning import caps, plan
 from harness.engine.session import Session
 from harness.journal.writer import Journal
 from harness.report.inert import inert
+from harness.targets import select
 
 WAYS_IN = ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS")
 
@@ -67,6 +68,8 @@ def targets(session: Session) -> None:
     )
     touched = ", ".join(fault.victim.shown for fault in planned.faults) or "nothing"
     session.say(f"PLAN       touches {touched}")
+    for spec in caps.to_come(experiment, planned.faults, planned.left_out):
+        session.say(f"           {spec.kind}: {select.late(spec.target)}")
     for share in planned.shares:
         session.say(f"           {share}")
     if planned.left_out:

@@ -42,7 +42,9 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
         "pods": EVERYBODY if FAULTS[kind].spends else _cap(target, "pods"),
         "nodes": EVERYBODY if FAULTS[kind].target == "zone" else _cap(target, "nodes"),
     }
-    provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": dict(arguments)}
+    # A run of its own picks its targets when it is called, which is late.
+    given = {name: value for name, value in arguments.items() if name != "late"}
+    provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": given}
     text = yaml.safe_dump(
         {
             "title": f"{kind}, called by itself",

@@ -118,8 +118,8 @@ class FaultSpec:
     """One fault of the method, as the document states it.
 
     It lasts `duration` seconds and is healed then; None leaves it until the method is over. It is done `times` times,
-    the next one `every` so many seconds, or when the last is healed if that is later. `place` is the file and the line
-    of its target.
+    the next one `every` so many seconds, or when the last is healed if that is later. One that is `late` has its
+    targets picked when its turn comes, not by the plan. `place` is the file and the line of its target.
     """
 
     kind: str
@@ -129,6 +129,7 @@ class FaultSpec:
     duration: float | None = None
     times: int = 1
     every: float = 0.0
+    late: bool = False
     place: str = field(default="", compare=False)
 
     @property

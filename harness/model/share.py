@@ -32,6 +32,11 @@ class Share:
     percent: float
     drawn: bool = False
 
+    @property
+    def shown(self) -> str:
+        """Write the share itself."""
+        return ALL if self.percent == 100 else f"{self.percent:g} %"
+
     def most(self, matching: int) -> int:
         """Return the share of so many, rounded down."""
         return math.floor(self._exact(matching))
@@ -43,7 +48,7 @@ class Share:
         """
         most, exact = self.most(matching), self._exact(matching)
         what = f"{matching} {self.of}{'s' * (matching != 1)}"
-        share = f"{ALL} of {what}" if self.percent == 100 else f"{self.percent:g} % of {what}"
+        share = f"{self.shown} of {what}"
         rounded = "" if exact == most else f" ({exact.normalize():f} rounded down)"
         if not most:
             raise ValueError(f"{share} = none{rounded}")

@@ -145,6 +145,52 @@ def test_a_release_ends_as_it_should_and_nothing_of_it_stays(
     assert weights(delivery) == [100, 0]
 
 
+def struck(directory: Path, kind: str) -> tuple[float, str]:
+    """Return when a run injected its one fault of a kind, in seconds of the run, and on whom."""
+    every: list[Any] = [one for one in events(directory) if one["type"] == "fault.injected"]
+    (found,) = [(one["t"], one["data"]["victim"]) for one in every if one["data"]["kind"] == kind]
+    return found
+
+
+def measured(directory: Path) -> list[str]:
+    """List what the analyses of a run had measured, each time that it was told."""
+    told: list[Any] = [one["data"] for one in events(directory) if one["type"] == "sample"]
+    return [one["labels"]["measured"] for one in told if one["series"].startswith("analysis/") and one["labels"]]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "kind", "outcome"),
+    [
+        ("registry_latency", "pod_latency", "promoted"),
+        ("canary_pod_kill", "pod_kill", "promoted"),
+        ("controller_kill", "container_kill", "promoted"),
+        ("prometheus_away", "workload_scale", "promoted"),
+        ("prometheus_gone", "workload_scale", "given-up"),
+    ],
+)
+def test_a_release_ends_as_it_should_whatever_else_breaks_meanwhile(
+    delivery: LocalCluster, name: str, kind: str, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hasten(delivery)
+    before = template(delivery)
+    with unchanged(delivery):
+        code, directory = ran(name, tmp_path)
+        verdict, found = verdict_of(directory), canary_of(directory)
+        with capsys.disabled():
+            print(f"\n    {name}: {found['summary']}", end="", flush=True)
+        assert code == 0 or starved(verdict), verdict
+        assert found["detail"]["outcome"] == outcome
+        (begun, _), (moment, victim) = struck(directory, "workload_release"), struck(directory, kind)
+        assert begun < moment < begun + found["detail"]["took"]
+        if kind == "workload_scale":
+            assert any("Error" in one for one in measured(directory))
+        if kind == "pod_kill":
+            assert victim.startswith(f"{NAMESPACE}/{ROLLOUT}-{found['detail']['release']}-")
+    assert template(delivery) == before
+    assert weights(delivery) == [100, 0]
+
+
 def test_a_release_is_taken_back_when_the_engine_is_killed(delivery: LocalCluster, tmp_path: Path) -> None:
     before, runs, document = template(delivery), tmp_path / "runs", tmp_path / "failing_release.yaml"
     # Nobody judges it by what was before.

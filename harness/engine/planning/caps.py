@@ -8,13 +8,17 @@ from harness.errors import UsageError
 from harness.faults import FAULTS
 from harness.model import timeline
 from harness.model.experiment import Experiment
+from harness.model.fault import FaultSpec
 from harness.model.plan import PlannedFault, Victim
 
 
-def require(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
-    """Refuse what exceeds the blast radius, whose counts are of what may be broken together; raises UsageError."""
+def require(experiment: Experiment, faults: Sequence[PlannedFault], left_out: Sequence[str] = ()) -> None:
+    """Refuse what exceeds the blast radius, whose counts are of what may be broken together; raises UsageError.
+
+    `left_out` are the steps that the seed does not draw.
+    """
     radius = experiment.blast_radius
-    pods, nodes = most_together(experiment, faults)
+    pods, nodes = most_together(experiment, faults, left_out)
     reached = [one for fault in faults for one in (fault.victim, *fault.takes)]
     outside = [str(one) for one in reached if one.namespace and one.namespace not in radius.namespaces]
     if outside:
@@ -44,15 +48,28 @@ def require_alone(experiment: Experiment, faults: Sequence[PlannedFault]) -> Non
         )
 
 
-def most_together(experiment: Experiment, faults: Sequence[PlannedFault]) -> tuple[int, int]:
+def to_come(
+    experiment: Experiment, faults: Sequence[PlannedFault], left_out: Sequence[str] = ()
+) -> tuple[FaultSpec, ...]:
+    """List the faults whose targets are picked when their turn comes, as long as they are not."""
+    picked = {fault.activity for fault in faults}
+    drawn = [one.fault for one in experiment.method if one.fault and one.name not in left_out]
+    return tuple(spec for spec in drawn if spec.late and spec.activity not in picked)
+
+
+def most_together(
+    experiment: Experiment, faults: Sequence[PlannedFault], left_out: Sequence[str] = ()
+) -> tuple[int, int]:
     """Return how many pods and how many nodes may be broken at the same time."""
+    late = to_come(experiment, faults, left_out)
     known = {one.fault.activity for one in experiment.method if one.fault}
     # What no step of the document is about, as in a test in Python, may be broken beside any of them.
     always = frozenset(fault.activity for fault in faults) - known
     groups = [names | always for names in timeline.together(experiment.method)] or [always]
     broken = [[fault for fault in faults if fault.activity in names] for names in groups]
-    pods = max(len({one.victim.uid for one in some if one.victim.kind == "pod"}) + _spent(some) for some in broken)
-    return pods, max(len(_nodes_of(some)) for some in broken)
+    unnamed = [sum(spec.target.least for spec in late if spec.activity in names) for names in groups]
+    named = [len({one.victim.uid for one in some if one.victim.kind == "pod"}) + _spent(some) for some in broken]
+    return max(map(sum, zip(named, unnamed, strict=True))), max(len(_nodes_of(some)) for some in broken)
 
 
 def _nodes_of(faults: Sequence[PlannedFault]) -> set[str]:

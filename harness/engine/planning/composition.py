@@ -11,6 +11,7 @@ from harness.model.fault import FaultSpec
 from harness.model.plan import Plan, PlannedFault
 from harness.model.timeline import Span
 from harness.model.units import seconds
+from harness.targets import select
 
 
 def lines(experiment: Experiment, plan: Plan, most: tuple[int, int]) -> list[str]:
@@ -41,7 +42,8 @@ def _line(span: Span, faults: dict[str, list[PlannedFault]]) -> str:
     activity, spec = span.activity, span.fault
     words = [activity.name]
     if spec:
-        words += [f"{spec.kind} on {', '.join(one.victim.shown for one in faults[spec.activity])}", _lasts(spec)]
+        targets = ", ".join(one.victim.shown for one in faults[spec.activity])
+        words += [f"{spec.kind} on {targets or select.late(spec.target)}", _lasts(spec)]
     if activity.heals:
         words.append(f"heals {activity.heals}")
     if activity.background:

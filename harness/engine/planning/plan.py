@@ -53,7 +53,7 @@ async def resolve(
     faults: list[PlannedFault] = []
     shares: list[str] = []
     left_out = _left_out(experiment, seed)
-    drawn = [one for one in experiment.method if one.fault and one.name not in left_out]
+    drawn = [one for one in experiment.method if one.fault and not one.fault.late and one.name not in left_out]
     for number, activity in enumerate(drawn):
         spec = activity.fault
         assert spec
@@ -76,7 +76,7 @@ async def resolve(
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached, most))
     caps.require_alone(experiment, faults)
     if experiment.promising:
-        caps.require(experiment, faults)
+        caps.require(experiment, faults, left_out)
     await lost_for_good.require(kube, owners, faults)
     remembered = {} if alone else await stack.inventory(kube)
     intent = {
@@ -276,9 +276,11 @@ def text(experiment: Experiment, plan: Plan) -> str:
         if fault.most is not None:
             lines.append(f"    {'':<14}   at most {fault.most} of these pods go")
         lines += [f"    {'':<14}   with it {pod}  {pod.uid}" for pod in fault.takes]
-    if not plan.faults:
+    late = caps.to_come(experiment, plan.faults, plan.left_out)
+    lines += [f"    {spec.kind:<14} {select.late(spec.target)}" for spec in late]
+    if not plan.faults and not late:
         lines.append("    nothing")
-    lines += composition.lines(experiment, plan, caps.most_together(experiment, plan.faults))
+    lines += composition.lines(experiment, plan, caps.most_together(experiment, plan.faults, plan.left_out))
     lines += [f"  share    {share}" for share in plan.shares]
     lines += [f"  not covered: {words}" for words in experiment.uncovered]
     lines += [f"  read as {fault.kind}: step {name!r}, by {called}" for fault, name, called in _translated(experiment)]

@@ -10,6 +10,7 @@ from harness.model.verdict import State
 ROLLOUT = "shop/Rollout/web"
 BACK = {"rolled-back": True, "within": 8.0, "max-exposed": 0.12}
 ON = {"promoted": True, "within": 8.0}
+UP = {"given-up": True, "within": 8.0, "max-exposed": 0.12}
 GOOD, BAD = "web-old-1", "web-new-1"
 
 
@@ -20,6 +21,8 @@ def state(newest="old", stable="old", *, aborted=False, phase="Progressing"):
 
 REST, CANARY, PROMOTED, ABORTED = state(), state("new"), state("new", "new"), state("new", aborted=True)
 FAILED = {"phase": "Failed", "rollout": "Rollout/web", "release": "new", "message": "success-rate assessed Failed"}
+
+ERROR = {**FAILED, "phase": "Error", "message": "success-rate assessed Error"}
 
 
 @pytest.fixture
@@ -56,6 +59,43 @@ def test_one_that_was_given_up_without_being_found_bad_proves_nothing(released, 
     found = canary.check(released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=analysis), BACK)
     assert found.state is State.UNKNOWN
     assert "no analysis was seen to find it bad" in found.summary
+
+
+def test_one_that_nobody_could_measure_is_given_up_in_time(released):
+    found = canary.check(released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=[ERROR]), UP)
+    assert found.state is State.HELD
+    assert found.summary.startswith("given up after 5 s: success-rate assessed Error; ")
+    assert (found.detail["outcome"], found.in_fault) == ("given-up", "given-up, 11.76 % exposed")
+    assert found.target == "given-up within 8 s, <= 12 % exposed"
+
+
+def test_one_that_nobody_could_measure_is_not_promoted(released):
+    found = canary.check(released(BEFORE, UNDER_WAY, (15, 100.0, PROMOTED), analysis=[ERROR]), UP)
+    assert (found.state, found.summary) == (State.BROKEN, "promoted after 5 s")
+
+
+def test_one_that_was_to_be_given_up_unmeasured_and_was_found_bad_is_broken(released):
+    found = canary.check(released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=[FAILED]), UP)
+    assert found.state is State.BROKEN
+    assert found.summary.startswith("rolled back after 5 s: success-rate assessed Failed")
+
+
+@pytest.mark.parametrize("analysis", [(), ({**ERROR, "release": "older"},), ({**ERROR, "phase": "Running"},)])
+def test_one_that_was_given_up_for_what_nobody_saw_was_not_given_up_for_want_of_measurements(released, analysis):
+    found = canary.check(released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=analysis), UP)
+    assert found.state is State.UNKNOWN
+    assert "no analysis was seen that could not measure it" in found.summary
+
+
+def test_one_that_is_given_up_too_late_is_broken(released):
+    found = canary.check(released(BEFORE, UNDER_WAY, (18.5, 0.0, ABORTED), analysis=[ERROR]), UP)
+    assert found.state is State.BROKEN
+    assert found.summary.startswith("given up after 8.5 s")
+
+
+def test_a_good_one_that_is_given_up_unmeasured_is_broken(released):
+    found = canary.check(released(BEFORE, UNDER_WAY, (15, 0.0, ABORTED), analysis=[ERROR]), ON)
+    assert (found.state, found.summary) == (State.BROKEN, "given up after 5 s: success-rate assessed Error")
 
 
 def test_a_bad_one_that_is_promoted_is_broken(released):
@@ -197,6 +237,9 @@ def test_a_rollback_on_a_machine_that_others_had_blames_no_good_release(released
         ({"promoted": True, "rolled-back": True}, True),
         ({"promoted": False}, True),
         ({"promoted": False, "rolled-back": True}, False),
+        ({"given-up": True}, False),
+        ({"given-up": True, "rolled-back": True}, True),
+        ({"given-up": True, "promoted": False}, False),
     ],
 )
 def test_a_release_is_promised_one_end(promised, refused):

@@ -56,6 +56,27 @@ def test_such_a_step_is_one_that_chaos_toolkit_takes() -> None:
         ensure_activity_is_valid({key: value for key, value in step.items() if value is not None})
 
 
+def test_targets_may_be_picked_when_their_step_s_turn_comes(editor) -> None:
+    steps = ("freeze|pod_freeze|duration: 10s", "kill|pod_kill|late: true")
+    freeze, kill = loaded(*steps).faults
+    assert (freeze.late, kill.late) == (False, True)
+    editor.validate(yaml.safe_load(text(*steps)))
+    for step in yaml.safe_load(text(*steps))["method"]:
+        ensure_activity_is_valid({key: value for key, value in step.items() if value is not None})
+
+
+def test_what_no_earlier_step_can_have_made_is_picked_by_the_plan() -> None:
+    told = refused("kill|pod_kill|late: true")
+    assert "the first step has its targets from the plan" in told
+    assert refused("a|pod_freeze|duration: 1s", "b|pod_kill|late: yesterday").count("'yesterday' is not true or false")
+    assert "'late' picks pods, not nodes" in refused("a|pod_freeze|duration: 1s", "b|node_cordon|late: true")
+
+
+def test_what_is_picked_late_counts_for_the_cap() -> None:
+    told = refused("a|pod_freeze|", "b|pod_kill|late: true")
+    assert "the faults ask for 2 pods, the blast radius allows 1" in told
+
+
 @pytest.mark.parametrize(
     ("step", "why"),
     [

@@ -19,38 +19,10 @@ from harness.model.experiment import Experiment, Phases
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from tests.unit.documents.test_documents_composition import text
-from tests.unit.engine.doubles import Broken, Kube, fails
+from tests.unit.engine.doubles import Broken, fails
+from tests.unit.engine.shop import Cluster, Shop
 
 pytestmark = pytest.mark.anyio
-
-
-class Shop:
-    """A namespace with so many ready pods; one that was deleted is replaced."""
-
-    context = "kind-here"
-
-    def __init__(self, count: int) -> None:
-        self.made = count
-        self.names = [f"web-{number}" for number in range(count)]
-
-    def replace(self, uid: str) -> None:
-        self.names.remove(uid.removeprefix("uid-"))
-        self.names.append(f"web-{self.made}")
-        self.made += 1
-
-    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
-        assert path == "/api/v1/namespaces/shop/pods"
-        return [self.pod(name) for name in self.names]
-
-    async def get(self, path: str, **_: Any) -> dict[str, Any]:
-        return self.pod(path.removeprefix("/api/v1/namespaces/shop/pods/"))
-
-    def pod(self, name: str) -> dict[str, Any]:
-        number = int(name.partition("-")[2])
-        metadata = {"name": name, "uid": f"uid-{name}", "namespace": "shop", "creationTimestamp": f"{number:04}"}
-        status = {"conditions": [{"type": "Ready", "status": "True"}]}
-        spec = {"nodeName": "worker", "containers": [{"name": "web"}]}
-        return {"metadata": metadata, "spec": spec, "status": status}
 
 
 @pytest.fixture(autouse=True)
@@ -163,19 +135,6 @@ def test_a_pod_whose_node_goes_too_is_shown() -> None:
     )
     shown = plan.text(made, Plan("run", 1, "here", faults, "i", "r"))
     assert "overlap: pod_kill hits shop/web-0, which node_stop on worker takes, too" in shown
-
-
-class Cluster(Shop, Kube):
-    """A namespace in which something is broken and written down; others have their turn before it answers."""
-
-    def __init__(self, count: int) -> None:
-        Shop.__init__(self, count)
-        Kube.__init__(self)
-
-    async def list(self, path: str, **_: Any) -> list[dict[str, Any]]:
-        for _turn in range(5):
-            await anyio.lowlevel.checkpoint()
-        return await super().list(path)
 
 
 @pytest.fixture
@@ -388,3 +347,53 @@ async def test_what_promises_nothing_has_no_cap_the_first_time_nor_again(session
     assert len(await additions.add(session, made.method[0], 2)) == 2
     (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
     assert told["caps"] == {}
+
+
+LATE = ("a|pod_kill|duration: 0s", "b|pod_kill|late: true")
+
+
+async def test_what_is_picked_late_is_not_picked_by_the_plan_and_shown_as_such() -> None:
+    made = experiment(*LATE)
+    found = await planned(made, 2)
+    assert [fault.activity for fault in found.faults] == ["a"]
+    shown = plan.text(made, found)
+    assert "    pod_kill       1 of shop/a=b, picked when its turn comes\n" in shown
+    assert "b; pod_kill on 1 of shop/a=b, picked when its turn comes; until the method is over" in shown
+    assert "together at most 1 pods" in shown
+
+
+async def test_what_is_picked_late_is_there_since_an_earlier_step(walk, session) -> None:
+    found = await walk(experiment(*LATE), 1)
+    assert found.seen == ["inject run-1", "felt run-1", "heal run-1", "healed run-1", "inject run-1-1"]
+    assert names(session.plan) == ["web-0", "web-1"]
+    (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
+    assert [fault["victim"]["name"] for fault in told["faults"]] == ["web-1"]
+
+
+async def test_what_is_picked_late_is_said_before_anything_is_touched(session, begun) -> None:
+    said = list[str]()
+    session.say = said.append
+    await begun(experiment(*LATE), 1)
+    announce.targets(session)
+    assert said == ["PLAN       touches shop/web-0", "           pod_kill: 1 of shop/a=b, picked when its turn comes"]
+
+
+async def test_what_is_picked_late_and_matches_nothing_is_no_evidence(walk) -> None:
+    made = experiment("a|pod_kill|", "b|pod_kill|late: true", caps="pods: 2")
+    with pytest.raises(UsageError, match="1 pods wanted, 0 of 1 are free"):
+        await walk(made, 1, inject=lambda _: {"what": "inject"})
+
+
+async def test_what_is_picked_late_counts_for_the_cap_of_the_plan() -> None:
+    made = experiment("a|pod_freeze|", "b|pod_kill|late: true", caps="pods: 2")
+    made = replace(made, blast_radius=replace(made.blast_radius, pods=1))
+    with pytest.raises(UsageError, match="touches 2 pods and 0 nodes at the same time"):
+        await planned(made, 2)
+
+
+async def test_what_the_seed_leaves_out_is_not_picked_late_either(walk, session) -> None:
+    choice = ", choose: [{from: [b, c], take: 1}]"
+    made = experiment("a|pod_kill|", "b|pod_kill|late: true", "c|pod_kill|late: true", caps="pods: 2", more=choice)
+    await walk(made, 4)
+    assert len(session.plan.faults) == 2
+    assert session.plan.faults[-1].activity not in session.plan.left_out

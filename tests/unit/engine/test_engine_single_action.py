@@ -26,3 +26,9 @@ def test_an_action_may_touch_the_namespaces_that_it_names(kind: str, target: dic
     assert made.blast_radius.namespaces == namespaces
     (step,) = made.method
     assert step.fault
+
+
+def test_an_action_by_itself_picks_its_targets_when_it_is_called() -> None:
+    made = single_action._experiment("pod_kill", {"target": {**SHOP, "pods": 1}, "late": True})
+    assert made.method[0].fault
+    assert not made.method[0].fault.late

@@ -16,6 +16,7 @@ PROBES = [
     ("probes.nodes", "ready_nodes", {}),
     ("probes.nodes", "schedulable_nodes", {"selector": "zone=a"}),
     ("probes.rollout", "outcome", {"namespace": "prod", "rollout": "api", "wait": 1}),
+    ("probes.rollout", "weight", {"namespace": "prod", "rollout": "api", "least": 10, "wait": 1}),
     ("probes.budget", "allowed_disruptions", {"namespace": "prod", "name": "api-pdb"}),
     ("probes.gateway", "status", {"url": "http://127.0.0.1:1"}),
     ("probes.gateway", "ejected", {}),

@@ -80,3 +80,42 @@ def test_a_status_that_still_tells_of_the_last_release_is_none_of_the_newest(api
     api.answers[f"{REPLICA_SETS}/api-new"] = replica_set({**MARK, "role": "stable"})
     assert rollout.outcome("prod", "api", LONG) == "promoted"
     assert [path for path, _ in api.asked].count(ROLLOUT) == 3
+
+
+def under_way(weight: int) -> tuple[int, Any]:
+    return told(stable="old", phase="Progressing", canary={"weights": {"canary": {"weight": weight}}})
+
+
+def test_a_weight_is_waited_for_and_told_as_soon_as_it_is_reached(api: Any) -> None:
+    api.first[ROLLOUT] = [told("old", "old", observedGeneration="1"), under_way(0), UNREAD, under_way(10)]
+    api.answers[ROLLOUT] = under_way(20)
+    assert rollout.weight("prod", "api", 20, LONG) == 20
+    assert len(api.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "weight"),
+    [
+        (told(), 100),
+        # Its route is put back a moment later.
+        (told(stable="old", phase="Degraded", abort=True, canary={"weights": {"canary": {"weight": 20}}}), 0),
+    ],
+)
+def test_what_is_decided_before_has_the_weight_that_it_has_for_good(
+    api: Any, answer: tuple[int, Any], weight: float
+) -> None:
+    api.answers[ROLLOUT] = answer
+    assert rollout.weight("prod", "api", 20, LONG) == weight
+    assert len(api.asked) == 1
+
+
+def test_a_weight_that_is_not_reached_in_time_is_told_as_it_is(api: Any) -> None:
+    api.answers[ROLLOUT] = under_way(10)
+    assert rollout.weight("prod", "api", 20, 0.05) == 10
+
+
+def test_the_last_release_s_whole_weight_is_none_of_the_newest(api: Any) -> None:
+    api.first[ROLLOUT] = [told("old", "old", MARK)]
+    api.answers[ROLLOUT] = under_way(10)
+    api.answers[f"{REPLICA_SETS}/api-old"] = replica_set()
+    assert rollout.weight("prod", "api", 10, LONG) == 10
