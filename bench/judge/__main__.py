@@ -139,12 +139,20 @@ async def answering(here: Place, drawn: Sequence[Case]) -> AsyncIterator[None]:
         await mine.put(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": watching.SERVER}, "data": _files(drawn)},
             objects.echo(mine.image, watching.SERVER, container=container, volumes=volumes),
-            objects.service(watching.SERVER, labels),
+            _by_name(objects.service(watching.SERVER, labels)),
         )
         await mine.ready(1)
         path = f"/api/v1/namespaces/{mine.namespace}/services/{watching.SERVER}:80/proxy/"
         await until(lambda: answered(mine.kube, path), site.READY_SECONDS, "an answer by the Service")
         yield
+
+
+def _by_name(service: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a Service no address of its own: one that a node does not know yet is asked for outside of the cluster.
+
+    Whoever answers there may keep the connection, and the controller asks on it again and again.
+    """
+    return {**service, "spec": {**service["spec"], "clusterIP": "None"}}
 
 
 async def answered(kube: Kube, path: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 Object = dict[str, Any]
 
-ADDRESS = "http://replies.stack-report-judge"
+ADDRESS = "http://replies.stack-report-judge:8080"
 ANSWERS = 40
 # Of a vector or a matrix; some are wrong of the empty one alone.
 OF_VECTORS = (
