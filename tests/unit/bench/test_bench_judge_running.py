@@ -256,7 +256,9 @@ def test_the_server_is_put_into_a_pod_with_its_script_and_asked_before_anything_
     assert container["command"][2:] == [f"{mount['mountPath']}/{name}" for name in put["ConfigMap"]["data"]]
     assert put["Pod"]["spec"]["volumes"] == [{"name": mount["name"], "configMap": {"name": "replies"}}]
     assert put["Service"]["spec"]["selector"].items() <= put["Pod"]["metadata"]["labels"].items()
-    assert f"http://{put['Service']['metadata']['name']}.{cases.NAMESPACE}" == drawing.ADDRESS
+    # By the pod's own address, as no node has to know it first; its port is the server's then, too.
+    assert put["Service"]["spec"]["clusterIP"] == "None"
+    assert f"http://{put['Service']['metadata']['name']}.{cases.NAMESPACE}:{server.PORT}" == drawing.ADDRESS
     script = json.loads(put["ConfigMap"]["data"]["script.json"])
     assert Script(script).next(str(drawn()[0].number), "0", "m0")[0] in (0, *range(200, 600))
 
