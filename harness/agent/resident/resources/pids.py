@@ -47,8 +47,8 @@ def make(order: Order, container: Container) -> Effect:
 
 def lowest(found: Groups) -> tuple[Path, int] | None:
     """Return the lowest limit that holds a container, and where it stands; None without one that is meant for pods."""
-    folder = found.folder("pids")
-    limits = [(limit, one) for one in (folder, folder.parent) if (limit := groups.limit(one / "pids.max")) is not None]
+    folder, pod = found.folder("pids"), found.pod("pids")
+    limits = [(limit, one) for one in (folder, pod) if (limit := groups.limit(one / "pids.max")) is not None]
     limit, place = min(limits, default=(MOST + 1, folder))
     return None if limit > MOST else (place, limit)
 
