@@ -33,7 +33,7 @@ def busy(cores: int, seconds: float) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def burn(seconds: float, parent: int) -> None:
     """Use one core; the kernel ends what this loop would not."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
     limit = math.ceil(seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     end = time.monotonic() + seconds

@@ -21,6 +21,7 @@ from harness.errors import PreconditionFailed
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 SOCKET_LIMIT = 90
+ENGINE = "Engine"  # Docker's name for its daemon; Podman's is another one
 PACKAGES = ("docker.io", "iptables")
 POLICY = Path("/usr/sbin/policy-rc.d")
 # The second line tells a file that a killed installation left from one that the machine's owner wrote.
@@ -118,6 +119,35 @@ def refuse_distant(host: str) -> None:
             where=host,
             why="the keeper's socket cannot be reached from here yet",
             hint="name the socket of a daemon on this machine with DOCKER_HOST, or another cluster with --context",
+        )
+
+
+def refuse_client(host: str) -> None:
+    """Refuse a client that the daemon at `host` does not understand, and whatever else is called docker.
+
+    Raises PreconditionFailed.
+    """
+    done = docker.result(host, "version", "--format", "{{json .}}")
+    why = "".join(done.stderr.strip().splitlines()[-1:])
+    if done.returncode != 0:
+        raise PreconditionFailed(
+            "the Docker client here cannot talk to this daemon",
+            where=host,
+            why=why,
+            hint="put a client of about the daemon's own version first on PATH" if "API version" in why else "",
+        )
+    try:
+        server = json.loads(done.stdout).get("Server") or {}
+    except ValueError:
+        server = {}
+    parts = [str(part["Name"]) for part in server.get("Components") or []]
+    if ENGINE not in parts:
+        raise PreconditionFailed(
+            "what is called docker here is not Docker",
+            where=host,
+            why=f"it is {parts[0] if parts else 'Podman, as a rule'}, on which the local cluster was never tried",
+            hint="put Docker's own client first on PATH, name the socket of its daemon with DOCKER_HOST, "
+            "or name another cluster with --context",
         )
 
 

@@ -14,12 +14,25 @@ from harness.errors import PreconditionFailed
 
 LABEL = "harness.local/project=kube-chaos-harness"
 PING_SECONDS = 3.0
+# In these words for whatever it looked for, since Docker 28 without a capital.
+ABSENT = "no such object"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 def environment(host: str) -> dict[str, str]:
-    """Return what a Docker client needs to know to reach `host`; Buildx is not on every machine."""
-    return {"DOCKER_HOST": host, "DOCKER_BUILDKIT": "0", "DOCKER_CLI_HINTS": "false"}
+    """Return what a Docker client needs to know to reach `host`, and to build there and for there.
+
+    Which builder it takes is its own affair: BuildKit where it has Buildx, as most have, and else the older one.
+    """
+    return {
+        "DOCKER_HOST": host,
+        "DOCKER_CLI_HINTS": "false",
+        "DOCKER_DEFAULT_PLATFORM": "",
+        # What any other builder makes is not among the daemon's images.
+        "BUILDX_BUILDER": "default",
+        # An image with attestations is an index of several, which a node may not import.
+        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+    }
 
 
 def docker(host: str, *args: str, deadline: float = 60.0, check: bool = True, stdin: bytes | None = None) -> str:
@@ -79,10 +92,17 @@ def info(host: str, field: str) -> str:
 
 
 def inspect(host: str, *names: str) -> list[dict[str, Any]]:
-    """Describe containers, images or networks; what does not exist is left out."""
+    """Describe containers, images or networks; what does not exist is left out.
+
+    Raises PreconditionFailed where the daemon does not say: it is nothing that a client prints then, too.
+    """
     if not names:
         return []
-    return list(json.loads(result(host, "inspect", *names).stdout or "[]"))
+    done = result(host, "inspect", *names)
+    other = [line for line in done.stderr.splitlines() if line.strip() and ABSENT not in line.lower()]
+    if done.returncode != 0 and other:
+        raise PreconditionFailed("Docker does not say what it has", where=host, why=other[-1])
+    return list(json.loads(done.stdout or "[]"))
 
 
 def states(host: str, *filters: str) -> dict[str, str]:

@@ -127,7 +127,11 @@ def _images(host: str) -> list[str]:
 
 
 def _listed(host: str) -> set[str]:
-    return set(docker.docker(host, "image", "ls", "--filter", OURS, "--format", "{{.ID}}").split())
+    """List the images with our label, by their ids; since Docker 29 those without a name are told on demand alone."""
+    ask = ("image", "ls", "--filter", OURS, "--format", "{{.ID}}", "--filter")
+    return {
+        line for nameless in ("false", "true") for line in docker.docker(host, *ask, f"dangling={nameless}").split()
+    }
 
 
 def _remove_tree(folder: Path) -> None:

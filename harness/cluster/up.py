@@ -43,6 +43,7 @@ def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
         if cluster:
             return cluster
         host = daemon.ensure(progress)
+        daemon.refuse_client(host)
         daemon.refuse_distant(host)
         kind.refuse_others(host)
         cluster = _repaired(host, progress) or _created(host, progress, stack=stack)

@@ -40,9 +40,14 @@ def host(*words: str) -> Plant:
     return lambda cluster: docker(cluster, *words, worker(cluster))
 
 
-CGROUP = (
-    "d=/sys/fs/cgroup/freezer/chaos-planted; mkdir -p $d 2>/dev/null"
-    " || { mount -o remount,rw /sys/fs/cgroup/freezer && mkdir -p $d; }; echo FROZEN > $d/freezer.state"
+# $d a control group of our own, $file what freezes it: of version 2 where the node has that alone.
+GROUP = """
+d=/sys/fs/cgroup/chaos-planted file=cgroup.freeze on=1 off=0
+[ -e /sys/fs/cgroup/cgroup.controllers ] ||
+  { d=/sys/fs/cgroup/freezer/chaos-planted file=freezer.state on=FROZEN off=THAWED; }
+"""
+FREEZE = (
+    GROUP + "mkdir -p $d 2>/dev/null || { mount -o remount,rw ${d%/*} && mkdir -p $d; } && echo $on > $d/$file || exit"
 )
 
 # The network namespace with the youngest first process is a pod's, not the node's.
@@ -53,8 +58,8 @@ IN_A_POD = "nsenter -n -t $(lsns -t net -n -o PID | sort -n | tail -1)"
 RESIDUES: dict[str, dict[str, tuple[Plant, Plant, str]]] = {
     "in a node": {
         "frozen cgroup": (
-            inside(CGROUP),
-            inside("d=/sys/fs/cgroup/freezer/chaos-planted; echo THAWED > $d/freezer.state; rmdir $d"),
+            inside(FREEZE),
+            inside(GROUP + "echo $off > $d/$file; rmdir $d"),
             "cgroup frozen",
         ),
         "packet filter chain": (

@@ -19,6 +19,8 @@ from harness.agent.resident.following import FAULTS, LEASE_NAME, LEASES, NODE_FA
 from harness.agent.resident.healing import TICK_SECONDS, Agent, say
 from harness.agent.resident.leases import SECONDS, Leases
 from harness.agent.resident.ledger import Ledger
+from harness.agent.resident.refused import Refused
+from harness.agent.resident.resources import groups
 from harness.agent.resident.statuses import Statuses
 
 PORT = 9320
@@ -31,6 +33,11 @@ def main() -> None:
     environment, over = os.environ, threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
+    # Before anything is done: an agent that does not know its own pod could freeze it, and would undo it never.
+    try:
+        groups.stay_outside()
+    except Refused as refused:
+        sys.exit(str(refused))
     statuses = Statuses(_api(environment.get("AGENT_API", "")))
     ledger = Ledger(Path(environment.get("AGENT_LEDGER", "/ledger/ledger.json")))
     agent = Agent(ledger, Leases(float(environment.get("AGENT_LEASE", SECONDS))), statuses.tell)

@@ -14,7 +14,7 @@ from harness.agent.resident.packets.inject import Injector
 from harness.agent.resident.packets.match import Match
 from harness.agent.resident.packets.queue import Queue
 from harness.agent.resident.packets.spec import MARK
-from harness.agent.resident.processes import freezer
+from harness.agent.resident.processes import cgroups
 from harness.agent.resident.refused import Refused
 
 NAME = "offers"
@@ -39,21 +39,22 @@ def _packets() -> Facts:
 
 
 def _freezing() -> Facts:
-    first = (freezer.ROOT / "freezer").is_dir()
-    root = freezer.ROOT / "freezer" if first else freezer.ROOT
-    if not first and not (root / "cgroup.controllers").exists():
-        return {"ok": False, "said": f"there are no control groups at {root}"}
+    top = cgroups.freezing(cgroups.ROOT)
+    if top is None:
+        return {"ok": False, "said": f"there are no control groups at {cgroups.ROOT} that freeze"}
     # The folders are nobody's to write, the files in them are.
-    if os.statvfs(root).f_flag & os.ST_RDONLY:
-        return {"ok": False, "said": f"the control groups at {root} are read-only"}
-    return {"ok": True, "said": f"cgroup v{1 if first else 2}"}
+    if os.statvfs(top).f_flag & os.ST_RDONLY:
+        return {"ok": False, "said": f"the control groups at {top} are read-only"}
+    second = cgroups.second(top)
+    # The topmost group never has that file, and no group has it on a kernel before 5.2.
+    if second and not any(top.glob("*/cgroup.freeze")):
+        return {"ok": False, "said": "this kernel freezes no control groups of version 2"}
+    return {"ok": True, "said": f"cgroup v{2 if second else 1}"}
 
 
 def _resources() -> Facts:
     """Look for the controllers whose limits faults on resources meet."""
-    second = freezer.ROOT / "cgroup.controllers"
-    there = second.read_text().split() if second.exists() else [one.name for one in freezer.ROOT.iterdir()]
-    lacks = [one for one in ("cpu", "memory", "pids") if one not in there]
+    lacks = [one for one in ("cpu", "memory", "pids") if not cgroups.has(cgroups.ROOT, one)]
     return {"ok": not lacks, "said": f"no control groups of {', '.join(lacks)}" if lacks else "cpu, memory, pids"}
 
 

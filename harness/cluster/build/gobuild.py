@@ -144,6 +144,8 @@ def _flags(name: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     values = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -mod=readonly", "GOWORK": "off"}
+    # Whoever builds for other machines, too, may have told Go so for good.
+    values |= {"GOOS": "linux", "GOARCH": architecture()}
     if is_named():
         values |= {"GOMODCACHE": str(cache_dir() / "go" / "mod"), "GOCACHE": str(cache_dir() / "go" / "build")}
     return values

@@ -108,6 +108,7 @@ def _local() -> Iterable[Check]:
         daemon.check(host)
         # Without its client, which `harness up` installs, a daemon cannot be asked where it is.
         if host and shutil.which("docker"):
+            daemon.refuse_client(host)
             daemon.refuse_distant(host)
     except PreconditionFailed as error:
         yield Check("machine", "Docker", False, error.what, error.hint)

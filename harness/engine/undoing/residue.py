@@ -14,15 +14,18 @@ grep -ls '^State:.T ' /proc/[0-9]*/status | while read -r f; do
 grep -lsE '^Max open files +[0-9]{1,3} ' /proc/[0-9]*/limits | while read -r f; do
   sed -n 's/^Name:\t/process limited /p' "${f%limits}status" 2>/dev/null; done
 """
-# kube-proxy's rules name Services and namespaces, which may be called like a tool that breaks things; the pod network
-# of nodes that are built here is called after us.
-_REST = r"""
+# A line for each control group that is frozen, of version 1 and 2.
+FROZEN = r"""
 for f in $(find /sys/fs/cgroup/freezer -name freezer.state 2>/dev/null); do
   read -r s < "$f" && [ "$s" != THAWED ] && echo "cgroup frozen $(dirname "${f#/sys/fs/cgroup/freezer}")"; done
 for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do
   # Only one of version 2: the many of version 1 have none to find.
   [ -e "$root/cgroup.controllers" ] && for f in $(find "$root" -maxdepth 8 -name cgroup.freeze); do
     read -r s < "$f" && [ "$s" = 1 ] && echo "cgroup frozen $(dirname "$f")"; done; done 2>/dev/null
+"""
+# kube-proxy's rules name Services and namespaces, which may be called like a tool that breaks things; the pod network
+# of nodes that are built here is called after us.
+_REST = r"""
 for t in iptables ip6tables; do
   $t-save 2>/dev/null | grep -vE '^(:|-A )KUBE-|CHAOS-PTP-MASQ' | grep -i chaos | sed "s/^/$t /"; done
 for p in $(lsns -t net -n -o PID 2>/dev/null); do
@@ -40,4 +43,4 @@ ls -d /run/chaos* /tmp/chaos* 2>/dev/null | sed 's/^/file /'
 systemctl is-active kubelet containerd 2>/dev/null | grep -v '^active$' | sed 's/^/unit /'
 true
 """
-SCRIPT = PROCESSES + _REST
+SCRIPT = PROCESSES + FROZEN + _REST

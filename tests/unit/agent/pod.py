@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 from harness.agent.resident.processes import freezer
+from tests.unit.agent.box import WAIT_SECONDS, removed
 from tests.unit.agent.lab import PEER, TARGET, Lab
 
 V1 = Path("/sys/fs/cgroup/freezer")
@@ -47,6 +48,10 @@ class Pod:
         self.show(made.pid)
         self.others.append(made)
 
+    def leave(self) -> None:
+        """End what stays: some runtimes hold a pod's namespaces open without a process."""
+        self._end(self.others.pop())
+
     def revive(self) -> None:
         """Start its container anew, as the kubelet does: by another id, in the pod's own network."""
         self._end(self.process)
@@ -61,9 +66,14 @@ class Pod:
             return subprocess.Popen(["sleep", "600"])
 
         made = self._lab.inside(side, start) if self._lab else start()
-        (self._inner / "cgroup.procs").write_text(str(made.pid))
+        self.door.write_text(str(made.pid))
         self.show(made.pid, number)
         return made
+
+    @property
+    def door(self) -> Path:
+        """Return the file that takes a process into its container."""
+        return self._inner / "cgroup.procs"
 
     def show(self, pid: int, number: int = 0) -> None:
         """Let the agent see a process, on demand by another number, and this one in the place of the node's first."""
@@ -86,8 +96,10 @@ class Pod:
         freezer.thaw(self.uid)
         for one in (self.process, *self.others):
             self._end(one)
+        deadline = time.monotonic() + WAIT_SECONDS
         for folder in (self._inner, self._inner.parent, self._folder):
-            folder.rmdir()
+            while not removed(folder):
+                assert time.monotonic() < deadline
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.kill()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class Program:
         self.server, self._folder = server, folder
         self.process: Any = None
 
-    def start(self, seconds: float = 600) -> None:
+    def start(self, seconds: float = 600, *, first: Sequence[str] = ()) -> None:
+        """Start it, on demand by a command `first` that becomes what its further words name."""
         before = self.server.follows
         environment = {
             **os.environ,
@@ -45,7 +47,7 @@ class Program:
             "NODE_NAME": "node-a",
         }
         self.process = subprocess.Popen(
-            [*least_rights(), sys.executable, "-m", "tests.unit.agent.patience"],
+            [*first, *least_rights(), sys.executable, "-m", "tests.unit.agent.patience"],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

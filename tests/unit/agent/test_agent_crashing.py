@@ -67,6 +67,18 @@ def test_a_container_is_ended_each_time_that_it_runs_and_no_more_once_it_is_heal
     assert agent.ledger.faults() == {}
 
 
+def test_a_pod_that_has_no_process_between_two_lives_of_its_container_is_not_gone(pod: Pod, make, seen: set[int]):
+    """CRI-O keeps no sandbox's process where it can do without; the kubelet keeps the pod's control group."""
+    pod.leave()
+    agent = make()
+    agent.do(fault(pod))
+    assert pod.process.wait() == -signal.SIGKILL
+    (worker,) = agent.workers().values()
+    looked(worker)
+    again(pod, seen)
+    assert pod.process.wait() == -signal.SIGKILL
+
+
 def test_what_it_ended_is_told_when_it_is_healed(pod: Pod, make, told: Told, seen: set[int]):
     agent = make()
     agent.do(fault(pod))

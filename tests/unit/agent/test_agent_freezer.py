@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.agent.resident.processes import freezer
+from harness.agent.resident.processes import cgroups, freezer
 
 UID = "0a7c9d52-5a0e-4a53-9a39-2f2f4b3c1d11"
 
@@ -23,5 +23,6 @@ def test_a_control_group_that_goes_while_they_are_looked_through_is_passed_over(
         return look(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    monkeypatch.setattr(freezer, "ROOT", tmp_path)
+    (tmp_path / "cgroup.controllers").touch()
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     assert freezer.groups(UID) == sorted(tmp_path / name for name in meant)

@@ -28,7 +28,7 @@ NAMES = (ID, f"cri-containerd-{ID}.scope", f"crio-{ID}.scope", f"docker-{ID}.sco
 @pytest.mark.parametrize("first", [True, False], ids=["version 1", "version 2"])
 def test_a_containers_folder_is_found(tmp_path: Path, name: str, first: bool):
     meant = tmp_path / ("memory" if first else "") / "kubepods.slice" / "pod1" / name
-    for one in (meant, meant.parent / f"{ID}0", meant.parent / f"x{ID}-conmon", meant / "below"):
+    for one in (meant, meant.parent / f"{ID}0", meant.parent / f"crio-conmon-{ID}.scope", meant / "below"):
         one.mkdir(parents=True)
     if not first:
         (tmp_path / "cgroup.controllers").touch()

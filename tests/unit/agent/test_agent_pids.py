@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +47,18 @@ def test_so_many_as_are_there_by_themselves_are_refused(boxes: Callable[..., Box
     agent.do(box.fault(kind="pids", share=0.1))
     assert "so many processes are there already" in told.wait("message")["message"]
     assert box.others() == []
+
+
+@pytest.mark.parametrize(
+    ("least", "page", "stack", "own"),
+    [(16_384, 4_096, 65_536, 49_152), (131_072, 4_096, 131_072, 49_152), (131_072, 65_536, 131_072, 233_472)],
+    ids=["amd64", "arm64", "arm64 with large pages"],
+)
+def test_a_thread_has_as_much_stack_as_its_machine_asks_for(least: int, page: int, stack: int, own: int):
+    """With less than this machine's least none is started."""
+    assert (pids.stack_bytes(least), pids.own_bytes(page)) == (stack, own)
+    before = threading.stack_size(pids.stack_bytes(os.sysconf("SC_THREAD_STACK_MIN")))
+    threading.stack_size(before)
 
 
 @pytest.mark.parametrize("limits", [{}, {"pids": pids.MOST + 1}])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.agent.resident.processes import freezer
 from tests.unit.agent.lab import PEER, TARGET, Lab, arrived
 from tests.unit.agent.pod import Pod
 from tests.unit.agent.program import LEASE, Program, lease
@@ -86,6 +88,24 @@ def test_an_agent_that_was_killed_heals_when_it_comes_back_and_does_nothing_twic
     server.wait(FAULT, healed)
     server.put(FAULT.replace("f1", "f2"), wanted(pod, HOLD))
     server.wait(FAULT.replace("f1", "f2"), applied)
+    assert not pod.stopped
+
+
+def test_an_agent_that_sees_control_groups_from_its_own_alone_does_not_freeze_itself(
+    pod: Pod, server: Server, tmp_path: Path
+):
+    """In version 2 each container has such a view: of its own group it sees no name there."""
+    program = Program(server, tmp_path)
+    enter = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(pod.door), "unshare", "--cgroup"]
+    program.start(first=enter)
+    try:
+        pod.show(program.process.pid)
+        server.put(FAULT, wanted(pod, {"op": "freeze"}))
+        status = server.wait(FAULT, lambda item: "message" in item.get("status", {}))["status"]
+    finally:
+        freezer.thaw(pod.uid)
+        program.kill()
+    assert "does not freeze itself" in status["message"]
     assert not pod.stopped
 
 

@@ -17,6 +17,8 @@ from harness.cluster.build import nodeimage, shim
 HOST = "unix:///fake/docker.sock"
 NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2", "chaos-local-worker3")
 
+# What `docker version` tells of a daemon, of Docker 29 and cut short.
+VERSION = {"ApiVersion": "1.52", "MinAPIVersion": "1.44", "Components": [{"Name": "Engine"}, {"Name": "containerd"}]}
 INFO = {"DockerRootDir": "/nowhere", "CgroupVersion": "2", "OperatingSystem": "Debian GNU/Linux 12 (bookworm)"}
 
 
@@ -40,12 +42,17 @@ class Container:
 
 @dataclass
 class FakeDocker:
-    """Containers, networks, volumes and images; `refuse` names the words of commands that fail, and why."""
+    """Containers, networks, volumes and images; `refuse` names the words of commands that fail, and why.
+
+    Nameless images have ids alone; as Docker 29's client does, it tells of them on demand.
+    """
 
     containers: dict[str, Container] = field(default_factory=dict)
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
     volumes: list[str] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
+    nameless: list[str] = field(default_factory=list)
+    version: str = json.dumps({"Client": {"Version": "29.1.1"}, "Server": VERSION})
     info: dict[str, str] = field(default_factory=lambda: dict(INFO))
     refuse: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
@@ -72,6 +79,8 @@ class FakeDocker:
                 filters = [words[at + 1] for at, word in enumerate(words) if word == "--filter"]
                 found = {n: c for n, c in self.containers.items() if all(c.passes(wanted) for wanted in filters)}
                 return "\n".join(f"{name}\t{found[name].state}" for name in found)
+            case ("version", *_):
+                return self.version
             case ("info", "--format", template):
                 return self.info[template.strip("{}.")]
             case ("rm", *names):
@@ -91,12 +100,13 @@ class FakeDocker:
                 return "\n".join(self.volumes)
             case ("volume", "rm", "--force", *names):
                 self.volumes = [name for name in self.volumes if name not in names]
-            case ("image", "ls", *_):
-                return "\n".join(self.images.values())
+            case ("image", "ls", *words):
+                return "\n".join(self.nameless if "dangling=true" in words else self.images.values())
             case ("image", "inspect", *_, tag):
                 return self.images.get(tag)
             case ("image", "rm", *names):
                 self.images = {tag: i for tag, i in self.images.items() if tag not in names and i not in names}
+                self.nameless = [one for one in self.nameless if one not in names]
             case ("tag", source, tag):
                 self.images[tag] = self.images.get(source, source)
             case ("pull", *_, image):

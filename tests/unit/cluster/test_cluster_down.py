@@ -97,6 +97,12 @@ def test_clean_removes_images_after_the_containers_that_use_them(running: FakeDo
     assert max(at for at, call in enumerate(words) if call[0] == "rm") < words.index(["image", "rm"])
 
 
+def test_clean_removes_images_of_ours_that_have_no_name_any_more(running: FakeDocker) -> None:
+    running.nameless = ["three"]
+    assert "3 images" in down.clean(silent)
+    assert (running.images, running.nameless) == ({}, [])
+
+
 def test_clean_counts_the_images_that_are_really_gone(running: FakeDocker) -> None:
     running.refuse["image rm"] = "image is being used by running container"
     assert not any(line.endswith("images") for line in down.clean(silent))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 import yaml
 
 from harness.cluster import cache, command, daemon, kind
-from harness.cluster.build import gobuild, shim
+from harness.cluster.build import debian, gobuild, images, nodeimage, shim
 from harness.errors import PreconditionFailed
 
 
@@ -293,6 +294,42 @@ def test_the_file_of_a_module_is_another_one_where_the_module_is(
     before = gobuild.module_file(*ask)
     monkeypatch.setattr(gobuild, "KUBERNETES", "v1.99.0")
     assert gobuild.module_file(*ask) != before
+
+
+@pytest.mark.parametrize(("machine", "go"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("arm64", "arm64")])
+def test_what_is_built_is_for_this_machine_whatever_go_was_told(
+    monkeypatch: pytest.MonkeyPatch, machine: str, go: str
+) -> None:
+    monkeypatch.setenv("GOARCH", "riscv64")
+    monkeypatch.setenv("GOOS", "darwin")
+    monkeypatch.setattr(gobuild.platform, "machine", lambda: machine)
+    told = {**os.environ, **gobuild._environment()}
+    assert (told["GOOS"], told["GOARCH"]) == ("linux", go)
+
+
+def every(names: Sequence[str], machine: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Name what is kept of each program, of the base and of the node on a machine."""
+    monkeypatch.setattr(gobuild.platform, "machine", lambda: machine)
+    kept = {name: gobuild.cached(name).name for name in names}
+    return kept | {
+        "base": debian.key(),
+        "node": nodeimage.built_tag(),
+        "agent": images.tag("agent", gobuild.project_root() / "images" / "agent"),
+    }
+
+
+def test_machines_of_two_kinds_share_a_folder_and_nothing_that_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = list(gobuild.SECONDS)
+    amd64, arm64 = (every(names, machine, monkeypatch) for machine in ("x86_64", "aarch64"))
+    assert not {*amd64.values()} & {*arm64.values()}
+
+
+def test_no_recipe_names_a_kind_of_machine() -> None:
+    for path in (gobuild.project_root() / "images").rglob("*"):
+        # What a module's sums name is the module.
+        if path.is_file() and path.name != "go.sum":
+            text = path.read_text()
+            assert not re.search(r"amd64|x86[-_]64|arm64|aarch64|linux-gnu", text), path
 
 
 def test_a_named_cache_holds_the_go_caches_too(own_cache: Path) -> None:

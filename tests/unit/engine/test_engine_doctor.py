@@ -18,6 +18,7 @@ from harness.cluster.host.counters import Shares
 from harness.cluster.local import LocalCluster
 from harness.engine.preflight import doctor
 from harness.engine.watching import metrics, traffic
+from harness.errors import PreconditionFailed
 from harness.hands.host import hand
 from harness.hands.kind import Place
 from tests.unit.engine.test_engine_traffic import WRONG
@@ -34,6 +35,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(daemon, "find", lambda: HOST)
     monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
+    monkeypatch.setattr(daemon, "refuse_client", lambda host: None)
     monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(load, "look", lambda seconds, beside: load.Look(Shares(seconds, idle=0.9), {}))
 
@@ -81,6 +83,19 @@ def test_a_daemon_that_up_would_refuse_is_no_good(monkeypatch: pytest.MonkeyPatc
     check = examined()["machine Docker"]
     assert not check.ok
     assert "another machine" in check.said
+
+
+def test_a_client_that_up_would_refuse_is_no_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(host: str) -> None:
+        raise PreconditionFailed("the Docker client here cannot talk to this daemon", hint="a newer one")
+
+    monkeypatch.setattr(daemon, "refuse_client", refuse)
+    check = examined()["machine Docker"]
+    assert (check.ok, check.said, check.hint) == (
+        False,
+        "the Docker client here cannot talk to this daemon",
+        "a newer one",
+    )
 
 
 def test_another_cluster_needs_neither_linux_nor_docker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,3 +91,30 @@ def test_a_process_that_is_stopped_is_found_until_it_goes_on(start: Callable[...
     process.send_signal(signal.SIGCONT)
     os.waitid(os.P_PID, process.pid, os.WCONTINUED)
     assert (line in found(), looked(line)) == (False, "0")
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"freezer/kubepods/pod1/freezer.state": "FROZEN"}, ["/kubepods/pod1"]),
+        ({"freezer/kubepods/pod1/freezer.state": "FREEZING"}, ["/kubepods/pod1"]),
+        ({"freezer/kubepods/pod1/freezer.state": "THAWED"}, []),
+        ({"unified/cgroup.controllers": "", "unified/a.slice/cgroup.freeze": "1"}, ["ROOT/unified/a.slice"]),
+        (
+            {"cgroup.controllers": "cpu", "kubelet.slice/a/b/c/d/e/cgroup.freeze": "1", "b/cgroup.freeze": "0"},
+            ["ROOT/kubelet.slice/a/b/c/d/e"],
+        ),
+        # What lies in a tree of version 1 and is called so is none.
+        ({"memory/pod1/cgroup.freeze": "1"}, []),
+    ],
+    ids=["v1", "v1 on its way", "v1 thawed", "hybrid", "v2", "neither"],
+)
+def test_a_frozen_control_group_is_found_in_either_version(
+    tmp_path: Path, tree: dict[str, str], told: list[str]
+) -> None:
+    for name, text in tree.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    script = residue.FROZEN.replace("/sys/fs/cgroup", str(tmp_path))
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout
+    assert said.splitlines() == [f"cgroup frozen {place.replace('ROOT', str(tmp_path))}" for place in told]

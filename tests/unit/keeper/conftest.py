@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import socketserver
 import subprocess
 import sys
@@ -20,9 +21,10 @@ CLUSTER = "test-cluster"
 
 
 class FakeDocker:
-    """Containers with a state, and execs whose answers a test decides."""
+    """Containers with a state, and execs whose answers a test decides; `speaks` are its first and last API version."""
 
     def __init__(self) -> None:
+        self.speaks = ((1, 24), (1, 47))
         self.changed = threading.Condition()
         self.containers: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
@@ -49,10 +51,25 @@ class FakeDocker:
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         with self.changed:
+            version, path = self._version(path)
             self.calls.append(f"{method} {path}")
-            found = self._answer(path.split("?")[0].strip("/").split("/"), body)
+            found = self._refused(version) or self._answer(path.split("?")[0].strip("/").split("/"), body)
             self.changed.notify_all()
             return found
+
+    def _version(self, path: str) -> tuple[tuple[int, ...], str]:
+        found = re.match(r"/v(\d+)\.(\d+)(/.*)", path)
+        return ((int(found[1]), int(found[2])), found[3]) if found else (self.speaks[1], path)
+
+    def _refused(self, version: tuple[int, ...]) -> tuple[int, Any] | None:
+        """Refuse a version in Docker's words."""
+        (first, last), (told, least, most) = self.speaks, (".".join(map(str, one)) for one in (version, *self.speaks))
+        why = ""
+        if version < first:
+            why = f"old. Minimum supported API version is {least}, please upgrade your client to a newer version"
+        if version > last:
+            why = f"new. Maximum supported API version is {most}"
+        return (400, {"message": f"client version {told} is too {why}"}) if why else None
 
     def _answer(self, words: list[str], body: Any) -> tuple[int, Any]:
         if words[0] == "_ping":

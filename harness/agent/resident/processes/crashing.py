@@ -12,7 +12,7 @@ from typing import Any
 from harness.agent.resident.fault import TARGET_GONE
 from harness.agent.resident.leases import boottime
 from harness.agent.resident.packets import spec
-from harness.agent.resident.processes import pods
+from harness.agent.resident.processes import freezer, pods
 from harness.agent.resident.refused import Refused
 
 # A kubelet waits ten seconds and more: a look in between costs what reading each process's control groups does.
@@ -87,8 +87,9 @@ class Crashing:
             return "its time is over"
         if boottime() >= self._lease:
             return "its lease was not renewed"
-        # Between two lives of its container a pod has its sandbox.
-        return TARGET_GONE if next(pods.processes(self._pod), None) is None else ""
+        # Between two lives of its container a pod has its sandbox, or at least its control group.
+        there = next(pods.processes(self._pod), None) is not None or freezer.groups(self._pod)
+        return "" if there else TARGET_GONE
 
     def _strike(self) -> None:
         container = pods.named(self._pod, self._name)

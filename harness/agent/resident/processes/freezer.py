@@ -7,10 +7,9 @@ import os
 import time
 from pathlib import Path
 
-from harness.agent.resident.processes import pods
+from harness.agent.resident.processes import cgroups, pods
 from harness.agent.resident.refused import Refused
 
-ROOT = Path(os.environ.get("AGENT_CGROUP", "/sys/fs/cgroup"))
 PAUSE_SECONDS = 0.02
 TRIES = 150
 FROZEN = ("FROZEN", "FREEZING", "1")
@@ -49,11 +48,8 @@ def frozen(uid: str) -> bool:
 
 def groups(uid: str) -> list[Path]:
     """List a pod's control groups that can be frozen."""
-    flat = uid.replace("-", "_")
-    root = ROOT / "freezer" if (ROOT / "freezer").is_dir() else ROOT
-    ends = (f"pod{uid}", f"pod{uid}.slice", f"pod{flat}.slice")
-    # Others come and go meanwhile: a walk passes over what is gone, where a glob would end.
-    return sorted(Path(at) / name for at, below, _ in os.walk(root) for name in below if name.endswith(ends))
+    top = cgroups.freezing(cgroups.ROOT)
+    return cgroups.of_pod(top, uid) if top else []
 
 
 def _switch(folder: Path, *, frozen: bool) -> bool:

@@ -1,7 +1,6 @@
 """Find what belongs to a pod on this node by the pod's UID in the cgroup path, never by name.
 
-The path holds the UID with dashes (cgroupfs) or underscores (systemd), in cgroup v1 and v2 alike. What is opened is
-looked at again afterwards: a process id may have gone to somebody else in between.
+What is opened is looked at again afterwards: a process id may have gone to somebody else in between.
 """
 
 from __future__ import annotations
@@ -12,17 +11,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.agent.resident.processes import cgroups
 from harness.agent.resident.refused import Refused
 
-_UID = re.compile(r"[0-9a-f][0-9a-f-]{7,63}")
-_CONTAINER = re.compile(r"[0-9a-f]{12,64}")
 _LAST_WORDS = re.compile(r"/pods/[0-9a-f-]{8,64}/containers/([^/]+)/[0-9a-f]+$")
 PROC = Path(os.environ.get("AGENT_PROC", "/proc"))  # a folder of some processes' folders will do
 
 
 def processes(uid: str) -> Iterator[int]:
     """Go through a pod's processes; raises Refused for what is no UID."""
-    yield from _matching(_of_pod(uid))
+    yield from _matching(cgroups.pod_in_path(uid))
 
 
 def open_network(uid: str) -> int:
@@ -30,14 +28,14 @@ def open_network(uid: str) -> int:
 
     Raises Refused when the pod has no process here, or has no network of its own: a fault of the node's is another one.
     """
-    path = _of_pod(uid)
+    path = cgroups.pod_in_path(uid)
     # The oldest holds the pod's own; what runs in it may have made more for itself.
     for pid in sorted(_matching(path), key=lambda pid: (_parent_and_birth(pid) or (0, 0))[1]):
         try:
             handle = os.open(PROC / str(pid) / "ns/net", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             continue
-        if not path.search(_cgroups(pid)):
+        if not path.search(paths(pid)):
             os.close(handle)
             continue
         if os.path.samestat(os.fstat(handle), (PROC / "1/ns/net").stat()):
@@ -81,16 +79,13 @@ def hold(pod: str, container: str) -> tuple[int, int]:
 
 def inside(container: str) -> Iterator[int]:
     """Go through a container's processes; raises Refused for what is no id."""
-    if not _CONTAINER.fullmatch(container):
-        raise Refused(f"no container id {container!r}")
-    yield from _matching(re.compile(rf"[/:-]{container}"))
+    yield from _matching(cgroups.container_in_path(container))
 
 
 def named(uid: str, name: str) -> str:
     """Return the id of a pod's container of this name, empty while it does not run; raises Refused for no UID."""
-    # What a node in a container is called stands before the pod.
-    inner = re.compile(rf"{_of_pod(uid).pattern.removesuffix('(?:/|$)')}/(?:[^/]*[-:])?([0-9a-f]{{64}})")
-    ids = (inner.search(_cgroups(pid)) for pid in processes(uid) if name_of(pid) == name)
+    inner = cgroups.containers_in_path(uid)
+    ids = (inner.search(paths(pid)) for pid in processes(uid) if name_of(pid) == name)
     return next((found[1] for found in ids if found), "")
 
 
@@ -144,21 +139,16 @@ def networks() -> Iterator[int]:
         yield handle
 
 
-def _of_pod(uid: str) -> re.Pattern[str]:
-    if not _UID.fullmatch(uid):
-        raise Refused(f"no pod UID {uid!r}")
-    return re.compile(rf"pod(?:{uid}|{uid.replace('-', '_')})(?:\.slice)?(?:/|$)", re.MULTILINE)
-
-
 def _matching(path: re.Pattern[str]) -> Iterator[int]:
-    return (pid for pid in _pids() if path.search(_cgroups(pid)))
+    return (pid for pid in _pids() if path.search(paths(pid)))
 
 
 def _pids() -> list[int]:
     return sorted(int(path.name) for path in PROC.iterdir() if path.name.isdigit())
 
 
-def _cgroups(pid: int) -> str:
+def paths(pid: int) -> str:
+    """Return the paths of a process's control groups, a line for each tree; nothing of one that is gone."""
     try:
         return (PROC / str(pid) / "cgroup").read_text()
     except OSError:

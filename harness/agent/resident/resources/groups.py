@@ -1,7 +1,6 @@
 """One container's control groups: where they are, what they allow and count, and how a process enters them.
 
-Version 1 has a tree for each controller, version 2 one for all. Their folders are found by the container's id, for
-paths that a process names are relative to whoever reads them.
+Their folders are found by the container's id, for paths that a process names are relative to whoever reads them.
 """
 
 from __future__ import annotations
@@ -9,14 +8,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.agent.resident.processes import freezer, pods
+from harness.agent.resident.processes import cgroups, pods
 from harness.agent.resident.refused import Refused
 
 _CLONE_NEWCGROUP = 0x02000000
+_OWN_VIEW = Path("/proc/self/ns/cgroup")
 # Version 1 writes the largest multiple of a page where there is no limit.
 _UNLIMITED = 1 << 60
 
@@ -31,42 +30,62 @@ class Groups:
     @property
     def first(self) -> bool:
         """Say whether they are of version 1."""
-        return not (self.root / "cgroup.controllers").exists()
+        return not cgroups.second(self.root)
 
     def folder(self, controller: str) -> Path:
         """Return the container's folder of a controller; raises Refused without one."""
-        found = _folder(self.root / controller if self.first else self.root, self.container)
-        if found is None:
-            raise Refused(f"the container has no control group {controller}".strip(), self.container[:12])
-        return found
+        return cgroups.inmost(self._own(controller))
+
+    def pod(self, controller: str) -> Path:
+        """Return its pod's folder of a controller; raises Refused without one."""
+        return self._own(controller).parent
 
     def doors(self, *controllers: str) -> list[Path]:
         """List the files that take a process in, for these controllers."""
         if not self.first:
-            return [_leaf(self.folder(""), self.container) / "cgroup.procs"]
+            return [self._leaf() / "cgroup.procs"]
         # The two may share a tree, and each may be missing.
         both = ("cpu", "cpuacct") if "cpu" in controllers else ()
-        there = [one for one in both if (self.root / one).is_dir()]
+        there = [one for one in both if cgroups.tree(self.root, one)]
         wanted = dict.fromkeys([*there, *(one for one in controllers if one != "cpu")])
         return [self.folder(one) / "cgroup.procs" for one in wanted]
+
+    def _own(self, controller: str) -> Path:
+        top = cgroups.tree(self.root, controller)
+        found = _found(top, self.container) if top else None
+        if found is None:
+            raise Refused(f"the container has no control group {controller}".strip(), self.container[:12])
+        return found
+
+    def _leaf(self) -> Path:
+        """Return the folder that has the container's processes: one with others below takes none in itself."""
+        own = self._own("")
+        path = cgroups.path(pods.paths(pods.main_process(self.container)))
+        below = path.partition(own.name)[2].strip("/")
+        return own / below if below and (own / below).is_dir() else self.folder("")
 
 
 def of(container: str) -> Groups:
     """Return a container's control groups; raises Refused where this node has none."""
-    root = freezer.ROOT
+    root = cgroups.ROOT
     if not root.is_dir():
         raise Refused(f"there are no control groups at {root}")
     return Groups(root, container)
 
 
 def stay_outside() -> None:
-    """Enter the node's view of control groups: from within one's own, none outside of it takes a process in."""
+    """Enter the node's view of control groups: from within one's own, none outside of it takes a process in.
+
+    Nor does a process there see in which pod it is itself.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         handle = os.open(pods.PROC / "1/ns/cgroup", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return  # a kernel without such views
     try:
+        if os.path.samestat(os.fstat(handle), _OWN_VIEW.stat()):
+            return
         if libc.setns(handle, _CLONE_NEWCGROUP) != 0:
             raise Refused("the node's control groups cannot be reached", os.strerror(ctypes.get_errno()))
     finally:
@@ -74,11 +93,8 @@ def stay_outside() -> None:
 
 
 @functools.cache
-def _folder(root: Path, container: str) -> Path | None:
-    name = re.compile(rf"(?:.*[-:])?{container}(?:\.scope)?")
-    # Others come and go meanwhile: a walk passes over what is gone.
-    found = (Path(at) / one for at, below, _ in os.walk(root) for one in below if name.fullmatch(one))
-    return next(found, None)
+def _found(top: Path, container: str) -> Path | None:
+    return cgroups.of_container(top, container)
 
 
 def number(file: Path) -> int:
@@ -99,13 +115,3 @@ def limit(file: Path) -> int | None:
 def table(file: Path) -> dict[str, int]:
     """Read a file of names with a number each."""
     return {line.split()[0]: int(line.split()[1]) for line in file.read_text().splitlines()}
-
-
-def _leaf(folder: Path, container: str) -> Path:
-    """Return the folder that has the container's processes: one with groups of its own below takes none in itself."""
-    try:
-        path = (pods.PROC / str(pods.main_process(container)) / "cgroup").read_text().strip().split(":", 2)[2]
-    except OSError:
-        return folder
-    below = path.rpartition(folder.name)[2].strip("/")
-    return folder / below if below and (folder / below).is_dir() else folder

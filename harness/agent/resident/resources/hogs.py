@@ -48,7 +48,7 @@ def start(work: Callable[[], None], doors: Sequence[Path], seconds: float, *, sp
     if pid == 0:
         try:
             ours.close()
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
             _plain()
             if not spared:
                 _ADJUSTMENT.write_text(str(_FIRST))

@@ -107,7 +107,7 @@ def _chosen(container: Container, found: Memory) -> None:
     own = OWN_BYTES + _adjustment("self") * found.limit // 1000
     if not found.together() and (theirs is None or theirs <= own):
         raise Refused("the kernel would end the fault's own process", "those of the container are no larger")
-    pod = found.pod()
+    pod = memory_group.of_pod(container.groups)
     if pod is None or pod.limit - (pod.used() - found.used()) >= found.limit:
         return
     theirs = _largest(container.processes(), pod.limit)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.agent.resident.processes import cgroups
 from harness.agent.resident.refused import Refused
 from harness.agent.resident.resources import groups
 from harness.agent.resident.resources.groups import Groups
@@ -39,14 +40,15 @@ class Memory:
         file = self.folder / "memory.oom.group"
         return file.exists() and file.read_text().strip() == "1"
 
-    def pod(self) -> Memory | None:
-        """Return what this group is in, of a container its pod's; None where that has no limit."""
-        return _of(self.folder.parent, self.first)
-
 
 def of(found: Groups) -> Memory | None:
     """Return a container's memory; None where it has no limit."""
     return _of(found.folder("memory"), found.first)
+
+
+def of_pod(found: Groups) -> Memory | None:
+    """Return the memory of a container's pod; None where it has no limit."""
+    return _of(found.pod("memory"), found.first)
 
 
 def limited(found: Groups) -> Memory:
@@ -81,9 +83,9 @@ def _left(found: Groups) -> Iterator[tuple[str, int, int]]:
     lines = (line.split() for line in MEMINFO.read_text().splitlines())
     kilobytes = {words[0].rstrip(":"): int(words[1]) for words in lines}
     yield "the node has", 1024 * kilobytes["MemAvailable"], _spared(1024 * kilobytes["MemTotal"])
-    top = found.root / "memory" if found.first else found.root
+    top = cgroups.tree(found.root, "memory") or found.root
     # The pod's own group holds nobody else; those above it hold all pods, or all of a class.
-    for folder in found.folder("memory").parent.parents:
+    for folder in found.pod("memory").parents:
         if folder.is_relative_to(top) and (memory := _of(folder, found.first)):
             yield "the node's pods have together", memory.limit - memory.used(), _spared(memory.limit)
 
