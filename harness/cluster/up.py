@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from harness.cluster import daemon, disk, docker, kind, local
+from harness.cluster import daemon, disk, docker, footprint, kind, local
 from harness.cluster.build import nodeimage
 from harness.cluster.cache import Progress, digest, locked, project_root
 from harness.cluster.kube import Kube
@@ -45,6 +45,7 @@ def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
         host = daemon.ensure(progress)
         daemon.refuse_distant(host)
         kind.refuse_others(host)
+        footprint.note(footprint.CLUSTER)
         cluster = _repaired(host, progress) or _created(host, progress, stack=stack)
         local.save(cluster)
         return cluster

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import daemon, disk, docker
+from harness.cluster import daemon, disk, docker, footprint
 from harness.cluster.host import machine as load
 from harness.cluster.host.counters import Shares
 from harness.cluster.local import LocalCluster
@@ -33,6 +33,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(daemon, "find", lambda: HOST)
+    monkeypatch.setattr(footprint, "processes", lambda program: {})
     monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
     monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(load, "look", lambda seconds, beside: load.Look(Shares(seconds, idle=0.9), {}))
