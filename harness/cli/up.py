@@ -76,7 +76,7 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
     click.echo(f"up after {time.monotonic() - began:.1f} s: context {cluster.context}, kubeconfig {cluster.kubeconfig}")
 
 
-def refuse_during_a_run() -> None:
+def refuse_during_a_run(why: str = "`up` would mend what it breaks") -> None:
     """Leave a cluster alone while a run breaks it on purpose; raises RunInProgress."""
     import anyio
 
@@ -92,6 +92,4 @@ def refuse_during_a_run() -> None:
     except HarnessError:
         return
     if live:
-        raise RunInProgress(
-            f"run {live} is going on", why="`up` would mend what it breaks", hint="wait, or `harness lever on`"
-        )
+        raise RunInProgress(f"run {live} is going on", why=why, hint="wait, or `harness lever on`")

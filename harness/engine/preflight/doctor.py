@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import httpx
 
-from harness.cluster import daemon, disk, docker, local
+from harness.cluster import daemon, disk, docker, kind, local
 from harness.cluster.cache import cache_dir
 from harness.cluster.host import machine
 from harness.cluster.kube import Kube
@@ -109,10 +109,23 @@ def _local() -> Iterable[Check]:
         # Without its client, which `harness up` installs, a daemon cannot be asked where it is.
         if host and shutil.which("docker"):
             daemon.refuse_distant(host)
+            kind.refuse_others(host)
     except PreconditionFailed as error:
         yield Check("machine", "Docker", False, error.what, error.hint)
     else:
         yield Check("machine", "Docker", True, said)
+    if local.current() is None:
+        yield _ports()
+
+
+def _ports() -> Check:
+    """Say whether the ports are free that a new cluster publishes."""
+    config = kind.read_config()
+    try:
+        kind.check_ports(config)
+    except PreconditionFailed as error:
+        return Check("machine", "ports", False, error.what, error.hint)
+    return Check("machine", "ports", True, f"{', '.join(str(port) for _, port in kind.published(config))} are free")
 
 
 def _nodes(cluster: LocalCluster) -> Iterable[Check]:

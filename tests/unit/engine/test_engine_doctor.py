@@ -12,12 +12,13 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import daemon, disk, docker, footprint
+from harness.cluster import daemon, disk, docker, footprint, kind
 from harness.cluster.host import machine as load
 from harness.cluster.host.counters import Shares
 from harness.cluster.local import LocalCluster
 from harness.engine.preflight import doctor
 from harness.engine.watching import metrics, traffic
+from harness.errors import PreconditionFailed
 from harness.hands.host import hand
 from harness.hands.kind import Place
 from tests.unit.engine.test_engine_traffic import WRONG
@@ -34,6 +35,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(daemon, "find", lambda: HOST)
     monkeypatch.setattr(footprint, "processes", lambda program: {})
+    monkeypatch.setattr(kind, "_labels", lambda host: None)
+    monkeypatch.setattr(kind, "check_ports", lambda config: None)
     monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
     monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(load, "look", lambda seconds, beside: load.Look(Shares(seconds, idle=0.9), {}))
@@ -82,6 +85,23 @@ def test_a_daemon_that_up_would_refuse_is_no_good(monkeypatch: pytest.MonkeyPatc
     check = examined()["machine Docker"]
     assert not check.ok
     assert "another machine" in check.said
+
+
+def test_a_cluster_of_another_cache_folder_is_said_before_the_first_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "_labels", lambda host: {kind.OWNER: "/home/other/.cache/kube-chaos-harness"})
+    check = examined()["machine Docker"]
+    assert (check.ok, "another cache folder" in check.said) == (False, True)
+
+
+def test_a_port_that_is_taken_is_said_before_the_first_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (examined()["machine ports"].ok, examined()["machine ports"].said) == (True, "18080, 19090 are free")
+
+    def taken(config: object) -> None:
+        raise PreconditionFailed("port 18080 is taken", hint="stop what listens there")
+
+    monkeypatch.setattr(kind, "check_ports", taken)
+    check = examined()["machine ports"]
+    assert (check.ok, check.said, check.hint) == (False, "port 18080 is taken", "stop what listens there")
 
 
 def test_another_cluster_needs_neither_linux_nor_docker(monkeypatch: pytest.MonkeyPatch) -> None:
