@@ -48,12 +48,12 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
     import anyio
 
     from harness.agent import install as agents
-    from harness.cluster import up
+    from harness.cluster import daemon, up
     from harness.cluster.kube import Kube
     from harness.cluster.local import LocalCluster
     from harness.keeper import container
     from harness.resources import crds
-    from harness.stack import deploy
+    from harness.stack import ahead, deploy
 
     began = time.monotonic()
 
@@ -70,6 +70,9 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
             await agents.ready(kube, progress)
 
     refuse_during_a_run()
+    up.check_platform()
+    if line := ahead.said(daemon.find(), known.closed([*parts, *overlays.part_names(overlay)]), stack=not cluster_only):
+        progress(f"ahead: {line}")
     cluster = up.up(progress, stack=not cluster_only)
     container.ensure(cluster, progress)
     anyio.run(resources, cluster)

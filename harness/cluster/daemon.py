@@ -69,14 +69,14 @@ def ensure(progress: Progress) -> str:
     host = find()
     check(host)
     if host:
-        if _missing(host):
+        if missing(host):
             _install(progress)
         return host
     with locked("docker", progress):
         host = find()
         if host:
             return host
-        if _missing(host):
+        if missing(host):
             _install(progress)
         return _start(progress)
 
@@ -95,7 +95,7 @@ def check(host: str | None) -> None:
         )
     if host is None:
         _refuse_second()
-    if _missing(host):
+    if missing(host):
         apt.check(PACKAGES)
 
 
@@ -137,7 +137,7 @@ def refuse_distant(host: str) -> None:
         )
 
 
-def _missing(host: str | None) -> list[str]:
+def missing(host: str | None) -> list[str]:
     """Name the programs that are not here: a daemon that answers needs only its client."""
     return [name for name in (("docker",) if host else ("docker", "dockerd", "runc")) if not shutil.which(name)]
 

@@ -61,12 +61,14 @@ def patched(config: dict[str, Any], root: Path, *, no_resource_capability: bool,
 
 def executable(progress: Progress) -> str:
     """Return a kind that is new enough: the machine's own, or one built here."""
-    own = shutil.which("kind")
-    if own:
-        found = re.search(r"(\d+)\.(\d+)", command.ask([own, "version"], check=False).stdout)
-        if found and (int(found[1]), int(found[2])) >= KIND_MINIMUM:
-            return own
-    return str(gobuild.binary("kind", progress))
+    return own_executable() or str(gobuild.binary("kind", progress))
+
+
+def own_executable() -> str:
+    """Return the machine's own kind where it is new enough."""
+    own = shutil.which("kind") or ""
+    found = re.search(r"(\d+)\.(\d+)", command.ask([own, "version"], check=False).stdout) if own else None
+    return own if found and (int(found[1]), int(found[2])) >= KIND_MINIMUM else ""
 
 
 def kubeconfig_path() -> Path:
@@ -172,8 +174,8 @@ def check_ports(config: dict[str, Any]) -> None:
                     f"port {port} is taken",
                     where=f"{address}:{port}",
                     why=error.strerror or str(error),
-                    hint=f"stop what listens there, `ss -ltnp 'sport = :{port}'` names it; where it is another user's or another "
-                    "cache folder's cluster of the harness: a machine has one, until its `harness down`",
+                    hint=f"stop what listens there, `ss -ltnp 'sport = :{port}'` names it; a cluster of the harness "
+                    "that another user or cache folder has goes with its own `harness down`: a machine has one",
                 ) from None
 
 

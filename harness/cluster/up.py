@@ -36,7 +36,7 @@ SYSTEM = {"kube-proxy", "kube-dns", "kindnet", "chaos-ptp"}
 
 def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
     """Return the running local cluster, created or repaired where necessary; a new one has room for the stack, too."""
-    _check_platform()
+    check_platform()
     cluster = healthy()
     if cluster:
         return _taken_over(cluster, progress)
@@ -232,7 +232,8 @@ def _refresh_dns(host: str, names: Sequence[str]) -> None:
         docker.result(host, "exec", name, "node-dns", deadline=20, hint=AGAIN)
 
 
-def _check_platform() -> None:
+def check_platform() -> None:
+    """Refuse a system on which no local cluster can be had; raises PreconditionFailed."""
     if sys.platform != "linux":
         raise PreconditionFailed(
             "a local cluster needs Linux",
