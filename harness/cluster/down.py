@@ -72,7 +72,11 @@ def _daemon(progress: Progress) -> list[str]:
     """Stop the private daemon, and give back what it had changed."""
     stopped = daemon.stop()
     if stopped and not footprint.is_noted(footprint.DAEMON):
-        progress("an older version started this daemon and noted nothing: its iptables chains and IP forwarding stay")
+        footprint.presume()
+        progress(
+            "an older version started this daemon and noted nothing: where nobody has packets forwarded, "
+            "`iptables -P FORWARD ACCEPT` and `sysctl -w net.ipv4.ip_forward=0` give back what it changed"
+        )
     footprint.give_back(footprint.DAEMON, progress)
     return ["the private Docker daemon"] if stopped else []
 

@@ -233,12 +233,17 @@ def test_a_private_daemon_that_goes_gives_back_even_if_it_died_before(
     assert f"given back: {FORWARD} = 0" in host.lines
 
 
-def test_a_daemon_of_a_version_that_noted_nothing_is_told(
+def test_a_daemon_of_a_version_that_noted_nothing_leaves_no_chains_and_is_told(
     host: Host, fake: FakeDocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    host.docker_starts()
     monkeypatch.setattr(daemon, "stop", lambda: True)
-    down.clean(host.lines.append)
-    assert any("noted nothing" in line for line in host.lines)
+    down.down(host.lines.append)
+    assert "-X DOCKER" in host.restored["iptables"]
+    assert "FORWARD ACCEPT" not in host.restored["iptables"]
+    assert host.read(FORWARD) == "1"
+    assert any("`iptables -P FORWARD ACCEPT`" in line and "noted nothing" in line for line in host.lines)
+    assert not footprint.is_noted(DAEMON)
 
 
 def test_a_daemon_that_others_use_keeps_what_it_changed(
@@ -294,6 +299,31 @@ def test_a_daemon_in_a_network_of_its_own_disturbs_nobody(pretender: Callable[..
         pytest.skip("no network namespace can be made here")
     pid = pretender("unshare", "--net")
     assert pid not in PROCESSES("dockerd")
+
+
+INSIDE = """
+import pathlib, subprocess, sys
+from harness.cluster import firewall, footprint
+forward = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
+forward.write_text("0")
+footprint.note(footprint.DAEMON)
+subprocess.run(["iptables-restore", sys.argv[1]], check=True)
+forward.write_text("1")
+footprint.give_back(footprint.DAEMON, print)
+print(forward.read_text().strip(), "DOCKER" in firewall.saved("iptables"), footprint.is_noted(footprint.DAEMON))
+"""
+
+
+def test_a_real_kernel_is_given_back_as_it_was(own_cache: Path) -> None:
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--net", "iptables-save"], check=False).returncode != 0:
+        pytest.skip("no network namespace with a packet filter can be made here")
+    words = [sys.executable, "-c", INSIDE, str(RULES / "docker-20.txt")]
+    done = subprocess.run(["unshare", "--net", *words], capture_output=True, text=True, cwd=Path(__file__).parents[3])
+    assert done.stdout.splitlines() == [
+        "given back: iptables without Docker's chains",
+        f"given back: {FORWARD} = 0",
+        "0 False False",
+    ], done.stderr
 
 
 @pytest.mark.parametrize(
