@@ -101,9 +101,9 @@ def check(host: str | None) -> None:
 
 def _refuse_second() -> None:
     """Refuse to start a daemon beside another one, whose chains in the packet filter each that starts makes anew."""
-    own = running_pid()
     for pid, words in footprint.processes("dockerd").items():
-        if pid != own:
+        # Our own may be about to answer.
+        if str(_config_file()) not in words:
             # One of ours names its file, which is in the folder that HARNESS_CACHE names.
             files = [Path(word) for word in words if Path(word).match(f"{cache_dir().name}/docker/*")]
             cache = f"HARNESS_CACHE={shlex.quote(str(files[0].parents[2]))}" if files else ""

@@ -349,6 +349,14 @@ def test_no_second_daemon_is_started_beside_one_that_does_not_answer(
     assert "DOCKER_HOST" in refused.value.hint
 
 
+def test_a_daemon_of_our_own_that_is_about_to_answer_is_no_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["dockerd", "--config-file", str(daemon.folder() / "daemon.json")]
+    monkeypatch.setattr(footprint, "processes", lambda program: {4711: words})
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(daemon.shutil, "which", lambda name: name)
+    daemon.check(None)
+
+
 def test_a_runtime_outlives_no_daemon_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "runtime", lambda: tmp_path)
     folder = daemon.runtime() / "exec" / "containerd"
