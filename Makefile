@@ -9,7 +9,7 @@ STAMP    = $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e test-long nightly bench headroom stack-report repeat sweep crash-matrix torment canary-runs bench-faults cases conformance conformance-judge fuzz lock
+.PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e test-long test-clean nightly bench headroom stack-report repeat sweep crash-matrix torment canary-runs bench-faults cases conformance conformance-judge fuzz lock
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,11 +69,15 @@ test: $(STAMP) ## Everything: check, and end to end on a real cluster
 
 e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, every weakening
 	@$(BIN)/harness up
-	@$(BIN)/pytest -q --durations 20 -m "not long" tests/e2e
+	@$(BIN)/pytest -q --durations 20 -m "not long and not bare" tests/e2e
 
 test-long: $(STAMP) ## What `make test` leaves out: the experiments and weakenings of the parts mesh and scaling, and what drains and rollovers lose
 	@$(BIN)/harness up
 	@$(BIN)/pytest -v --durations 20 -m long tests/e2e
+
+test-clean: $(STAMP) ## Is the machine as it was after `harness clean`? Takes the cluster down for it, and brings up another
+	@$(BIN)/harness down
+	@$(BIN)/pytest -v -m bare tests/e2e
 
 nightly: $(STAMP) ## The nightly set, compared with the nights before; HISTORY=nightly holds them
 	@$(BIN)/harness up

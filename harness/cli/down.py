@@ -18,6 +18,7 @@ def command(parts: tuple[str, ...] | None) -> None:
     if parts is None:
         from harness.cluster import down
 
+        refuse_during_a_run("its cluster would be gone")
         down.down(progress)
         return
     import anyio

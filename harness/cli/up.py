@@ -48,12 +48,12 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
     import anyio
 
     from harness.agent import install as agents
-    from harness.cluster import up
+    from harness.cluster import daemon, up
     from harness.cluster.kube import Kube
     from harness.cluster.local import LocalCluster
     from harness.keeper import container
     from harness.resources import crds
-    from harness.stack import deploy
+    from harness.stack import ahead, deploy
 
     began = time.monotonic()
 
@@ -70,13 +70,16 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
             await agents.ready(kube, progress)
 
     refuse_during_a_run()
+    up.check_platform()
+    if line := ahead.said(daemon.find(), known.closed([*parts, *overlays.part_names(overlay)]), stack=not cluster_only):
+        progress(f"ahead: {line}")
     cluster = up.up(progress, stack=not cluster_only)
     container.ensure(cluster, progress)
     anyio.run(resources, cluster)
     click.echo(f"up after {time.monotonic() - began:.1f} s: context {cluster.context}, kubeconfig {cluster.kubeconfig}")
 
 
-def refuse_during_a_run() -> None:
+def refuse_during_a_run(why: str = "`up` would mend what it breaks") -> None:
     """Leave a cluster alone while a run breaks it on purpose; raises RunInProgress."""
     import anyio
 
@@ -92,6 +95,4 @@ def refuse_during_a_run() -> None:
     except HarnessError:
         return
     if live:
-        raise RunInProgress(
-            f"run {live} is going on", why="`up` would mend what it breaks", hint="wait, or `harness lever on`"
-        )
+        raise RunInProgress(f"run {live} is going on", why=why, hint="wait, or `harness lever on`")

@@ -6,14 +6,15 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from harness.cluster import command, docker, local
+from harness.cluster import apt, command, docker, footprint, local
 from harness.cluster.build import shim
 from harness.cluster.cache import Progress, cache_dir, locked
 from harness.errors import PreconditionFailed
@@ -23,10 +24,6 @@ STOP_SECONDS = 30.0
 SOCKET_LIMIT = 90
 ENGINE = "Engine"  # Docker's name for its daemon; Podman's is another one
 PACKAGES = ("docker.io", "iptables")
-POLICY = Path("/usr/sbin/policy-rc.d")
-# The second line tells a file that a killed installation left from one that the machine's owner wrote.
-POLICY_TEXT = "#!/bin/sh\n# kube-chaos-harness: only while it installs packages\nexit 101\n"
-APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
 # From this one on the daemon leaves its OOM score alone and refuses the setting.
 NO_OOM_SCORE = 24
 HINTS = {
@@ -73,14 +70,14 @@ def ensure(progress: Progress) -> str:
     host = find()
     check(host)
     if host:
-        if _missing(host):
+        if missing(host):
             _install(progress)
         return host
     with locked("docker", progress):
         host = find()
         if host:
             return host
-        if _missing(host):
+        if missing(host):
             _install(progress)
         return _start(progress)
 
@@ -97,8 +94,27 @@ def check(host: str | None) -> None:
             why="it is not running, or this user may not talk to it; only root can start one here",
             hint="start Docker (`systemctl start docker`) and join its group, or name another socket with DOCKER_HOST",
         )
-    if _missing(host):
-        _check_apt(PACKAGES)
+    if host is None:
+        _refuse_second()
+    if missing(host):
+        apt.check(PACKAGES)
+
+
+def _refuse_second() -> None:
+    """Refuse to start a daemon beside another one, whose chains in the packet filter each that starts makes anew."""
+    for pid, words in footprint.processes("dockerd").items():
+        # Our own may be about to answer.
+        if str(_config_file()) not in words:
+            # One of ours names its file, which is in the folder that HARNESS_CACHE names.
+            files = [Path(word) for word in words if Path(word).match(f"{cache_dir().name}/docker/*")]
+            cache = f"HARNESS_CACHE={shlex.quote(str(files[0].parents[2]))}" if files else ""
+            stop = f"`{cache} harness down`" if cache else "`systemctl stop docker`"
+            raise PreconditionFailed(
+                "a Docker daemon runs on this machine that does not answer here",
+                where=f"process {pid}, " + (f"the harness's own with {cache}" if cache else words[0]),
+                why="a second one would take the rules of the first one's containers out of the packet filter",
+                hint=f"name its socket with DOCKER_HOST, or stop it: {stop}",
+            )
 
 
 def lost(host: str) -> PreconditionFailed:
@@ -151,43 +167,14 @@ def refuse_client(host: str) -> None:
         )
 
 
-def _missing(host: str | None) -> list[str]:
+def missing(host: str | None) -> list[str]:
     """Name the programs that are not here: a daemon that answers needs only its client."""
     return [name for name in (("docker",) if host else ("docker", "dockerd", "runc")) if not shutil.which(name)]
 
 
 def _install(progress: Progress) -> None:
     what = "installing Docker from the distribution"
-    apt_install(PACKAGES, what, progress, estimate=15, where_known=["docker-cli"])
-
-
-def _check_apt(packages: Sequence[str]) -> None:
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise PreconditionFailed(
-            f"missing on this machine: {', '.join(packages)}",
-            why="only root on a Debian-like system can install them from here",
-            hint="install them yourself, or start Docker and make a container registry reachable",
-        )
-
-
-def apt_install(
-    packages: Sequence[str], what: str, progress: Progress, *, estimate: float, where_known: Sequence[str] = ()
-) -> None:
-    """Install distribution packages, some only where the distribution has them, without starting their services."""
-    _check_apt(packages)
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    mine = not POLICY.exists() or POLICY.read_text() == POLICY_TEXT
-    if mine:
-        POLICY.write_text(POLICY_TEXT)
-        POLICY.chmod(0o755)
-    try:
-        command.run([*APT, "update"], "reading the package lists", progress, estimate=10, env=quiet)
-        known = [name for name in where_known if command.ask(["apt-cache", "show", name], check=False).stdout.strip()]
-        argv = [*APT, "install", "--no-install-recommends", *packages, *known]
-        command.run(argv, what, progress, estimate=estimate, env=quiet)
-    finally:
-        if mine:
-            POLICY.unlink(missing_ok=True)
+    apt.install(PACKAGES, what, progress, estimate=15, where_known=["docker-cli"])
 
 
 def configuration() -> dict[str, object]:
@@ -227,14 +214,14 @@ def _start(progress: Progress) -> str:
     runtime().mkdir(parents=True, exist_ok=True)
     folder().mkdir(parents=True, exist_ok=True)
     # A daemon refuses to start over a pid file whose number is still in use, be it by a process that is not its own.
-    containerd = runtime() / "exec" / "containerd"
     if running_pid() is None:
         pid_file().unlink(missing_ok=True)
-    if _pid(containerd / "containerd.pid", containerd / "containerd.toml") is None:
-        (containerd / "containerd.pid").unlink(missing_ok=True)
+    if _runtime_pid() is None:
+        (_runtime_folder() / "containerd.pid").unlink(missing_ok=True)
     config = _config_file()
     config.write_text(json.dumps(configuration(), indent=1))
     log = folder() / "dockerd.log"
+    footprint.note(footprint.DAEMON)
     progress("starting a private Docker daemon: about 3 s")
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -282,15 +269,30 @@ def _pid(path: Path, config: Path) -> int | None:
     return pid if str(config) in words else None
 
 
+def _runtime_folder() -> Path:
+    return runtime() / "exec" / "containerd"
+
+
+def _runtime_pid() -> int | None:
+    return _pid(_runtime_folder() / "containerd.pid", _runtime_folder() / "containerd.toml")
+
+
 def stop() -> bool:
     """Stop the private daemon; say whether there was one."""
-    pid = running_pid()
+    there = running_pid() is not None
+    # A daemon that goes takes its runtime with it; one that was killed has not.
+    for find_pid in (running_pid, _runtime_pid):
+        _end(find_pid)
+    return there
+
+
+def _end(find_pid: Callable[[], int | None]) -> None:
+    pid = find_pid()
     if pid is None:
-        return False
+        return
     os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < until and running_pid() is not None:
+    while time.monotonic() < until and find_pid() is not None:
         time.sleep(0.1)
-    if running_pid() is not None:
+    if find_pid() is not None:
         os.kill(pid, signal.SIGKILL)
-    return True

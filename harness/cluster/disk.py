@@ -25,6 +25,17 @@ def needed(*, stack: bool = True) -> tuple[int, str]:
     return WARM, "for the nodes and their images"
 
 
+def free() -> float:
+    """Return how many GiB are free where the cache is, or will be."""
+    return shutil.disk_usage(existing(cache_dir())).free / GIB
+
+
+def existing(path: Path) -> Path:
+    """Return a folder, or the nearest one above it that is there."""
+    # Below a folder that this user may not search, Path.exists() raises.
+    return path if os.access(path, os.F_OK) else existing(path.parent)
+
+
 def check(host: str, *, stack: bool = True) -> None:
     """Raise PreconditionFailed where a disk that a new cluster is made on lacks the room for it."""
     folder = cache_dir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.cluster import command, daemon, docker, kind, local
+from harness.cluster import apt, command, daemon, docker, footprint, kind, local
 from harness.cluster.cache import Progress, cache_dir, locked
 from harness.errors import PreconditionFailed
 
@@ -26,8 +26,9 @@ def down(progress: Progress) -> list[str]:
         removed = _cluster(host)
         if others:
             progress(f"the private Docker daemon goes on: {', '.join(others)} on it")
-        elif daemon.stop():
-            removed.append("the private Docker daemon")
+        else:
+            removed += _daemon(progress)
+        footprint.give_back(footprint.CLUSTER, progress)
     _say(removed, progress)
     return removed
 
@@ -51,14 +52,33 @@ def clean(progress: Progress) -> list[str]:
         removed = _cluster(host)
         if host and host != daemon.private_host():
             removed += _images(host)
-        if daemon.stop():
-            removed.append("the private Docker daemon")
+        if docker.ping(daemon.private_host()):
+            # A network's bridge and rules would outlive the daemon, and nobody else knows whose they are.
+            docker.docker(daemon.private_host(), "network", "prune", "--force")
+        removed += _daemon(progress)
+        footprint.give_back(footprint.CLUSTER, progress)
+        packages = apt.installed()
         for folder in (cache_dir(), daemon.runtime()):
             if folder.exists():
                 _remove_tree(folder)
     removed += map(str, there)
     _say(removed, progress)
+    if packages:
+        progress(f"installed packages stay; where nobody else uses them: {apt.REMOVE} {' '.join(packages)}")
     return removed
+
+
+def _daemon(progress: Progress) -> list[str]:
+    """Stop the private daemon, and give back what it had changed."""
+    stopped = daemon.stop()
+    if stopped and not footprint.is_noted(footprint.DAEMON):
+        footprint.presume()
+        progress(
+            "an older version started this daemon and noted nothing: where nobody has packets forwarded, "
+            "`iptables -P FORWARD ACCEPT` and `sysctl -w net.ipv4.ip_forward=0` give back what it changed"
+        )
+    footprint.give_back(footprint.DAEMON, progress)
+    return ["the private Docker daemon"] if stopped else []
 
 
 def _say(removed: list[str], progress: Progress) -> None:

@@ -61,12 +61,14 @@ def patched(config: dict[str, Any], root: Path, *, no_resource_capability: bool,
 
 def executable(progress: Progress) -> str:
     """Return a kind that is new enough: the machine's own, or one built here."""
-    own = shutil.which("kind")
-    if own:
-        found = re.search(r"(\d+)\.(\d+)", command.ask([own, "version"], check=False).stdout)
-        if found and (int(found[1]), int(found[2])) >= KIND_MINIMUM:
-            return own
-    return str(gobuild.binary("kind", progress))
+    return own_executable() or str(gobuild.binary("kind", progress))
+
+
+def own_executable() -> str:
+    """Return the machine's own kind where it is new enough."""
+    own = shutil.which("kind") or ""
+    found = re.search(r"(\d+)\.(\d+)", command.ask([own, "version"], check=False).stdout) if own else None
+    return own if found and (int(found[1]), int(found[2])) >= KIND_MINIMUM else ""
 
 
 def kubeconfig_path() -> Path:
@@ -120,8 +122,9 @@ def _is_ours(labels: dict[str, str]) -> bool:
     return labels.get(name) == value
 
 
-def ensure_network(host: str) -> None:
-    """Create the cluster's network; only one with a subnet of its own gives a node its address back."""
+def refuse_taken(host: str) -> None:
+    """Refuse to make a cluster whose name, network or ports somebody else has; raises PreconditionFailed."""
+    refuse_foreign(host)
     labels = _labels(host)
     if labels is not None and not _is_ours(labels):
         raise PreconditionFailed(
@@ -129,6 +132,12 @@ def ensure_network(host: str) -> None:
             where=host,
             hint=f"if nobody needs it: docker network rm {NETWORK}",
         )
+    check_ports(read_config())
+
+
+def ensure_network(host: str) -> None:
+    """Create the cluster's network; only one with a subnet of its own gives a node its address back."""
+    labels = _labels(host)
     refused = []
     for subnet in SUBNETS if labels is None else ():
         masquerade = "--opt=com.docker.network.bridge.enable_ip_masquerade=true"
@@ -147,11 +156,15 @@ def ensure_network(host: str) -> None:
         )
 
 
+def published(config: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return the addresses and ports that a cluster publishes."""
+    mappings = [m for node in config.get("nodes") or [] for m in node.get("extraPortMappings") or []]
+    return [(m.get("listenAddress") or "0.0.0.0", int(m["hostPort"])) for m in mappings]  # noqa: S104
+
+
 def check_ports(config: dict[str, Any]) -> None:
     """Refuse to go on while another process holds a port the cluster publishes."""
-    mappings = [m for node in config.get("nodes") or [] for m in node.get("extraPortMappings") or []]
-    for mapping in mappings:
-        address, port = mapping.get("listenAddress") or "0.0.0.0", int(mapping["hostPort"])  # noqa: S104
+    for address, port in published(config):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -161,18 +174,18 @@ def check_ports(config: dict[str, Any]) -> None:
                     f"port {port} is taken",
                     where=f"{address}:{port}",
                     why=error.strerror or str(error),
-                    hint=f"stop what listens there: `ss -ltnp 'sport = :{port}'` names it",
+                    hint=f"stop what listens there, `ss -ltnp 'sport = :{port}'` names it; a cluster of the harness "
+                    "that another user or cache folder has goes with its own `harness down`: a machine has one",
                 ) from None
 
 
 def create(host: str, image: str, progress: Progress) -> None:
     """Create the cluster and its kubeconfig."""
-    config = read_config()
-    refuse_foreign(host)
-    check_ports(config)
+    # What was made meanwhile took its time.
+    refuse_taken(host)
     ensure_network(host)
     missing, old_cgroups = shim.needed(), docker.info(host, "CgroupVersion") == "1"
-    fitted = patched(config, project_root(), no_resource_capability=missing, cgroup_v1=old_cgroups)
+    fitted = patched(read_config(), project_root(), no_resource_capability=missing, cgroup_v1=old_cgroups)
     if missing or old_cgroups:
         reasons = [
             *(["no CAP_SYS_RESOURCE"] if missing else []),
@@ -225,6 +238,7 @@ def describe(host: str, key: str) -> local.LocalCluster:
         control_plane=min(planes),
         keeper_socket=cache_dir() / "keeper" / "keeper.sock",
         key=key,
+        checkout=str(project_root()),
     )
 
 

@@ -25,6 +25,8 @@ class LocalCluster:
     keeper_socket: Path
     key: str = ""
     """What the cluster was made from."""
+    checkout: str = ""
+    """The folder of the harness that brought it up last."""
 
     @property
     def context(self) -> str:
@@ -50,6 +52,7 @@ def current() -> LocalCluster | None:
             control_plane=values["control_plane"],
             keeper_socket=Path(values["keeper_socket"]),
             key=values.get("key", ""),
+            checkout=values.get("checkout", ""),
         )
     except (OSError, ValueError, KeyError, TypeError, PreconditionFailed):
         return None
@@ -66,6 +69,7 @@ def save(cluster: LocalCluster) -> None:
         "control_plane": cluster.control_plane,
         "keeper_socket": str(cluster.keeper_socket),
         "key": cluster.key,
+        "checkout": cluster.checkout,
     }
     path = record_path()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import anyio
 
-from harness.cluster import daemon, disk, docker, kind, local
+from harness.cluster import daemon, disk, docker, footprint, kind, local
 from harness.cluster.build import nodeimage
 from harness.cluster.cache import Progress, digest, locked, project_root
 from harness.cluster.kube import Kube
@@ -34,21 +36,39 @@ SYSTEM = {"kube-proxy", "kube-dns", "kindnet", "chaos-ptp"}
 
 def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
     """Return the running local cluster, created or repaired where necessary; a new one has room for the stack, too."""
-    _check_platform()
+    check_platform()
     cluster = healthy()
     if cluster:
-        return cluster
+        return _taken_over(cluster, progress)
     with locked("up", progress):
         cluster = healthy()
         if cluster:
-            return cluster
+            return _taken_over(cluster, progress)
         host = daemon.ensure(progress)
         daemon.refuse_client(host)
         daemon.refuse_distant(host)
         kind.refuse_others(host)
+        footprint.note(footprint.CLUSTER)
         cluster = _repaired(host, progress) or _created(host, progress, stack=stack)
         local.save(cluster)
         return cluster
+
+
+def _taken_over(cluster: LocalCluster, progress: Progress) -> LocalCluster:
+    """Say so where another checkout brought the cluster up last: what is on it will be this one's."""
+    here = str(project_root())
+    if cluster.checkout == here:
+        return cluster
+    if other := _elsewhere(cluster):
+        progress(f"this cluster was brought up from {other}; from now on it is as this checkout has it")
+    local.save(mine := replace(cluster, checkout=here))
+    return mine
+
+
+def _elsewhere(cluster: LocalCluster) -> str:
+    """Return the other checkout that brought the cluster up last, where there is one and it is still there."""
+    other = cluster.checkout
+    return other if other != str(project_root()) and os.access(other, os.F_OK) else ""
 
 
 def healthy() -> LocalCluster | None:
@@ -152,6 +172,7 @@ def wait_ready(cluster: LocalCluster, progress: Progress, *, seconds: float) -> 
 
 def _created(host: str, progress: Progress, *, stack: bool) -> LocalCluster:
     disk.check(host, stack=stack)
+    kind.refuse_taken(host)
     image = nodeimage.ensure(host, progress)
     try:
         kind.create(host, image, progress)
@@ -171,7 +192,8 @@ def _repaired(host: str, progress: Progress) -> LocalCluster | None:
     if recorded is None:
         beyond = "the cluster was left unfinished, or its record is lost"
     elif not is_current(recorded):
-        beyond = "the cluster was made by another version of the harness"
+        of = f", {other}" if (other := _elsewhere(recorded)) else ""
+        beyond = f"the cluster was made by another version of the harness{of}"
     elif len(states) != expected:
         beyond = f"the cluster cannot be repaired: {len(states)} of {expected} nodes are left"
     else:
@@ -211,7 +233,8 @@ def _refresh_dns(host: str, names: Sequence[str]) -> None:
         docker.result(host, "exec", name, "node-dns", deadline=20, hint=AGAIN)
 
 
-def _check_platform() -> None:
+def check_platform() -> None:
+    """Refuse a system on which no local cluster can be had; raises PreconditionFailed."""
     if sys.platform != "linux":
         raise PreconditionFailed(
             "a local cluster needs Linux",

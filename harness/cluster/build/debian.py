@@ -6,9 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness.cluster import command, docker
+from harness.cluster import apt, command, docker
 from harness.cluster.cache import Progress, cache_dir, digest, locked, offline, project_root
-from harness.cluster.daemon import apt_install
 from harness.cluster.build.gobuild import architecture
 
 SUITE = "bookworm"
@@ -74,7 +73,7 @@ def _extend_published(host: str, progress: Progress) -> None:
 
 def _bootstrap(archive: Path, progress: Progress) -> None:
     if not shutil.which("debootstrap"):
-        apt_install(["debootstrap"], "installing debootstrap from the distribution", progress, estimate=10)
+        apt.install(["debootstrap"], "installing debootstrap from the distribution", progress, estimate=10)
     archive.parent.mkdir(parents=True, exist_ok=True)
     packages = ",".join((_folder() / "packages").read_text().split())
     with tempfile.TemporaryDirectory(prefix="debian-", dir=archive.parent) as scratch:

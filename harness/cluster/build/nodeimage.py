@@ -24,11 +24,9 @@ PROGRAMS = ("kubernetes", *ALONE)
 
 def ensure(host: str, progress: Progress) -> str:
     """Return the tag of a node image the daemon has: built here, or published."""
+    if found := present(host):
+        return found
     tag = built_tag()
-    if docker.has_image(host, tag):
-        return tag
-    if docker.has_image(host, PUBLISHED):
-        return PUBLISHED
     why = "HARNESS_OFFLINE is set" if offline() else _pull(host, progress)
     if not why:
         return PUBLISHED
@@ -37,6 +35,11 @@ def ensure(host: str, progress: Progress) -> str:
         if not docker.has_image(host, tag):
             _build(host, tag, progress)
     return tag
+
+
+def present(host: str) -> str:
+    """Return the tag of a node image that the daemon has; nothing where it has none."""
+    return next((tag for tag in (built_tag(), PUBLISHED) if docker.has_image(host, tag)), "")
 
 
 def built_tag() -> str:

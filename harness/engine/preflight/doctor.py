@@ -11,8 +11,7 @@ from pathlib import Path
 import anyio
 import httpx
 
-from harness.cluster import daemon, disk, docker, local
-from harness.cluster.cache import cache_dir
+from harness.cluster import daemon, disk, docker, kind, local
 from harness.cluster.host import machine
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
@@ -32,6 +31,7 @@ from harness.model.check import Check
 from harness.model.units import rounded
 from harness.probes import settings
 from harness.resources import crds, resource
+from harness.stack import ahead, parts
 
 PERMIT = "grant what `harness plan --role FILE` prints"
 LOAD_SECONDS = 1.0
@@ -90,16 +90,11 @@ async def _load() -> Check:
     return Check("machine", "machine load", True, str(found), BUSY, warning=found.busy)
 
 
-def _existing(path: Path) -> Path:
-    # Below a folder that this user may not search, Path.exists() raises.
-    return path if os.access(path, os.F_OK) else _existing(path.parent)
-
-
 def _local() -> Iterable[Check]:
     """Look at what only a local cluster needs, before there is one too."""
     hint = "run the harness inside a Linux machine, or name another cluster with --context"
     yield Check("machine", "platform", sys.platform == "linux", sys.platform, hint)
-    free = shutil.disk_usage(_existing(cache_dir())).free / disk.GIB
+    free = disk.free()
     gib, why = disk.needed(stack=local.current() is None)
     yield Check("machine", "disk", free >= gib, f"{free:.0f} GiB free", f"free {gib} GiB, {why}")
     host = daemon.find()
@@ -110,10 +105,24 @@ def _local() -> Iterable[Check]:
         if host and shutil.which("docker"):
             daemon.refuse_client(host)
             daemon.refuse_distant(host)
+            kind.refuse_others(host)
     except PreconditionFailed as error:
         yield Check("machine", "Docker", False, error.what, error.hint)
     else:
         yield Check("machine", "Docker", True, said)
+    if local.current() is None:
+        yield _ports()
+        yield Check("machine", "harness up", True, ahead.said(host, (parts.CORE,)))
+
+
+def _ports() -> Check:
+    """Say whether the ports are free that a new cluster publishes."""
+    config = kind.read_config()
+    try:
+        kind.check_ports(config)
+    except PreconditionFailed as error:
+        return Check("machine", "ports", False, error.what, error.hint)
+    return Check("machine", "ports", True, f"{', '.join(str(port) for _, port in kind.published(config))} are free")
 
 
 def _nodes(cluster: LocalCluster) -> Iterable[Check]:

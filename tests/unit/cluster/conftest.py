@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import cache, daemon, disk, docker, kind, local, up
+from harness.cluster import cache, daemon, disk, docker, footprint, kind, local, up
 from harness.cluster.build import nodeimage, shim
 
 HOST = "unix:///fake/docker.sock"
@@ -25,7 +25,16 @@ INFO = {"DockerRootDir": "/nowhere", "CgroupVersion": "2", "OperatingSystem": "D
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    # No test changes the machine that it runs on, and none depends on what else runs there.
+    monkeypatch.setattr(footprint, "SYSTEM", tmp_path / "sys")
+    monkeypatch.setattr(footprint, "processes", lambda program: {})
+    monkeypatch.setattr(daemon, "_start", no_daemon)
     return cache.cache_dir()
+
+
+def no_daemon(*_: object) -> str:
+    """A second daemon would take the rules of the first one's containers out of this machine's packet filter."""
+    raise AssertionError("a unit test has started a Docker daemon")
 
 
 @dataclass

@@ -73,3 +73,13 @@ def test_a_first_start_needs_room_for_all_that_it_builds(
     room(monkeypatch, lambda path: needed)
     up.up(lambda line: None, stack=stack)
     assert machine.calls.count(MAKING) == 1
+
+
+def test_a_cache_that_cannot_be_looked_into_is_measured_from_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert disk.existing(tmp_path / "one" / "two") == tmp_path

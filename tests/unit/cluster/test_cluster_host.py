@@ -156,17 +156,6 @@ def test_a_daemon_is_spared_a_setting_it_no_longer_knows(
     assert ("oom-score-adjust" in daemon.configuration()) is expected
 
 
-@pytest.fixture
-def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """A machine with apt and its root; returns what is run."""
-    ran: list[str] = []
-    monkeypatch.setattr(daemon, "POLICY", tmp_path / "policy-rc.d")
-    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(command, "run", lambda argv, *_, **__: ran.append(" ".join(argv)))
-    return ran
-
-
 def refused(monkeypatch: pytest.MonkeyPatch, host: str | None, *, root: bool, programs: tuple[str, ...]) -> str:
     """Say what `ensure` would refuse on such a machine, and how to mend it."""
     monkeypatch.setattr(daemon.os, "geteuid", lambda: 0 if root else 1000)
@@ -199,27 +188,6 @@ def test_a_daemon_is_refused_only_where_none_can_be_had(
 ) -> None:
     said = refused(monkeypatch, host, root=root, programs=programs)
     assert text in said if text else not said
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_a_client_in_a_package_of_its_own_is_installed_where_there_is_one(
-    apt: list[str], monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
-    says(monkeypatch, {"docker-cli": "Package: docker-cli"} if known else {})
-    daemon._install(lambda line: None)
-    assert apt[-1].endswith("docker.io iptables docker-cli" if known else "docker.io iptables")
-    assert all("DPkg::Lock::Timeout=120" in argv for argv in apt)
-
-
-@pytest.mark.parametrize(("before", "after"), [(daemon.POLICY_TEXT, False), ("#!/bin/sh\nexit 0\n", True), ("", False)])
-def test_only_a_policy_of_ours_is_removed(
-    apt: list[str], monkeypatch: pytest.MonkeyPatch, before: str, after: bool
-) -> None:
-    says(monkeypatch, {})
-    if before:
-        daemon.POLICY.write_text(before)
-    daemon.apt_install(["debootstrap"], "installing", lambda line: None, estimate=1)
-    assert daemon.POLICY.exists() is after
 
 
 def test_a_long_cache_path_does_not_lengthen_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:

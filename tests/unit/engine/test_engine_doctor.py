@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.cluster import daemon, disk, docker
+from harness.cluster import daemon, disk, docker, footprint, kind
 from harness.cluster.host import machine as load
 from harness.cluster.host.counters import Shares
 from harness.cluster.local import LocalCluster
@@ -21,6 +21,7 @@ from harness.engine.watching import metrics, traffic
 from harness.errors import PreconditionFailed
 from harness.hands.host import hand
 from harness.hands.kind import Place
+from harness.stack import ahead
 from tests.unit.engine.test_engine_traffic import WRONG
 
 HOST = "unix:///var/run/docker.sock"
@@ -34,6 +35,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HARNESS_GATEWAY", "HARNESS_HOST", "HARNESS_PROMETHEUS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(daemon, "find", lambda: HOST)
+    monkeypatch.setattr(footprint, "processes", lambda program: {})
+    monkeypatch.setattr(kind, "_labels", lambda host: None)
+    monkeypatch.setattr(kind, "check_ports", lambda config: None)
+    monkeypatch.setattr(ahead, "said", lambda host, parts: "the cluster: about 65 s")
     monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
     monkeypatch.setattr(daemon, "refuse_client", lambda host: None)
     monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -96,6 +101,27 @@ def test_a_client_that_up_would_refuse_is_no_good(monkeypatch: pytest.MonkeyPatc
         "the Docker client here cannot talk to this daemon",
         "a newer one",
     )
+
+
+def test_a_cluster_of_another_cache_folder_is_said_before_the_first_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "_labels", lambda host: {kind.OWNER: "/home/other/.cache/kube-chaos-harness"})
+    check = examined()["machine Docker"]
+    assert (check.ok, "another cache folder" in check.said) == (False, True)
+
+
+def test_what_a_first_up_takes_is_said_before_it() -> None:
+    assert examined()["machine harness up"].said == "the cluster: about 65 s"
+
+
+def test_a_port_that_is_taken_is_said_before_the_first_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (examined()["machine ports"].ok, examined()["machine ports"].said) == (True, "18080, 19090 are free")
+
+    def taken(config: object) -> None:
+        raise PreconditionFailed("port 18080 is taken", hint="stop what listens there")
+
+    monkeypatch.setattr(kind, "check_ports", taken)
+    check = examined()["machine ports"]
+    assert (check.ok, check.said, check.hint) == (False, "port 18080 is taken", "stop what listens there")
 
 
 def test_another_cluster_needs_neither_linux_nor_docker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,16 +218,6 @@ def test_an_address_where_nobody_answers_is_said_by_the_doctor(monkeypatch: pyte
 
 def test_a_prometheus_on_this_machine_is_not_looked_for_behind_a_proxy(stack: str) -> None:
     assert anyio.run(metrics._ask, stack, "query", {"query": "up"}) == []
-
-
-def test_a_cache_that_cannot_be_looked_into_is_measured_from_above(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(path: Path) -> bool:
-        raise PermissionError(path)
-
-    monkeypatch.setattr(Path, "exists", refuse)
-    assert doctor._existing(tmp_path / "one" / "two") == tmp_path
 
 
 @pytest.mark.parametrize(

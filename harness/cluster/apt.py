@@ -1,0 +1,81 @@
+"""Install packages of the distribution, and remember which of them were not there before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cluster import command
+from harness.cluster.cache import Progress, cache_dir
+from harness.errors import PreconditionFailed
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+# The second line tells a file that a killed installation left from one that the machine's owner wrote.
+POLICY_TEXT = "#!/bin/sh\n# kube-chaos-harness: only while it installs packages\nexit 101\n"
+APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
+INSTALL = ["install", "--no-install-recommends"]
+QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+REMOVE = "apt-get remove"
+ASK_SECONDS = 60.0
+
+
+def check(packages: Sequence[str]) -> None:
+    """Refuse where this user cannot install packages; raises PreconditionFailed."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise PreconditionFailed(
+            f"missing on this machine: {', '.join(packages)}",
+            why="only root on a Debian-like system can install them from here",
+            hint="install them yourself, or start Docker and make a container registry reachable",
+        )
+
+
+def install(
+    packages: Sequence[str], what: str, progress: Progress, *, estimate: float, where_known: Sequence[str] = ()
+) -> None:
+    """Install distribution packages, some only where the distribution has them, without starting their services."""
+    check(packages)
+    mine = not POLICY.exists() or POLICY.read_text() == POLICY_TEXT
+    if mine:
+        POLICY.write_text(POLICY_TEXT)
+        POLICY.chmod(0o755)
+    try:
+        command.run([*APT, "update"], "reading the package lists", progress, estimate=10, env=QUIET)
+        known = [name for name in where_known if command.ask(["apt-cache", "show", name], check=False).stdout.strip()]
+        wanted = [*packages, *known]
+        # Before they are there: whoever dies meanwhile has installed some of them.
+        _remember(_new(wanted))
+        command.run([*APT, *INSTALL, *wanted], what, progress, estimate=estimate, env=QUIET)
+    finally:
+        if mine:
+            POLICY.unlink(missing_ok=True)
+
+
+def installed() -> list[str]:
+    """Return the packages that were installed by the harness and are still there."""
+    names = _file().read_text().split() if _file().exists() else []
+    if not names:
+        return []
+    # It complains of a package that it has never heard of, and tells of the others.
+    told = command.ask(["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *names], check=False)
+    there = {line.partition(" ")[2] for line in told.stdout.splitlines() if line.startswith("installed ")}
+    return [name for name in dict.fromkeys(names) if name in there]
+
+
+def _new(wanted: Sequence[str]) -> list[str]:
+    """Ask which packages would be installed that are not there in any version."""
+    told = command.ask([*APT, "--simulate", *INSTALL, *wanted], check=False, env=QUIET, deadline=ASK_SECONDS).stdout
+    lines = [line.split() for line in told.splitlines() if line.startswith("Inst ")]
+    # One that is there is followed by its version in square brackets.
+    return [words[1].partition(":")[0] for words in lines if not "".join(words[2:3]).startswith("[")]
+
+
+def _remember(names: Sequence[str]) -> None:
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    with _file().open("a") as file:
+        file.write("".join(f"{name}\n" for name in names))
+
+
+def _file() -> Path:
+    return cache_dir() / "installed-packages"

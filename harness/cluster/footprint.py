@@ -1,0 +1,213 @@
+"""What a daemon of ours and a cluster change on this machine beside their files: noted before, given back after."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from harness.cluster import firewall
+from harness.cluster.cache import Progress, cache_dir
+from harness.errors import PreconditionFailed
+
+DAEMON, CLUSTER = "the private Docker daemon", "the local cluster"
+SYSTEM = Path("/proc/sys")
+GROUPS = Path("/sys/fs/cgroup")
+# What each is known to set, and to what. A node is privileged: what its kubelet, and systemd in it, set of the kernel
+# is set on the whole machine. Bridges ask the packet filter from the moment on in which that module is there.
+SETS: Mapping[str, Mapping[str, str]] = {
+    DAEMON: {
+        "net.ipv4.ip_forward": "1",
+        "net.ipv6.conf.all.forwarding": "1",
+        "net.ipv6.conf.default.forwarding": "1",
+        "net.bridge.bridge-nf-call-iptables": "1",
+        "net.bridge.bridge-nf-call-ip6tables": "1",
+        "net.bridge.bridge-nf-call-arptables": "1",
+    },
+    CLUSTER: {
+        "vm.overcommit_memory": "1",
+        "vm.panic_on_oom": "0",
+        "kernel.panic": "10",
+        "kernel.panic_on_oops": "1",
+        "kernel.keys.root_maxkeys": "1000000",
+        "kernel.keys.root_maxbytes": "25000000",
+        "kernel.pid_max": "4194304",
+        "fs.protected_fifos": "1",
+        "fs.protected_hardlinks": "1",
+        "fs.protected_regular": "2",
+        "fs.protected_symlinks": "1",
+    },
+}
+# What serves others as well, by the name of the program.
+PROGRAM = {DAEMON: "dockerd", CLUSTER: "kubelet"}
+# The inner ones first.
+FILES = (
+    *("/etc/docker/key.json", "/etc/docker"),
+    *("/run/docker/plugins", "/run/docker"),
+    *("/run/containerd/s", "/run/containerd"),
+)
+
+
+def note(part: str) -> None:
+    """Note how this machine is before a part changes it; what has been noted since it started stays as it was noted."""
+    notes = _notes()
+    if part not in notes:
+        _write({**notes, part: _seen(part)})
+
+
+def is_noted(part: str) -> bool:
+    """Say whether it is known how this machine was before a part changed it."""
+    return part in _notes()
+
+
+def presume() -> None:
+    """Note of a private daemon that noted nothing what is sure: no chain of Docker's is needed where no daemon runs."""
+    policy = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n"
+    _write({**_notes(), DAEMON: {"sysctls": {}, "rules": dict.fromkeys(firewall.PROGRAMS, policy), "absent": []}})
+
+
+def give_back(part: str, progress: Progress) -> None:
+    """Give back what a part has changed, now that it is gone, and say what is given back and what others need.
+
+    Only what is still as the part left it is touched. While something stays, so does the note.
+    """
+    notes = _notes()
+    if part not in notes:
+        return
+    stays = _given_back(part, notes[part], progress)
+    for line in stays:
+        progress(f"left on this machine, {line}")
+    if not stays:
+        del notes[part]
+        _write(notes)
+
+
+def processes(program: str) -> dict[int, list[str]]:
+    """Return the processes of a program, with their words; of Docker daemons those that share our packet filter."""
+    own, found = _network("self"), {}
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if path.read_text().strip() != program:
+                continue
+            # One that has ended, and for which nobody has waited yet, has none.
+            words = (path.parent / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+            if words and (program != PROGRAM[DAEMON] or _network(path.parent.name) == own):
+                found[int(path.parent.name)] = words
+    return found
+
+
+def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
+    """Give back what can be; return what cannot, why, and by which command it would be."""
+    changed = {name: was or "0" for name, was in found["sysctls"].items() if _is_changed(part, name, was)}
+    rules = {name: (was, firewall.saved(name)) for name, was in found["rules"].items()}
+    if others := processes(PROGRAM[part]):
+        # Whoever starts it anew makes them anew.
+        held = [f"Docker's rules in {name}" for name, (was, now) in rules.items() if firewall.leaving(was, now).text]
+        return _staying(f"for {PROGRAM[part]} runs here, too (process {min(others)})", changed, held)
+    stays, forwarders = [], []
+    for name, (was, now) in rules.items():
+        leaving = firewall.leaving(was, now)
+        try:
+            if leaving.text:
+                firewall.restore(name, leaving.text)
+                progress(f"given back: {name} without Docker's chains")
+        except PreconditionFailed as error:
+            stays.append(f"for it cannot be changed ({error.why or error.what}): Docker's rules in {name}")
+        stays += [f"for others use it: {what}" for what in leaving.stays]
+        forwarders += firewall.forwarders(was, now)
+    if forwarders:
+        policies = [f"`{name} -P FORWARD ACCEPT`" for name, (was, now) in rules.items() if firewall.closed(was, now)]
+        stays += _staying(f"for others have packets forwarded by now ({forwarders[0]})", changed, policies)
+    else:
+        stays += _staying("for it may not be changed here", _set(changed, progress))
+    _remove(found["absent"])
+    return stays
+
+
+def _staying(why: str, sysctls: Mapping[str, str], more: Iterable[str] = ()) -> list[str]:
+    values = " ".join(f"{name}={was}" for name, was in sysctls.items())
+    what = [*more, *([f"`sysctl -w {values}` would give it back"] if values else [])]
+    return [f"{why}: {', '.join(what)}"] if what else []
+
+
+def _set(changed: Mapping[str, str], progress: Progress) -> dict[str, str]:
+    """Set what was changed to what it was; return what may not be set."""
+    refused = {}
+    for name, was in changed.items():
+        try:
+            _sysctl(name).write_text(was)
+            progress(f"given back: {name} = {was}")
+        except OSError:
+            refused[name] = was
+    return refused
+
+
+def _is_changed(part: str, name: str, was: str | None) -> bool:
+    return _read(name) == SETS[part][name] != was
+
+
+def _seen(part: str) -> dict[str, Any]:
+    seen: dict[str, Any] = {"sysctls": {name: _read(name) for name in SETS[part]}, "rules": {}, "absent": []}
+    if part == DAEMON:
+        seen["rules"] = {name: firewall.saved(name) for name in firewall.PROGRAMS}
+        groups = [GROUPS, *(path for path in GROUPS.glob("*") if path.is_dir())]
+        paths = [*map(Path, FILES), *(group / "docker" for group in groups)]
+        seen["absent"] = [str(path) for path in paths if not path.exists()]
+    return seen
+
+
+def _remove(absent: Iterable[str]) -> None:
+    """Remove what was not there before, as far as nobody has put anything into it."""
+    for path in map(Path, absent):
+        # The kernel removes no control group that holds a process.
+        inner = [Path(place) for place, _, _ in os.walk(path, topdown=False)] if GROUPS in path.parents else [path]
+        for one in inner:
+            with suppress(OSError):
+                one.rmdir() if one.is_dir() else one.unlink()
+
+
+def _sysctl(name: str) -> Path:
+    return SYSTEM / name.replace(".", "/")
+
+
+def _read(name: str) -> str | None:
+    try:
+        return _sysctl(name).read_text().strip()
+    except OSError:
+        return None
+
+
+def _network(process: str) -> str:
+    try:
+        return str(Path(f"/proc/{process}/ns/net").readlink())
+    except OSError:
+        return ""
+
+
+def _file() -> Path:
+    return cache_dir() / "machine.json"
+
+
+def _machine() -> str:
+    """Return what tells this start of this machine, and this network of it, from others: no change outlives those."""
+    with suppress(OSError):
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {_network('self')}"
+    return ""
+
+
+def _notes() -> dict[str, Any]:
+    try:
+        kept = json.loads(_file().read_text())
+        return dict(kept["notes"]) if kept["machine"] == _machine() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write(notes: Mapping[str, Any]) -> None:
+    draft = _file().with_suffix(".new")
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_text(json.dumps({"machine": _machine(), "notes": notes}, indent=1) + "\n")
+    draft.replace(_file())

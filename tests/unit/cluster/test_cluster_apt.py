@@ -1,0 +1,57 @@
+"""What apt is asked for, what it may start meanwhile, and what of it is remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import apt as packages
+from harness.cluster import command, daemon
+from tests.unit.cluster.test_cluster_host import says
+
+
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """A machine with apt and its root; returns what is run."""
+    ran: list[str] = []
+    monkeypatch.setattr(packages, "POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(command, "run", lambda argv, *_, **__: ran.append(" ".join(argv)))
+    return ran
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_client_in_a_package_of_its_own_is_installed_where_there_is_one(
+    apt: list[str], monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    says(monkeypatch, {"docker-cli": "Package: docker-cli"} if known else {})
+    daemon._install(lambda line: None)
+    assert apt[-1].endswith("docker.io iptables docker-cli" if known else "docker.io iptables")
+    assert all("DPkg::Lock::Timeout=120" in argv for argv in apt)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(packages.POLICY_TEXT, False), ("#!/bin/sh\nexit 0\n", True), ("", False)]
+)
+def test_only_a_policy_of_ours_is_removed(
+    apt: list[str], monkeypatch: pytest.MonkeyPatch, before: str, after: bool
+) -> None:
+    says(monkeypatch, {})
+    if before:
+        packages.POLICY.write_text(before)
+    packages.install(["debootstrap"], "installing", lambda line: None, estimate=1)
+    assert packages.POLICY.exists() is after
+
+
+def test_packages_that_were_not_there_in_any_version_are_remembered_before_they_are_installed(
+    apt: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Inst runc (1.1.5 Debian:12 [amd64])\nInst openssl [3.0.1] (3.0.2 Debian:12)\nInst libip:amd64 (1.8)\n"
+    installed = "".join(f"installed {name}\n" for name in ("runc", "libip", "openssl"))
+    says(monkeypatch, {"runc": text, "libip": installed})
+    remembered: list[list[str]] = []
+    monkeypatch.setattr(command, "run", lambda argv, *_, **__: remembered.append(packages.installed()))
+    packages.install(["runc"], "installing", lambda line: None, estimate=1)
+    assert remembered == [[], ["runc", "libip"]]
