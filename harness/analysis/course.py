@@ -14,8 +14,8 @@ from harness.analysis.syntax import Dialect
 from harness.analysis.template import ERROR_RETRY_SECONDS, Metric, Question, Template
 
 Ask = Callable[[Question, float], Answer]
-# The controller measures when more than an interval is over, not when exactly one is; a delay that ends with one is over
-# in the same look.
+# The controller measures when more than an interval is over, not when exactly one is; a delay that ends with one is
+# over in the same look.
 LEAST_SECONDS = 0.001
 
 
