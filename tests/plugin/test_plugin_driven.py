@@ -56,7 +56,7 @@ def test_a_fault_inside_a_fault_takes_another_target_and_the_journal_knows_both(
         )
 
     monkeypatch.setattr(plan, "resolve", resolve)
-    monkeypatch.setattr(caps, "require", lambda experiment, faults: None)
+    monkeypatch.setattr(caps, "require", lambda experiment, faults, left_out: None)
     run = a_run()
     run.start()
     outer = run.inject(run.experiment.method[0])

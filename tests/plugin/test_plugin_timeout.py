@@ -101,7 +101,7 @@ async def settle(*_):
 
 
 engine.execute, method.inject_in_groups, method.settle, plan.resolve = stand, stand.inject, settle, resolve
-caps.require = lambda experiment, faults: None
+caps.require = lambda experiment, faults, left_out: None
 """
 TEST = """
 import signal, threading

@@ -116,7 +116,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             "action",
             [
                 "(target: dict, soundly: bool = None, duration: str = None, times: int = None, every: str = None,"
-                " configuration: dict = None) -> dict"
+                " late: bool = None, configuration: dict = None) -> dict"
             ],
         ),
         (
