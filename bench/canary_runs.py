@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -139,7 +138,8 @@ def _ended(argv: Sequence[str], log: Path) -> tuple[int, str]:
         try:
             process.wait(RUN_SECONDS)
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as why:
-            process.send_signal(signal.SIGINT)
+            # Whoever was started in the background may have been told to ignore a Ctrl-C.
+            process.terminate()
             process.wait(END_SECONDS)
             if isinstance(why, KeyboardInterrupt):
                 raise

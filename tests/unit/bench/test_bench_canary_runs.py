@@ -254,5 +254,5 @@ def test_one_that_takes_too_long_is_asked_to_end(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(canary_runs, "RUN_SECONDS", 0.5)
     pipe = tmp_path / "nobody-writes"
     os.mkfifo(pipe)
-    waiting = f"trap 'echo undone; exit 130' INT; while :; do read -r line < {pipe}; done 2>/dev/null"
+    waiting = f"trap 'echo undone; exit 130' TERM; while :; do read -r line < {pipe}; done 2>/dev/null"
     assert canary_runs._ended(["sh", "-c", waiting], tmp_path / "log") == (130, "undone\n")
