@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE =
 .PHONY: help install chaos-local up down clean undo doctor check lint types imports unit test e2e test-long test-clean nightly bench headroom stack-report repeat sweep crash-matrix torment canary-runs bench-faults cases conformance conformance-judge fuzz lock
 
 help: ## Say what there is
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 # --no-deps: the lock names everything. A pip that resolves would meet `coverage[toml]` and take a newer release than the pin.
 $(STAMP): pyproject.toml requirements.lock
@@ -63,7 +63,7 @@ unit: $(STAMP)
 	@$(BIN)/pytest -q -n $$(($$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)) --dist worksteal
 
 # The cluster mostly waits while it comes up, so it does that beside the tests that need none.
-test: $(STAMP) ## Everything: check, and end to end on a real cluster
+test: $(STAMP) ## Check, and end to end on a real cluster
 	@$(MAKE) --no-print-directory --jobs 3 up unit types lint imports
 	@$(MAKE) --no-print-directory e2e
 
@@ -71,19 +71,19 @@ e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, eve
 	@$(BIN)/harness up
 	@$(BIN)/pytest -q --durations 20 -m "not long and not bare" tests/e2e
 
-test-long: $(STAMP) ## What `make test` leaves out: the experiments and weakenings of the parts mesh and scaling, and what drains and rollovers lose
+test-long: $(STAMP) ## What `make test` leaves out: experiments and weakenings of mesh, scaling and delivery, and what drains and rollovers lose
 	@$(BIN)/harness up
 	@$(BIN)/pytest -v --durations 20 -m long tests/e2e
 
-test-clean: $(STAMP) ## Is the machine as it was after `harness clean`? Takes the cluster down for it, and brings up another
+test-clean: $(STAMP) ## Does `harness clean` give the machine back as it was? Takes the cluster down and tries it with another
 	@$(BIN)/harness down
 	@$(BIN)/pytest -v -m bare tests/e2e
 
-nightly: $(STAMP) ## The nightly set, compared with the nights before; HISTORY=nightly holds them
+nightly: $(STAMP) ## The nightly set on the stack's core, compared with the nights before: HISTORY=nightly; docs/nightly.md
 	@$(BIN)/harness up
 	@$(BIN)/harness nightly --runs $(RUNS) --history $(HISTORY)
 
-bench: $(STAMP) ## This harness beside Chaos Toolkit on the same pod kill
+bench: $(STAMP) ## This harness beside Chaos Toolkit on the same pod kill; docs/bench.md
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench
 
@@ -116,7 +116,7 @@ bench-faults: $(STAMP) ## How fast each fault is applied, felt and removed, and 
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench.fault_times --only "$(ONLY)"
 
-headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the local set
+headroom: $(STAMP) ## What the stack costs: at rest, and under each load of the local set; docs/headroom.md
 	@$(BIN)/harness up
 	@$(BIN)/python -m bench.headroom
 
@@ -130,7 +130,7 @@ stack-report: $(STAMP) ## What the seed says of the stack, proved by behaviour: 
 cases: $(STAMP) ## Write docs/cases.md from the tests that carry cases from real life
 	@$(BIN)/python -m tests.cases > docs/cases.md
 
-conformance: $(STAMP) ## Documents under `chaos run` and under `harness run`: same steps, same order, same hypothesis?
+conformance: $(STAMP) ## Documents under `chaos run` and under `harness run`: same steps, same order, same hypothesis? docs/conformance.md
 	@$(BIN)/python -m bench.conformance --write docs/conformance.md
 
 conformance-judge: COUNT = 150

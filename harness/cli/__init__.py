@@ -17,26 +17,26 @@ from harness.errors import Exit, HarnessError
 COMMANDS = {
     "doctor": "Can I run here?",
     "up": "Bring up the local cluster and the reference stack; repair what is broken.",
-    "down": "Remove the local cluster and everything it started, or a part of the stack.",
+    "down": "Remove the local cluster, or a part of the stack; what was built stays.",
     "parts": "Which parts has the stack, what does each cost, and is it there?",
-    "clean": "Remove the local cluster, the private Docker daemon and what was built here.",
-    "agent": "Put the agents on a cluster's nodes, or take them away: faults in pods and of nodes' packets need them.",
+    "clean": "Remove the local cluster and what was built, and give the machine back as it was.",
+    "agent": "Put the agents on a cluster's nodes, or take them away: faults inside of pods and of packets need them.",
     "release": "Release another version of the orchestrator, and follow it until it is promoted or rolled back.",
     "plan": "What would be touched? Name every target, touch nothing; or print the rights that are needed.",
     "run": "Run experiments and judge them.",
     "nightly": "Run a set, tell flips from regressions, compare with earlier nights.",
     "schedule": "Run experiments again and again, each when its document says so.",
     "gameday": "Plan, approve, run and close a game day: hold points, a log, results.",
-    "import": "Make an experiment of what chaoskube or Litmus is told.",
+    "import": "Make experiments of what chaoskube's or Litmus' own files ask for.",
     "undo": "Make it clean again: heal everything that is still broken on purpose.",
     "faults": "What is broken on purpose right now?",
     "fingerprint": "Is everything as it was found? Print or compare the cluster's fingerprint.",
-    "keeper": "Stop, freeze and enter the nodes of another cluster by commands, and undo it when a run dies.",
+    "keeper": "Stop, freeze and enter nodes of another cluster by commands of yours, and undo it when a run dies.",
     "lever": "Stop every run on this cluster and refuse new ones.",
     "list": "Which experiments are there?",
     "runs": "Which runs were there?",
     "show": "Show a run: its end, or its log.",
-    "analyse": "Would this canary be promoted? Judge it as Argo Rollouts, Flagger or Kayenta do.",
+    "analyse": "Would this canary be promoted? Judge it as Argo Rollouts, Flagger or Kayenta does.",
     "report": "Rebuild a run's report from its journal.",
     "crds": "Print the definitions of the harness's resources, for a cluster that is not the local one.",
     "explain": "Explain a fault, an objective, a row of a report, a verdict, an error or an exit code.",
@@ -53,6 +53,7 @@ First steps:
   harness up                                         a cluster on this machine
   harness plan experiments/orchestrator              what would be touched?
   harness run experiments/orchestrator/pod_kill.yaml
+  harness clean                                      all of it goes again
   harness doctor --context NAME                      another cluster; HARNESS_CONTEXTS must list NAME
 
 \b
@@ -159,7 +160,7 @@ def _open_closed() -> None:
 )
 @click.version_option(package_name="kube-chaos-harness", prog_name="harness")
 def group() -> None:
-    """Chaos and resilience tests for Kubernetes: every fault undone, every verdict from the whole fault window."""
+    """Break a Kubernetes cluster on purpose, judge by evidence what was promised of it, and put it back."""
 
 
 def main() -> None:

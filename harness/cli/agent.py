@@ -31,7 +31,7 @@ def command() -> None:
 @click.option("--image", default="", help="Image of the agent; built here for the local cluster.")
 @options.cluster
 def install(image: str, context: str | None, kubeconfig: Path | None) -> None:
-    """Have an agent of this version on every node; a second when it is there."""
+    """Put an agent of this version on every node; takes a second where they are there."""
     from harness.agent import install as agents
     from harness.engine import contexts
     from harness.resources import crds

@@ -10,7 +10,7 @@ from harness.cli.up import PARTS, refuse_during_a_run
 @click.command("down")
 @click.option("--parts", type=PARTS, help="Only these parts of the stack, like delivery; the rest stays as it is.")
 def command(parts: tuple[str, ...] | None) -> None:
-    """Remove the local cluster, the keeper and what they started; caches stay."""
+    """Remove the local cluster and what it started, or with --parts a part of the stack; what was built stays."""
 
     def progress(line: str) -> None:
         click.echo(line, err=True)

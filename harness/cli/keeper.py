@@ -9,12 +9,14 @@ import click
 
 @click.command("keeper")
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("--socket", required=True, type=click.Path(path_type=Path), help="Where it listens: HARNESS_KEEPER.")
+@click.option(
+    "--socket", required=True, type=click.Path(path_type=Path), help="Where it listens; HARNESS_KEEPER names it."
+)
 def command(table: Path, socket: Path) -> None:
-    """Do to nodes of another cluster what runs ask for, by the commands of a table, and undo it when they die.
+    """Stop, freeze and enter nodes of another cluster for runs, by the commands of TABLE; undo it when a run dies.
 
-    It runs until it is ended, and heals what its ledger names when it is started again; run it where it outlives the
-    runs, as a service that is always restarted.
+    It goes on until it is ended, and heals what its ledger names when it is started again. Let it outlive the runs, as
+    a service that is always restarted.
     """
     from harness.keeper import commands
     from harness.keeper.table import read

@@ -16,7 +16,7 @@ from harness.cli import options
 @options.namespace
 @options.cluster
 def command(state: str, reason: str, namespace: str, context: str | None, kubeconfig: Path | None) -> None:
-    """Stop every run on this cluster and refuse new ones (on), or let them start again (off)."""
+    """Stop every run on this cluster and refuse new ones (on), or let them start again (off); else say which."""
     from harness.engine import contexts, lever
     from harness.engine.preflight import scope
 

@@ -37,7 +37,7 @@ def cluster(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --context and --kubeconfig: which cluster, ours when neither is given."""
     function = click.option("--context", help="Another cluster, by its context; HARNESS_CONTEXTS allows it.")(function)
     kubeconfig = Kubeconfig(exists=True, path_type=Path)
-    return click.option("--kubeconfig", type=kubeconfig, help="File that has it; else as kubectl finds one.")(function)
+    return click.option("--kubeconfig", type=kubeconfig, help="The kubeconfig; else as kubectl finds one.")(function)
 
 
 def namespace(function: Callable[..., Any]) -> Callable[..., Any]:

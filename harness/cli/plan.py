@@ -20,8 +20,8 @@ def command(
 ) -> None:
     """Name every target by name and UID, check every cap, touch nothing.
 
-    FILES are experiments, or folders of them. With --role it is a Role for each namespace that they stay in, or one
-    ClusterRole where any does not stay in one; an administrator applies it, and binds it to whoever runs.
+    FILES are experiments, or folders of them. With --role it prints a Role for each namespace that they stay in, or
+    one ClusterRole where any stays in none; an administrator applies that, and binds it to whoever runs.
     """
     from harness.cli import documents, errors
     from harness.engine import run

@@ -19,7 +19,9 @@ def _settings(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 
 @click.command("release")
 @click.option("--image", default="", help="The image of the release.")
-@click.option("--env", "settings", multiple=True, callback=_settings, metavar="NAME=VALUE", help="Environment of it.")
+@click.option(
+    "--env", "settings", multiple=True, callback=_settings, metavar="NAME=VALUE", help="Environment of its container."
+)
 @click.option("--namespace", "-n", default="claude-ecosystem-prod", show_default=True, help="Where the Rollout is.")
 @click.option("--rollout", default="claude-orchestrator-rollout", show_default=True, help="Which Rollout.")
 @click.option("--within", default="10m", show_default=True, help="For how long it is followed.")

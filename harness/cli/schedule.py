@@ -45,7 +45,7 @@ def _duration(text: str) -> float:
     help="Remove the folders of runs that ended as declared or prove nothing, but for the newest N.",
 )
 @click.option("--manifest", is_flag=True, help="Print what runs this inside of a cluster, for `kubectl apply`.")
-@click.option("--image", help="Image of the harness, for --manifest.")
+@click.option("--image", help="Image of the harness, which you build, for --manifest.")
 @options.runs
 @options.cluster
 def command(

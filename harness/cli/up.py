@@ -41,7 +41,7 @@ PARTS = _Parts()
     type=PARTS,
     default=known.CORE,
     show_default=True,
-    help="Which parts of the stack, and what they need; others go. `harness parts` lists them.",
+    help="Which parts of the stack, and what they need; others are taken away. `harness parts` lists them.",
 )
 def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
     """Bring up or repair the local cluster, keeper, agents and the reference stack; about a second when all is well."""
