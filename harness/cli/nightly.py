@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,8 @@ def _run(experiments: Sequence[Experiment], options: Options, history: Path, nig
     for line in sets.foreword(len(experiments)):
         click.echo(line)
     click.echo(f"night {night}  {len(experiments)} experiments  seed {seed}  {context}  {judged}")
-    conduct.run(experiments, options, Setting(night, seed, judged, context), history, _tell)
+    say = partial(click.echo, err=True)
+    conduct.run(experiments, options, Setting(night, seed, judged, context), history, _tell, say)
 
 
 def _tell(result: Result, record: Record, number: int, of: int) -> None:

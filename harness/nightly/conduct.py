@@ -9,8 +9,9 @@ from harness.engine.options import Options
 from harness.errors import Exit
 from harness.model.experiment import Experiment
 from harness.model.verdict import worst
-from harness.nightly import comparison, history, nights, record, sets
+from harness.nightly import comparison, history, nights, parts, record, sets
 from harness.nightly.nights import Night
+from harness.nightly.parts import Carry, Say
 from harness.nightly.record import Record, Setting
 from harness.nightly.sets import Result
 from harness.nightly.state import State
@@ -18,24 +19,36 @@ from harness.nightly.state import State
 Tell = Callable[[Result, Record, int, int], None]
 
 
-def run(experiments: Sequence[Experiment], options: Options, setting: Setting, folder: Path, tell: Tell) -> None:
+def run(
+    experiments: Sequence[Experiment], options: Options, setting: Setting, folder: Path, tell: Tell, say: Say
+) -> None:
     """Run each experiment, and at the end once more those that were wrong, with the same seed.
 
-    `tell` is given each result with its record, its number and how many there are. The second run comes after the whole
-    set, so that what spoilt the first has a chance to be over.
+    Those that need the same parts of the stack come together, and the local stack has these meanwhile. `tell` is given
+    each result with its record, its number and how many there are, `say` a line on what comes up. The second run comes
+    after the whole set, so that what spoilt the first has a chance to be over.
     """
-    first = _round(experiments, 1, options, setting, folder, tell)
-    if first and first[-1].last:
-        return
-    if again := [result.experiment for result in first if not result.right]:
-        _round(again, 2, options, setting, folder, tell)
+    carry = parts.carrier(options, say)
+    found = _round(parts.grouped(experiments), 1, options, setting, folder, tell, carry)
+    again = [result.experiment for result in found if not result.right]
+    if again and not found[-1].last:
+        found = _round(again, 2, options, setting, folder, tell, carry)
+    # What is still broken is nothing to build on.
+    if found and not found[-1].last:
+        carry(())
 
 
 def _round(
-    experiments: Sequence[Experiment], attempt: int, options: Options, setting: Setting, folder: Path, tell: Tell
+    experiments: Sequence[Experiment],
+    attempt: int,
+    options: Options,
+    setting: Setting,
+    folder: Path,
+    tell: Tell,
+    carry: Carry,
 ) -> list[Result]:
     found = []
-    for number, result in enumerate(sets.walk(experiments, options), 1):
+    for number, result in enumerate(sets.walk(experiments, options, carry), 1):
         kept = record.of(result, attempt, setting)
         # A disk that is full must not hide what the run came to.
         tell(result, kept, number, len(experiments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.cluster.host import machine
@@ -45,9 +45,15 @@ class Result:
         return bool(self.outcome) and (self.verdict == Verdict.DIRTY or self.code == Exit.INTERRUPTED)
 
 
-def walk(experiments: Iterable[Experiment], options: Options) -> Iterator[Result]:
-    """Run experiments and give each one's result; ends after one that left something broken or was interrupted."""
+def walk(
+    experiments: Iterable[Experiment], options: Options, before: Callable[[Sequence[str]], None] = lambda _: None
+) -> Iterator[Result]:
+    """Run experiments and give each one's result; ends after one that left something broken or was interrupted.
+
+    `before` is told which parts of the stack the next one needs.
+    """
     for experiment in experiments:
+        before(experiment.parts)
         try:
             result = Result(experiment, outcome=run.run(experiment, options))
         except HarnessError as error:

@@ -32,6 +32,8 @@ def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Door:
     """Answer the engine's door: for each experiment what its runs of one night end in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    # Whatever cluster this machine has.
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "stack").mkdir()
     (tmp_path / "stack" / "slo.yaml").write_text("latency: {p99: 1s}\n")
     folder = tmp_path / "experiments" / "cart"
