@@ -37,7 +37,7 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     taken = frozenset(uid for fault in broken for uid in fault.victim.uids)
     added = await plan.resolve(session.kube, alone, run=run, seed=seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
-    caps.require_alone(session.experiment, [*standing, *added.faults])
+    caps.require_alone(session.experiment, [*standing, *added.faults], before.left_out)
     if session.experiment.promising:
         caps.require(session.experiment, [*standing, *added.faults], before.left_out)
     faults = (*before.faults, *added.faults)

@@ -66,9 +66,10 @@ def targets(session: Session) -> None:
         uncovered=list(experiment.uncovered),
         **plan.told(experiment, planned.faults),
     )
-    touched = ", ".join(fault.victim.shown for fault in planned.faults) or "nothing"
+    late = caps.to_come(experiment, planned.faults, planned.left_out)
+    touched = ", ".join(fault.victim.shown for fault in planned.faults) or ("nothing yet" if late else "nothing")
     session.say(f"PLAN       touches {touched}")
-    for spec in caps.to_come(experiment, planned.faults, planned.left_out):
+    for spec in late:
         session.say(f"           {spec.kind}: {select.late(spec.target)}")
     for share in planned.shares:
         session.say(f"           {share}")

@@ -24,7 +24,8 @@ def lines(experiment: Experiment, plan: Plan, most: tuple[int, int]) -> list[str
     drawn = [one for one in experiment.method if one.name not in plan.left_out]
     specs = [one.fault for one in drawn if one.fault]
     faults = {spec.activity: [fault for fault in plan.faults if fault.activity == spec.activity] for spec in specs}
-    groups = {spec.activity: math.ceil(len(faults[spec.activity]) / spec.target.at_once) for spec in specs}
+    known = {spec.activity: len(faults[spec.activity]) or spec.target.least for spec in specs}
+    groups = {spec.activity: math.ceil(known[spec.activity] / spec.target.at_once) for spec in specs}
     spans, over = timeline.spans(drawn, groups)
     caps = experiment.blast_radius
     hold = f"{_time(over)} the method is over; what is still broken is healed after {seconds(experiment.phases.hold)}"

@@ -11,7 +11,7 @@ import pytest
 
 from harness.documents import document
 from harness.engine import additions, announce, method
-from harness.engine.planning import lost_for_good, plan
+from harness.engine.planning import caps, lost_for_good, plan
 from harness.engine.session import Session
 from harness.errors import InjectionFailed, ObservationFailed, UsageError
 from harness.journal import reader
@@ -360,6 +360,33 @@ async def test_what_is_picked_late_is_not_picked_by_the_plan_and_shown_as_such()
     assert "    pod_kill       1 of shop/a=b, picked when its turn comes\n" in shown
     assert "b; pod_kill on 1 of shop/a=b, picked when its turn comes; until the method is over" in shown
     assert "together at most 1 pods" in shown
+
+
+@pytest.mark.parametrize(("pods", "lasts"), [(1, "10"), (2, "20")])
+async def test_the_time_line_knows_how_long_it_takes_though_not_whom(pods: int, lasts: str) -> None:
+    steps = ("a|pod_kill|duration: 0s", "b|pod_freeze|late: true, duration: 10s", "c|pod_kill|")
+    made = document.loads(text(*steps, caps="pods: 2").replace("pods: 1", f"pods: {pods}"), Path("shop/x.yaml"))
+    shown = plan.text(made, await planned(made, 4)).partition("  time line")[2].splitlines()
+    assert shown[2].startswith(f"         0 s to     {lasts} s  b; pod_freeze on {pods} of shop/a=b, picked")
+    assert shown[3].startswith(f"        {lasts} s              c; ")
+
+
+async def test_a_run_that_has_only_targets_to_come_is_not_said_to_touch_nothing(session, begun) -> None:
+    made = experiment("a|pod_kill|duration: 0s", "b|pod_kill|late: true")
+    told: list[str] = []
+    session.say = told.append
+    await begun(replace(made, method=made.method[1:]), 2)
+    announce.targets(session)
+    assert told[0] == "PLAN       touches nothing yet"
+
+
+def test_what_stands_alone_in_a_run_has_nobody_beside_it_whose_turn_is_yet_to_come() -> None:
+    victim = Victim("workload", "dns", "uid", "shop", owner="Deployment/dns")
+    lone = PlannedFault("1", "dns_loss", "a", Hand.API, victim)
+    made = experiment(*LATE)
+    with pytest.raises(UsageError, match="dns_loss stands alone in a run, this one has 2 faults"):
+        caps.require_alone(made, [lone])
+    caps.require_alone(made, [lone], ("b",))
 
 
 async def test_what_is_picked_late_is_there_since_an_earlier_step(walk, session) -> None:
