@@ -13,9 +13,9 @@ from harness.documents import document
 from harness.engine import additions, announce, method
 from harness.engine.planning import caps, lost_for_good, plan
 from harness.engine.session import Session
-from harness.errors import InjectionFailed, ObservationFailed, UsageError
+from harness.errors import ApiError, InjectionFailed, ObservationFailed, UsageError
 from harness.journal import reader
-from harness.model.experiment import Experiment, Phases
+from harness.model.experiment import BlastRadius, Experiment, Phases
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from tests.unit.documents.test_documents_composition import text
@@ -347,6 +347,28 @@ async def test_what_promises_nothing_has_no_cap_the_first_time_nor_again(session
     assert len(await additions.add(session, made.method[0], 2)) == 2
     (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
     assert told["caps"] == {}
+
+
+class Closed(Cluster):
+    """A cluster of somebody else's, whose namespace has not opted in."""
+
+    async def get(self, path: str, **more: Any) -> dict[str, Any]:
+        if path == "/api/v1/namespaces/shop":
+            return {"metadata": {"labels": {}}}
+        if "/configmaps/" in path:
+            raise ApiError(404, "NotFound", "")
+        return await super().get(path, **more)
+
+
+async def test_what_is_picked_anew_lives_where_somebody_has_opted_in(session, begun) -> None:
+    written, _, _ = text("a|pod_freeze|duration: 1s, times: 2").partition("extensions:")
+    made = document.loads(written, Path("shop/x.yaml"))
+    await begun(made, 2)
+    session.kube, session.experiment = Closed(2), replace(made, blast_radius=BlastRadius())
+    before = session.plan
+    with pytest.raises(UsageError, match="shop has not opted in"):
+        await additions.add(session, made.method[0], 2)
+    assert session.plan is before
 
 
 LATE = ("a|pod_kill|duration: 0s", "b|pod_kill|late: true")
