@@ -29,7 +29,9 @@ async def add(session: Session, activity: Activity, number: int = 1) -> tuple[Pl
 async def _add(session: Session, activity: Activity, number: int) -> tuple[PlannedFault, ...]:
     before, again = session.plan, number > 1
     instead = activity.fault.activity if activity.fault and again else ""
-    seed = random.Random(f"{before.seed} time {number}").getrandbits(32) if again else before.seed
+    step = activity.fault.activity if activity.fault else activity.name
+    # Each has a chance of its own: two steps that picked by one would always pick the same places.
+    seed = random.Random(f"{before.seed} {step} time {number}").getrandbits(32)
     run = f"{before.run}-{len(before.faults)}"
     due = replace(activity, fault=replace(activity.fault, late=False)) if activity.fault else activity
     alone = replace(session.experiment, method=(due,), choices=())

@@ -15,7 +15,7 @@ from harness.engine.planning import caps, lost_for_good, plan
 from harness.engine.session import Session
 from harness.errors import ApiError, InjectionFailed, ObservationFailed, UsageError
 from harness.journal import reader
-from harness.model.experiment import BlastRadius, Experiment, Phases
+from harness.model.experiment import Activity, BlastRadius, Experiment, Phases
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from tests.unit.documents.test_documents_composition import text
@@ -337,6 +337,22 @@ async def test_each_time_has_a_chance_of_its_own_and_the_seed_gives_the_same_aga
     first, again = await picked(session, begun), await picked(session, begun)
     assert len(set(first)) > 2
     assert first == again
+
+
+async def test_steps_that_pick_when_their_turn_comes_have_a_chance_each(session, begun) -> None:
+    late = "pod_freeze|late: true, duration: 1s"
+    made = experiment("a|pod_freeze|duration: 1s", f"b|{late}", f"c|{late}")
+
+    async def first(step: Activity, seed: int) -> str:
+        await begun(made, 3)
+        session.plan = replace(session.plan, seed=seed)
+        (found,) = await additions.add(session, step)
+        return found.victim.name
+
+    _, b, c = made.method
+    drawn = [(await first(b, seed), await first(c, seed)) for seed in range(1, 9)]
+    assert any(one != other for one, other in drawn)
+    assert drawn[0] == (await first(b, 1), await first(c, 1))
 
 
 async def test_what_promises_nothing_has_no_cap_the_first_time_nor_again(session, begun) -> None:
