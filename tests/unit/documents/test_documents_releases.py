@@ -36,6 +36,7 @@ def release(within: str, *steps: str) -> tuple[tuple[str, str], ...]:
         ("11s", [], "10 s"),
         ("83s", [DECIDED.replace("MODULE", "probes.rollout")], "82 s"),
         ("93s", [DECIDED.replace("MODULE", "of.others")], "92 s"),
+        ("88s", [DECIDED.replace("MODULE", "probes.mesh").replace("70}", "70, seconds: 5}")], "87 s"),
     ],
 )
 def test_a_release_that_is_taken_back_before_it_may_be_late_is_refused(refused, within, steps, watched):
@@ -49,6 +50,7 @@ def test_a_release_that_is_taken_back_before_it_may_be_late_is_refused(refused, 
         ("10s", []),
         ("82s", [DECIDED.replace("MODULE", "probes.rollout")]),
         ("92s", [DECIDED.replace("MODULE", "of.others")]),
+        ("87s", [DECIDED.replace("MODULE", "probes.mesh").replace("70}", "70, seconds: 5}")]),
         ("1h", [DECIDED.replace("MODULE", "of.others").replace("      timeout: 80\n", "")]),
     ],
 )
