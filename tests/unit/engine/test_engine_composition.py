@@ -441,6 +441,8 @@ async def test_what_is_picked_late_is_said_before_anything_is_touched(session, b
     await begun(experiment(*LATE), 1)
     announce.targets(session)
     assert said == ["PLAN       touches shop/web-0", "           pod_kill: 1 of shop/a=b, picked when its turn comes"]
+    (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
+    assert told["late"] == [{"activity": "b", "kind": "pod_kill", "target": "1 of shop/a=b"}]
 
 
 async def test_what_is_picked_late_and_matches_nothing_is_no_evidence(walk) -> None:
