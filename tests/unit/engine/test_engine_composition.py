@@ -409,6 +409,18 @@ async def test_the_time_line_knows_how_long_it_takes_though_not_whom(pods: int, 
     assert shown[3].startswith(f"        {lasts} s              c; ")
 
 
+async def test_a_share_that_is_picked_late_is_counted_by_then_and_the_plan_does_not_say_more(walk) -> None:
+    written = text(*LATE, caps="pods: 2").replace("pods: 1}, late", "pods: all, at-once: all}, late")
+    made = document.loads(written, Path("shop/x.yaml"))
+    shown = plan.text(made, await planned(made, 4))
+    assert "together at least 1 pods and 0 nodes, a share is counted when its turn comes; the caps allow 2" in shown
+    with pytest.raises(UsageError, match="touches 4 pods and 0 nodes at the same time"):
+        await walk(made, 4)
+    written = text("a|pod_freeze|duration: 1s, times: 2", caps="pods: 3").replace("pods: 1}, dur", "pods: all}, dur")
+    again = document.loads(written, Path("shop/x.yaml"))
+    assert "together at least 3 pods" in plan.text(again, await planned(again, 3))
+
+
 async def test_a_run_that_has_only_targets_to_come_is_not_said_to_touch_nothing(session, begun) -> None:
     made = experiment("a|pod_kill|duration: 0s", "b|pod_kill|late: true")
     told: list[str] = []
