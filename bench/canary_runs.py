@@ -128,7 +128,7 @@ def _run(row: Row, runs: Path) -> Row:
 def _ended(argv: Sequence[str], log: Path) -> tuple[int, str]:
     """Wait for a command; when a person ends us, or it takes too long, it is asked to end, and its undo waited for.
 
-    Raises KeyboardInterrupt then, where it was a person.
+    One that does not end is killed. Raises KeyboardInterrupt then, where it was a person.
     """
     # No pipe: whatever it leaves behind would hold that open.
     with log.open("w", encoding="utf-8") as file:
@@ -140,7 +140,12 @@ def _ended(argv: Sequence[str], log: Path) -> tuple[int, str]:
         except (KeyboardInterrupt, subprocess.TimeoutExpired) as why:
             # Whoever was started in the background may have been told to ignore a Ctrl-C.
             process.terminate()
-            process.wait(END_SECONDS)
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                # Whoever heals does so when it is dead.
+                process.kill()
+                process.wait()
             if isinstance(why, KeyboardInterrupt):
                 raise
     return process.returncode, log.read_text(encoding="utf-8", errors="replace")

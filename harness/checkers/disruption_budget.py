@@ -261,10 +261,10 @@ def _column(numbers: Mapping[str, series.Points], time: float) -> str:
 
 def missed(parameters: Mapping[str, Any], faults: Sequence[tuple[FaultSpec, bool]]) -> Missed | None:
     """Say that no fault stays in the budget's namespace; a node target may reach any."""
-    wanted, stated = parameters.get("namespace"), {fault.target.stays_in for fault, _ in faults}
-    return (
-        None if not wanted or stated & {wanted, ""} else Missed("namespace", "no fault evicts pods of this namespace")
-    )
+    wanted, stated = parameters.get("namespace"), [fault.target.stated for fault, _ in faults]
+    if not wanted or any(not names or wanted in names for names in stated):
+        return None
+    return Missed("namespace", "no fault evicts pods of this namespace")
 
 
 OBJECTIVE = ObjectiveKind(

@@ -69,7 +69,7 @@ def _course(arguments: Section, kind: FaultKind) -> tuple[float | None, int, flo
 def _late(arguments: Section, kind: FaultKind) -> bool:
     """Read whether targets are picked when the step's turn comes: pods, which an earlier step can have made."""
     found = arguments.get("late", units.boolean, False)
-    if found and kind.target != "pod":
+    if "late" in arguments and kind.target != "pod":
         why = "what an earlier step makes, and no plan can name, is a pod"
         arguments.problems.add(arguments.at("late"), f"'late' picks pods, not {kind.target}s", why=why)
     elif found and arguments.place[:2] == FIRST:

@@ -70,7 +70,8 @@ def covered(extension: Extension, uncovered: Sequence[Uncovered]) -> None:
 def named(method: tuple[Activity, ...], namespaces: list[str]) -> BlastRadius:
     """Return what a document without caps names as its blast radius: its faults' targets, and where its steps act."""
     faults = [activity.fault for activity in method if activity.fault]
-    every = {name for name in [*namespaces, *(fault.target.stays_in for fault in faults)] if name not in ("", EVERY)}
+    stated = (name for fault in faults for name in fault.target.stated)
+    every = {name for name in (*namespaces, *stated) if name not in ("", EVERY)}
     return BlastRadius(
         tuple(sorted(every)),
         sum(fault.target.pods for fault in faults),

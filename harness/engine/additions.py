@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from harness.engine.planning import caps, plan
+from harness.engine.preflight import permission
 from harness.engine.session import Session
 from harness.faults import FAULTS
 from harness.model import timeline
@@ -18,7 +19,7 @@ async def add(session: Session, activity: Activity, number: int = 1) -> tuple[Pl
 
     What is broken now, or will be by a step to come, is picked for none; what was healed may be picked again, as the
     seed says. `number` says for which time the step is done: from the second on, its earlier faults are over. Raises
-    UsageError where a cap would be exceeded.
+    UsageError where a cap would be exceeded or a namespace has not opted in, PreconditionFailed where its lever is on.
     """
     # One at a time: whoever picks must know what the one before has picked.
     async with session.picking:
@@ -28,7 +29,9 @@ async def add(session: Session, activity: Activity, number: int = 1) -> tuple[Pl
 async def _add(session: Session, activity: Activity, number: int) -> tuple[PlannedFault, ...]:
     before, again = session.plan, number > 1
     instead = activity.fault.activity if activity.fault and again else ""
-    seed = random.Random(f"{before.seed} time {number}").getrandbits(32) if again else before.seed
+    step = activity.fault.activity if activity.fault else activity.name
+    # Each has a chance of its own: two steps that picked by one would always pick the same places.
+    seed = random.Random(f"{before.seed} {step} time {number}").getrandbits(32)
     run = f"{before.run}-{len(before.faults)}"
     due = replace(activity, fault=replace(activity.fault, late=False)) if activity.fault else activity
     alone = replace(session.experiment, method=(due,), choices=())
@@ -37,9 +40,10 @@ async def _add(session: Session, activity: Activity, number: int) -> tuple[Plann
     taken = frozenset(uid for fault in broken for uid in fault.victim.uids)
     added = await plan.resolve(session.kube, alone, run=run, seed=seed, taken=taken, alone=session.scope.alone)
     standing = [one for one in before.faults if one.activity != instead and one.id not in _over(session)]
-    caps.require_alone(session.experiment, [*standing, *added.faults])
+    caps.require_alone(session.experiment, [*standing, *added.faults], before.left_out)
     if session.experiment.promising:
         caps.require(session.experiment, [*standing, *added.faults], before.left_out)
+    await permission.admit_reached(session, added.faults)
     faults = (*before.faults, *added.faults)
     session.plan = replace(
         before, faults=faults, resolved=plan.resolved(faults), shares=(*before.shares, *added.shares)

@@ -56,6 +56,7 @@ def _way(session: Session, options: Options) -> dict[str, list[str]]:
 def targets(session: Session) -> None:
     """Write the plan and name what it touches."""
     experiment, planned = session.experiment, session.plan
+    late = caps.to_come(experiment, planned.faults, planned.left_out)
     session.write(
         "plan",
         intent=planned.intent,
@@ -64,11 +65,12 @@ def targets(session: Session) -> None:
         shares=list(planned.shares),
         left_out=list(planned.left_out),
         uncovered=list(experiment.uncovered),
+        late=[{"activity": one.activity, "kind": one.kind, "target": select.rule(one.target)} for one in late],
         **plan.told(experiment, planned.faults),
     )
-    touched = ", ".join(fault.victim.shown for fault in planned.faults) or "nothing"
+    touched = ", ".join(fault.victim.shown for fault in planned.faults) or ("nothing yet" if late else "nothing")
     session.say(f"PLAN       touches {touched}")
-    for spec in caps.to_come(experiment, planned.faults, planned.left_out):
+    for spec in late:
         session.say(f"           {spec.kind}: {select.late(spec.target)}")
     for share in planned.shares:
         session.say(f"           {share}")

@@ -80,10 +80,13 @@ class Leases:
                 self._held.append(lease)
         self._wanted = []
 
-    async def extend(self, namespaces: Sequence[str], *, holder_is_dead: bool) -> None:
-        """Take those of more namespaces, too."""
-        self._wanted = [self._lease(place) for place in namespaces]
+    async def extend(self, namespaces: Sequence[str], *, holder_is_dead: bool) -> list[str]:
+        """Take those of more namespaces, too, where they are not held already; return where they were not."""
+        held = {lease.namespace for lease in self._held}
+        more = [place for place in namespaces if place not in held]
+        self._wanted = [self._lease(place) for place in more]
         await self.acquire(holder_is_dead=holder_is_dead)
+        return more
 
     async def renew(self) -> None:
         """Renew them all at once, so that a slow API server is waited for once; raises AbortTriggered on a loss."""
@@ -119,7 +122,7 @@ class Lease:
     """The right to touch what one Lease stands for, for one run."""
 
     def __init__(self, kube: Kube, run: str, namespace: str, *, kept: bool, alone: bool) -> None:
-        self._kube, self._run, self._namespace = kube, run, namespace
+        self._kube, self._run, self.namespace = kube, run, namespace
         self._path = LEASES.format(namespace)
         self._where = f"{namespace}/{NAME}"
         self._marks = {KEPT: str(kept).lower(), ALONE: str(alone).lower()}
@@ -128,14 +131,14 @@ class Lease:
 
     async def vacant(self, *, holder_is_dead: bool) -> dict[str, Any] | None:
         """Return the lease once nobody holds it, None where there is none; raises RunInProgress."""
-        lease = await current(self._kube, self._namespace)
+        lease = await current(self._kube, self.namespace)
         if lease is None:
             return None
         holder = lease.get("spec", {}).get("holderIdentity")
         marks = lease["metadata"].get("annotations") or {}
         dead = marks.get(EXPIRED) == holder or (holder_is_dead and marks.get(KEPT) != "false")
         if holder and not dead:
-            return await outlive(self._kube, self._namespace)
+            return await outlive(self._kube, self.namespace)
         return lease
 
     async def take(self, lease: dict[str, Any] | None) -> None:
@@ -154,7 +157,7 @@ class Lease:
     async def _create(self) -> None:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME}}
-        wanted = [("/api/v1/namespaces", namespace)] if self._namespace == NAMESPACE else []
+        wanted = [("/api/v1/namespaces", namespace)] if self.namespace == NAMESPACE else []
         for path, item in (*wanted, (self._path, self._held(body))):
             try:
                 self._body = await self._kube.create(path, item)
@@ -194,7 +197,7 @@ class Lease:
 
     async def _adopt(self, error: ApiError) -> None:
         """Renew a lease that is still ours: a renewal whose answer was lost on its way has changed its version."""
-        lease = await current(self._kube, self._namespace)
+        lease = await current(self._kube, self.namespace)
         marked = lease and lease["metadata"].get("annotations", {}).get(EXPIRED) == self._run
         if lease is None or marked or lease["spec"].get("holderIdentity") != self._run:
             raise AbortTriggered("the lease was lost", why="a healer or another run took it") from error
@@ -214,12 +217,12 @@ class Lease:
     async def release(self) -> None:
         """Give the lease back; in a namespace that is not ours nothing stays. One that another holds is left alone."""
         for _ in range(RELEASE_TRIES):
-            lease = await current(self._kube, self._namespace)
+            lease = await current(self._kube, self.namespace)
             if lease is None or lease["spec"].get("holderIdentity") != self._run:
                 return
             lease["spec"] |= {"holderIdentity": "", "renewTime": _now()}
             try:
-                if self._namespace == NAMESPACE:
+                if self.namespace == NAMESPACE:
                     await self._kube.replace(f"{self._path}/{NAME}", lease)
                 else:
                     version = lease["metadata"]["resourceVersion"]

@@ -241,22 +241,13 @@ async def _plan(session: Session) -> None:
             session.plan = await plan.resolve(
                 session.kube, session.experiment, run=run, seed=seed, alone=session.scope.alone
             )
-            await _admit_reached(session)
+            await permission.admit_reached(session, session.plan.faults)
         except ApiError:
             raise
         except HarnessError as error:
             raise NeverBegun(error.what, where=error.where, why=error.why, hint=error.hint) from error
     session.planned = True
     announce.targets(session)
-
-
-async def _admit_reached(session: Session) -> None:
-    """Ask whoever lives in a namespace that no cap names: a document without our extension reaches what it reaches."""
-    reached = [one.namespace for fault in session.plan.faults for one in (fault.victim, *fault.takes)]
-    more = sorted({name for name in reached if name} - {*session.experiment.blast_radius.namespaces})
-    if not session.experiment.promising and more:
-        await permission.admit(session.kube, session.cluster, session.scope, more)
-        await session.lease.extend(more, holder_is_dead=session.healer.own)
 
 
 def _seed(options: Options) -> int:

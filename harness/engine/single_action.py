@@ -42,8 +42,8 @@ def _experiment(kind: str, arguments: Mapping[str, Any]) -> Experiment:
         "pods": EVERYBODY if FAULTS[kind].spends else _cap(target, "pods"),
         "nodes": EVERYBODY if FAULTS[kind].target == "zone" else _cap(target, "nodes"),
     }
-    # A run of its own picks its targets when it is called, which is late.
-    given = {name: value for name, value in arguments.items() if name != "late"}
+    # A run of its own picks its targets when it is called, which is late; what is neither yes nor no is told.
+    given = {name: value for name, value in arguments.items() if name != "late" or not isinstance(value, bool)}
     provider = {"type": "python", "module": ACTIONS, "func": kind, "arguments": given}
     text = yaml.safe_dump(
         {

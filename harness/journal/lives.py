@@ -40,17 +40,30 @@ class Life:
 
 
 def read(events: Iterable[Event]) -> list[Life]:
-    """Return the life of every fault, planned ones first in the order of their plans."""
+    """Return the life of every fault, planned ones first in the order of their plans.
+
+    A step whose targets are picked when its turn comes has one, too, as long as none are.
+    """
     found: dict[str, Life] = {}
     for event in events:
         if event.type == "plan":
-            planned = map(_planned, event.data.get("faults") or ())
+            planned = [_planned(item) for item in event.data.get("faults") or ()]
+            for life in planned:
+                found.pop(_late(life.planned), None)
+            planned += [
+                Life(_late(item), item, str(item.get("kind", "")), str(item.get("target", "")))
+                for item in event.data.get("late") or ()
+            ]
             found |= {life.id: life for life in planned}
         elif event.type == "undo" or event.type.startswith("fault."):
             identity = str(event.data.get("id", ""))
             life = found.get(identity) or Life(identity)
             found[identity] = replace(life, **_told(life, event))
     return list(found.values())
+
+
+def _late(item: Data) -> str:
+    return f"late {item.get('activity', '')}"
 
 
 def _planned(item: Data) -> Life:

@@ -103,9 +103,10 @@ class Target:
         return self.of or next((kind for kind, count in counts.items() if count), "pod")
 
     @property
-    def stays_in(self) -> str:
-        """Name the namespace that this rule states; one that picks nodes may state none."""
-        return self.namespace or self.hosting.partition("/")[0]
+    def stated(self) -> tuple[str, ...]:
+        """Name the namespaces that this rule states; one that picks nodes may state none."""
+        hosted = self.hosting.partition("/")[0]
+        return self.within or ((hosted,) if hosted else ())
 
     @property
     def least(self) -> int:

@@ -50,13 +50,20 @@ def longest(steps: Iterable[Activity]) -> float:
 
 
 def _longest(step: Activity) -> float:
-    arguments = step.provider.get("arguments")
-    # Ours say with this argument for how long they look at the most.
-    ours = str(step.provider.get("module", "")).startswith(("probes.", "harness.probes."))
-    wait = arguments.get("wait") if ours and isinstance(arguments, Mapping) else None
     known = not (step.fault or step.heals or step.background)
-    limits = [float(one) for one in (wait, step.deadline) if isinstance(one, int | float) and one]
+    limits = [limit for limit in (_waits(step), step.deadline) if limit]
     return min(limits) if limits and known else math.inf
+
+
+def _waits(step: Activity) -> float:
+    """Return for how long a probe of ours looks at the most, by its own arguments; 0 where it does not say."""
+    arguments = step.provider.get("arguments")
+    if not str(step.provider.get("module", "")).startswith(("probes.", "harness.probes.")):
+        return 0.0
+    said = arguments if isinstance(arguments, Mapping) else {}
+    # One that waits for an answer may look for so many seconds more whether it stays.
+    wait, more = (float(one) if isinstance(one := said.get(key), int | float) else 0.0 for key in ("wait", "seconds"))
+    return wait and wait + more
 
 
 def over_before_next(earlier: Activity) -> bool:

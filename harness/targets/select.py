@@ -85,11 +85,16 @@ async def resolve(
     return tuple(pick(free, wanted, chance))
 
 
-def late(target: Target) -> str:
-    """Say how many of which a rule takes whose targets are picked when its step's turn comes."""
+def rule(target: Target) -> str:
+    """Say how many of which a rule takes."""
     many = f"at most {target.share.shown}" if target.share and target.share.drawn else ""
     many = many or (target.share.shown if target.share else str(target.least))
-    return f"{many} of {KINDS[target.kind].words(target)}, picked when its turn comes"
+    return f"{many} of {KINDS[target.kind].words(target)}"
+
+
+def late(target: Target) -> str:
+    """Say what a rule takes whose targets are picked when its step's turn comes."""
+    return f"{rule(target)}, picked when its turn comes"
 
 
 def _count(target: Target, matching: int, where: str, chance: random.Random, tell: Callable[[str], None]) -> int:

@@ -59,7 +59,8 @@ class Engine:
         if self.refuse:
             raise self.refuse
         victim = Victim("pod", "cart-0", "uid-0", namespace="shop")
-        faults = tuple(PlannedFault("1", spec.kind, spec.activity, Hand.API, victim) for spec in experiment.faults)
+        due = [spec for spec in experiment.faults if not spec.late]
+        faults = tuple(PlannedFault("1", spec.kind, spec.activity, Hand.API, victim) for spec in due)
         session = SimpleNamespace(
             experiment=experiment,
             kube=SimpleNamespace(context="kind-x", server="https://x", kubeconfig=None),

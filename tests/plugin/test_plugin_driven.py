@@ -41,15 +41,17 @@ def a_run() -> live.Live:
     return live.Live(controls._experiment({}), Options())
 
 
-def test_a_fault_inside_a_fault_takes_another_target_and_the_journal_knows_both(stand_in, monkeypatch):
-    stand, asked = stand_in(Engine()), []
+@pytest.fixture
+def asked(monkeypatch) -> list[set[str]]:
+    """Pick a pod that nobody has had whenever somebody plans, and note which were taken."""
+    found: list[set[str]] = []
 
     async def resolve(
         _: Any, experiment: Experiment, *, run: str, seed: int, taken: frozenset[str], alone: bool
     ) -> Plan:
-        asked.append(set(taken))
+        found.append(set(taken))
         fault = experiment.faults[0]
-        number = len(asked)
+        number = len(found)
         victim = Victim("pod", f"cart-{number}", f"uid-{number}", namespace="shop")
         return Plan(
             run, seed, "kind", (PlannedFault(f"{run}-1", fault.kind, fault.activity, Hand.API, victim),), "", ""
@@ -57,6 +59,27 @@ def test_a_fault_inside_a_fault_takes_another_target_and_the_journal_knows_both(
 
     monkeypatch.setattr(plan, "resolve", resolve)
     monkeypatch.setattr(caps, "require", lambda experiment, faults, left_out: None)
+    return found
+
+
+def test_chaos_run_has_targets_picked_late_when_it_comes_to_their_step(stand_in, asked):
+    stand_in(Engine())
+    run = a_run()
+    (step,) = run.experiment.method
+    assert step.fault
+    late = replace(step, name="once more", fault=replace(step.fault, activity="once more", late=True))
+    run.experiment = replace(run.experiment, method=(step, late))
+    run.start()
+    assert asked == []
+    run.here.activity = "once more"
+    assert run.perform_named()["touched"] == ["shop/cart-1"]
+    # Nor does it have what the plan has for a step to come.
+    assert asked == [{"uid-0"}]
+    run.finish()
+
+
+def test_a_fault_inside_a_fault_takes_another_target_and_the_journal_knows_both(stand_in, asked):
+    stand = stand_in(Engine())
     run = a_run()
     run.start()
     outer = run.inject(run.experiment.method[0])

@@ -37,11 +37,16 @@ def require(experiment: Experiment, faults: Sequence[PlannedFault], left_out: Se
         )
 
 
-def require_alone(experiment: Experiment, faults: Sequence[PlannedFault]) -> None:
-    """Refuse another fault beside one that must be alone in its run; raises UsageError."""
-    if len(faults) > 1 and (lone := next((one for one in faults if FAULTS[one.kind].alone), None)):
+def require_alone(experiment: Experiment, faults: Sequence[PlannedFault], left_out: Sequence[str] = ()) -> None:
+    """Refuse another fault beside one that must be alone in its run; raises UsageError.
+
+    `left_out` are the steps that the seed does not draw.
+    """
+    lone = next((one for one in faults if FAULTS[one.kind].alone), None)
+    together = len(faults) + len(to_come(experiment, faults, left_out))
+    if lone and together > 1:
         raise UsageError(
-            f"{lone.kind} stands alone in a run, this one has {len(faults)} faults",
+            f"{lone.kind} stands alone in a run, this one has {together} faults",
             where=str(experiment.path),
             why="it takes the ground from under whatever else is done and undone",
             hint="an experiment of its own, done once",

@@ -24,14 +24,18 @@ def lines(experiment: Experiment, plan: Plan, most: tuple[int, int]) -> list[str
     drawn = [one for one in experiment.method if one.name not in plan.left_out]
     specs = [one.fault for one in drawn if one.fault]
     faults = {spec.activity: [fault for fault in plan.faults if fault.activity == spec.activity] for spec in specs}
-    groups = {spec.activity: math.ceil(len(faults[spec.activity]) / spec.target.at_once) for spec in specs}
+    known = {spec.activity: len(faults[spec.activity]) or spec.target.least for spec in specs}
+    groups = {spec.activity: math.ceil(known[spec.activity] / spec.target.at_once) for spec in specs}
     spans, over = timeline.spans(drawn, groups)
     caps = experiment.blast_radius
     hold = f"{_time(over)} the method is over; what is still broken is healed after {seconds(experiment.phases.hold)}"
     found = ["  time line, at the earliest", *(f"    {_line(span, faults)}" for span in spans), f"    {hold}"]
     found += [f"    overlap: {words}" for words in _overlaps(drawn, plan)]
     allowed = f"; the caps allow {caps.pods} and {caps.nodes}" if experiment.promising else ""
-    found.append(f"  together at most {most[0]} pods and {most[1]} nodes{allowed}")
+    counted = f"{most[0]} pods and {most[1]} nodes"
+    later = any(spec.target.share and (spec.late or spec.times > 1) for spec in specs)
+    told = f"at least {counted}, a share is counted when its turn comes" if later else f"at most {counted}"
+    found.append(f"  together {told}{allowed}")
     if experiment.choices:
         chosen = [one.name for one in drawn if any(one.name in choice.names for choice in experiment.choices)]
         found.append(f"  drawn    by seed {plan.seed}: {', '.join(chosen)}; left out: {', '.join(plan.left_out)}")

@@ -74,7 +74,7 @@ async def resolve(
             reached = await takes(kube, spec.kind, victim, spec.parameters, owners)
             most = await _fitting(kube, spec, victim, len(reached))
             faults.append(_fault(f"{run}-{len(faults) + 1}", spec, victim, reached, most))
-    caps.require_alone(experiment, faults)
+    caps.require_alone(experiment, faults, left_out)
     if experiment.promising:
         caps.require(experiment, faults, left_out)
     await lost_for_good.require(kube, owners, faults)

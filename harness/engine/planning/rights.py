@@ -13,6 +13,7 @@ from harness.faults.kind import Rule
 from harness.model.experiment import Experiment
 from harness.model.fault import FaultSpec, Hand
 from harness.stack import apply
+from harness.targets import handshakes
 
 NAME = "chaos-harness"
 OURS = ("harness.", "probes.")
@@ -39,8 +40,8 @@ OTHER_OWNERS: tuple[Rule, ...] = (
 )
 # What a pod itself tells: the calls that it recorded, and whatever a probe asks it.
 CALLS: Rule = {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}
-# Probes that ask pods themselves, in the namespace that they are given.
-ASKING = ("probes.mesh",)
+# Probes that ask pods, in the namespace that they are given: them by name, or over TLS those behind a Service.
+ASKING, OVER_TLS = "probes.mesh", "over_tls"
 PODS: Rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
 # Which parts the stack has.
 STACK: Rule = {
@@ -148,10 +149,12 @@ def needed(experiment: Experiment) -> dict[str, tuple[Rule, ...]]:
 
 
 def unknown_to(experiments: Sequence[Experiment]) -> list[str]:
-    """Name the steps whose needs nobody here knows: processes, and functions of other modules."""
+    """Name the steps whose needs nobody here knows: processes, functions of others, ours that are told by variables."""
     steps = [step for one in experiments for step in (*one.probes, *one.method, *one.rollbacks) if step.fault is None]
     foreign = [step.name for step in steps if not str(step.provider.get("module", "harness.")).startswith(OURS)]
-    return [*foreign, *(step.name for step in steps if step.provider.get("type") == "process")]
+    asking = [step for step in steps if step.provider.get("module") == ASKING]
+    told = [step.name for step in asking if not (_asked(step.provider) and _given(step.provider, "namespace"))]
+    return [*foreign, *told, *(step.name for step in steps if step.provider.get("type") == "process")]
 
 
 def _effects(experiments: Iterable[Experiment]) -> list[Rule]:
@@ -181,14 +184,32 @@ def _ways(experiments: Sequence[Experiment]) -> dict[str, list[Rule]]:
             for namespace in one.blast_radius.namespaces:
                 found.setdefault(namespace, []).append(CALLS)
         for step in (*one.probes, *one.method, *one.rollbacks):
-            if step.provider.get("module") in ASKING:
-                found.setdefault(str(step.provider["arguments"]["namespace"]), []).extend((PODS, CALLS))
+            if (rules := _asked(step.provider)) and (namespace := _given(step.provider, "namespace")):
+                found.setdefault(namespace, []).extend(rules)
         for objective in one.objectives:
             for namespace in one.blast_radius.namespaces:
                 found.setdefault(namespace, []).extend(OBJECTIVES[objective.checker].rights)
         if one.parts:
             found.setdefault(apply.INVENTORY_NAMESPACE, []).append(STACK)
     return found
+
+
+def _asked(provider: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """List what a probe that asks pods needs where it looks; nothing where it is none, or that is not known."""
+    if provider.get("module") != ASKING:
+        return ()
+    if provider.get("func") != OVER_TLS:
+        return (PODS, CALLS)
+    secret = _given(provider, "certificate")
+    shown: Rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get"]}
+    return (shown, *handshakes.RIGHTS) if secret else ()
+
+
+def _given(provider: Mapping[str, Any], argument: str) -> str:
+    """Return the name that a probe is given; nothing where it is none, or a variable."""
+    arguments = provider.get("arguments")
+    found = arguments.get(argument) if isinstance(arguments, Mapping) else None
+    return found if isinstance(found, str) and "$" not in found else ""
 
 
 def _distinct(rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import anyio
 
 from harness.cluster.kube import Kube
 from harness.cluster.local import LocalCluster
-from harness.engine import contexts, lever
+from harness.engine import abort, contexts, lever
 from harness.engine.lease import SECONDS as LEASE_SECONDS
 from harness.engine.lease import Leases
 from harness.engine.planning import rights
 from harness.engine.preflight import access_review
 from harness.engine.preflight import scope as scopes
 from harness.engine.preflight.scope import SYSTEM, Scope
+from harness.engine.session import Session
 from harness.engine.watching import metrics, traffic
 from harness.errors import ApiError, HarnessError, PreconditionFailed
 from harness.faults import FAULTS
@@ -24,6 +25,7 @@ from harness.hands.healer import Healer
 from harness.hands.kind import Place
 from harness.hands.known import HANDS
 from harness.model.experiment import Experiment
+from harness.model.plan import PlannedFault
 from harness.resources import crds
 
 GOODBYE_SECONDS = 5.0
@@ -116,6 +118,18 @@ async def admit(kube: Kube, cluster: LocalCluster | None, scope: Scope, namespac
             )
     if cluster is None:
         await contexts.require_opt_in(kube, namespaces, unseen=scope.alone)
+
+
+async def admit_reached(session: Session, faults: Iterable[PlannedFault]) -> None:
+    """Ask whoever lives in a namespace that no cap names: a document without our extension reaches what it reaches."""
+    reached = {one.namespace for fault in faults for one in (fault.victim, *fault.takes)}
+    more = sorted(reached - {"", *session.experiment.blast_radius.namespaces})
+    if session.experiment.promising or not more:
+        return
+    await admit(session.kube, session.cluster, session.scope, more)
+    for namespace in await session.lease.extend(more, holder_is_dead=session.healer.own):
+        if session.beside:
+            session.beside(abort.on_lever, session.abort, session.kube, namespace)
 
 
 def levers(scope: Scope, namespaces: Sequence[str]) -> tuple[str, ...]:

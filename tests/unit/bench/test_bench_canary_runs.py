@@ -256,3 +256,10 @@ def test_one_that_takes_too_long_is_asked_to_end(monkeypatch: pytest.MonkeyPatch
     os.mkfifo(pipe)
     waiting = f"trap 'echo undone; exit 130' TERM; while :; do read -r line < {pipe}; done 2>/dev/null"
     assert canary_runs._ended(["sh", "-c", waiting], tmp_path / "log") == (130, "undone\n")
+
+
+def test_one_that_does_not_end_then_is_left_to_the_keeper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(canary_runs, "RUN_SECONDS", 0.5)
+    monkeypatch.setattr(canary_runs, "END_SECONDS", 0.1)
+    deaf = "trap '' INT; echo deaf; while true; do sleep 0.05; done"
+    assert canary_runs._ended(["sh", "-c", deaf], tmp_path / "log") == (-9, "deaf\n")

@@ -366,3 +366,11 @@ def test_what_only_vault_knows_is_known_too_late_for_a_plan(monkeypatch: pytest.
     path = {"group": {"type": "vault", "path": "p"}}
     asked = [http(url="http://${host}/", headers={"X-Token": "${token}"}), step(arguments={"a": "${wher}"})]
     assert plain(asked, secrets=path, configuration={"where": "here"}).method
+
+
+def test_a_document_that_states_no_caps_may_touch_each_namespace_that_its_faults_name() -> None:
+    several = {"target": {"namespaces": ["shop", "mail"], "selector": "a=b", "pods": 1}, "times": 2}
+    hosting = {"target": {"nodes": 1, "hosting": "front/a=b"}}
+    faults = (("pod_kill", several), ("node_cordon", hosting))
+    found = plain([step("harness.chaostoolkit.actions", kind, arguments=given) for kind, given in faults])
+    assert found.blast_radius.namespaces == ("front", "mail", "shop")

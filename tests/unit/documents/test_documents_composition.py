@@ -69,7 +69,19 @@ def test_what_no_earlier_step_can_have_made_is_picked_by_the_plan() -> None:
     told = refused("kill|pod_kill|late: true")
     assert "the first step has its targets from the plan" in told
     assert refused("a|pod_freeze|duration: 1s", "b|pod_kill|late: yesterday").count("'yesterday' is not true or false")
-    assert "'late' picks pods, not nodes" in refused("a|pod_freeze|duration: 1s", "b|node_cordon|late: true")
+
+
+@pytest.mark.parametrize("said", ["true", "false"])
+def test_only_pods_are_picked_late_whatever_is_said_of_it(editor, said) -> None:
+    steps = text("a|pod_freeze|duration: 1s", "b|node_cordon|LATE", caps="pods: 1, nodes: 1")
+    before, _, after = steps.rpartition("{namespace: shop, selector: a=b, pods: 1}")
+    cordon = f"{before}{{selector: a=b, nodes: 1}}{after}"
+    assert document.loads(cordon.replace("LATE", ""), Path("x.yaml"))
+    assert editor.is_valid(yaml.safe_load(cordon.replace("LATE", "")))
+    late = cordon.replace("LATE", f"late: {said}")
+    with pytest.raises(UsageError, match="'late' picks pods, not nodes"):
+        document.loads(late, Path("x.yaml"))
+    assert not editor.is_valid(yaml.safe_load(late))
 
 
 def test_what_is_picked_late_counts_for_the_cap() -> None:

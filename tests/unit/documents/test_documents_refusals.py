@@ -186,6 +186,14 @@ CASES = {
 }
 
 
+def test_a_fault_of_several_namespaces_is_of_no_other_one(refused, loaded):
+    several = (TARGET, TARGET.replace("namespace: shop", "namespaces: [shop, mail]"))
+    caps = ("namespaces: [shop]", "namespaces: [shop, mail, front]")
+    assert loaded(several, caps, ("{name: cart}", "{name: cart, namespace: mail}"))
+    told = refused(several, caps, ("{name: cart}", "{name: cart, namespace: front}"))
+    assert "no fault evicts pods of this namespace" in told[0]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_wrong_experiment_is_refused_by_line_and_word(refused, case):
     change, line, words = CASES[case]

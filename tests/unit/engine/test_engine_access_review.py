@@ -135,6 +135,30 @@ def test_what_a_probe_asks_of_pods_is_granted_and_asked_for_where_it_looks(where
     assert [*rights.needed(one)["edge"]] == roles["edge"]
 
 
+def test_who_asks_over_tls_sees_the_pods_behind_a_service_and_one_secret() -> None:
+    given = {"namespace": "edge", "service": "way-in", "port": 443, "certificate": "shown"}
+    provider = {"type": "python", "module": "probes.mesh", "func": "over_tls", "arguments": given}
+    one = replace(experiment(), probes=(Activity("probe", "what callers get", provider),))
+    (rules,) = [role["rules"] for role in rights.roles_for([one]) if role["metadata"]["namespace"] == "edge"]
+    assert {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["shown"], "verbs": ["get"]} in rules
+    assert {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]} == {
+        ("secrets", "get"),
+        ("services", "get"),
+        ("endpointslices", "list"),
+        ("pods/portforward", "get"),
+        ("pods/portforward", "create"),
+    }
+    assert [*rights.needed(one)["edge"]] == rules
+
+
+@pytest.mark.parametrize("arguments", [None, {}, "${who}", {"namespace": "${where}"}])
+def test_a_probe_that_does_not_say_where_it_looks_is_granted_nothing_there(arguments: object) -> None:
+    provider = {"type": "python", "module": "probes.mesh", "func": "let_in", "arguments": arguments}
+    one = replace(experiment(), probes=(Activity("probe", "who was let in", provider),))
+    assert [role["metadata"]["namespace"] for role in rights.roles_for([one])] == ["shop"]
+    assert rights.unknown_to([one]) == ["who was let in"]
+
+
 @pytest.mark.parametrize("kind", ["pod_kill", "pod_evict"])
 def test_a_run_is_asked_for_no_more_than_its_role_grants(kind: str) -> None:
     one = experiment(kind, load=f"{{url: {PROXY}, rate: 9/s}}")

@@ -11,11 +11,11 @@ import pytest
 
 from harness.documents import document
 from harness.engine import additions, announce, method
-from harness.engine.planning import lost_for_good, plan
+from harness.engine.planning import caps, lost_for_good, plan
 from harness.engine.session import Session
-from harness.errors import InjectionFailed, ObservationFailed, UsageError
+from harness.errors import ApiError, InjectionFailed, ObservationFailed, UsageError
 from harness.journal import reader
-from harness.model.experiment import Experiment, Phases
+from harness.model.experiment import Activity, BlastRadius, Experiment, Phases
 from harness.model.fault import Hand
 from harness.model.plan import Plan, PlannedFault, Victim
 from tests.unit.documents.test_documents_composition import text
@@ -339,6 +339,22 @@ async def test_each_time_has_a_chance_of_its_own_and_the_seed_gives_the_same_aga
     assert first == again
 
 
+async def test_steps_that_pick_when_their_turn_comes_have_a_chance_each(session, begun) -> None:
+    late = "pod_freeze|late: true, duration: 1s"
+    made = experiment("a|pod_freeze|duration: 1s", f"b|{late}", f"c|{late}")
+
+    async def first(step: Activity, seed: int) -> str:
+        await begun(made, 3)
+        session.plan = replace(session.plan, seed=seed)
+        (found,) = await additions.add(session, step)
+        return found.victim.name
+
+    _, b, c = made.method
+    drawn = [(await first(b, seed), await first(c, seed)) for seed in range(1, 9)]
+    assert any(one != other for one, other in drawn)
+    assert drawn[0] == (await first(b, 1), await first(c, 1))
+
+
 async def test_what_promises_nothing_has_no_cap_the_first_time_nor_again(session, begun) -> None:
     written, _, _ = text("a|pod_freeze|duration: 1s, times: 2").partition("extensions:")
     made = document.loads(written.replace("pods: 1", "pods: 50%"), Path("shop/x.yaml"))
@@ -347,6 +363,28 @@ async def test_what_promises_nothing_has_no_cap_the_first_time_nor_again(session
     assert len(await additions.add(session, made.method[0], 2)) == 2
     (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
     assert told["caps"] == {}
+
+
+class Closed(Cluster):
+    """A cluster of somebody else's, whose namespace has not opted in."""
+
+    async def get(self, path: str, **more: Any) -> dict[str, Any]:
+        if path == "/api/v1/namespaces/shop":
+            return {"metadata": {"labels": {}}}
+        if "/configmaps/" in path:
+            raise ApiError(404, "NotFound", "")
+        return await super().get(path, **more)
+
+
+async def test_what_is_picked_anew_lives_where_somebody_has_opted_in(session, begun) -> None:
+    written, _, _ = text("a|pod_freeze|duration: 1s, times: 2").partition("extensions:")
+    made = document.loads(written, Path("shop/x.yaml"))
+    await begun(made, 2)
+    session.kube, session.experiment = Closed(2), replace(made, blast_radius=BlastRadius())
+    before = session.plan
+    with pytest.raises(UsageError, match="shop has not opted in"):
+        await additions.add(session, made.method[0], 2)
+    assert session.plan is before
 
 
 LATE = ("a|pod_kill|duration: 0s", "b|pod_kill|late: true")
@@ -360,6 +398,45 @@ async def test_what_is_picked_late_is_not_picked_by_the_plan_and_shown_as_such()
     assert "    pod_kill       1 of shop/a=b, picked when its turn comes\n" in shown
     assert "b; pod_kill on 1 of shop/a=b, picked when its turn comes; until the method is over" in shown
     assert "together at most 1 pods" in shown
+
+
+@pytest.mark.parametrize(("pods", "lasts"), [(1, "10"), (2, "20")])
+async def test_the_time_line_knows_how_long_it_takes_though_not_whom(pods: int, lasts: str) -> None:
+    steps = ("a|pod_kill|duration: 0s", "b|pod_freeze|late: true, duration: 10s", "c|pod_kill|")
+    made = document.loads(text(*steps, caps="pods: 2").replace("pods: 1", f"pods: {pods}"), Path("shop/x.yaml"))
+    shown = plan.text(made, await planned(made, 4)).partition("  time line")[2].splitlines()
+    assert shown[2].startswith(f"         0 s to     {lasts} s  b; pod_freeze on {pods} of shop/a=b, picked")
+    assert shown[3].startswith(f"        {lasts} s              c; ")
+
+
+async def test_a_share_that_is_picked_late_is_counted_by_then_and_the_plan_does_not_say_more(walk) -> None:
+    written = text(*LATE, caps="pods: 2").replace("pods: 1}, late", "pods: all, at-once: all}, late")
+    made = document.loads(written, Path("shop/x.yaml"))
+    shown = plan.text(made, await planned(made, 4))
+    assert "together at least 1 pods and 0 nodes, a share is counted when its turn comes; the caps allow 2" in shown
+    with pytest.raises(UsageError, match="touches 4 pods and 0 nodes at the same time"):
+        await walk(made, 4)
+    written = text("a|pod_freeze|duration: 1s, times: 2", caps="pods: 3").replace("pods: 1}, dur", "pods: all}, dur")
+    again = document.loads(written, Path("shop/x.yaml"))
+    assert "together at least 3 pods" in plan.text(again, await planned(again, 3))
+
+
+async def test_a_run_that_has_only_targets_to_come_is_not_said_to_touch_nothing(session, begun) -> None:
+    made = experiment("a|pod_kill|duration: 0s", "b|pod_kill|late: true")
+    told: list[str] = []
+    session.say = told.append
+    await begun(replace(made, method=made.method[1:]), 2)
+    announce.targets(session)
+    assert told[0] == "PLAN       touches nothing yet"
+
+
+def test_what_stands_alone_in_a_run_has_nobody_beside_it_whose_turn_is_yet_to_come() -> None:
+    victim = Victim("workload", "dns", "uid", "shop", owner="Deployment/dns")
+    lone = PlannedFault("1", "dns_loss", "a", Hand.API, victim)
+    made = experiment(*LATE)
+    with pytest.raises(UsageError, match="dns_loss stands alone in a run, this one has 2 faults"):
+        caps.require_alone(made, [lone])
+    caps.require_alone(made, [lone], ("b",))
 
 
 async def test_what_is_picked_late_is_there_since_an_earlier_step(walk, session) -> None:
@@ -376,6 +453,8 @@ async def test_what_is_picked_late_is_said_before_anything_is_touched(session, b
     await begun(experiment(*LATE), 1)
     announce.targets(session)
     assert said == ["PLAN       touches shop/web-0", "           pod_kill: 1 of shop/a=b, picked when its turn comes"]
+    (told,) = [event.data for event in reader.read(session.directory) if event.type == "plan"]
+    assert told["late"] == [{"activity": "b", "kind": "pod_kill", "target": "1 of shop/a=b"}]
 
 
 async def test_what_is_picked_late_and_matches_nothing_is_no_evidence(walk) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.checkers import census
+from harness.checkers import census, evidence
 from harness.engine import judge
 from harness.journal.event import Event
 from harness.model.experiment import BlastRadius, Experiment, LoadSpec, Phases
@@ -16,7 +16,7 @@ from harness.model.history import Operation
 from harness.model.objective import Objective
 from harness.model.verdict import State
 
-PLAN = {
+PLAN: dict[str, list[dict[str, Any]]] = {
     "faults": [
         {"id": "r-1", "kind": "pod_kill", "victim": {"namespace": "shop", "name": "web-1"}},
         {"id": "r-2", "kind": "node_cordon", "victim": {"namespace": "", "name": "n1"}},
@@ -72,6 +72,23 @@ def test_a_fault_that_was_never_seen_healed_keeps_the_window_open_to_the_end() -
 
 def test_a_run_without_injection_has_no_window() -> None:
     assert judge.history(journal((0, "plan", PLAN), (1, "run.end", {})), []).window is None
+
+
+def test_a_step_whose_turn_never_came_is_no_evidence_beside_one_that_was_felt() -> None:
+    late = [{"activity": "b", "kind": "pod_kill", "target": "1 of shop/a=b"}]
+    first = {"faults": [{**PLAN["faults"][0], "activity": "a"}], "late": late}
+    seen = [
+        (2, "fault.injected", {"id": "r-1", "facts": {}}),
+        (3, "fault.felt", {"id": "r-1", "evidence": {"uid": "x"}}),
+        (4, "fault.healed", {"id": "r-1"}),
+    ]
+    cut = judge.history(journal((0, "plan", first), *seen, (9, "run.end", {})), [])
+    found = evidence.check(cut)
+    assert (found.state, found.in_fault) == (State.UNKNOWN, "1 of 2")
+    assert found.summary == "pod_kill on 1 of shop/a=b was never injected"
+    picked = {"faults": [{**PLAN["faults"][0], "id": "r-1-1", "activity": "b"}]}
+    whole = judge.history(journal((0, "plan", first), *seen, (5, "plan", picked), (9, "run.end", {})), [])
+    assert [fault.id for fault in whole.faults] == ["r-1", "r-1-1"]
 
 
 def test_a_sample_that_carries_its_own_time_keeps_it() -> None:

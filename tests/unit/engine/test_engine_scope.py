@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from harness.engine.lease import Leases
 from harness.engine.planning import rights
 from harness.engine.preflight import permission, scope
 from harness.engine.preflight.scope import SYSTEM, Scope
+from harness.engine.session import Session
 from harness.engine.undoing import undo
 from harness.errors import ApiError, PreconditionFailed, RunInProgress, UsageError
 from harness.model.experiment import Experiment
+from harness.model.fault import Hand
+from harness.model.plan import PlannedFault, Victim
 
 FAULT = """
   - {{type: action, name: break it, provider: {{type: python, module: harness.chaostoolkit.actions, func: {kind},
@@ -88,6 +92,9 @@ class Server:
         if self.kept.pop(path, None) is None:
             raise ApiError(404, "NotFound", "")
         return {}
+
+    def leases(self) -> list[dict[str, Any]]:
+        return [item for place, item in self.kept.items() if place.endswith(f"/{scope.LEASE}")]
 
     async def list(self, path: str, labels: str = "", **_: Any) -> list[dict[str, Any]]:
         self._check(path)
@@ -247,6 +254,26 @@ async def test_a_lever_and_a_label_that_may_be_seen_count_in_a_run_of_one_namesp
     server.kept[lever_of] = {"metadata": {}, "data": {"state": "on", "who": "me", "reason": "tired"}}
     with pytest.raises(PreconditionFailed, match="the lever is on"):
         await permission.admit(server, None, ALONE, ["shop"])  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_whoever_lives_where_no_cap_names_is_asked_each_time_and_its_lease_is_held_once(
+    session: Session, held: Callable[..., Leases], alive: None
+) -> None:
+    labels: dict[str, str] = {}
+    server = Server({"/api/v1/namespaces/mail": {"metadata": {"name": "mail", "labels": labels}}})
+    watched: list[object] = []
+    session.kube, session.lease = server, held(server, "run-1", Scope())  # type: ignore[assignment]
+    session.beside = lambda *words: watched.append(words[-1])
+    session.experiment = replace(session.experiment, promising=False)
+    reached = [PlannedFault("1", "pod_kill", "a", Hand.API, Victim("pod", "post-1", "uid", "mail"))]
+    with pytest.raises(UsageError, match="mail has not opted in"):
+        await permission.admit_reached(session, reached)
+    labels[contexts.OPT_IN_LABEL] = "true"
+    for _ in range(2):
+        await permission.admit_reached(session, reached)
+    assert [item["metadata"]["namespace"] for item in server.leases()] == ["mail"]
+    assert watched == ["mail"]
 
 
 @pytest.mark.anyio

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.engine import single_action
+from harness.errors import UsageError
 
 SHOP: dict[str, Any] = {"namespace": "shop", "selector": "app=web"}
 
@@ -32,3 +33,5 @@ def test_an_action_by_itself_picks_its_targets_when_it_is_called() -> None:
     made = single_action._experiment("pod_kill", {"target": {**SHOP, "pods": 1}, "late": True})
     assert made.method[0].fault
     assert not made.method[0].fault.late
+    with pytest.raises(UsageError, match="'tomorrow' is not true or false"):
+        single_action._experiment("pod_kill", {"target": {**SHOP, "pods": 1}, "late": "tomorrow"})

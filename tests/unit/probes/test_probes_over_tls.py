@@ -36,6 +36,7 @@ class Front:
         self.shows: list[str | None] = [VALID]
         self.asked: list[tuple[str, str, int]] = []
         self.requests: list[str] = []
+        self.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
         self._folder = folder
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
@@ -65,7 +66,7 @@ class Front:
         trust.load_cert_chain(*paths)
         with contextlib.suppress(OSError), trust.wrap_socket(stream, server_side=True) as secure:
             self.requests.append(secure.recv(4096).decode())
-            secure.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            secure.sendall(self.answer)
 
     def close(self) -> None:
         self.shows = []
@@ -106,6 +107,19 @@ def test_a_caller_who_trusts_the_certificate_is_answered(api: Any, front: Front)
     assert got() == "200"
     assert front.asked == [("edge", "front-1", 8443)]
     assert front.requests[0].startswith(f"GET /api HTTP/1.1\r\nHost: {sample.HOST}\r\n")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 20", b"\r\n", b"HTTP/1.1\r\n", b"220 mail ready\r\n", b"x 200 y\r\n"]
+)
+def test_what_is_no_answer_of_http_is_none(api: Any, front: Front, answer: bytes) -> None:
+    front.answer = answer
+    assert got() == "no answer"
+
+
+def test_a_server_that_never_comes_to_a_status_is_not_heard_out(api: Any, front: Front) -> None:
+    front.answer = b"x" * 1_000_000
+    assert got() == "no answer"
 
 
 def test_a_caller_refuses_the_same_one_once_it_has_expired(api: Any, front: Front) -> None:
