@@ -261,5 +261,5 @@ def test_one_that_takes_too_long_is_asked_to_end(monkeypatch: pytest.MonkeyPatch
 def test_one_that_does_not_end_then_is_left_to_the_keeper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(canary_runs, "RUN_SECONDS", 0.5)
     monkeypatch.setattr(canary_runs, "END_SECONDS", 0.1)
-    deaf = "trap '' INT; echo deaf; while true; do sleep 0.05; done"
+    deaf = "trap '' TERM; echo deaf; while true; do sleep 0.05; done"
     assert canary_runs._ended(["sh", "-c", deaf], tmp_path / "log") == (-9, "deaf\n")
