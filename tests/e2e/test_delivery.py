@@ -127,7 +127,10 @@ def test_to_come_up_again_with_the_part_changes_nothing(delivery: LocalCluster) 
 
 @pytest.mark.parametrize(
     ("name", "outcome"),
-    [("good_release", "promoted"), ("failing_release", "rolled-back"), ("slow_release", "rolled-back")],
+    [
+        *(("good_release", "promoted"), ("failing_release", "rolled-back")),
+        pytest.param("slow_release", "rolled-back", marks=pytest.mark.long),
+    ],
 )
 def test_a_release_ends_as_it_should_and_nothing_of_it_stays(
     delivery: LocalCluster, name: str, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

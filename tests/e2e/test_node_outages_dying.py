@@ -16,8 +16,8 @@ from harness.faults import node_pressure
 from harness.keeper import container
 from harness.targets import zones
 from tests.e2e.live import docker, harness, kubectl, taken, undone
+from tests.e2e.servers.test_node_outages import kubelet, rules
 from tests.e2e.test_dying import HEAL_SECONDS, LEASE_SECONDS, Run, seconds_until, tell
-from tests.e2e.test_node_outages import kubelet, rules
 
 pytestmark = pytest.mark.e2e
 DOCUMENTS = ("disconnect", "zone_outage", "kubelet_stop", "runtime_stop", "node_pressure")
