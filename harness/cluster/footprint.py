@@ -41,6 +41,11 @@ SETS: Mapping[str, Mapping[str, str]] = {
         "fs.protected_symlinks": "1",
     },
 }
+# What the kernel sets as well where forwarding ends, and to what.
+ALONG: Mapping[str, Mapping[str, str]] = {
+    "net.ipv4.ip_forward": {"net/ipv4/conf/all/accept_redirects": "1", "net/ipv4/conf/*/forwarding": "0"},
+    "net.ipv6.conf.all.forwarding": {"net/ipv6/conf/*/forwarding": "0"},
+}
 # What serves others as well, by the name of the program.
 PROGRAM = {DAEMON: "dockerd", CLUSTER: "kubelet"}
 # The inner ones first.
@@ -106,7 +111,8 @@ def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
     if others := processes(PROGRAM[part]):
         # Whoever starts it anew makes them anew.
         held = [f"Docker's rules in {name}" for name, (was, now) in rules.items() if firewall.leaving(was, now).text]
-        return _staying(f"for {PROGRAM[part]} runs here, too (process {min(others)})", changed, held)
+        why = f"for {PROGRAM[part]} runs here, too (process {min(others)})"
+        return _staying(why, changed | _along(found, changed), held)
     stays, forwarders = [], []
     for name, (was, now) in rules.items():
         leaving = firewall.leaving(was, now)
@@ -120,9 +126,11 @@ def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
         forwarders += firewall.forwarders(was, now)
     if forwarders:
         policies = [f"`{name} -P FORWARD ACCEPT`" for name, (was, now) in rules.items() if firewall.closed(was, now)]
-        stays += _staying(f"for others have packets forwarded by now ({forwarders[0]})", changed, policies)
+        why = f"for others have packets forwarded by now ({forwarders[0]})"
+        stays += _staying(why, changed | _along(found, changed), policies)
     else:
-        stays += _staying("for it may not be changed here", _set(changed, progress))
+        refused = _set(changed, _along(found, changed), progress)
+        stays += _staying("for it may not be changed here", refused | _along(found, refused))
     _remove(found["absent"])
     return stays
 
@@ -133,16 +141,25 @@ def _staying(why: str, sysctls: Mapping[str, str], more: Iterable[str] = ()) -> 
     return [f"{why}: {', '.join(what)}"] if what else []
 
 
-def _set(changed: Mapping[str, str], progress: Progress) -> dict[str, str]:
-    """Set what was changed to what it was; return what may not be set."""
-    refused = {}
+def _set(changed: Mapping[str, str], along: Mapping[str, str], progress: Progress) -> dict[str, str]:
+    """Set what was changed to what it was, and what the kernel takes along; return what may not be set."""
+    refused, before = {}, {name: _read(name) for name in along}
     for name, was in changed.items():
         try:
             _sysctl(name).write_text(was)
             progress(f"given back: {name} = {was}")
         except OSError:
             refused[name] = was
+    for name, was in along.items():
+        # What others have set meanwhile the kernel has not just set.
+        if _read(name) not in (None, before[name], was):
+            _sysctl(name).write_text(was)
     return refused
+
+
+def _along(found: Any, changed: Mapping[str, str]) -> dict[str, str]:
+    """Return what was found otherwise than the kernel sets it with these."""
+    return {name: was for switch in changed for name, was in found.get("along", {}).get(switch, {}).items()}
 
 
 def _is_changed(part: str, name: str, was: str | None) -> bool:
@@ -152,6 +169,7 @@ def _is_changed(part: str, name: str, was: str | None) -> bool:
 def _seen(part: str) -> dict[str, Any]:
     seen: dict[str, Any] = {"sysctls": {name: _read(name) for name in SETS[part]}, "rules": {}, "absent": []}
     if part == DAEMON:
+        seen["along"] = {switch: _unlike(along) for switch, along in ALONG.items()}
         seen["rules"] = {name: firewall.saved(name) for name in firewall.PROGRAMS}
         groups = [GROUPS, *(path for path in GROUPS.glob("*") if path.is_dir())]
         paths = [*map(Path, FILES), *(group / "docker" for group in groups)]
@@ -169,8 +187,14 @@ def _remove(absent: Iterable[str]) -> None:
                 one.rmdir() if one.is_dir() else one.unlink()
 
 
+def _unlike(along: Mapping[str, str]) -> dict[str, str]:
+    """Return those settings that are otherwise, by their paths: an interface may have a dot in its name."""
+    names = {str(path.relative_to(SYSTEM)): to for pattern, to in along.items() for path in SYSTEM.glob(pattern)}
+    return {name: value for name, to in names.items() if (value := _read(name)) not in (None, to)}
+
+
 def _sysctl(name: str) -> Path:
-    return SYSTEM / name.replace(".", "/")
+    return SYSTEM / (name if "/" in name else name.replace(".", "/"))
 
 
 def _read(name: str) -> str | None:

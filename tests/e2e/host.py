@@ -26,7 +26,7 @@ SYSTEM = Path("/proc/sys")
 VOLATILE = re.compile(
     r"kernel/(random|pty/nr|ns_last_pid|sched_domain|perf_event_max_sample_rate|hung_task_detect_count)|debug|"
     r"fs/(dentry-state|file-nr|inode-.*|aio-nr|binfmt_misc)|net/netfilter/nf_conntrack_count|"
-    r"net/(ipv4|ipv6|mpls)/(conf|neigh)/(?!all|default)"
+    r"net/(ipv4|ipv6|mpls)/(conf|neigh)/(?!all|default|lo)"
 )
 
 

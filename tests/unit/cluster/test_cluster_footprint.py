@@ -150,6 +150,15 @@ def test_forwarding_stays_where_others_have_begun_to_use_it(host: Host) -> None:
     assert footprint.is_noted(DAEMON)
 
 
+def test_the_command_that_ends_forwarding_gives_back_what_the_kernel_takes_along(host: Host) -> None:
+    redirects = "net/ipv4/conf/all/accept_redirects"
+    host.write({redirects: "0"})
+    footprint.note(DAEMON)
+    host.docker_starts()
+    host.rules["iptables"] = DOCKER.replace("-A DOCKER-USER", "-A FORWARD -i tap0 -j ACCEPT\n-A DOCKER-USER")
+    assert f"`sysctl -w {FORWARD}=0 {redirects}=0`" in host.give_back(DAEMON)[-1]
+
+
 def test_rules_that_cannot_be_changed_end_no_cleaning(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(program: str, text: str) -> None:
         raise PreconditionFailed("exit status 4", why="Permission denied (you must be root)")
@@ -304,17 +313,20 @@ def test_a_daemon_in_a_network_of_its_own_disturbs_nobody(pretender: Callable[..
 INSIDE = """
 import pathlib, subprocess, sys
 from harness.cluster import firewall, footprint
-forward = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
-forward.write_text("0")
+system = pathlib.Path("/proc/sys/net/ipv4")
+hardened = {"ip_forward": "0", "conf/all/accept_redirects": "0", "conf/lo/forwarding": "1"}
+for name, value in hardened.items():
+    (system / name).write_text(value)
 footprint.note(footprint.DAEMON)
 subprocess.run(["iptables-restore", sys.argv[1]], check=True)
-forward.write_text("1")
+(system / "ip_forward").write_text("1")
 footprint.give_back(footprint.DAEMON, print)
-print(forward.read_text().strip(), "DOCKER" in firewall.saved("iptables"), footprint.is_noted(footprint.DAEMON))
+print({name: (system / name).read_text().strip() for name in hardened} == hardened)
+print("DOCKER" in firewall.saved("iptables"), footprint.is_noted(footprint.DAEMON))
 """
 
 
-def test_a_real_kernel_is_given_back_as_it_was(own_cache: Path) -> None:
+def test_a_real_kernel_is_given_back_as_it_was_though_forwarding_takes_other_settings_along(own_cache: Path) -> None:
     if os.geteuid() != 0 or subprocess.run(["unshare", "--net", "iptables-save"], check=False).returncode != 0:
         pytest.skip("no network namespace with a packet filter can be made here")
     words = [sys.executable, "-c", INSIDE, str(RULES / "docker-20.txt")]
@@ -322,7 +334,8 @@ def test_a_real_kernel_is_given_back_as_it_was(own_cache: Path) -> None:
     assert done.stdout.splitlines() == [
         "given back: iptables without Docker's chains",
         f"given back: {FORWARD} = 0",
-        "0 False False",
+        "True",
+        "False False",
     ], done.stderr
 
 
