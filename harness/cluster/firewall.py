@@ -15,6 +15,7 @@ DOCKERS = re.compile(r"DOCKER(-.*)?")
 USERS, NOTHING = "DOCKER-USER", "-j RETURN"
 # A rule of some versions' own that jumps to none of their chains.
 OWN = "--match-set docker-ext-bridges-v"
+INCOMPATIBLE = "is incompatible, use 'nft' tool"
 TARGET = re.compile(r" (?:-j|-g) (\S+)")
 # Whoever writes here has packets forwarded.
 FORWARDING = (("filter", "FORWARD"), ("nat", "POSTROUTING"))
@@ -39,12 +40,14 @@ class Leaving:
     stays: tuple[str, ...] = ()
 
 
-def saved(program: str) -> str:
-    """Return the rules that stand now, as `iptables-save` tells them; nothing where they cannot be had."""
+def saved(program: str) -> str | None:
+    """Return the rules that stand now, as `iptables-save` tells them; None where they cannot be had, or not all."""
     try:
-        return command.ask([f"{program}-save"], check=False, deadline=DEADLINE_SECONDS).stdout
+        text = command.ask([f"{program}-save"], deadline=DEADLINE_SECONDS).stdout
     except PreconditionFailed:
-        return ""
+        return None
+    # A table to which others have added by nft what iptables has no words for is left out, and that is no failure.
+    return None if INCOMPATIBLE in text else text
 
 
 def restore(program: str, text: str) -> None:

@@ -48,6 +48,8 @@ ALONG: Mapping[str, Mapping[str, str]] = {
 }
 # What serves others as well, by the name of the program.
 PROGRAM = {DAEMON: "dockerd", CLUSTER: "kubelet"}
+# Taken for what was found where nobody could look: no chain of Docker's, and a policy that is not ours to open.
+UNSEEN = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n"
 # The inner ones first.
 FILES = (
     *("/etc/docker/key.json", "/etc/docker"),
@@ -70,8 +72,7 @@ def is_noted(part: str) -> bool:
 
 def presume() -> None:
     """Note of a private daemon that noted nothing what is sure: no chain of Docker's is needed where no daemon runs."""
-    policy = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n"
-    _write({**_notes(), DAEMON: {"sysctls": {}, "rules": dict.fromkeys(firewall.PROGRAMS, policy), "absent": []}})
+    _write({**_notes(), DAEMON: {"sysctls": {}, "rules": dict.fromkeys(firewall.PROGRAMS, UNSEEN), "absent": []}})
 
 
 def give_back(part: str, progress: Progress) -> None:
@@ -107,10 +108,11 @@ def processes(program: str) -> dict[int, list[str]]:
 def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
     """Give back what can be; return what cannot, why, and by which command it would be."""
     changed = {name: was or "0" for name, was in found["sysctls"].items() if _is_changed(part, name, was)}
-    rules = {name: (was, firewall.saved(name)) for name, was in found["rules"].items()}
+    rules, unread = _rules(found["rules"])
     if others := processes(PROGRAM[part]):
         # Whoever starts it anew makes them anew.
-        held = [f"Docker's rules in {name}" for name, (was, now) in rules.items() if firewall.leaving(was, now).text]
+        held = [name for name, (was, now) in rules.items() if firewall.leaving(was, now).text]
+        held = [f"Docker's rules in {name}" for name in [*held, *unread]]
         why = f"for {PROGRAM[part]} runs here, too (process {min(others)})"
         return _staying(why, changed | _along(found, changed), held)
     stays, forwarders = [], []
@@ -124,7 +126,10 @@ def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
             stays.append(f"for it cannot be changed ({error.why or error.what}): Docker's rules in {name}")
         stays += [f"for others use it: {what}" for what in leaving.stays]
         forwarders += firewall.forwarders(was, now)
-    if forwarders:
+    if unread:
+        why = "for its rules cannot be read here, nor whether others have packets forwarded"
+        stays += _staying(why, changed | _along(found, changed), [f"Docker's rules in {name}" for name in unread])
+    elif forwarders:
         policies = [f"`{name} -P FORWARD ACCEPT`" for name, (was, now) in rules.items() if firewall.closed(was, now)]
         why = f"for others have packets forwarded by now ({forwarders[0]})"
         stays += _staying(why, changed | _along(found, changed), policies)
@@ -133,6 +138,15 @@ def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
         stays += _staying("for it may not be changed here", refused | _along(found, refused))
     _remove(found["absent"])
     return stays
+
+
+def _rules(found: Mapping[str, str | None]) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Return for each packet filter what was found and what is there now, and which of them cannot be read now."""
+    now = {name: firewall.saved(name) for name in found}
+    # Where there never was one, nothing is owed.
+    unread = [name for name, was in found.items() if was is not None and now[name] is None]
+    read = {name: text for name, text in now.items() if text is not None}
+    return {name: (UNSEEN if (was := found[name]) is None else was, text) for name, text in read.items()}, unread
 
 
 def _staying(why: str, sysctls: Mapping[str, str], more: Iterable[str] = ()) -> list[str]:

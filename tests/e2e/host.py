@@ -47,7 +47,7 @@ def difference(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]
 
 def _rules() -> Iterator[tuple[str, str]]:
     for program in firewall.PROGRAMS:
-        for table, chains in firewall.parse(firewall.saved(program)).items():
+        for table, chains in firewall.parse(firewall.saved(program) or "").items():
             for name, chain in chains.items():
                 # A chain that lets everything pass is there as soon as anybody has looked.
                 if chain != firewall.Chain("ACCEPT"):

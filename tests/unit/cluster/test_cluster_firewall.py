@@ -133,6 +133,29 @@ def test_a_rule_of_dockers_that_jumps_nowhere_goes_with_its_chains() -> None:
     assert meaning(applied(firewall.leaving(EMPTY, now).text, now)) == {}
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "known"),
+    [
+        (OLD, 0, True),
+        ("", 0, True),
+        ("", 4, False),
+        (OLD, 1, False),
+        ("# Table `filter' is incompatible, use 'nft' tool.\n*nat\nCOMMIT\n", 0, False),
+        ("# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n", 0, True),
+    ],
+)
+def test_rules_that_were_not_told_whole_are_not_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: int, known: bool
+) -> None:
+    (tmp_path / "said").write_text(said)
+    program = tmp_path / "iptables-save"
+    program.write_text(f"#!/bin/sh\ncat {tmp_path}/said\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert firewall.saved("iptables") == (said if known else None)
+    assert firewall.saved("no-such-tables") is None
+
+
 @cache
 def lacking() -> str:
     """Say why no real packet filter can be had here; nothing when one can."""

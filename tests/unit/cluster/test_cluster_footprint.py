@@ -27,7 +27,8 @@ class Host:
     """A machine's settings, its packet filter and its folders; `write` changes a setting."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.rules, self.restored = root, dict.fromkeys(firewall.PROGRAMS, ""), dict[str, str]()
+        self.root, self.restored = root, dict[str, str]()
+        self.rules: dict[str, str | None] = dict.fromkeys(firewall.PROGRAMS, "")
         self.files = [root / "etc" / "docker" / "key.json", root / "etc" / "docker"]
         self.groups = root / "cgroup"
         self.lines: list[str] = []
@@ -168,6 +169,35 @@ def test_rules_that_cannot_be_changed_end_no_cleaning(host: Host, monkeypatch: p
     host.docker_starts()
     assert any("Permission denied" in line and "Docker's rules in iptables" in line for line in host.give_back(DAEMON))
     assert host.read(FORWARD) == "0"
+
+
+def test_rules_that_cannot_be_read_any_more_are_told_until_they_can(host: Host) -> None:
+    footprint.note(DAEMON)
+    host.docker_starts()
+    host.rules["iptables"] = None
+    said = host.give_back(DAEMON)
+    assert any("cannot be read" in line and "Docker's rules in iptables" in line for line in said)
+    assert footprint.is_noted(DAEMON)
+    host.rules["iptables"] = DOCKER
+    host.give_back(DAEMON)
+    assert "-X DOCKER" in host.restored["iptables"]
+
+
+def test_a_policy_that_nobody_saw_before_is_not_opened(host: Host) -> None:
+    host.rules["iptables"] = None
+    footprint.note(DAEMON)
+    host.docker_starts()
+    host.give_back(DAEMON)
+    assert "-X DOCKER" in host.restored["iptables"]
+    assert "FORWARD ACCEPT" not in host.restored["iptables"]
+
+
+def test_a_packet_filter_that_is_not_there_owes_nothing(host: Host) -> None:
+    host.rules["ip6tables"] = None
+    footprint.note(DAEMON)
+    host.docker_starts()
+    assert not any("ip6tables" in line for line in host.give_back(DAEMON))
+    assert not footprint.is_noted(DAEMON)
 
 
 def test_bridges_that_asked_no_packet_filter_ask_none_afterwards(host: Host) -> None:
@@ -322,7 +352,7 @@ subprocess.run(["iptables-restore", sys.argv[1]], check=True)
 (system / "ip_forward").write_text("1")
 footprint.give_back(footprint.DAEMON, print)
 print({name: (system / name).read_text().strip() for name in hardened} == hardened)
-print("DOCKER" in firewall.saved("iptables"), footprint.is_noted(footprint.DAEMON))
+print("DOCKER" in str(firewall.saved("iptables")), footprint.is_noted(footprint.DAEMON))
 """
 
 
