@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import firewall
+from harness.cluster import firewall, sysctl
 from harness.cluster.cache import Progress, cache_dir
 from harness.errors import PreconditionFailed
 
 DAEMON, CLUSTER = "the private Docker daemon", "the local cluster"
-SYSTEM = Path("/proc/sys")
 GROUPS = Path("/sys/fs/cgroup")
 # What each is known to set, and to what. A node is privileged: what its kubelet, and systemd in it, set of the kernel
 # is set on the whole machine. Bridges ask the packet filter from the moment on in which that module is there.
@@ -41,11 +42,9 @@ SETS: Mapping[str, Mapping[str, str]] = {
         "fs.protected_symlinks": "1",
     },
 }
-# What the kernel sets as well where forwarding ends, and to what.
-ALONG: Mapping[str, Mapping[str, str]] = {
-    "net.ipv4.ip_forward": {"net/ipv4/conf/all/accept_redirects": "1", "net/ipv4/conf/*/forwarding": "0"},
-    "net.ipv6.conf.all.forwarding": {"net/ipv6/conf/*/forwarding": "0"},
-}
+# Docker's interfaces, those of its networks and of their containers; and the machine's own.
+NOBODYS = re.compile(r"lo|docker.*|br-[0-9a-f]{12}|veth[0-9a-f]{7}")
+DEVICES = Path("/sys/class/net")
 # What serves others as well, by the name of the program.
 PROGRAM = {DAEMON: "dockerd", CLUSTER: "kubelet"}
 # Taken for what was found where nobody could look: no chain of Docker's, and a policy that is not ours to open.
@@ -107,17 +106,19 @@ def processes(program: str) -> dict[int, list[str]]:
 
 def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
     """Give back what can be; return what cannot, why, and by which command it would be."""
-    changed = {name: was or "0" for name, was in found["sysctls"].items() if _is_changed(part, name, was)}
+    changed = _changed(part, found)
     rules, unread = _rules(found["rules"])
     if others := processes(PROGRAM[part]):
         # Whoever starts it anew makes them anew.
-        held = [name for name, (was, now) in rules.items() if firewall.leaving(was, now).text]
-        held = [f"Docker's rules in {name}" for name in [*held, *unread]]
+        held = [name for name, (was, now) in rules.items() if firewall.leaving(was, now, opens=True).text]
         why = f"for {PROGRAM[part]} runs here, too (process {min(others)})"
-        return _staying(why, changed | _along(found, changed), held)
-    stays, forwarders = [], []
+        return _staying(why, changed | _along(found, changed), _of_docker([*held, *unread]))
+    stays, why = [], _who_forwards(found, rules, unread)
+    # In this order: there is no moment in which everything is forwarded.
+    owed = changed if why else sysctl.give_back(changed, _along(found, changed), progress)
+    opens = not why and not owed
     for name, (was, now) in rules.items():
-        leaving = firewall.leaving(was, now)
+        leaving = firewall.leaving(was, now, opens=opens)
         try:
             if leaving.text:
                 firewall.restore(name, leaving.text)
@@ -125,19 +126,41 @@ def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
         except PreconditionFailed as error:
             stays.append(f"for it cannot be changed ({error.why or error.what}): Docker's rules in {name}")
         stays += [f"for others use it: {what}" for what in leaving.stays]
-        forwarders += firewall.forwarders(was, now)
-    if unread:
-        why = "for its rules cannot be read here, nor whether others have packets forwarded"
-        stays += _staying(why, changed | _along(found, changed), [f"Docker's rules in {name}" for name in unread])
-    elif forwarders:
+    if not opens:
         policies = [f"`{name} -P FORWARD ACCEPT`" for name, (was, now) in rules.items() if firewall.closed(was, now)]
-        why = f"for others have packets forwarded by now ({forwarders[0]})"
-        stays += _staying(why, changed | _along(found, changed), policies)
-    else:
-        refused = _set(changed, _along(found, changed), progress)
-        stays += _staying("for it may not be changed here", refused | _along(found, refused))
+        why = why or "for it may not be changed here"
+        stays += _staying(why, owed | _along(found, owed), [*_of_docker(unread), *policies])
     _remove(found["absent"])
     return stays
+
+
+def _who_forwards(found: Any, rules: Mapping[str, tuple[str, str]], unread: Iterable[str]) -> str:
+    """Say why forwarding must stay; nothing where nobody is seen to need it who was not there before."""
+    if unread:
+        return "for its rules cannot be read here, nor whether others have packets forwarded"
+    others = [rule for was, now in rules.values() for rule in firewall.forwarders(was, now)]
+    # Those who write no rules, or none that iptables shows, have an interface.
+    known = found.get("interfaces")
+    others += [f"interface {name}" for name in interfaces() if known is not None and name not in known]
+    return f"for others have packets forwarded by now ({others[0]})" if others else ""
+
+
+def interfaces() -> list[str]:
+    """Return the interfaces that are up and neither a device nor Docker's: bridges and tunnels of others."""
+    names = [name for _, name in socket.if_nameindex() if not NOBODYS.fullmatch(name)]
+    return [name for name in names if not (DEVICES / name / "device").exists() and _is_up(name)]
+
+
+def _is_up(name: str) -> bool:
+    try:
+        return bool(int((DEVICES / name / "flags").read_text(), 16) & 1)
+    except OSError:
+        # Of another network than the one in which /sys was mounted.
+        return True
+
+
+def _of_docker(names: Iterable[str]) -> list[str]:
+    return [f"Docker's rules in {name}" for name in names]
 
 
 def _rules(found: Mapping[str, str | None]) -> tuple[dict[str, tuple[str, str]], list[str]]:
@@ -155,35 +178,25 @@ def _staying(why: str, sysctls: Mapping[str, str], more: Iterable[str] = ()) -> 
     return [f"{why}: {', '.join(what)}"] if what else []
 
 
-def _set(changed: Mapping[str, str], along: Mapping[str, str], progress: Progress) -> dict[str, str]:
-    """Set what was changed to what it was, and what the kernel takes along; return what may not be set."""
-    refused, before = {}, {name: _read(name) for name in along}
-    for name, was in changed.items():
-        try:
-            _sysctl(name).write_text(was)
-            progress(f"given back: {name} = {was}")
-        except OSError:
-            refused[name] = was
-    for name, was in along.items():
-        # What others have set meanwhile the kernel has not just set.
-        if _read(name) not in (None, before[name], was):
-            _sysctl(name).write_text(was)
-    return refused
-
-
 def _along(found: Any, changed: Mapping[str, str]) -> dict[str, str]:
     """Return what was found otherwise than the kernel sets it with these."""
     return {name: was for switch in changed for name, was in found.get("along", {}).get(switch, {}).items()}
 
 
-def _is_changed(part: str, name: str, was: str | None) -> bool:
-    return _read(name) == SETS[part][name] != was
+def _changed(part: str, found: Any) -> dict[str, str]:
+    """Return what a part has changed and nobody since, with what it was."""
+    values, before = found["sysctls"], found.get("configured", {})
+    # Whoever has written it down since wants it.
+    wanted = {name: value for name, value in sysctl.configured(values).items() if before.get(name) != value}
+    mine = {name: was for name, was in values.items() if sysctl.read(name) == SETS[part][name] != was}
+    return {name: was or "0" for name, was in mine.items() if wanted.get(name) != SETS[part][name]}
 
 
 def _seen(part: str) -> dict[str, Any]:
-    seen: dict[str, Any] = {"sysctls": {name: _read(name) for name in SETS[part]}, "rules": {}, "absent": []}
+    seen: dict[str, Any] = {"sysctls": {name: sysctl.read(name) for name in SETS[part]}, "rules": {}, "absent": []}
+    seen["configured"] = sysctl.configured(SETS[part])
     if part == DAEMON:
-        seen["along"] = {switch: _unlike(along) for switch, along in ALONG.items()}
+        seen |= {"along": sysctl.along(), "interfaces": interfaces()}
         seen["rules"] = {name: firewall.saved(name) for name in firewall.PROGRAMS}
         groups = [GROUPS, *(path for path in GROUPS.glob("*") if path.is_dir())]
         paths = [*map(Path, FILES), *(group / "docker" for group in groups)]
@@ -199,23 +212,6 @@ def _remove(absent: Iterable[str]) -> None:
         for one in inner:
             with suppress(OSError):
                 one.rmdir() if one.is_dir() else one.unlink()
-
-
-def _unlike(along: Mapping[str, str]) -> dict[str, str]:
-    """Return those settings that are otherwise, by their paths: an interface may have a dot in its name."""
-    names = {str(path.relative_to(SYSTEM)): to for pattern, to in along.items() for path in SYSTEM.glob(pattern)}
-    return {name: value for name, to in names.items() if (value := _read(name)) not in (None, to)}
-
-
-def _sysctl(name: str) -> Path:
-    return SYSTEM / (name if "/" in name else name.replace(".", "/"))
-
-
-def _read(name: str) -> str | None:
-    try:
-        return _sysctl(name).read_text().strip()
-    except OSError:
-        return None
 
 
 def _network(process: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import cache, daemon, disk, docker, footprint, kind, local, up
+from harness.cluster import cache, daemon, disk, docker, footprint, kind, local, sysctl, up
 from harness.cluster.build import nodeimage, shim
 
 HOST = "unix:///fake/docker.sock"
@@ -26,7 +26,9 @@ INFO = {"DockerRootDir": "/nowhere", "CgroupVersion": "2", "OperatingSystem": "D
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     # No test changes the machine that it runs on, and none depends on what else runs there.
-    monkeypatch.setattr(footprint, "SYSTEM", tmp_path / "sys")
+    monkeypatch.setattr(sysctl, "SYSTEM", tmp_path / "sys")
+    monkeypatch.setattr(sysctl, "CONFIGURED", (tmp_path / "sysctl.d",))
+    monkeypatch.setattr(footprint, "interfaces", lambda: [])
     monkeypatch.setattr(footprint, "processes", lambda program: {})
     monkeypatch.setattr(daemon, "_start", no_daemon)
     return cache.cache_dir()

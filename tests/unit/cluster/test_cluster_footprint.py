@@ -20,7 +20,7 @@ RULES = Path(__file__).parent / "rules"
 DOCKER = (RULES / "docker-20.txt").read_text()
 FORWARD, PANIC, BRIDGE = "net.ipv4.ip_forward", "kernel.panic", "net.bridge.bridge-nf-call-iptables"
 FOUND = {FORWARD: "0", PANIC: "0", "net.ipv6.conf.all.forwarding": "0"}
-PROCESSES, START = footprint.processes, daemon._start
+PROCESSES, START, INTERFACES = footprint.processes, daemon._start, footprint.interfaces
 
 
 class Host:
@@ -31,6 +31,7 @@ class Host:
         self.rules: dict[str, str | None] = dict.fromkeys(firewall.PROGRAMS, "")
         self.files = [root / "etc" / "docker" / "key.json", root / "etc" / "docker"]
         self.groups = root / "cgroup"
+        self.interfaces = ["virbr0"]
         self.lines: list[str] = []
         (self.groups / "cpu").mkdir(parents=True)
         self.write(FOUND)
@@ -40,6 +41,10 @@ class Host:
             path = self.root / "sys" / name.replace(".", "/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{value}\n")
+
+    def configure(self, text: str) -> None:
+        (self.root / "sysctl.d").mkdir(exist_ok=True)
+        (self.root / "sysctl.d" / "90-own.conf").write_text(text)
 
     def read(self, name: str) -> str:
         return (self.root / "sys" / name.replace(".", "/")).read_text().strip()
@@ -62,6 +67,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
     monkeypatch.setattr(footprint, "GROUPS", made.groups)
     monkeypatch.setattr(footprint, "FILES", [str(path) for path in made.files])
+    monkeypatch.setattr(footprint, "interfaces", lambda: made.interfaces)
     monkeypatch.setattr(firewall, "saved", lambda program: made.rules[program])
     monkeypatch.setattr(firewall, "restore", made.restored.__setitem__)
     return made
@@ -72,10 +78,10 @@ def test_what_a_daemon_changed_is_given_back(host: Host) -> None:
     host.docker_starts()
     said = host.give_back(DAEMON)
     assert host.read(FORWARD) == "0"
-    assert host.restored == {"iptables": firewall.leaving("", DOCKER).text}
+    assert host.restored == {"iptables": firewall.leaving("", DOCKER, opens=True).text}
     assert not host.files[1].exists()
     assert not (host.groups / "cpu" / "docker").exists()
-    assert said == ["given back: iptables without Docker's chains", f"given back: {FORWARD} = 0"]
+    assert said == [f"given back: {FORWARD} = 0", "given back: iptables without Docker's chains"]
 
 
 def test_the_machine_is_noted_before_a_daemon_is_started(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +155,62 @@ def test_forwarding_stays_where_others_have_begun_to_use_it(host: Host) -> None:
     assert "(-A FORWARD -i tap0 -j ACCEPT): `iptables -P FORWARD ACCEPT`" in said[-1]
     assert "-X DOCKER" in host.restored["iptables"]
     assert footprint.is_noted(DAEMON)
+
+
+def test_forwarding_stays_for_an_interface_of_others_who_write_no_rules_that_iptables_shows(host: Host) -> None:
+    footprint.note(DAEMON)
+    host.docker_starts()
+    host.interfaces.append("incusbr0")
+    said = host.give_back(DAEMON)
+    assert host.read(FORWARD) == "1"
+    assert "(interface incusbr0): `iptables -P FORWARD ACCEPT`" in said[-1]
+    assert "-X DOCKER" in host.restored["iptables"]
+    assert "FORWARD ACCEPT" not in host.restored["iptables"]
+    host.interfaces.remove("incusbr0")
+    host.give_back(DAEMON)
+    assert host.read(FORWARD) == "0"
+
+
+def test_no_policy_is_opened_while_packets_are_forwarded_for_others(host: Host) -> None:
+    footprint.note(DAEMON)
+    host.docker_starts()
+    host.rules["ip6tables"] = DOCKER
+    host.rules["iptables"] = DOCKER.replace("-A DOCKER-USER", "-A FORWARD -i tap0 -j ACCEPT\n-A DOCKER-USER")
+    host.give_back(DAEMON)
+    assert "FORWARD ACCEPT" not in "".join(host.restored.values())
+
+
+def test_no_policy_is_opened_where_forwarding_may_not_be_ended(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    footprint.note(DAEMON)
+    host.docker_starts()
+
+    def refuse(path: Path, text: str) -> int:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    said = host.give_back(DAEMON)
+    assert "FORWARD ACCEPT" not in host.restored["iptables"]
+    assert f"`iptables -P FORWARD ACCEPT`, `sysctl -w {FORWARD}=0`" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"), [(DAEMON, FORWARD, "1"), (CLUSTER, "vm.overcommit_memory", "1"), (CLUSTER, PANIC, "10")]
+)
+def test_what_the_machine_is_configured_to_since_stays(host: Host, part: str, name: str, value: str) -> None:
+    host.write({name: "0"})
+    footprint.note(part)
+    host.write({name: value})
+    host.configure(f"# for the database\n{name} = {value}\n")
+    host.give_back(part)
+    assert host.read(name) == value
+
+
+def test_a_configuration_that_was_there_and_not_applied_is_not_applied_now(host: Host) -> None:
+    host.configure(f"-{PANIC.replace('.', '/')}=10\n")
+    footprint.note(CLUSTER)
+    host.write({PANIC: "10"})
+    host.give_back(CLUSTER)
+    assert host.read(PANIC) == "0"
 
 
 def test_the_command_that_ends_forwarding_gives_back_what_the_kernel_takes_along(host: Host) -> None:
@@ -362,11 +424,27 @@ def test_a_real_kernel_is_given_back_as_it_was_though_forwarding_takes_other_set
     words = [sys.executable, "-c", INSIDE, str(RULES / "docker-20.txt")]
     done = subprocess.run(["unshare", "--net", *words], capture_output=True, text=True, cwd=Path(__file__).parents[3])
     assert done.stdout.splitlines() == [
-        "given back: iptables without Docker's chains",
         f"given back: {FORWARD} = 0",
+        "given back: iptables without Docker's chains",
         "True",
         "False False",
     ], done.stderr
+
+
+def test_a_bridge_of_others_is_told_from_dockers_and_from_what_is_not_in_use() -> None:
+    add = "for name in virbr9 br-0123456789ab spare0; do ip link add $name type bridge; done"
+    wake = "for name in virbr9 br-0123456789ab lo; do ip link set $name up; done"
+    script = f'mount -t sysfs none /sys; {add}; {wake}; exec "$@"'
+    words = [sys.executable, "-c", "from harness.cluster import footprint; print(footprint.interfaces())"]
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-ec", script, "-", *words],
+        capture_output=True, text=True, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.skip(f"no bridges can be made here: {done.stderr}")
+    assert done.stdout == "['virbr9']\n"
+    # Whatever this machine has: its own device is no sign of others.
+    assert "lo" not in INTERFACES()
 
 
 @pytest.mark.parametrize(
