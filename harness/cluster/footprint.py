@@ -42,6 +42,8 @@ SETS: Mapping[str, Mapping[str, str]] = {
         "fs.protected_symlinks": "1",
     },
 }
+# What the kernel itself makes of those of a node's that harm whoever does not know of them.
+KERNELS = {"vm.overcommit_memory": "0", "kernel.panic": "0", "kernel.panic_on_oops": "0"}
 # Docker's interfaces, those of its networks and of their containers; and the machine's own.
 NOBODYS = re.compile(r"lo|docker.*|br-[0-9a-f]{12}|veth[0-9a-f]{7}")
 DEVICES = Path("/sys/class/net")
@@ -60,18 +62,24 @@ FILES = (
 def note(part: str) -> None:
     """Note how this machine is before a part changes it; what has been noted since it started stays as it was noted."""
     notes = _notes()
-    if part not in notes:
-        _write({**notes, part: _seen(part)})
+    if part not in notes or not _is_of_now(part, notes[part]):
+        _write({**notes, part: {"machine": _machine(), **_seen(part)}})
 
 
 def is_noted(part: str) -> bool:
     """Say whether it is known how this machine was before a part changed it."""
-    return part in _notes()
+    return _noted(part) is not None
+
+
+def unlike_kernels() -> dict[str, str]:
+    """Return which of the settings that nodes make of the kernel are as nodes have them, with the kernel's own."""
+    return {name: own for name, own in KERNELS.items() if sysctl.read(name) == SETS[CLUSTER][name]}
 
 
 def presume() -> None:
     """Note of a private daemon that noted nothing what is sure: no chain of Docker's is needed where no daemon runs."""
-    _write({**_notes(), DAEMON: {"sysctls": {}, "rules": dict.fromkeys(firewall.PROGRAMS, UNSEEN), "absent": []}})
+    sure = {"sysctls": {}, "rules": dict.fromkeys(firewall.PROGRAMS, UNSEEN), "absent": []}
+    _write({**_notes(), DAEMON: {"machine": _machine(), **sure}})
 
 
 def give_back(part: str, progress: Progress) -> None:
@@ -79,15 +87,14 @@ def give_back(part: str, progress: Progress) -> None:
 
     Only what is still as the part left it is touched. While something stays, so does the note.
     """
-    notes = _notes()
-    if part not in notes:
+    found = _noted(part)
+    if found is None:
         return
-    stays = _given_back(part, notes[part], progress)
+    stays = _given_back(part, found, progress)
     for line in stays:
         progress(f"left on this machine, {line}")
     if not stays:
-        del notes[part]
-        _write(notes)
+        _write({other: found for other, found in _notes().items() if other != part})
 
 
 def processes(program: str) -> dict[int, list[str]]:
@@ -226,22 +233,43 @@ def _file() -> Path:
 
 
 def _machine() -> str:
-    """Return what tells this start of this machine, and this network of it, from others: no change outlives those."""
+    """Return what tells this start of this machine, and this network of it, from others."""
     with suppress(OSError):
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {_network('self')}"
     return ""
 
 
-def _notes() -> dict[str, Any]:
+def _noted(part: str) -> dict[str, Any] | None:
+    """Return what was noted of a part, where it still counts: Docker starts nodes again with the machine."""
+    found = _notes().get(part)
+    return found if found and (part == CLUSTER or _is_of_now(part, found)) else None
+
+
+def _is_of_now(part: str, found: Mapping[str, Any]) -> bool:
+    """Say whether it was noted since this machine, or of a daemon's part this network, was started: it ends with it."""
+    words = found["machine"].split(), _machine().split()
+    first, second = (word[:1] if part == CLUSTER else word for word in words)
+    return first == second
+
+
+def _notes() -> dict[str, dict[str, Any]]:
     try:
         kept = json.loads(_file().read_text())
-        return dict(kept["notes"]) if kept["machine"] == _machine() else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        return {part: _of_today(found, kept) for part, found in kept["notes"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _of_today(found: dict[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what an older version has noted: of rules that it could not read, that there are none."""
+    if "machine" in found:
+        return found
+    rules = {name: text or None for name, text in found["rules"].items()}
+    return {**found, "machine": str(kept["machine"]), "rules": rules}
 
 
 def _write(notes: Mapping[str, Any]) -> None:
     draft = _file().with_suffix(".new")
     draft.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_text(json.dumps({"machine": _machine(), "notes": notes}, indent=1) + "\n")
+    draft.write_text(json.dumps({"notes": notes}, indent=1) + "\n")
     draft.replace(_file())

@@ -48,7 +48,9 @@ def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
         daemon.refuse_client(host)
         daemon.refuse_distant(host)
         kind.refuse_others(host)
-        footprint.note(footprint.CLUSTER)
+        # Nodes that are there have changed it already.
+        if not kind.node_states(host):
+            footprint.note(footprint.CLUSTER)
         cluster = _repaired(host, progress) or _created(host, progress, stack=stack)
         local.save(cluster)
         return cluster

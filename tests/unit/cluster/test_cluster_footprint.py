@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -124,7 +125,76 @@ def test_a_note_of_before_the_machine_was_started_again_is_none(host: Host, monk
     assert not footprint.is_noted(DAEMON)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"machine": 1}'])
+def test_nodes_that_docker_starts_again_with_the_machine_are_given_back_by_the_note_of_before(
+    host: Host, made: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprint, "_machine", lambda: "another-start net:[1]")
+    host.write({PANIC: "10"})
+    made.containers["chaos-local-worker"].state = "exited"
+    up.up(host.lines.append)
+    down.down(host.lines.append)
+    assert host.read(PANIC) == "0"
+
+
+def test_a_cluster_that_is_made_anew_after_a_start_of_the_machine_is_noted_anew(
+    host: Host, made: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.containers.clear()
+    monkeypatch.setattr(footprint, "_machine", lambda: "another-start net:[1]")
+    host.write({PANIC: "10"})
+    up.up(host.lines.append)
+    down.down(host.lines.append)
+    assert host.read(PANIC) == "10"
+
+
+@pytest.mark.parametrize("network", ["net:[1]", "net:[2]"])
+def test_what_nodes_have_set_of_the_kernel_outlives_a_network(
+    host: Host, monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    monkeypatch.setattr(footprint, "_machine", lambda: "a-start net:[1]")
+    footprint.note(CLUSTER)
+    footprint.note(DAEMON)
+    host.docker_starts()
+    host.write({PANIC: "10"})
+    monkeypatch.setattr(footprint, "_machine", lambda: f"a-start {network}")
+    footprint.note(CLUSTER)
+    host.give_back(CLUSTER)
+    host.give_back(DAEMON)
+    assert (host.read(PANIC), host.read(FORWARD)) == ("0", "0" if network == "net:[1]" else "1")
+
+
+def test_a_cluster_of_a_version_that_noted_nothing_is_not_taken_for_how_the_machine_was(
+    host: Host, made: FakeDocker
+) -> None:
+    (cache.cache_dir() / "machine.json").unlink()
+    host.write({PANIC: "10", "kernel.panic_on_oops": "1"})
+    made.containers["chaos-local-worker"].state = "exited"
+    up.up(host.lines.append)
+    host.lines.clear()
+    down.down(host.lines.append)
+    assert not footprint.is_noted(CLUSTER)
+    assert any(f"`sysctl -w {PANIC}=0 kernel.panic_on_oops=0`" in line for line in host.lines)
+    host.lines.clear()
+    down.down(host.lines.append)
+    assert not any("sysctl" in line for line in host.lines)
+
+
+def test_what_an_older_version_noted_is_known(host: Host) -> None:
+    footprint.note(DAEMON)
+    file = cache.cache_dir() / "machine.json"
+    noted = json.loads(file.read_text())
+    old = noted["notes"][DAEMON]
+    file.write_text(json.dumps({"machine": old.pop("machine"), "notes": {DAEMON: old}}))
+    for key in ("along", "interfaces", "configured"):
+        del old[key]
+    host.docker_starts()
+    host.rules["ip6tables"] = None
+    host.give_back(DAEMON)
+    assert host.read(FORWARD) == "0"
+    assert not footprint.is_noted(DAEMON)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"machine": 1}', '{"notes": [1]}', '{"notes": {"x": 1}}'])
 def test_a_note_that_cannot_be_read_is_none(host: Host, text: str) -> None:
     cache.cache_dir().mkdir(parents=True)
     (cache.cache_dir() / "machine.json").write_text(text)
