@@ -6,13 +6,13 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from harness.cluster import firewall, sysctl
-from harness.cluster.cache import Progress, cache_dir
+from harness.cluster.cache import Progress, cache_dir, take
 from harness.errors import PreconditionFailed
 
 DAEMON, CLUSTER = "the private Docker daemon", "the local cluster"
@@ -47,8 +47,9 @@ KERNELS = {"vm.overcommit_memory": "0", "kernel.panic": "0", "kernel.panic_on_oo
 # Docker's interfaces, those of its networks and of their containers; and the machine's own.
 NOBODYS = re.compile(r"lo|docker.*|br-[0-9a-f]{12}|veth[0-9a-f]{7}")
 DEVICES = Path("/sys/class/net")
-# What serves others as well, by the name of the program.
-PROGRAM = {DAEMON: "dockerd", CLUSTER: "kubelet"}
+# What serves others as well, by the names of the programs; some have the kubelet built in.
+PROGRAMS = {DAEMON: ("dockerd",), CLUSTER: ("kubelet", "k3s-server", "k3s-agent", "kubelite")}
+NETWORK = Path("/proc/self/ns/net")
 # Taken for what was found where nobody could look: no chain of Docker's, and a policy that is not ours to open.
 UNSEEN = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n"
 # The inner ones first.
@@ -87,26 +88,36 @@ def give_back(part: str, progress: Progress) -> None:
 
     Only what is still as the part left it is touched. While something stays, so does the note.
     """
-    found = _noted(part)
-    if found is None:
+    if not is_noted(part):
         return
-    stays = _given_back(part, found, progress)
+    with alone(progress):
+        stays = _given_back(part, _notes()[part], progress)
     for line in stays:
         progress(f"left on this machine, {line}")
     if not stays:
         _write({other: found for other, found in _notes().items() if other != part})
 
 
+@contextmanager
+def alone(progress: Progress) -> Iterator[None]:
+    """Be the only one who starts a daemon in this network or takes one's rules out, whoever has which cache folder."""
+    with ExitStack() as held:
+        # A kernel that shows no networks has one.
+        with suppress(OSError):
+            take(held.enter_context(NETWORK.open()), "starts or ends a Docker daemon here", progress)
+        yield
+
+
 def processes(program: str) -> dict[int, list[str]]:
     """Return the processes of a program, with their words; of Docker daemons those that share our packet filter."""
-    own, found = _network("self"), {}
+    own, found = _reach("self"), {}
     for path in Path("/proc").glob("[0-9]*/comm"):
         with suppress(OSError):
             if path.read_text().strip() != program:
                 continue
             # One that has ended, and for which nobody has waited yet, has none.
             words = (path.parent / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-            if words and (program != PROGRAM[DAEMON] or _network(path.parent.name) == own):
+            if words and (program not in PROGRAMS[DAEMON] or _reach(path.parent.name) == own):
                 found[int(path.parent.name)] = words
     return found
 
@@ -115,10 +126,10 @@ def _given_back(part: str, found: Any, progress: Progress) -> list[str]:
     """Give back what can be; return what cannot, why, and by which command it would be."""
     changed = _changed(part, found)
     rules, unread = _rules(found["rules"])
-    if others := processes(PROGRAM[part]):
+    if others := {pid: program for program in PROGRAMS[part] for pid in processes(program)}:
         # Whoever starts it anew makes them anew.
         held = [name for name, (was, now) in rules.items() if firewall.leaving(was, now, opens=True).text]
-        why = f"for {PROGRAM[part]} runs here, too (process {min(others)})"
+        why = f"for {others[min(others)]} runs here, too (process {min(others)})"
         return _staying(why, changed | _along(found, changed), _of_docker([*held, *unread]))
     stays, why = [], _who_forwards(found, rules, unread)
     # In this order: there is no moment in which everything is forwarded.
@@ -221,11 +232,12 @@ def _remove(absent: Iterable[str]) -> None:
                 one.rmdir() if one.is_dir() else one.unlink()
 
 
-def _network(process: str) -> str:
+def _reach(process: str) -> tuple[str, ...]:
+    """Return what tells whose packet filter a process changes: rootless Docker is in our network, and owns another."""
     try:
-        return str(Path(f"/proc/{process}/ns/net").readlink())
+        return tuple(str(Path(f"/proc/{process}/ns/{kind}").readlink()) for kind in ("net", "user"))
     except OSError:
-        return ""
+        return ()
 
 
 def _file() -> Path:
@@ -235,7 +247,7 @@ def _file() -> Path:
 def _machine() -> str:
     """Return what tells this start of this machine, and this network of it, from others."""
     with suppress(OSError):
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {_network('self')}"
+        return " ".join([Path("/proc/sys/kernel/random/boot_id").read_text().strip(), *_reach("self")[:1]])
     return ""
 
 

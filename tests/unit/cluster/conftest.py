@@ -30,6 +30,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sysctl, "CONFIGURED", (tmp_path / "sysctl.d",))
     monkeypatch.setattr(footprint, "interfaces", lambda: [])
     monkeypatch.setattr(footprint, "processes", lambda program: {})
+    monkeypatch.setattr(footprint, "NETWORK", tmp_path / "network")
+    (tmp_path / "network").touch()
     monkeypatch.setattr(daemon, "_start", no_daemon)
     return cache.cache_dir()
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from harness.cluster import cache, command, daemon, down, firewall, footprint, up
+from harness.cluster import cache, command, daemon, down, firewall, footprint, local, stopping, up
 from harness.cluster.footprint import CLUSTER, DAEMON
 from harness.errors import PreconditionFailed
 from tests.unit.cluster.conftest import FakeDocker
@@ -354,12 +356,13 @@ def test_what_somebody_else_has_set_since_stays(host: Host, value: str) -> None:
     assert host.read(PANIC) == value
 
 
-def test_the_nodes_of_others_keep_what_they_need(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("theirs", ["kubelet", "k3s-server", "kubelite"])
+def test_the_nodes_of_others_keep_what_they_need(host: Host, monkeypatch: pytest.MonkeyPatch, theirs: str) -> None:
     footprint.note(CLUSTER)
     host.write({PANIC: "10"})
-    monkeypatch.setattr(footprint, "processes", lambda program: {12: ["kubelet"]} if program == "kubelet" else {})
+    monkeypatch.setattr(footprint, "processes", lambda program: {12: [theirs]} if program == theirs else {})
     (said,) = host.give_back(CLUSTER)
-    assert "kubelet runs here, too (process 12)" in said
+    assert f"{theirs} runs here, too (process 12)" in said
     assert host.read(PANIC) == "10"
 
 
@@ -472,6 +475,14 @@ def test_a_daemon_in_a_network_of_its_own_disturbs_nobody(pretender: Callable[..
     assert pid not in PROCESSES("dockerd")
 
 
+def test_a_daemon_of_a_user_is_its_users_affair(pretender: Callable[..., int]) -> None:
+    # Rootless Docker is in our network, as a rule, and has its rules in another.
+    alone = ("unshare", "--user", "--map-root-user")
+    if os.geteuid() != 0 or subprocess.run([*alone, "true"], check=False).returncode != 0:
+        pytest.skip("no user namespace can be made here")
+    assert pretender(*alone) not in PROCESSES("dockerd")
+
+
 INSIDE = """
 import pathlib, subprocess, sys
 from harness.cluster import firewall, footprint
@@ -538,6 +549,55 @@ def test_no_second_daemon_is_started_beside_one_that_does_not_answer(
     assert "process 4711" in refused.value.where
     assert hint in refused.value.hint
     assert "DOCKER_HOST" in refused.value.hint
+
+
+@pytest.mark.parametrize("words", [["/usr/bin/dockerd", "-H", "fd://"]])
+def test_a_second_daemon_is_told_how_to_go_where_the_cluster_is_on_our_own(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    # Docker that was installed since, or that came up with the machine: no DOCKER_HOST takes the cluster there.
+    paths = Path("kubeconfig"), Path("keeper.sock")
+    local.save(local.LocalCluster(local.NAME, paths[0], daemon.private_host(), "network", {}, "plane", paths[1]))
+    monkeypatch.setattr(footprint, "processes", lambda program: {4711: words})
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(daemon.shutil, "which", lambda name: name)
+    with pytest.raises(PreconditionFailed, match="does not answer here") as refused:
+        daemon.check(None)
+    assert "`systemctl stop docker.socket docker`" in refused.value.hint
+    assert "harness down" in refused.value.hint
+    assert "DOCKER_HOST" not in refused.value.hint
+
+
+def test_a_daemon_that_came_while_ours_was_installed_keeps_ours_from_starting(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "ask", lambda argv, **_: subprocess.CompletedProcess(argv, 0, "", ""))
+    monkeypatch.setattr(daemon, "runtime", lambda: host.root / "run")
+    monkeypatch.setattr(footprint, "processes", lambda program: {4711: ["dockerd"]})
+    with pytest.raises(PreconditionFailed, match="does not answer here"):
+        START(host.lines.append)
+    assert not footprint.is_noted(DAEMON)
+
+
+@pytest.mark.parametrize("what", ["start", "give back"])
+def test_two_cache_folders_start_and_end_daemons_one_after_the_other(
+    host: Host, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(command, "ask", lambda argv, **_: subprocess.CompletedProcess(argv, 0, "", ""))
+    monkeypatch.setattr(daemon, "runtime", lambda: host.root / "run")
+    monkeypatch.setattr(daemon.subprocess, "Popen", lambda *_, **__: host.lines.append("started"))
+    monkeypatch.setattr(stopping, "pause", lambda: other.close())
+    if what == "give back":
+        footprint.note(DAEMON)
+        host.docker_starts()
+    other = footprint.NETWORK.open()
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with suppress(AttributeError):
+        START(host.lines.append) if what == "start" else footprint.give_back(DAEMON, host.lines.append)
+    assert other.closed
+    waits = [at for at, line in enumerate(host.lines) if line.startswith("waiting for another harness command")]
+    assert waits == [0]
+    assert len(host.lines) > 1
 
 
 def test_a_daemon_of_our_own_that_is_about_to_answer_is_no_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
