@@ -28,6 +28,7 @@ def down(progress: Progress) -> list[str]:
             progress(f"the private Docker daemon goes on: {', '.join(others)} on it")
         else:
             removed += _daemon(progress)
+        apt.allow_services(progress)
     _say(removed, progress)
     return removed
 
@@ -55,6 +56,7 @@ def clean(progress: Progress) -> list[str]:
             # A network's bridge and rules would outlive the daemon, and nobody else knows whose they are.
             docker.docker(daemon.private_host(), "network", "prune", "--force")
         removed += _daemon(progress)
+        apt.allow_services(progress)
         packages = apt.installed()
         for folder in (cache_dir(), daemon.runtime()):
             if folder.exists():

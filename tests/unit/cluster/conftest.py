@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import cache, daemon, disk, docker, footprint, kind, local, sysctl, up
+from harness.cluster import apt, cache, daemon, disk, docker, footprint, kind, local, sysctl, up
 from harness.cluster.build import nodeimage, shim
 
 HOST = "unix:///fake/docker.sock"
@@ -30,6 +30,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sysctl, "CONFIGURED", (tmp_path / "sysctl.d",))
     monkeypatch.setattr(footprint, "interfaces", lambda: [])
     monkeypatch.setattr(footprint, "processes", lambda program: {})
+    monkeypatch.setattr(apt, "POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr(footprint, "NETWORK", tmp_path / "network")
     (tmp_path / "network").touch()
     monkeypatch.setattr(daemon, "_start", no_daemon)
