@@ -38,8 +38,8 @@ def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
     """Return the running local cluster, created or repaired where necessary; a new one has room for the stack, too."""
     check_platform()
     cluster = healthy()
-    if cluster:
-        return _taken_over(cluster, progress)
+    if cluster and cluster.checkout == str(project_root()):
+        return cluster
     with locked("up", progress):
         cluster = healthy()
         if cluster:
