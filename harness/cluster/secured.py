@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,6 +12,7 @@ from harness.cluster.forwarding import Stream
 
 Found = TypeVar("Found")
 _BYTES = 65536
+_STATUS = re.compile(rb"HTTP/\S+ +([1-9][0-9]{2})\s")
 
 
 class Secured:
@@ -31,15 +33,15 @@ class Secured:
         request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         self._do(lambda: self._tls.write(request.encode()))
         head = b""
-        while b"\r\n" not in head:
+        while b"\r\n" not in head and len(head) < _BYTES:
             more = self._do(lambda: self._tls.read(_BYTES))
             if not more:
                 raise ConnectionError("it was closed before it answered")
             head += more
-        word = head.split(maxsplit=2)[1]
-        if not word.isdigit():
+        found = _STATUS.match(head)
+        if not found:
             raise ConnectionError("what it answered is no HTTP")
-        return int(word)
+        return int(found[1])
 
     def _do(self, what: Callable[[], Found]) -> Found:
         while True:

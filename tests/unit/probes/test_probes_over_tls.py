@@ -36,6 +36,7 @@ class Front:
         self.shows: list[str | None] = [VALID]
         self.asked: list[tuple[str, str, int]] = []
         self.requests: list[str] = []
+        self.says = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
         self._folder = folder
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
@@ -65,7 +66,7 @@ class Front:
         trust.load_cert_chain(*paths)
         with contextlib.suppress(OSError), trust.wrap_socket(stream, server_side=True) as secure:
             self.requests.append(secure.recv(4096).decode())
-            secure.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            secure.sendall(self.says)
 
     def close(self) -> None:
         self.shows = []
@@ -106,6 +107,14 @@ def test_a_caller_who_trusts_the_certificate_is_answered(api: Any, front: Front)
     assert got() == "200"
     assert front.asked == [("edge", "front-1", 8443)]
     assert front.requests[0].startswith(f"GET /api HTTP/1.1\r\nHost: {sample.HOST}\r\n")
+
+
+@pytest.mark.parametrize(
+    "says", [b"\r\n", b"hello\r\n", b"220 mail.example ESMTP\r\n", b"x" * 200_000, b"HTTP/1.1 \xb2\xb2\xb2 OK\r\n"]
+)
+def test_what_is_no_http_is_no_answer(api: Any, front: Front, says: bytes) -> None:
+    front.says = says
+    assert got() == "no answer"
 
 
 def test_a_caller_refuses_the_same_one_once_it_has_expired(api: Any, front: Front) -> None:
