@@ -133,13 +133,21 @@ def lost(host: str) -> PreconditionFailed:
 
 def refuse_distant(host: str) -> None:
     """Refuse a daemon that keeps its containers in another machine; raises PreconditionFailed."""
-    if not host.startswith("unix://") or docker.info(host, "OperatingSystem") == "Docker Desktop":
+    if not host.startswith("unix://") or _is_elsewhere(host):
         raise PreconditionFailed(
             "this Docker daemon keeps its containers in another machine",
             where=host,
             why="the keeper's socket cannot be reached from here yet",
             hint="name the socket of a daemon on this machine with DOCKER_HOST, or another cluster with --context",
         )
+
+
+def _is_elsewhere(host: str) -> bool:
+    """Say whether a daemon whose socket is here runs in a machine of its own, as Colima's and Rancher Desktop's do."""
+    kernel = docker.info(host, "KernelVersion")
+    # Docker Desktop's has this kernel on Windows; Docker writes three numbers whatever the kernel calls itself.
+    ours = re.sub(r"^(\d+\.\d+)(?!\.\d|\d)", r"\1.0", os.uname().release)
+    return bool(kernel and kernel != ours) or docker.info(host, "OperatingSystem") == "Docker Desktop"
 
 
 def refuse_client(host: str) -> None:

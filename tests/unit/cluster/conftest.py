@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,12 @@ NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2
 
 # What `docker version` tells of a daemon, of Docker 29 and cut short.
 VERSION = {"ApiVersion": "1.52", "MinAPIVersion": "1.44", "Components": [{"Name": "Engine"}, {"Name": "containerd"}]}
-INFO = {"DockerRootDir": "/nowhere", "CgroupVersion": "2", "OperatingSystem": "Debian GNU/Linux 12 (bookworm)"}
+INFO = {
+    "DockerRootDir": "/nowhere",
+    "CgroupVersion": "2",
+    "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
+    "KernelVersion": os.uname().release,
+}
 
 
 @pytest.fixture(autouse=True)
