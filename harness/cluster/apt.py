@@ -18,10 +18,12 @@ POLICY_TEXT = "#!/bin/sh\n# kube-chaos-harness: only while it installs packages\
 APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
 # Docker's own packages conflict with the distribution's, and a cluster of somebody's may live on them.
 INSTALL = ["install", "--no-install-recommends", "--no-remove"]
+NEEDS_REMOVAL = "remove is disabled"
 KEPT = "nothing of others is removed for it: start the Docker that is here, or install what lacks yourself"
 # What would run from the machine's next start on; we start a daemon ourselves.
 SERVICES = {"docker.io": ("docker.socket", "docker.service"), "containerd": ("containerd.service",)}
-QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+# What it says is read.
+QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 REMOVE = "apt-get remove"
 ASK_SECONDS = 60.0
 
@@ -53,7 +55,10 @@ def install(
         new = _new(wanted)
         # Before they are there: whoever dies meanwhile has installed some of them.
         _remember(new)
-        command.run([*APT, *INSTALL, *wanted], what, progress, estimate=estimate, env=QUIET, hint=KEPT)
+        command.run([*APT, *INSTALL, *wanted], what, progress, estimate=estimate, env=QUIET)
+    except PreconditionFailed as error:
+        hint = KEPT if NEEDS_REMOVAL in error.why else error.hint
+        raise PreconditionFailed(error.what, where=error.where, why=error.why, hint=hint) from None
     finally:
         if mine:
             POLICY.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import pytest
 
 from harness.cluster import apt as packages
 from harness.cluster import cache, command, daemon, down
+from harness.errors import PreconditionFailed
 from tests.unit.cluster.conftest import FakeDocker
 from tests.unit.cluster.test_cluster_host import says
 
@@ -35,19 +36,30 @@ def test_a_client_in_a_package_of_its_own_is_installed_where_there_is_one(
     assert all("DPkg::Lock::Timeout=120" in argv for argv in apt)
 
 
-def test_nothing_of_others_is_removed_for_what_is_installed(apt: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("why", "hint"),
+    [
+        ("exit status 100\nE: Packages need to be removed but remove is disabled.", "start the Docker that is here"),
+        ("exit status 100\nE: Unable to locate package docker.io", "some"),
+    ],
+)
+def test_nothing_of_others_is_removed_for_what_is_installed(
+    apt: list[str], monkeypatch: pytest.MonkeyPatch, why: str, hint: str
+) -> None:
     # Docker's own packages conflict with the distribution's: apt would take containerd away below somebody's cluster.
     says(monkeypatch, {})
-    hints: list[str] = []
 
-    def run(argv: list[str], *_: object, hint: str = "", **__: object) -> None:
+    def run(argv: list[str], what: str, *_: object, **__: object) -> None:
         apt.append(" ".join(argv))
-        hints.append(hint)
+        if "install" in argv:
+            raise PreconditionFailed(what, why=why, hint="some")
 
     monkeypatch.setattr(command, "run", run)
-    daemon._install(lambda line: None)
+    with pytest.raises(PreconditionFailed) as refused:
+        daemon._install(lambda line: None)
     assert [" --no-remove " in argv for argv in apt] == [False, True]
-    assert "start" in hints[-1]
+    assert (refused.value.why, hint in refused.value.hint) == (why, True)
+    assert not packages.POLICY.exists()
 
 
 @pytest.mark.parametrize(
