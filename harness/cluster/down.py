@@ -100,7 +100,11 @@ def _cluster(host: str | None, progress: Progress) -> list[str]:
     """Remove the cluster, and give back what its nodes have set of the kernel."""
     if host:
         kind.refuse_others(host)
-    unnoted = bool(host and kind.node_states(host)) and not footprint.is_noted(footprint.CLUSTER)
+    states = kind.node_states(host) if host else {}
+    if runs := any(state in IN_USE for state in states.values()):
+        # Docker starts nodes again with the machine.
+        footprint.carry_over(footprint.CLUSTER)
+    unnoted = runs and not footprint.is_noted(footprint.CLUSTER)
     removed = [*_containers(host), *_volumes(host)] if host else []
     for file in (kind.kubeconfig_path(), local.record_path()):
         if file.exists():

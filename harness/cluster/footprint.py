@@ -68,8 +68,16 @@ def note(part: str) -> None:
 
 
 def is_noted(part: str) -> bool:
-    """Say whether it is known how this machine was before a part changed it."""
-    return _noted(part) is not None
+    """Say whether it is known how this machine was before a part changed it; no change outlives the machine's start."""
+    notes = _notes()
+    return part in notes and _is_of_now(part, notes[part])
+
+
+def carry_over(part: str) -> None:
+    """Have what was noted before this machine's start count: what changed it then runs, and has changed it again."""
+    notes = _notes()
+    if part in notes:
+        _write({**notes, part: {**notes[part], "machine": _machine()}})
 
 
 def unlike_kernels() -> dict[str, str]:
@@ -251,17 +259,10 @@ def _machine() -> str:
     return ""
 
 
-def _noted(part: str) -> dict[str, Any] | None:
-    """Return what was noted of a part, where it still counts: Docker starts nodes again with the machine."""
-    found = _notes().get(part)
-    return found if found and (part == CLUSTER or _is_of_now(part, found)) else None
-
-
 def _is_of_now(part: str, found: Mapping[str, Any]) -> bool:
-    """Say whether it was noted since this machine, or of a daemon's part this network, was started: it ends with it."""
-    words = found["machine"].split(), _machine().split()
-    first, second = (word[:1] if part == CLUSTER else word for word in words)
-    return first == second
+    """Say whether it was noted since this machine, or of a daemon's part this network, was started."""
+    noted, now = found["machine"].split(), _machine().split()
+    return bool(noted[:1] == now[:1] if part == CLUSTER else noted == now)
 
 
 def _notes() -> dict[str, dict[str, Any]]:

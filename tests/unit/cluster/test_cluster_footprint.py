@@ -22,7 +22,7 @@ from tests.unit.cluster.conftest import FakeDocker
 RULES = Path(__file__).parent / "rules"
 DOCKER = (RULES / "docker-20.txt").read_text()
 FORWARD, PANIC, BRIDGE = "net.ipv4.ip_forward", "kernel.panic", "net.bridge.bridge-nf-call-iptables"
-FOUND = {FORWARD: "0", PANIC: "0", "net.ipv6.conf.all.forwarding": "0"}
+FOUND = {FORWARD: "0", PANIC: "0", "vm.overcommit_memory": "0", "net.ipv6.conf.all.forwarding": "0"}
 PROCESSES, START, INTERFACES = footprint.processes, daemon._start, footprint.interfaces
 
 
@@ -136,6 +136,18 @@ def test_nodes_that_docker_starts_again_with_the_machine_are_given_back_by_the_n
     up.up(host.lines.append)
     down.down(host.lines.append)
     assert host.read(PANIC) == "0"
+
+
+def test_nodes_that_have_not_run_since_the_machine_was_started_have_changed_nothing(
+    host: Host, made: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprint, "_machine", lambda: "another-start net:[1]")
+    host.write({"vm.overcommit_memory": "1"})
+    for node in made.containers.values():
+        node.state = "exited"
+    down.down(host.lines.append)
+    assert host.read("vm.overcommit_memory") == "1"
+    assert not any("sysctl" in line for line in host.lines)
 
 
 def test_a_cluster_that_is_made_anew_after_a_start_of_the_machine_is_noted_anew(
