@@ -71,7 +71,8 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
 
     refuse_during_a_run()
     up.check_platform()
-    if line := ahead.said(daemon.find(), known.closed([*parts, *overlays.part_names(overlay)]), stack=not cluster_only):
+    daemon.check(host := daemon.find())
+    if line := ahead.said(host, known.closed([*parts, *overlays.part_names(overlay)]), stack=not cluster_only):
         progress(f"ahead: {line}")
     cluster = up.up(progress, stack=not cluster_only)
     container.ensure(cluster, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness.cluster import command
@@ -15,8 +16,14 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 # The second line tells a file that a killed installation left from one that the machine's owner wrote.
 POLICY_TEXT = "#!/bin/sh\n# kube-chaos-harness: only while it installs packages\nexit 101\n"
 APT = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
-INSTALL = ["install", "--no-install-recommends"]
-QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
+# Docker's own packages conflict with the distribution's, and a cluster of somebody's may live on them.
+INSTALL = ["install", "--no-install-recommends", "--no-remove"]
+NEEDS_REMOVAL = "remove is disabled"
+KEPT = "nothing of others is removed for it: start the Docker that is here, or install what lacks yourself"
+# What would run from the machine's next start on; we start a daemon ourselves.
+SERVICES = {"docker.io": ("docker.socket", "docker.service"), "containerd": ("containerd.service",)}
+# What it says is read.
+QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 REMOVE = "apt-get remove"
 ASK_SECONDS = 60.0
 
@@ -36,7 +43,8 @@ def install(
 ) -> None:
     """Install distribution packages, some only where the distribution has them, without starting their services."""
     check(packages)
-    mine = not POLICY.exists() or POLICY.read_text() == POLICY_TEXT
+    new: list[str] = []
+    mine = not POLICY.exists() or _is_ours(POLICY)
     if mine:
         POLICY.write_text(POLICY_TEXT)
         POLICY.chmod(0o755)
@@ -44,12 +52,25 @@ def install(
         command.run([*APT, "update"], "reading the package lists", progress, estimate=10, env=QUIET)
         known = [name for name in where_known if command.ask(["apt-cache", "show", name], check=False).stdout.strip()]
         wanted = [*packages, *known]
+        new = _new(wanted)
         # Before they are there: whoever dies meanwhile has installed some of them.
-        _remember(_new(wanted))
+        _remember(new)
         command.run([*APT, *INSTALL, *wanted], what, progress, estimate=estimate, env=QUIET)
+    except PreconditionFailed as error:
+        hint = KEPT if NEEDS_REMOVAL in error.why else error.hint
+        raise PreconditionFailed(error.what, where=error.where, why=error.why, hint=hint) from None
     finally:
         if mine:
             POLICY.unlink(missing_ok=True)
+        _keep_off([unit for name, units in SERVICES.items() if name in new for unit in units], progress)
+
+
+def allow_services(progress: Progress) -> None:
+    """Remove the policy that a killed installation of ours has left: no package's service would start any more."""
+    with suppress(OSError):
+        if _is_ours(POLICY):
+            POLICY.unlink()
+            progress(f"removed {POLICY}, which an installation that was cut short had left")
 
 
 def installed() -> list[str]:
@@ -61,6 +82,19 @@ def installed() -> list[str]:
     told = command.ask(["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *names], check=False)
     there = {line.partition(" ")[2] for line in told.stdout.splitlines() if line.startswith("installed ")}
     return [name for name in dict.fromkeys(names) if name in there]
+
+
+def _keep_off(units: Sequence[str], progress: Progress) -> None:
+    if units and shutil.which("systemctl"):
+        with suppress(PreconditionFailed):
+            command.ask(["systemctl", "disable", *units], check=False)
+        progress(
+            f"they do not start with this machine; `systemctl enable --now {' '.join(units)}` would have them do so"
+        )
+
+
+def _is_ours(policy: Path) -> bool:
+    return policy.read_bytes() == POLICY_TEXT.encode()
 
 
 def _new(wanted: Sequence[str]) -> list[str]:

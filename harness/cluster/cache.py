@@ -85,15 +85,20 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
             "nothing can be kept here", where=str(cache_dir()), why=error.strerror or str(error), hint=NAME_ANOTHER
         ) from error
     with handle:
-        if not _taken(handle):
-            progress(f"waiting for another harness command that holds {name!r}")
-            while not _taken(handle):
-                stopping.pause()
+        take(handle, f"holds {name!r}", progress)
         _held.append(handle.fileno())
         try:
             yield
         finally:
             _held.remove(handle.fileno())
+
+
+def take(handle: TextIO, what: str, progress: Progress) -> None:
+    """Wait until nobody else has locked a file, and lock it for as long as it is open."""
+    if not _taken(handle):
+        progress(f"waiting for another harness command that {what}")
+        while not _taken(handle):
+            stopping.pause()
 
 
 def _taken(handle: TextIO) -> bool:

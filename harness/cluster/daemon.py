@@ -108,12 +108,16 @@ def _refuse_second() -> None:
             # One of ours names its file, which is in the folder that HARNESS_CACHE names.
             files = [Path(word) for word in words if Path(word).match(f"{cache_dir().name}/docker/*")]
             cache = f"HARNESS_CACHE={shlex.quote(str(files[0].parents[2]))}" if files else ""
-            stop = f"`{cache} harness down`" if cache else "`systemctl stop docker`"
+            # Its socket alone would have it started again.
+            stop = f"`{cache} harness down`" if cache else "`systemctl stop docker.socket docker`, as a rule"
             raise PreconditionFailed(
                 "a Docker daemon runs on this machine that does not answer here",
                 where=f"process {pid}, " + (f"the harness's own with {cache}" if cache else words[0]),
                 why="a second one would take the rules of the first one's containers out of the packet filter",
-                hint=f"name its socket with DOCKER_HOST, or stop it: {stop}",
+                hint=f"the cluster is on a daemon of the harness's own: stop this one, {stop}, until `harness down` is "
+                "through; the next cluster may be on this one"
+                if local.current()
+                else f"name its socket with DOCKER_HOST, or stop it: {stop}",
             )
 
 
@@ -129,13 +133,21 @@ def lost(host: str) -> PreconditionFailed:
 
 def refuse_distant(host: str) -> None:
     """Refuse a daemon that keeps its containers in another machine; raises PreconditionFailed."""
-    if not host.startswith("unix://") or docker.info(host, "OperatingSystem") == "Docker Desktop":
+    if not host.startswith("unix://") or _is_elsewhere(host):
         raise PreconditionFailed(
             "this Docker daemon keeps its containers in another machine",
             where=host,
             why="the keeper's socket cannot be reached from here yet",
             hint="name the socket of a daemon on this machine with DOCKER_HOST, or another cluster with --context",
         )
+
+
+def _is_elsewhere(host: str) -> bool:
+    """Say whether a daemon whose socket is here runs in a machine of its own, as Colima's and Rancher Desktop's do."""
+    kernel = docker.info(host, "KernelVersion")
+    # Docker Desktop's has this kernel on Windows; Docker writes three numbers whatever the kernel calls itself.
+    ours = re.sub(r"^(\d+\.\d+)(?!\.\d|\d)", r"\1.0", os.uname().release)
+    return bool(kernel and kernel != ours) or docker.info(host, "OperatingSystem") == "Docker Desktop"
 
 
 def refuse_client(host: str) -> None:
@@ -221,9 +233,11 @@ def _start(progress: Progress) -> str:
     config = _config_file()
     config.write_text(json.dumps(configuration(), indent=1))
     log = folder() / "dockerd.log"
-    footprint.note(footprint.DAEMON)
-    progress("starting a private Docker daemon: about 3 s")
-    with log.open("wb") as output:
+    with footprint.alone(progress), log.open("wb") as output:
+        # Another one may have come while ours was installed.
+        _refuse_second()
+        footprint.note(footprint.DAEMON)
+        progress("starting a private Docker daemon: about 3 s")
         process = subprocess.Popen(
             ["dockerd", "--config-file", str(config)],
             stdout=output,

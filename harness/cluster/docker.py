@@ -9,7 +9,7 @@ import subprocess
 from typing import Any, BinaryIO
 
 from harness.cluster import command
-from harness.cluster.cache import Progress
+from harness.cluster.cache import Progress, cache_dir
 from harness.errors import PreconditionFailed
 
 LABEL = "harness.local/project=kube-chaos-harness"
@@ -30,6 +30,9 @@ def environment(host: str) -> dict[str, str]:
         "DOCKER_DEFAULT_PLATFORM": "",
         # What any other builder makes is not among the daemon's images.
         "BUILDX_BUILDER": "default",
+        "BUILDX_NO_DEFAULT_LOAD": "0",
+        # It writes down what it builds: in a home, as root, that keeps the owner from building anything.
+        "BUILDX_CONFIG": str(cache_dir() / "buildx"),
         # An image with attestations is an index of several, which a node may not import.
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
     }

@@ -23,12 +23,12 @@ def down(progress: Progress) -> list[str]:
     with locked("up", progress), locked("stack", progress):
         host = _host(progress)
         others = sorted(name for name, state in _others().items() if state in IN_USE)
-        removed = _cluster(host)
+        removed = _cluster(host, progress)
         if others:
             progress(f"the private Docker daemon goes on: {', '.join(others)} on it")
         else:
             removed += _daemon(progress)
-        footprint.give_back(footprint.CLUSTER, progress)
+        apt.allow_services(progress)
     _say(removed, progress)
     return removed
 
@@ -49,14 +49,14 @@ def clean(progress: Progress) -> list[str]:
                 hint=f"if nobody needs them: docker --host {daemon.private_host()} rm --force --volumes "
                 f"{' '.join(others)}; `harness down` removes the cluster alone",
             )
-        removed = _cluster(host)
+        removed = _cluster(host, progress)
         if host and host != daemon.private_host():
             removed += _images(host)
         if docker.ping(daemon.private_host()):
             # A network's bridge and rules would outlive the daemon, and nobody else knows whose they are.
             docker.docker(daemon.private_host(), "network", "prune", "--force")
         removed += _daemon(progress)
-        footprint.give_back(footprint.CLUSTER, progress)
+        apt.allow_services(progress)
         packages = apt.installed()
         for folder in (cache_dir(), daemon.runtime()):
             if folder.exists():
@@ -96,9 +96,15 @@ def _host(progress: Progress) -> str | None:
     return host
 
 
-def _cluster(host: str | None) -> list[str]:
+def _cluster(host: str | None, progress: Progress) -> list[str]:
+    """Remove the cluster, and give back what its nodes have set of the kernel."""
     if host:
         kind.refuse_others(host)
+    states = kind.node_states(host) if host else {}
+    if runs := any(state in IN_USE for state in states.values()):
+        # Docker starts nodes again with the machine.
+        footprint.carry_over(footprint.CLUSTER)
+    unnoted = runs and not footprint.is_noted(footprint.CLUSTER)
     removed = [*_containers(host), *_volumes(host)] if host else []
     for file in (kind.kubeconfig_path(), local.record_path()):
         if file.exists():
@@ -106,6 +112,12 @@ def _cluster(host: str | None) -> list[str]:
             removed.append(str(file))
     # Whatever the keeper's ledger names is gone with the nodes.
     shutil.rmtree(cache_dir() / "keeper", ignore_errors=True)
+    footprint.give_back(footprint.CLUSTER, progress)
+    if unnoted and (values := " ".join(f"{name}={own}" for name, own in footprint.unlike_kernels().items())):
+        progress(
+            "an older version made this cluster and noted nothing: where nobody else wants it otherwise, "
+            f"`sysctl -w {values}` gives back what its nodes changed"
+        )
     return removed
 
 

@@ -15,6 +15,7 @@ DOCKERS = re.compile(r"DOCKER(-.*)?")
 USERS, NOTHING = "DOCKER-USER", "-j RETURN"
 # A rule of some versions' own that jumps to none of their chains.
 OWN = "--match-set docker-ext-bridges-v"
+INCOMPATIBLE = "is incompatible, use 'nft' tool"
 TARGET = re.compile(r" (?:-j|-g) (\S+)")
 # Whoever writes here has packets forwarded.
 FORWARDING = (("filter", "FORWARD"), ("nat", "POSTROUTING"))
@@ -39,12 +40,14 @@ class Leaving:
     stays: tuple[str, ...] = ()
 
 
-def saved(program: str) -> str:
-    """Return the rules that stand now, as `iptables-save` tells them; nothing where they cannot be had."""
+def saved(program: str) -> str | None:
+    """Return the rules that stand now, as `iptables-save` tells them; None where they cannot be had, or not all."""
     try:
-        return command.ask([f"{program}-save"], check=False, deadline=DEADLINE_SECONDS).stdout
+        text = command.ask([f"{program}-save"], deadline=DEADLINE_SECONDS).stdout
     except PreconditionFailed:
-        return ""
+        return None
+    # A table to which others have added by nft what iptables has no words for is left out, and that is no failure.
+    return None if INCOMPATIBLE in text else text
 
 
 def restore(program: str, text: str) -> None:
@@ -71,14 +74,14 @@ def parse(text: str) -> Rules:
     return found
 
 
-def leaving(found: str, now: str) -> Leaving:
+def leaving(found: str, now: str, *, opens: bool) -> Leaving:
     """Say how Docker's chains leave the rules that stand now, given those that were found before it came.
 
-    A chain that was found stays; so does one that others refer to or have rules in, with all that it refers to.
+    A chain that was found stays; so does one that others refer to or have rules in, with all that it refers to. The
+    policy of forwarded packets is as it was found where it `opens` again.
     """
     before, after = parse(found), parse(now)
     text, stays = "", []
-    alone = not forwarders(found, now)
     for table, chains in after.items():
         new = {name for name in chains if DOCKERS.fullmatch(name)} - before.get(table, {}).keys()
         kept = _used(chains, new)
@@ -86,7 +89,7 @@ def leaving(found: str, now: str) -> Leaving:
         lines = [f"-D {name} {rule}" for name, chain in chains.items() if name not in new for rule in _to(chain, gone)]
         lines += [f"-{word} {name}" for word in "FX" for name in gone]
         stays += [f"the chain {name} of {table}: others use it" for name in sorted(kept)]
-        if alone and table == "filter" and closed(found, now):
+        if opens and table == "filter" and closed(found, now):
             lines.insert(0, ":FORWARD ACCEPT [0:0]")
         if lines:
             text += "\n".join([f"*{table}", *lines, "COMMIT\n"])

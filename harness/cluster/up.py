@@ -38,8 +38,8 @@ def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
     """Return the running local cluster, created or repaired where necessary; a new one has room for the stack, too."""
     check_platform()
     cluster = healthy()
-    if cluster:
-        return _taken_over(cluster, progress)
+    if cluster and cluster.checkout == str(project_root()):
+        return cluster
     with locked("up", progress):
         cluster = healthy()
         if cluster:
@@ -48,7 +48,9 @@ def up(progress: Progress, *, stack: bool = True) -> LocalCluster:
         daemon.refuse_client(host)
         daemon.refuse_distant(host)
         kind.refuse_others(host)
-        footprint.note(footprint.CLUSTER)
+        # Nodes that are there have changed it already.
+        if not kind.node_states(host):
+            footprint.note(footprint.CLUSTER)
         cluster = _repaired(host, progress) or _created(host, progress, stack=stack)
         local.save(cluster)
         return cluster

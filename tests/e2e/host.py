@@ -26,7 +26,7 @@ SYSTEM = Path("/proc/sys")
 VOLATILE = re.compile(
     r"kernel/(random|pty/nr|ns_last_pid|sched_domain|perf_event_max_sample_rate|hung_task_detect_count)|debug|"
     r"fs/(dentry-state|file-nr|inode-.*|aio-nr|binfmt_misc)|net/netfilter/nf_conntrack_count|"
-    r"net/(ipv4|ipv6|mpls)/(conf|neigh)/(?!all|default)"
+    r"net/(ipv4|ipv6|mpls)/(conf|neigh)/(?!all|default|lo)"
 )
 
 
@@ -47,7 +47,7 @@ def difference(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]
 
 def _rules() -> Iterator[tuple[str, str]]:
     for program in firewall.PROGRAMS:
-        for table, chains in firewall.parse(firewall.saved(program)).items():
+        for table, chains in firewall.parse(firewall.saved(program) or "").items():
             for name, chain in chains.items():
                 # A chain that lets everything pass is there as soon as anybody has looked.
                 if chain != firewall.Chain("ACCEPT"):

@@ -16,8 +16,12 @@ from harness.cluster.local import LocalCluster
 from tests.e2e import host
 from tests.e2e.live import HARNESS, ROOT, docker
 
-# A network without rules and without forwarding, and a /run where nobody listens; both go with the process.
-ALONE = "mount -t tmpfs none /run; ip link set lo up; echo 0 > /proc/sys/net/ipv4/ip_forward"
+# A network without rules and without forwarding but one interface's, which heeds no redirects, and a /run where nobody
+# listens; both go with the process.
+ALONE = (
+    "mount -t tmpfs none /run; ip link set lo up; cd /proc/sys/net/ipv4; echo 0 > ip_forward; "
+    "echo 0 > conf/all/accept_redirects; echo 1 > conf/lo/forwarding; cd - > /dev/null"
+)
 
 
 @pytest.mark.long

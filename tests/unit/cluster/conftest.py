@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import cache, daemon, disk, docker, footprint, kind, local, up
+from harness.cluster import apt, cache, daemon, disk, docker, footprint, kind, local, sysctl, up
 from harness.cluster.build import nodeimage, shim
 
 HOST = "unix:///fake/docker.sock"
@@ -19,15 +20,25 @@ NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2
 
 # What `docker version` tells of a daemon, of Docker 29 and cut short.
 VERSION = {"ApiVersion": "1.52", "MinAPIVersion": "1.44", "Components": [{"Name": "Engine"}, {"Name": "containerd"}]}
-INFO = {"DockerRootDir": "/nowhere", "CgroupVersion": "2", "OperatingSystem": "Debian GNU/Linux 12 (bookworm)"}
+INFO = {
+    "DockerRootDir": "/nowhere",
+    "CgroupVersion": "2",
+    "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
+    "KernelVersion": os.uname().release,
+}
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     # No test changes the machine that it runs on, and none depends on what else runs there.
-    monkeypatch.setattr(footprint, "SYSTEM", tmp_path / "sys")
+    monkeypatch.setattr(sysctl, "SYSTEM", tmp_path / "sys")
+    monkeypatch.setattr(sysctl, "CONFIGURED", (tmp_path / "sysctl.d",))
+    monkeypatch.setattr(footprint, "interfaces", lambda: [])
     monkeypatch.setattr(footprint, "processes", lambda program: {})
+    monkeypatch.setattr(apt, "POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr(footprint, "NETWORK", tmp_path / "network")
+    (tmp_path / "network").touch()
     monkeypatch.setattr(daemon, "_start", no_daemon)
     return cache.cache_dir()
 

@@ -123,19 +123,22 @@ def test_a_daemon_that_does_not_say_what_it_has_is_not_one_that_has_nothing(clie
 
 
 def test_a_build_is_the_daemons_own_whatever_builder_and_machine_the_client_was_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     program = tmp_path / "docker"
     program.write_text("#!/bin/sh\nenv\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("BUILDX_BUILDER", "in-a-container")
+    monkeypatch.setenv("BUILDX_NO_DEFAULT_LOAD", "1")
     monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/riscv64")
     monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
     monkeypatch.delenv("DOCKER_BUILDKIT", raising=False)
     found = dict(line.partition("=")[::2] for line in docker.docker(HOST, "build").splitlines())
     assert (found["DOCKER_HOST"], found["BUILDX_BUILDER"], found["DOCKER_DEFAULT_PLATFORM"]) == (HOST, "default", "")
-    assert found["BUILDX_NO_DEFAULT_ATTESTATIONS"] == "1"
+    assert (found["BUILDX_NO_DEFAULT_ATTESTATIONS"], found["BUILDX_NO_DEFAULT_LOAD"]) == ("1", "0")
+    # What Buildx writes down of a build, as root as a rule, would keep a home's owner from building.
+    assert Path(found["BUILDX_CONFIG"]).parent == own_cache
     # The older builder, where there is no other, needs no telling.
     assert "DOCKER_BUILDKIT" not in found
 

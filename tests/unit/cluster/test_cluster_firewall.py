@@ -72,24 +72,24 @@ def meaning(rules: firewall.Rules) -> firewall.Rules:
 @pytest.mark.parametrize("found", [EMPTY, THEIRS], ids=["nothing", "others"])
 def test_what_docker_brought_goes_and_the_rest_is_as_it_was_found(docker: str, found: str) -> None:
     now = with_docker(docker, found) if found else docker
-    leaving = firewall.leaving(found, now)
+    leaving = firewall.leaving(found, now, opens=True)
     assert meaning(applied(leaving.text, now)) == meaning(firewall.parse(found))
     assert leaving.stays == ()
 
 
 def test_where_nothing_of_docker_stands_nothing_is_done() -> None:
-    assert firewall.leaving(THEIRS, THEIRS) == firewall.Leaving("")
-    assert firewall.leaving(EMPTY, EMPTY) == firewall.Leaving("")
+    assert firewall.leaving(THEIRS, THEIRS, opens=True) == firewall.Leaving("")
+    assert firewall.leaving(EMPTY, EMPTY, opens=True) == firewall.Leaving("")
 
 
 @DOCKERS
 def test_what_a_docker_that_was_there_before_had_left_stays(docker: str) -> None:
-    assert firewall.leaving(docker, docker) == firewall.Leaving("")
+    assert firewall.leaving(docker, docker, opens=True) == firewall.Leaving("")
 
 
 def test_a_rule_in_the_place_that_docker_keeps_for_others_stays_with_its_chain() -> None:
     now = OLD.replace("-A DOCKER-USER -j RETURN", "-A DOCKER-USER -s 10.1.0.0/16 -j DROP\n-A DOCKER-USER -j RETURN")
-    leaving = firewall.leaving(EMPTY, now)
+    leaving = firewall.leaving(EMPTY, now, opens=True)
     left = applied(leaving.text, now)["filter"]
     assert left["FORWARD"] == firewall.Chain("ACCEPT", ("-j DOCKER-USER",))
     assert [name for name in left if name.startswith("DOCKER")] == ["DOCKER-USER"]
@@ -101,7 +101,7 @@ def test_a_chain_that_others_jump_to_stays_with_all_that_it_jumps_to() -> None:
     rule = "-i br-1 ! -o br-1 -j DOCKER-ISOLATION-STAGE-2\n-A DOCKER-ISOLATION-STAGE-1 -j RETURN"
     now = OLD.replace(":DOCKER - [0:0]\n", f":DOCKER - [0:0]\n{mine}", 1)
     now = now.replace("-A DOCKER-ISOLATION-STAGE-1 -j RETURN", f"-A DOCKER-ISOLATION-STAGE-1 {rule}")
-    leaving = firewall.leaving(EMPTY, now)
+    leaving = firewall.leaving(EMPTY, now, opens=True)
     left = applied(leaving.text, now)["filter"]
     assert {name for name in left if name.startswith("DOCKER")} == {
         "DOCKER-ISOLATION-STAGE-1",
@@ -112,7 +112,7 @@ def test_a_chain_that_others_jump_to_stays_with_all_that_it_jumps_to() -> None:
 
 def test_where_others_have_begun_to_forward_packets_the_policy_is_left_to_them() -> None:
     now = OLD.replace("-A DOCKER-USER", "-A FORWARD -i tap0 -j ACCEPT\n-A DOCKER-USER")
-    leaving = firewall.leaving(EMPTY, now)
+    leaving = firewall.leaving(EMPTY, now, opens=False)
     assert firewall.forwarders(EMPTY, now) == ["-A FORWARD -i tap0 -j ACCEPT"]
     assert applied(leaving.text, now)["filter"] == {
         "INPUT": firewall.Chain("ACCEPT"),
@@ -123,14 +123,37 @@ def test_where_others_have_begun_to_forward_packets_the_policy_is_left_to_them()
 
 def test_a_policy_that_was_found_stays() -> None:
     found = THEIRS.replace(":FORWARD ACCEPT", ":FORWARD DROP")
-    assert STANDS not in firewall.leaving(found, with_docker(OLD, found)).text
+    assert STANDS not in firewall.leaving(found, with_docker(OLD, found), opens=True).text
 
 
 def test_a_rule_of_dockers_that_jumps_nowhere_goes_with_its_chains() -> None:
     rule = "-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -m conntrack --ctstate RELATED -j ACCEPT"
     now = NEW.replace("-A FORWARD -j DOCKER-FORWARD", f"{rule}\n-A FORWARD -j DOCKER-FORWARD")
     assert firewall.forwarders(EMPTY, now) == []
-    assert meaning(applied(firewall.leaving(EMPTY, now).text, now)) == {}
+    assert meaning(applied(firewall.leaving(EMPTY, now, opens=True).text, now)) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "known"),
+    [
+        (OLD, 0, True),
+        ("", 0, True),
+        ("", 4, False),
+        (OLD, 1, False),
+        ("# Table `filter' is incompatible, use 'nft' tool.\n*nat\nCOMMIT\n", 0, False),
+        ("# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n", 0, True),
+    ],
+)
+def test_rules_that_were_not_told_whole_are_not_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: int, known: bool
+) -> None:
+    (tmp_path / "said").write_text(said)
+    program = tmp_path / "iptables-save"
+    program.write_text(f"#!/bin/sh\ncat {tmp_path}/said\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert firewall.saved("iptables") == (said if known else None)
+    assert firewall.saved("no-such-tables") is None
 
 
 @cache
@@ -149,7 +172,7 @@ def test_the_kernel_makes_of_it_what_was_found(tmp_path: Path, program: str, doc
     if why := lacking():
         pytest.skip(why)
     now = with_docker(docker, found) if found else docker
-    for name, text in (("found", found), ("now", now), ("leaving", firewall.leaving(found, now).text)):
+    for name, text in (("found", found), ("now", now), ("leaving", firewall.leaving(found, now, opens=True).text)):
         (tmp_path / name).write_text(text)
     script = (
         f"cd {tmp_path}; {program}-restore < found; {program}-save > first; {program}-restore < now;"

@@ -12,12 +12,13 @@ import subprocess
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from harness.cluster import cache, command, daemon, kind
+from harness.cluster import cache, command, daemon, docker, kind
 from harness.cluster.build import debian, gobuild, images, nodeimage, shim
 from harness.errors import PreconditionFailed
 
@@ -188,6 +189,24 @@ def test_a_daemon_is_refused_only_where_none_can_be_had(
 ) -> None:
     said = refused(monkeypatch, host, root=root, programs=programs)
     assert text in said if text else not said
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        ("6.18.44-fc-v509", "6.18.44-fc-v509"),
+        ("5.15-own", "5.15.0-own"),
+        ("6.1", "6.1.0"),
+        ("4.19.0+", "4.19.0+"),
+        ("6", ""),
+    ],
+)
+def test_a_kernel_that_docker_writes_otherwise_is_the_same_one(
+    monkeypatch: pytest.MonkeyPatch, ours: str, told: str
+) -> None:
+    monkeypatch.setattr(daemon.os, "uname", lambda: SimpleNamespace(release=ours))
+    monkeypatch.setattr(docker, "info", lambda host, field: told if field == "KernelVersion" else "Debian")
+    daemon.refuse_distant("unix:///d.sock")
 
 
 def test_a_long_cache_path_does_not_lengthen_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,21 @@ def test_a_cluster_of_another_checkout_is_told_once(made: FakeDocker, elsewhere:
     assert len(lines) == 1
 
 
+def test_a_cluster_is_taken_over_by_nobody_while_another_command_takes_it_down(
+    made: FakeDocker, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    save = local.save
+    monkeypatch.setattr(local, "save", lambda cluster: held.append(len(cache.held())) or save(cluster))
+    up.up(lambda line: None)
+    assert held == [1]
+
+
+def test_a_cluster_of_ones_own_that_is_well_is_nothing_to_wait_for(made: FakeDocker) -> None:
+    with cache.locked("up", lambda line: None):
+        assert up.up(lambda line: None).checkout == str(cache.project_root())
+
+
 def test_a_cluster_of_a_checkout_that_is_gone_is_nobodys(made: FakeDocker, elsewhere: Path) -> None:
     elsewhere.rmdir()
     lines: list[str] = []

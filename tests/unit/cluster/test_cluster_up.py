@@ -260,13 +260,20 @@ def test_another_system_than_linux_is_told_plainly(machine: FakeDocker, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("host", "system"), [("tcp://elsewhere:2375", "Debian"), ("ssh://elsewhere", "Debian"), (HOST, "Docker Desktop")]
+    ("host", "info"),
+    [
+        ("tcp://elsewhere:2375", {}),
+        ("ssh://elsewhere", {}),
+        (HOST, {"OperatingSystem": "Docker Desktop"}),
+        (HOST, {"OperatingSystem": "Alpine Linux v3.22", "KernelVersion": "6.12.31-0-virt"}),
+    ],
+    ids=["tcp", "ssh", "Docker Desktop", "a virtual machine's kernel"],
 )
 def test_a_daemon_whose_containers_are_in_another_machine_is_refused_before_anything_is_built(
-    machine: FakeDocker, monkeypatch: pytest.MonkeyPatch, host: str, system: str
+    machine: FakeDocker, monkeypatch: pytest.MonkeyPatch, host: str, info: dict[str, str]
 ) -> None:
     machine.images.clear()
-    machine.info["OperatingSystem"] = system
+    machine.info |= info
     monkeypatch.setattr(daemon, "ensure", lambda progress: host)
     with pytest.raises(PreconditionFailed, match="in another machine") as refused:
         said()

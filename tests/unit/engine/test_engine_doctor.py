@@ -39,7 +39,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kind, "_labels", lambda host: None)
     monkeypatch.setattr(kind, "check_ports", lambda config: None)
     monkeypatch.setattr(ahead, "said", lambda host, parts: "the cluster: about 65 s")
-    monkeypatch.setattr(docker, "info", lambda host, field: "Debian")
+    monkeypatch.setattr(docker, "info", lambda host, field: "Debian" if field == "OperatingSystem" else "")
     monkeypatch.setattr(daemon, "refuse_client", lambda host: None)
     monkeypatch.setattr(daemon.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(load, "look", lambda seconds, beside: load.Look(Shares(seconds, idle=0.9), {}))

@@ -110,7 +110,16 @@ def test_a_caller_who_trusts_the_certificate_is_answered(api: Any, front: Front)
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"HTTP/1.1 20", b"\r\n", b"HTTP/1.1\r\n", b"220 mail ready\r\n", b"x 200 y\r\n"]
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 20",
+        b"\r\n",
+        b"HTTP/1.1\r\n",
+        b"220 mail ready\r\n",
+        b"x 200 y\r\n",
+        b"HTTP/1.1 \xb2\xb2\xb2 OK\r\n",
+    ],
 )
 def test_what_is_no_answer_of_http_is_none(api: Any, front: Front, answer: bytes) -> None:
     front.answer = answer

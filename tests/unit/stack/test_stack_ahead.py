@@ -8,9 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.up import command
 from harness.cluster import cache, daemon, disk, docker, kind, local, up
 from harness.cluster.build import debian, gobuild, nodeimage
+from harness.errors import PreconditionFailed
 from harness.stack import ahead, istio, parts, source
 from tests.unit.stack.deployed import CLUSTER
 
@@ -113,3 +116,13 @@ def test_where_nothing_lacks_nothing_is_told(machine: Machine) -> None:
 def test_a_cluster_of_another_version_is_made_anew(machine: Machine) -> None:
     machine.up("other")
     assert "the cluster, " in ahead.said(HOST, CORE)
+
+
+def test_nothing_is_told_to_be_ahead_of_a_start_that_cannot_be(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "find", lambda: None)
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 1000)
+    done = CliRunner().invoke(command, [])
+    assert isinstance(done.exception, PreconditionFailed)
+    assert "ahead" not in done.output
