@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import apt, cache, daemon, disk, docker, footprint, kind, local, sysctl, up
+from harness.cluster import apt, cache, daemon, disk, docker, firewall, footprint, kind, local, sysctl, up
 from harness.cluster.build import nodeimage, shim
+from tests.unit.cluster.machine import Host
 
 HOST = "unix:///fake/docker.sock"
 NODES = ("chaos-local-control-plane", "chaos-local-worker", "chaos-local-worker2", "chaos-local-worker3")
@@ -176,3 +177,14 @@ def made(machine: FakeDocker) -> FakeDocker:
     up.up(lambda line: None)
     machine.calls.clear()
     return machine
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host(tmp_path)
+    monkeypatch.setattr(footprint, "GROUPS", made.groups)
+    monkeypatch.setattr(footprint, "FILES", [str(path) for path in made.files])
+    monkeypatch.setattr(footprint, "interfaces", lambda: made.interfaces)
+    monkeypatch.setattr(firewall, "saved", lambda program: made.rules[program])
+    monkeypatch.setattr(firewall, "restore", made.restored.__setitem__)
+    return made

@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from harness.documents import document
 from harness.engine import method
+from harness.engine.planning import lost_for_good, plan
 from harness.engine.session import Session
 from harness.engine.undoing import healing
 from harness.engine.watching import settle
@@ -18,6 +21,7 @@ from harness.hands.healer import Nobody
 from harness.journal.writer import Journal
 from harness.model.experiment import BlastRadius, Experiment, Phases
 from harness.model.plan import Plan, PlannedFault
+from tests.unit.engine import shop
 from tests.unit.engine.doubles import Broken, Kube, Lease, Steps, fault
 from tests.unit.engine.looked_at import Cluster
 
@@ -79,3 +83,59 @@ def told(session, monkeypatch):
 
 async def nothing(*_: Any) -> list[Any]:
     return []
+
+
+@pytest.fixture
+def everybody_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no pod lost for good, whoever owns it."""
+
+    async def fine(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(lost_for_good, "require", fine)
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let no time pass, and note for how long somebody wanted to wait."""
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    return found
+
+
+@pytest.fixture
+def walk(session: Session, broken, slept):
+    """Do an experiment's method on so many pods, each killed one being replaced at once; gives what was done."""
+
+    async def run(made: Experiment, pods: int, seed: int = 1, **does: Any) -> Broken:
+        cluster = shop.Cluster(pods)
+        session.kube, session.experiment = cluster, replace(made, phases=Phases(recovery=1.0), stated={})
+        session.scope = replace(session.scope, alone=True)
+        session.plan = await plan.resolve(session.kube, made, run="run", seed=seed, alone=True)
+
+        def lose(fault: PlannedFault) -> dict[str, Any]:
+            cluster.replace(fault.victim.uid)
+            return {"what": "inject"}
+
+        found: Broken = broken(**{"inject": lose, **does})
+        await method.walk(session)
+        return found
+
+    return run
+
+
+@pytest.fixture
+def begun(session: Session):
+    """Plan an experiment for so many pods, of which nothing is broken yet."""
+
+    async def begin(made: Experiment, pods: int) -> None:
+        session.kube, session.experiment = shop.Cluster(pods), made
+        session.scope = replace(session.scope, alone=True)
+        session.plan = await plan.resolve(session.kube, made, run="run", seed=1, alone=True)
+
+    return begin
