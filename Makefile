@@ -44,8 +44,10 @@ undo: $(STAMP) ## Heal everything that is still broken on purpose
 doctor: $(STAMP) ## Say whether it can run here, and what is missing
 	@$(BIN)/harness doctor
 
+CHECKS = unit types lint imports
+
 check: $(STAMP) ## Lint, types, imports, unit, plugin and snapshot tests (no cluster)
-	@$(MAKE) --no-print-directory --jobs 2 lint types imports unit
+	@$(MAKE) --no-print-directory --jobs 2 $(CHECKS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -64,7 +66,7 @@ unit: $(STAMP)
 
 # The cluster mostly waits while it comes up, so it does that beside the tests that need none.
 test: $(STAMP) ## Check, and end to end on a real cluster
-	@$(MAKE) --no-print-directory --jobs 3 up unit types lint imports
+	@$(MAKE) --no-print-directory --jobs 3 up $(CHECKS)
 	@$(MAKE) --no-print-directory e2e
 
 e2e: $(STAMP) ## End to end on a real cluster: every hand, every way to die, every weakening

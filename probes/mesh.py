@@ -96,11 +96,9 @@ def over_tls(
     look = partial(_over_tls, namespace, service, port, certificate, settings.gateway_host(host), path, secrets)
     found = waiting.waited(look, lambda got: not wanted or got == {wanted}, wait)
     until = time.monotonic() + seconds
-    while seconds:
+    while time.monotonic() < until:
         time.sleep(waiting.LOOK_EVERY)
         found |= look()
-        if time.monotonic() >= until:
-            break
     return ", ".join(sorted(found))
 
 

@@ -52,4 +52,4 @@ async def _there(cluster: LocalCluster) -> tuple[tuple[str, ...], str]:
     """Return the parts of the stack that came up whole, and its variant."""
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
         found = await apply.inventory(kube)
-    return apply.parts(found), found.get("overlay", "kind")
+    return apply.parts(found), apply.overlay(found)

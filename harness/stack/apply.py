@@ -207,6 +207,11 @@ def parts(remembered: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(whole.split(",")) if whole else ()
 
 
+def overlay(remembered: Mapping[str, str]) -> str:
+    """Return the variant of a remembered deployment."""
+    return remembered.get("overlay", "kind")
+
+
 def workloads(remembered: Mapping[str, str]) -> list[str]:
     """Return the namespaces in which a remembered deployment has Deployments."""
     found = (path.split("/") for path in paths(remembered) if "/deployments/" in path)

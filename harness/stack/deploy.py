@@ -85,7 +85,7 @@ async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -
     """Take parts away and leave the rest as it is; nothing where they are not there. Raises UsageError."""
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:
         before = await apply.remembered(kube)
-    there, overlay = tuple(before.get("parts", parts.CORE).split(",")), before.get("overlay", "kind")
+    there, overlay = tuple(before.get("parts", parts.CORE).split(",")), apply.overlay(before)
     for kind, has, known in (("part", there, parts.names()), ("overlay", [overlay], overlays.names())):
         if strange := [name for name in has if name not in known]:
             raise UsageError(

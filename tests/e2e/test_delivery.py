@@ -125,6 +125,25 @@ def test_to_come_up_again_with_the_part_changes_nothing(delivery: LocalCluster) 
     assert at_rest(delivery)["status"]["stableRS"] == before
 
 
+def released(
+    delivery: LocalCluster, name: str, outcome: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[Path, dict[str, Any]]:
+    """Run an experiment of a release that ends so and leaves nothing; return its folder and what is known of it."""
+    hasten(delivery)
+    before = template(delivery)
+    with unchanged(delivery):
+        code, directory = ran(name, folder)
+        verdict, found = verdict_of(directory), canary_of(directory)
+        with capsys.disabled():
+            print(f"\n    {name}: {found['summary']}", end="", flush=True)
+        assert code == 0 or starved(verdict), verdict
+        assert found["detail"]["outcome"] == outcome
+    assert template(delivery) == before
+    assert weights(delivery) == [100, 0]
+    detail: dict[str, Any] = found["detail"]
+    return directory, detail
+
+
 @pytest.mark.parametrize(
     ("name", "outcome"),
     [
@@ -135,17 +154,7 @@ def test_to_come_up_again_with_the_part_changes_nothing(delivery: LocalCluster) 
 def test_a_release_ends_as_it_should_and_nothing_of_it_stays(
     delivery: LocalCluster, name: str, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hasten(delivery)
-    before = template(delivery)
-    with unchanged(delivery):
-        code, directory = ran(name, tmp_path)
-        verdict, found = verdict_of(directory), canary_of(directory)
-        with capsys.disabled():
-            print(f"\n    {name}: {found['summary']}", end="", flush=True)
-        assert code == 0 or starved(verdict), verdict
-        assert found["detail"]["outcome"] == outcome
-    assert template(delivery) == before
-    assert weights(delivery) == [100, 0]
+    released(delivery, name, outcome, tmp_path, capsys)
 
 
 def struck(directory: Path, kind: str) -> tuple[float, str]:
@@ -174,23 +183,13 @@ def measured(directory: Path) -> list[str]:
 def test_a_release_ends_as_it_should_whatever_else_breaks_meanwhile(
     delivery: LocalCluster, name: str, kind: str, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hasten(delivery)
-    before = template(delivery)
-    with unchanged(delivery):
-        code, directory = ran(name, tmp_path)
-        verdict, found = verdict_of(directory), canary_of(directory)
-        with capsys.disabled():
-            print(f"\n    {name}: {found['summary']}", end="", flush=True)
-        assert code == 0 or starved(verdict), verdict
-        assert found["detail"]["outcome"] == outcome
-        (begun, _), (moment, victim) = struck(directory, "workload_release"), struck(directory, kind)
-        assert begun < moment < begun + found["detail"]["took"]
-        if kind == "workload_scale":
-            assert any("Error" in one for one in measured(directory))
-        if kind == "pod_kill":
-            assert victim.startswith(f"{NAMESPACE}/{ROLLOUT}-{found['detail']['release']}-")
-    assert template(delivery) == before
-    assert weights(delivery) == [100, 0]
+    directory, detail = released(delivery, name, outcome, tmp_path, capsys)
+    (begun, _), (moment, victim) = struck(directory, "workload_release"), struck(directory, kind)
+    assert begun < moment < begun + detail["took"]
+    if kind == "workload_scale":
+        assert any("Error" in one for one in measured(directory))
+    if kind == "pod_kill":
+        assert victim.startswith(f"{NAMESPACE}/{ROLLOUT}-{detail['release']}-")
 
 
 def test_a_release_is_taken_back_when_the_engine_is_killed(delivery: LocalCluster, tmp_path: Path) -> None:
