@@ -7,7 +7,7 @@ accuse.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -118,14 +118,14 @@ def _trace(callers: Sequence[Recorded], rule: BreakerRule | None, dependency: st
     calls = [call for one in callers for call in one.calls if dependency in ("", call.callee)]
     known = {call.id for call in calls}
     attempts = [attempt for one in callers for attempt in one.attempts if attempt.call in known]
-    whole = rule is None or all(_known(one, rule) for one in callers)
-    return Trace(calls, attempts, skew=SKEW_SECONDS, whole=whole)
+    unseen = [breaker for one in callers for breaker in _unseen(one, rule)] if rule else []
+    return Trace(calls, attempts, skew=SKEW_SECONDS, unseen=frozenset(unseen))
 
 
-def _known(one: Recorded, rule: BreakerRule) -> bool:
-    """Say whether it is known why each breaker of a caller first opened.
+def _unseen(one: Recorded, rule: BreakerRule) -> Iterator[tuple[str, str]]:
+    """Name a caller's breakers of which nobody knows why they first opened, each with its callee.
 
-    It is when nothing was before, or when all that a breaker then knew came later: a success, and a whole window.
+    It is known when nothing was before, or when all that a breaker then knew came later: a success, and a whole window.
     """
     # What had begun before the record does ends within a call's whole time.
     since = one.since + one.declared.get("client", {}).get("deadline", math.inf)
@@ -136,8 +136,7 @@ def _known(one: Recorded, rule: BreakerRule) -> bool:
             continue
         fine = [call.end for call in calls if call.outcome not in {*FAILURES, *rule.ignored, Outcome.REFUSED}]
         if refused - since <= rule.window or not any(since < end < refused for end in fine):
-            return False
-    return True
+            yield one.caller, callee
 
 
 def _lost(history: History, sampled: Sequence[str]) -> list[str]:

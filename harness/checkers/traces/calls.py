@@ -22,15 +22,15 @@ FAILURES = frozenset({Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.CONNECT_FAI
 class Trace:
     """Calls in the order in which they were begun, and attempts.
 
-    `hosts` are all that a callee's calls may go to; `skew` is how far two of the times may be apart that were one. A
-    trace is `whole` where it begins with its callers' breakers: else nobody knows why one first opened.
+    `hosts` are all that a callee's calls may go to; `skew` is how far two of the times may be apart that were one.
+    `unseen` are the breakers, by caller and callee, that may first have opened for what was before the trace.
     """
 
     calls: Sequence[Call]
     attempts: Sequence[Attempt] = ()
     hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     skew: float = SKEW_SECONDS
-    whole: bool = True
+    unseen: frozenset[tuple[str, str]] = frozenset()
 
 
 Tries = Mapping[str, Sequence[Attempt]]

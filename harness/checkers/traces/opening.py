@@ -90,8 +90,9 @@ def classification(trace: Trace, rule: BreakerRule, lives: Sequence[Life]) -> Ru
 
 def _ended(life: Life, trace: Trace) -> Iterator[tuple[Era, Opening, Call]]:
     """Return each era that ended in an opening, and whose calls say why."""
+    unseen = (life.caller, life.callee) in trace.unseen
     for era in life.eras:
-        if era.opening is not None and (trace.whole or era.since > float("-inf")):
+        if era.opening is not None and (era.since > float("-inf") or not unseen):
             yield era, era.opening, era.opening.refused[0]
 
 

@@ -132,7 +132,8 @@ def test_half_of_a_windows_calls_open_it_although_no_row_is_long(last: Outcome, 
 def test_a_trace_that_began_late_does_not_say_why_a_breaker_first_opened() -> None:
     late = calls((0.1, Outcome.RESET), (0.5, Outcome.REFUSED))
     assert judge(Trace(late), Rules(breaker=RULE))["CB2"].state is State.BROKEN
-    assert judge(Trace(late, whole=False), Rules(breaker=RULE))["CB2"].state is State.UNKNOWN
+    unseen = frozenset({(late[0].caller, late[0].callee)})
+    assert judge(Trace(late, unseen=unseen), Rules(breaker=RULE))["CB2"].state is State.UNKNOWN
 
 
 def test_a_breaker_that_may_have_half_opened_unseen_is_not_accused_of_refusing() -> None:

@@ -124,6 +124,15 @@ def test_why_a_breaker_opened_is_unknown_where_what_it_knew_is() -> None:
     assert conforming.breakers(history(run(), failing), REGISTRY).detail["CB2"].startswith("held: 1 ")
 
 
+def test_what_is_unknown_of_one_breaker_hides_nothing_of_another() -> None:
+    """A breaker that was open when the record began, as the experiment before left it, is one of many."""
+    far = replace(run().recorded, since=-60.0, whole=False)
+    refused = replace(far.calls[0], id="other/1", caller="other", callee="elsewhere", outcome=Outcome.REFUSED)
+    open_before = replace(far, caller="other", calls=(refused,), attempts=())
+    for one in (open_before, replace(open_before, calls=(replace(refused, callee=REGISTRY),))):
+        assert conforming.breakers(history(run(), far, one), REGISTRY).detail["CB2"].startswith("held: 2 ")
+
+
 def test_a_record_that_puts_nothing_to_the_test_is_unknown() -> None:
     one = run().recorded
     first = next(call for call in one.calls if call.callee == REGISTRY)
