@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.cluster import paths
 from harness.errors import ApiError
-from harness.workloads import jobs, kinds, ordered
+from harness.workloads import daemons, jobs, kinds, ordered
 from harness.workloads.discovery import Discovery
 from harness.workloads.jobs import Ending
 from harness.workloads.once import Reader
@@ -117,7 +118,19 @@ class Owners:
                 return f"its controller {workload} wants no pod any more"
             if workload.what == kinds.JOB and (why := jobs.given_up(item, pod, ending)):
                 return f"its controller {workload} would make no other: {why}"
+            if workload.what == kinds.DAEMON_SET and (taint := await self._kept_away(pod)):
+                return f"its controller {workload} makes none on a node with the taint {taint}"
         return ""
+
+    async def _kept_away(self, pod: Pod) -> str:
+        """Name the taint of a pod's node that keeps new ones away; empty for none, and where nobody may look."""
+        try:
+            node = await self._kube.get(paths.nodes(str(pod["spec"].get("nodeName", ""))))
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            return ""
+        return daemons.kept_away(node, pod)
 
     async def held_up(self, pod: Pod, pods: Iterable[Pod]) -> str:
         """Say why a pod's controller would make another only once others of `pods` are ready; empty where it would."""
