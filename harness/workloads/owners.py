@@ -164,7 +164,9 @@ class Owners:
 
     async def _climb(self, reference: Mapping[str, Any], namespace: str) -> Chain:
         workload = await self._workload(reference, namespace)
-        item = await self.read(workload)
+        # Of a kind that is served no more there is no object, and nobody who looks after its pods.
+        served = workload.path or self._discovery.hidden(workload.api)
+        item = await self.read(workload) if served else None
         if item is None:
             return ()
         above = controller(item) if workload.what in kinds.SETS else None

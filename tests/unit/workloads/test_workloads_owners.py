@@ -329,3 +329,12 @@ async def test_a_custom_owner_that_nobody_can_translate_just_now_owns_its_pods_a
     assert await known.wanted(workload, 1) == Wanted(None, sure=False)
     with pytest.raises(ApiError):
         await known.of(pod("p", reference("ReplicaSet", "web-abc")))
+
+
+@pytest.mark.case(12, "an owner whose kind the API server serves no more", "gone: nobody would replace its pods")
+@pytest.mark.parametrize("api", ["barn.example/v1", "farm.example/v1"])
+async def test_an_owner_whose_kind_is_served_no_more_replaces_nothing(api: str):
+    mine = pod("p", reference("Hen", "berta", api=api))
+    assert await owners().of(mine) is None
+    assert await owners().unreplaced(mine, Ending()) == "its controller Hen/berta is gone"
+    assert await owners(hidden=(f"/apis/{api}",)).unreplaced(mine, Ending()) == ""
