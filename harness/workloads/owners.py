@@ -17,7 +17,7 @@ from harness.workloads import daemons, jobs, kinds, ordered
 from harness.workloads.discovery import Discovery
 from harness.workloads.jobs import Ending
 from harness.workloads.once import Reader
-from harness.workloads.pod import Pod, controller
+from harness.workloads.pod import Pod, controller, is_going
 from harness.workloads.workload import Wanted, Workload
 
 Chain = tuple[Workload, ...]
@@ -86,7 +86,7 @@ class Owners:
         Such a one counts something else: shards, or some of the pods only.
         """
         uid = workload.uid
-        if not wanted.sure or workload.what in kinds.WANTED:
+        if not wanted.sure or workload.what in kinds.WANTED or is_going(item):
             return wanted
         self._scaled[uid] = max(wanted.number or 0, self._scaled.get(uid, 0))
         if ready > self._scaled[uid]:
@@ -94,7 +94,12 @@ class Owners:
         return _unsure(item) if uid in self._doubted else wanted
 
     async def want(self, workload: Workload, item: Mapping[str, Any]) -> Wanted:
-        """Tell from a workload as it was read how many ready pods it wants."""
+        """Tell from a workload as it was read how many ready pods it wants: none where it is being deleted.
+
+        It may be there until the last of its pods is gone.
+        """
+        if item and is_going(item):
+            return Wanted(0)
         known = kinds.WANTED.get(workload.what)
         if known:
             return Wanted(known(item)) if item else Wanted(None, sure=False)
@@ -112,7 +117,7 @@ class Owners:
             item = await self.read(workload)
             if item is None:
                 return f"its controller {workload} is gone"
-            if item.get("metadata", {}).get("deletionTimestamp"):
+            if item and is_going(item):
                 return f"its controller {workload} is being deleted"
             if await self.want(workload, item) == Wanted(0):
                 return f"its controller {workload} wants no pod any more"

@@ -23,7 +23,7 @@ def is_ready(pod: Pod) -> bool:
 
 
 def is_going(pod: Pod) -> bool:
-    """Say whether a pod was told to go."""
+    """Say whether a pod, or what owns one, was told to go."""
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 

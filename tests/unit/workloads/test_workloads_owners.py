@@ -272,6 +272,17 @@ async def test_who_would_not_replace_a_pod_is_named(pod_of: Object | None, objec
     assert (why in said) if why else not said
 
 
+@pytest.mark.case(10, "a workload that is deleted and stays until its pods are gone", "it wants none: no loss")
+@pytest.mark.parametrize("kind", ["Deployment", "Job", "Cow", "Goose"])
+async def test_a_workload_that_is_being_deleted_wants_no_pod(kind: str):
+    server = Server(going(item(kind, "x", spec=THREE, pods=3)))
+    server.objects["/apis/farm.example/v1/namespaces/shop/geese/x/scale"] = {"spec": {"replicas": 6}}
+    known = Owners(server)  # type: ignore[arg-type]
+    workload = await known.of(pod("p", reference(kind, "x")))
+    assert workload is not None
+    assert await known.wanted(workload, 2) == Wanted(0)
+
+
 async def test_a_set_that_goes_on_below_a_deployment_that_is_being_deleted_replaces_nothing():
     known = owners(SET, going(item("Deployment", "web", spec=THREE)))
     mine = pod("p", reference("ReplicaSet", "web-abc"))
