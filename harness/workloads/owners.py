@@ -145,11 +145,15 @@ class Owners:
                 return f"its controller {workload} makes one pod after the other, and {why}"
         return ""
 
-    async def worn_out(self, pod: Pod) -> str:
-        """Say why a pod's controller would end it when a container is started once more; empty where it would not."""
+    async def worn_out(self, pod: Pod, pods: Iterable[Pod] = (), others: int = 0) -> str:
+        """Say why a pod's controller would end it when a container is started once more; empty where it would not.
+
+        That of `others` of its `pods` is started again before.
+        """
         for workload in await self.chain(pod):
             item = await self.read(workload) if workload.what == kinds.JOB else None
-            if item and (why := jobs.worn_out(item, pod)):
+            own = {one["metadata"]["uid"]: one for one in (*await self.own(pods, workload), pod)} if item else {}
+            if item and (why := jobs.worn_out(item, own.values(), others)):
                 return f"its controller {workload} would end: {why}"
         return ""
 
