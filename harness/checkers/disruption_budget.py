@@ -19,7 +19,7 @@ GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
 CAUSE, SEVERAL = "DisruptionBudget", "SeveralBudgets"
 # Reading a budget and asking for the eviction are two requests; others may be answered in between.
 ASTRIDE = 1.0
-# How the API server refuses while nobody has worked out a budget's numbers; where its pods cannot be counted that stays.
+# How the API server refuses as long as a budget's numbers are not worked out; where nobody can, that stays.
 UNDECIDED = "still being processed"
 # Of these phases the API server asks no budget (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.34).
 UNGUARDED = frozenset({"Pending", "Succeeded", "Failed"})

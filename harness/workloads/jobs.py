@@ -46,7 +46,13 @@ def wanted(item: Object, ended: int = 0) -> int:
     parallel, completions = spec.get("parallelism", 1), spec.get("completions")
     if completions is None:
         return 0 if succeeded else int(parallel)
-    return max(0, min(int(parallel), int(completions) - succeeded))
+    return max(0, min(int(parallel), int(completions) - succeeded - _given_up(status)))
+
+
+def _given_up(status: Object) -> int:
+    """Count the indexes that may fail no more, written as 1,3-5."""
+    spans = (part.partition("-") for part in filter(None, str(status.get("failedIndexes") or "").split(",")))
+    return sum(int(last or first) - int(first) + 1 for first, _, last in spans)
 
 
 def failed(item: Object) -> str:

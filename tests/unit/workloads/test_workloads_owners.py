@@ -160,6 +160,7 @@ async def test_a_server_that_is_away_is_an_error_and_not_a_pod_without_an_owner(
         ("Job", {}, Wanted(1)),
         ("Job", {"spec": {"parallelism": 3, "completions": 5}, "succeeded": 1}, Wanted(3)),
         ("Job", {"spec": {"parallelism": 3, "completions": 5}, "succeeded": 4}, Wanted(1)),
+        ("Job", {"spec": {"parallelism": 9, "completions": 9}, "succeeded": 2, "failedIndexes": "1,3-5"}, Wanted(3)),
         (
             "Job",
             {"spec": {"completions": 1}, "uncountedTerminatedPods": {"succeeded": ["uid-p"]}},
