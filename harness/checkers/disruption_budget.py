@@ -19,18 +19,25 @@ GRANTED, REFUSED, MISCONFIGURED = (200, 201), 429, 500
 CAUSE, SEVERAL = "DisruptionBudget", "SeveralBudgets"
 # Reading a budget and asking for the eviction are two requests; others may be answered in between.
 ASTRIDE = 1.0
+# How the API server refuses as long as a budget's numbers are not worked out; where nobody can, that stays.
+UNDECIDED = "still being processed"
 # Of these phases the API server asks no budget (pkg/registry/core/pod/storage/eviction.go of Kubernetes 1.34).
 UNGUARDED = frozenset({"Pending", "Succeeded", "Failed"})
 # Whose pods these ways take is known: those that are evicted, or those of a fault that interrupts who serves.
 ORDERLY = frozenset({Disturbance.SERVING, Disturbance.EVICTION, Disturbance.CAPACITY})
+ORDER = (State.BROKEN, State.UNKNOWN, State.HELD)
 Answers = Sequence[Mapping[str, Any]]
 
 
 def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     """Compare every answer with the arithmetic: granted while `allowed` lasts, refused (429) after.
 
-    Pods that the API server lets go by its own rules cost the budget nothing, whatever it allows.
+    Pods that the API server lets go by its own rules cost the budget nothing, whatever it allows. Budgets of one name
+    in several namespaces are judged each by itself: the worst counts.
     """
+    if len(inside := _asked_in(history, parameters)) > 1:
+        found = [check(history, {**parameters, "namespace": one}) for one in inside]
+        return min(found, key=lambda one: ORDER.index(one.state))
     name, least = str(parameters["name"]), parameters.get("min-available")
     target = f"{name} decides" + (f", >= {least} ready" if least is not None else "")
     asked = [answer for answer in history.evictions if _answered(answer)]
@@ -84,6 +91,12 @@ def check(history: History, parameters: Mapping[str, Any]) -> Finding:
     return Finding("disruption-budget", state, summary, target, **columns, detail=detail)
 
 
+def _asked_in(history: History, parameters: Mapping[str, Any]) -> list[str]:
+    """Name the namespaces in which a budget of this name was asked; the one that is meant, where that is said."""
+    ours = (one for one in history.evictions if _answered(one) and one.get("budget") == parameters["name"])
+    return [parameters["namespace"]] if "namespace" in parameters else sorted(set(map(_namespace, ours)))
+
+
 def _answered(answer: Mapping[str, Any]) -> bool:
     """Say whether a budget could have had a part in the answer; a server in trouble says 429 or 500, too."""
     if answer["status"] == REFUSED:
@@ -113,6 +126,11 @@ def _by_rule(answers: Answers) -> str:
     return f"; {free} of them not guarded by it: not ready, or on the way out" if free else ""
 
 
+def _undecided(answer: Mapping[str, Any]) -> bool:
+    """Say whether an eviction was refused for want of the budget's numbers, and not by them."""
+    return answer["status"] == REFUSED and UNDECIDED in answer.get("message", "")
+
+
 def _allowed(answer: Mapping[str, Any]) -> int | None:
     """Return what the budget allowed when it was read; None where it was not read, or had not been worked out anew."""
     observed, generation = answer.get("observed"), answer.get("generation")
@@ -128,6 +146,8 @@ def _doubt(history: History, name: str, ours: Answers, others: Answers) -> str:
         return f"{twice} evictions failed with 500: more than one budget covers the pod"
     if not ours:
         return f"no eviction asked {name}"
+    if all(_undecided(answer) for answer in ours):
+        return f"the numbers of {name} were never worked out: {ours[0]['message']}"
     granted = [answer for answer in ours if answer["status"] in GRANTED and not unguarded(answer)]
     unread = sum(_allowed(answer) is None for answer in granted)
     if unread:
@@ -166,7 +186,7 @@ def _under(ours: Answers, allowed: series.Points) -> list[str]:
     """Find refusals although the budget allowed more than was granted around them."""
     for answer in ours:
         allows = _allowed(answer)
-        if answer["status"] != REFUSED or allows is None or "processed" in answer.get("message", ""):
+        if answer["status"] != REFUSED or allows is None or _undecided(answer):
             continue
         near = [other for other in ours if abs(other["time"] - answer["time"]) <= ASTRIDE]
         exhausted = any(value <= 0 and abs(time - answer["time"]) <= ASTRIDE for time, value in allowed)
@@ -202,10 +222,26 @@ def _fell(history: History, granted: Answers, numbers: Mapping[str, series.Point
         return []
     end = history.window[1] if history.window else history.end
     for time, value in numbers["healthy"]:
-        # A budget that wants more since (its workload was scaled up) was not broken by an eviction.
-        if first <= time <= end and value < min(wanted, series.at(numbers["desired"], time) or wanted):
+        # A budget that wants more since (its workload was scaled up) was not broken by an eviction, and neither was one
+        # whose workload wants fewer pods by now.
+        asked = min(series.at(numbers["desired"], time) or wanted, wanted - _let_go(history, granted, first, time))
+        if first <= time <= end and value < min(wanted, asked):
             return [f"healthy pods fell to {value:g}, the budget wants {wanted:g}"]
     return []
+
+
+def _let_go(history: History, granted: Answers, first: float, time: float) -> float:
+    """Count the pods that the evicted pods' workloads want no more since the first eviction; no budget guards these."""
+    fewer = 0.0
+    for owner in {str(answer["owner"]) for answer in granted if answer.get("owner")}:
+        told = [
+            (one.time, float(one.labels["desired"]))
+            for one in history.samples
+            if one.series == f"ready/{owner}" and "desired" in one.labels
+        ]
+        before, now = series.at(sorted(told), first), series.at(sorted(told), time)
+        fewer += max(0.0, before - now) if before is not None and now is not None else 0.0
+    return fewer
 
 
 def _evicts_at_most(fault: FaultRecord) -> bool:

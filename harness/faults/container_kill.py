@@ -28,7 +28,7 @@ from harness.resources import resource
 from harness.targets import containers, pods
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_ready, is_static, known_as, starts_again
+from harness.workloads.pod import Pod, is_ready, is_static, known_as
 
 OP = "signal"
 # What ends no container.
@@ -41,7 +41,7 @@ SHOWN = 12
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
     """Say whether the container starts again: only SIGKILL cannot be answered with an exit code of 0."""
     name = fault.victim.container or containers.default(pod)
-    return Fate.RESTARTED if starts_again(pod, name, failed=_signal(fault) == "KILL") else Fate.GONE
+    return pods.ending(pod, [name], failed=_signal(fault) == "KILL")
 
 
 async def order(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:

@@ -50,7 +50,7 @@ def unfit(parameters: Mapping[str, Any], pod: Object, victim: Victim) -> Unfit |
 
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
     """Say that the container ends and is started again."""
-    return Fate.RESTARTED if starts_again(pod, fault.victim.container, failed=False) else Fate.GONE
+    return pods.ending(pod, [fault.victim.container], failed=False)
 
 
 async def order(fault: PlannedFault, reach: Reach) -> Mapping[str, Any]:

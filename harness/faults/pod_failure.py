@@ -26,14 +26,14 @@ from harness.targets import containers, objects, pods
 from harness.targets.objects import expect
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, is_ready, is_static, starts_again
+from harness.workloads.pod import Pod, is_ready, is_static
 
 SPEC = "/spec/containers"
 
 
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
     """Say whether the container would start again; asked to end, it may do so with 0."""
-    return Fate.RESTARTED if starts_again(pod, fault.victim.container, failed=False) else Fate.GONE
+    return pods.ending(pod, [fault.victim.container], failed=False)
 
 
 def unfit(parameters: Mapping[str, Any], item: Object, victim: Victim) -> Unfit | None:

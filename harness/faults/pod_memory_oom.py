@@ -21,10 +21,10 @@ from harness.faults.kind import FaultKind
 from harness.model.disturbance import Disturbance
 from harness.model.fault import Hand
 from harness.model.plan import PlannedFault
-from harness.targets import containers
+from harness.targets import containers, pods
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts, Reach
-from harness.workloads.pod import Pod, starts_again
+from harness.workloads.pod import Pod
 
 REASON = "OOMKilled"
 FILLING_SECONDS = 30.0
@@ -32,7 +32,7 @@ FILLING_SECONDS = 30.0
 
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
     """Say whether the container starts again: the kernel's end is never an exit code of 0."""
-    return Fate.RESTARTED if starts_again(pod, fault.victim.container, failed=True) else Fate.GONE
+    return pods.ending(pod, [fault.victim.container], failed=True)
 
 
 async def felt(fault: PlannedFault, reach: Reach) -> Facts | None:

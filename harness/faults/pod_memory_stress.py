@@ -26,15 +26,15 @@ from harness.model.units import rounded
 from harness.targets import pods
 from harness.targets.pods import Fate
 from harness.targets.reach import Facts
-from harness.workloads.pod import Pod, starts_again
+from harness.workloads.pod import Pod
 
 MEBI = 1 << 20
 
 
 def fate(fault: PlannedFault, pod: Pod) -> Fate:
     """Say what becomes of the pod: the kernel may end a container that needs more than what is left to it."""
-    again = starts_again(pod, fault.victim.container, failed=True)
-    return pods.probed(fault, pod) if again else Fate.GONE
+    found = pods.ending(pod, [fault.victim.container], failed=True)
+    return pods.probed(fault, pod) if found is Fate.RESTARTED else found
 
 
 def effect(fault: PlannedFault, pod: Pod) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ LOOK_AGAIN_SECONDS = 2.0
 LOST = "nothing would replace this pod"
 STOPS_NOTHING = "deleting this pod would stop nothing"
 MIRRORED = "it is the mirror of a static pod, which its kubelet runs whatever the API server says"
+OTHERS_RUN = "one of its containers would end for good, and nobody makes another pod while the rest of it runs"
 HOLDS_NOTHING = "this pod's processes would not be found"
 ELSEWHERE = "it is the mirror of a static pod, whose control groups have another UID than it has"
 HINT = "aim at pods of a workload, or take a fault that leaves the pod: pod_freeze, container_kill"
@@ -35,12 +36,14 @@ class Fate(enum.Enum):
     """What becomes of a pod that a fault reaches, as long as nobody makes another.
 
     EVICTED is gone, too, by the eviction API, which marks the pod as disrupted. RESTARTED: a container of it ends and
-    is started again. HELD: it stays, and its processes are found by way of its cgroup, which has the pod's UID.
+    is started again. STUCK: one ends for good, and others run on. HELD: it stays, and its processes are found by way of
+    its cgroup, which has the pod's UID.
     """
 
     STAYS = enum.auto()
     HELD = enum.auto()
     RESTARTED = enum.auto()
+    STUCK = enum.auto()
     GONE = enum.auto()
     EVICTED = enum.auto()
 
@@ -84,7 +87,16 @@ def _meets(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 def probed(fault: PlannedFault, pod: Pod) -> Fate:
     """Say whether a liveness probe that fails meanwhile may end a container that does not start again."""
     watched = [one["name"] for one in pod["spec"]["containers"] if one.get("livenessProbe")]
-    return Fate.HELD if all(starts_again(pod, name, failed=True) for name in watched) else Fate.GONE
+    found = ending(pod, watched, failed=True)
+    return Fate.HELD if found is Fate.RESTARTED else found
+
+
+def ending(pod: Pod, names: Iterable[str], *, failed: bool) -> Fate:
+    """Say what becomes of a pod when these containers end: it has ended when all of its ordinary ones have."""
+    over = {name for name in names if not starts_again(pod, name, failed=failed)}
+    if not over:
+        return Fate.RESTARTED
+    return Fate.GONE if over >= {one["name"] for one in pod["spec"]["containers"]} else Fate.STUCK
 
 
 async def read(kube: Kube, fault: PlannedFault) -> dict[str, Any]:
@@ -111,26 +123,31 @@ def gone(fault: PlannedFault) -> InjectionFailed:
     )
 
 
-async def lost_for_good(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> str:
+async def lost_for_good(owners: Owners, pod: Pod, fate: Fate, others: int = 0, everyone: Iterable[Pod] = ()) -> str:
     """Say why a fault would lose this pod for good; empty where it leaves it, or somebody replaces it.
 
-    `others` are pods of the same workload that other faults lose before it.
+    `others` are pods of the same workload that other faults lose, or restart, before it; `everyone` are all pods of its
+    namespace.
     """
     if fate.lost:
         return await owners.unreplaced(pod, Ending(fate is Fate.EVICTED, others))
-    return await owners.worn_out(pod) if fate is Fate.RESTARTED else ""
+    if fate is Fate.STUCK:
+        return OTHERS_RUN
+    return await owners.worn_out(pod, everyone, others) if fate is Fate.RESTARTED else ""
 
 
-async def unfit(owners: Owners, pod: Pod, fate: Fate, others: int = 0) -> tuple[str, str] | None:
+async def unfit(
+    owners: Owners, pod: Pod, fate: Fate, others: int = 0, everyone: Iterable[Pod] = ()
+) -> tuple[str, str] | None:
     """Say what speaks against a fault on this pod, and why: it would be lost for good, or not be hit at all.
 
-    `others` are pods of the same workload that other faults lose before it.
+    `others` and `everyone` are as above.
     """
     if is_static(pod) and fate.lost:
         return STOPS_NOTHING, MIRRORED
     if is_static(pod) and fate is Fate.HELD:
         return HOLDS_NOTHING, ELSEWHERE
-    why = await lost_for_good(owners, pod, fate, others)
+    why = await lost_for_good(owners, pod, fate, others, everyone)
     return (LOST, why) if why else None
 
 
@@ -141,9 +158,9 @@ async def prepare(fault: PlannedFault, reach: Reach, fate: Callable[[PlannedFaul
     hit it.
     """
     pod = await read(reach.kube, fault)
-    if found := await unfit(reach.owners, pod, fate(fault, pod)):
-        raise InjectionFailed(found[0], where=str(fault.victim), why=found[1], hint=HINT)
     everyone = await reach.kube.list(paths.pods(fault.victim.namespace))
+    if found := await unfit(reach.owners, pod, fate(fault, pod), everyone=everyone):
+        raise InjectionFailed(found[0], where=str(fault.victim), why=found[1], hint=HINT)
     loss = await loss_of(reach, pod, everyone)
     forced = fault.parameters.get("grace")
     reach.note(fault).update(

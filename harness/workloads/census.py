@@ -96,7 +96,8 @@ class Census:
         workload = _alone(pod) if controller(pod) is None else await self._owners.of(pod)
         if workload is None or workload.uid in self._over:
             return ""
-        if workload.kind == ALONE:
+        # A pod may own others, as the driver of a Spark job does: when one of these is done it is not.
+        if workload.uid == pod["metadata"]["uid"]:
             self._wanted[workload.uid] = NOTHING if is_done(pod) else UNKNOWN
         if workload.uid not in self._workloads:
             self._workloads[workload.uid] = workload
@@ -123,7 +124,7 @@ class Census:
         wanted, ended = self._wanted.get(uid, UNKNOWN), len(self._ended.get(uid, ()))
         if item := self._items.get(uid):
             wanted = self._owners.believed(workload, item, wanted, ready)
-        if wanted.sure and workload.what == kinds.JOB:
+        if wanted.sure and wanted.number and workload.what == kinds.JOB:
             wanted = Wanted(jobs.wanted(self._items[uid], ended))
         elif not wanted.sure and kinds.ends(workload.what):
             ready += ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.errors import ApiError
 from harness.workloads.once import Reader
@@ -30,6 +31,7 @@ class Discovery:
     def __init__(self, kube: Reader) -> None:
         self._kube = kube
         self._served: dict[str, Mapping[str, Resource]] = {}
+        self._hidden: set[str] = set()
 
     async def resource(self, api: str, kind: str) -> Resource | None:
         """Find a kind by its apiVersion, or by the version its group prefers now; None where it is not served."""
@@ -41,16 +43,15 @@ class Discovery:
             self._served[api] = served
         return self._served[api].get(kind)
 
+    def hidden(self, api: str) -> bool:
+        """Say whether nobody may look what a group serves: any kind of it may be there."""
+        return api.rpartition("/")[0] in self._hidden
+
     async def _ask(self, api: str) -> Mapping[str, Resource]:
         if not api:
             return {}
         root = f"/apis/{api}" if "/" in api else f"/api/{api}"
-        try:
-            items = (await self._kube.get(root)).get("resources") or []
-        except ApiError as error:
-            if error.status in (403, 404):
-                return {}
-            raise
+        items = (await self._read(root, api.rpartition("/")[0])).get("resources") or []
         scaled = {item["name"].removesuffix("/scale") for item in items if item["name"].endswith("/scale")}
         return {
             item["kind"]: Resource(root, item["name"], bool(item.get("namespaced")), item["name"] in scaled)
@@ -63,10 +64,16 @@ class Discovery:
         group, _, _ = api.rpartition("/")
         if not group:
             return ""
-        try:
-            found = (await self._kube.get(f"/apis/{group}")).get("preferredVersion") or {}
-        except ApiError as error:
-            if error.status in (403, 404):
-                return ""
-            raise
+        found = (await self._read(f"/apis/{group}", group)).get("preferredVersion") or {}
         return str(found.get("groupVersion", ""))
+
+    async def _read(self, path: str, group: str) -> Mapping[str, Any]:
+        """Read what the API server says of a group; nothing where it has none, or does not tell us."""
+        try:
+            return await self._kube.get(path)
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            if error.status == 403:
+                self._hidden.add(group)
+            return {}

@@ -5,9 +5,11 @@ As the Job controller of Kubernetes 1.34 decides it (pkg/controller/job: job_con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from harness.workloads.pod import is_done
 
 Object = Mapping[str, Any]
 # What SIGKILL and SIGTERM leave; a program that catches SIGTERM may leave anything else.
@@ -44,7 +46,13 @@ def wanted(item: Object, ended: int = 0) -> int:
     parallel, completions = spec.get("parallelism", 1), spec.get("completions")
     if completions is None:
         return 0 if succeeded else int(parallel)
-    return max(0, min(int(parallel), int(completions) - succeeded))
+    return max(0, min(int(parallel), int(completions) - succeeded - _given_up(status)))
+
+
+def _given_up(status: Object) -> int:
+    """Count the indexes that may fail no more, written as 1,3-5."""
+    spans = (part.partition("-") for part in filter(None, str(status.get("failedIndexes") or "").split(",")))
+    return sum(int(last or first) - int(first) + 1 for first, _, last in spans)
 
 
 def failed(item: Object) -> str:
@@ -78,18 +86,23 @@ def given_up(item: Object, pod: Object, ending: Ending) -> str:
     return f"it has failed {before} times{more} and may fail {limit} times"
 
 
-def worn_out(item: Object, pod: Object) -> str:
-    """Say why a Job would end when a container of a pod is started once more; empty where it would not.
+def worn_out(item: Object, own: Iterable[Object], others: int = 0) -> str:
+    """Say why a Job would end when a container of its pods is started once more; empty where it would not.
 
-    Of a pod whose containers start again where they failed the Job counts each start, those of other pods, too.
+    Where containers start again that failed the Job counts each start in all of its pods that have not ended, those of
+    `others` that are to come before, too.
     """
-    spec = item.get("spec", {})
-    if pod["spec"].get("restartPolicy") != "OnFailure":
+    spec, live = item.get("spec", {}), [pod for pod in own if not is_done(pod)]
+    if any(pod["spec"].get("restartPolicy") != "OnFailure" for pod in live):
         return ""
-    status = pod.get("status", {})
-    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    starts, limit = sum(int(one.get("restartCount", 0)) for one in containers), spec.get("backoffLimit", BACKOFF_LIMIT)
+    starts, limit = sum(map(_starts, live)) + others, spec.get("backoffLimit", BACKOFF_LIMIT)
     return f"its containers were started again {starts} times and may be {limit} times" if starts + 1 >= limit else ""
+
+
+def _starts(pod: Object) -> int:
+    status = pod.get("status", {})
+    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    return sum(int(one.get("restartCount", 0)) for one in containers)
 
 
 def _action(spec: Object, pod: Object, code: int, ending: Ending) -> str:

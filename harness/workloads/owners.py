@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.cluster import paths
 from harness.errors import ApiError
-from harness.workloads import jobs, kinds, ordered
+from harness.workloads import daemons, jobs, kinds, ordered
 from harness.workloads.discovery import Discovery
 from harness.workloads.jobs import Ending
 from harness.workloads.once import Reader
-from harness.workloads.pod import Pod, controller
+from harness.workloads.pod import Pod, controller, is_going
 from harness.workloads.workload import Wanted, Workload
 
 Chain = tuple[Workload, ...]
@@ -85,7 +86,7 @@ class Owners:
         Such a one counts something else: shards, or some of the pods only.
         """
         uid = workload.uid
-        if not wanted.sure or workload.what in kinds.WANTED:
+        if not wanted.sure or workload.what in kinds.WANTED or is_going(item):
             return wanted
         self._scaled[uid] = max(wanted.number or 0, self._scaled.get(uid, 0))
         if ready > self._scaled[uid]:
@@ -93,7 +94,12 @@ class Owners:
         return _unsure(item) if uid in self._doubted else wanted
 
     async def want(self, workload: Workload, item: Mapping[str, Any]) -> Wanted:
-        """Tell from a workload as it was read how many ready pods it wants."""
+        """Tell from a workload as it was read how many ready pods it wants: none where it is being deleted.
+
+        It may be there until the last of its pods is gone.
+        """
+        if item and is_going(item):
+            return Wanted(0)
         known = kinds.WANTED.get(workload.what)
         if known:
             return Wanted(known(item)) if item else Wanted(None, sure=False)
@@ -111,13 +117,25 @@ class Owners:
             item = await self.read(workload)
             if item is None:
                 return f"its controller {workload} is gone"
-            if item.get("metadata", {}).get("deletionTimestamp"):
+            if item and is_going(item):
                 return f"its controller {workload} is being deleted"
             if await self.want(workload, item) == Wanted(0):
                 return f"its controller {workload} wants no pod any more"
             if workload.what == kinds.JOB and (why := jobs.given_up(item, pod, ending)):
                 return f"its controller {workload} would make no other: {why}"
+            if workload.what == kinds.DAEMON_SET and (taint := await self._kept_away(pod)):
+                return f"its controller {workload} makes none on a node with the taint {taint}"
         return ""
+
+    async def _kept_away(self, pod: Pod) -> str:
+        """Name the taint of a pod's node that keeps new ones away; empty for none, and where nobody may look."""
+        try:
+            node = await self._kube.get(paths.nodes(str(pod["spec"].get("nodeName", ""))))
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            return ""
+        return daemons.kept_away(node, pod)
 
     async def held_up(self, pod: Pod, pods: Iterable[Pod]) -> str:
         """Say why a pod's controller would make another only once others of `pods` are ready; empty where it would."""
@@ -127,11 +145,15 @@ class Owners:
                 return f"its controller {workload} makes one pod after the other, and {why}"
         return ""
 
-    async def worn_out(self, pod: Pod) -> str:
-        """Say why a pod's controller would end it when a container is started once more; empty where it would not."""
+    async def worn_out(self, pod: Pod, pods: Iterable[Pod] = (), others: int = 0) -> str:
+        """Say why a pod's controller would end it when a container is started once more; empty where it would not.
+
+        That of `others` of its `pods` is started again before.
+        """
         for workload in await self.chain(pod):
             item = await self.read(workload) if workload.what == kinds.JOB else None
-            if item and (why := jobs.worn_out(item, pod)):
+            own = {one["metadata"]["uid"]: one for one in (*await self.own(pods, workload), pod)} if item else {}
+            if item and (why := jobs.worn_out(item, own.values(), others)):
                 return f"its controller {workload} would end: {why}"
         return ""
 
@@ -151,7 +173,9 @@ class Owners:
 
     async def _climb(self, reference: Mapping[str, Any], namespace: str) -> Chain:
         workload = await self._workload(reference, namespace)
-        item = await self.read(workload)
+        # Of a kind that is served no more there is no object, and nobody who looks after its pods.
+        served = workload.path or self._discovery.hidden(workload.api)
+        item = await self.read(workload) if served else None
         if item is None:
             return ()
         above = controller(item) if workload.what in kinds.SETS else None

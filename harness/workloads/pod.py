@@ -23,7 +23,7 @@ def is_ready(pod: Pod) -> bool:
 
 
 def is_going(pod: Pod) -> bool:
-    """Say whether a pod was told to go."""
+    """Say whether a pod, or what owns one, was told to go."""
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
@@ -92,8 +92,10 @@ def never_ready(pod: Pod, now: datetime) -> float:
     status = pod.get("status", {})
     conditions = {one["type"]: one for one in status.get("conditions") or []}
     homeless = conditions.get("PodScheduled", {})
-    if homeless.get("status") == "False" and homeless.get("lastTransitionTime") and not is_going(pod):
-        return (now - datetime.fromisoformat(homeless["lastTransitionTime"])).total_seconds()
+    if homeless.get("status") == "False" and not is_going(pod):
+        # The API server says of a pod with scheduling gates that it waits, and not since when.
+        waits = homeless.get("lastTransitionTime") or pod["metadata"]["creationTimestamp"]
+        return (now - datetime.fromisoformat(waits)).total_seconds()
     told = conditions.get("Ready", {})
     since, started = told.get("lastTransitionTime"), status.get("startTime")
     if is_done(pod) or is_going(pod) or told.get("status") == "True" or not since or not started:

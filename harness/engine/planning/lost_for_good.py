@@ -21,19 +21,20 @@ async def require(kube: Kube, owners: Owners, faults: Iterable[PlannedFault]) ->
     there: dict[str, Mapping[str, Any]] = {}
     for namespace in sorted({one.namespace for _, one in reached}):
         there |= {pod["metadata"]["uid"]: pod for pod in await kube.list(paths.pods(namespace))}
-    lost: Counter[str] = Counter()
+    earlier: Counter[tuple[str, bool]] = Counter()
     for fault, one in reached:
         # Of a target that went since, the fault itself tells.
         pod = there.get(one.uid)
         if pod is None:
             continue
         fate = FAULTS[fault.kind].fate(fault, pod)
-        workload = await owners.of(pod) if fate.lost else None
-        key = workload.uid if workload else one.uid
-        if found := await pods.unfit(owners, pod, fate, lost[key]):
+        costs = fate.lost or fate is pods.Fate.RESTARTED
+        workload = await owners.of(pod) if costs else None
+        key = workload.uid if workload else one.uid, fate.lost
+        if found := await pods.unfit(owners, pod, fate, earlier[key], there.values()):
             raise UsageError(found[0], where=f"{fault.kind} on {one}", why=found[1], hint=pods.HINT)
         # As all of them are now: what the faults of this run take comes back in its order.
         if fate.lost and (why := await owners.held_up(pod, there.values())):
             hint = "mend that one first, or take a fault that leaves the pod: pod_freeze, container_kill"
             raise UsageError(pods.LOST, where=f"{fault.kind} on {one}", why=why, hint=hint)
-        lost[key] += fate.lost
+        earlier[key] += costs

@@ -102,6 +102,17 @@ async def test_pods_that_a_fault_leaves_are_no_failures_of_their_job() -> None:
     await require(batch, *batch.faults("pod_freeze"), batch.faults()[0])
 
 
+@pytest.mark.case(13, "two pods of a Job whose containers may be started again once", "one is killed, and not both")
+async def test_a_job_is_asked_whether_containers_may_start_as_often_as_the_plan_has_them_start() -> None:
+    batch = Batch(2, backoffLimit=2)
+    for one in batch.pods:
+        one["spec"]["restartPolicy"] = "OnFailure"
+    await require(batch, batch.faults("container_kill")[0])
+    with pytest.raises(UsageError, match="nothing would replace this pod") as refused:
+        await require(batch, *batch.faults("container_kill"))
+    assert refused.value.where == "container_kill on shop/p-1"
+
+
 class Members(Batch):
     """The pods db-0, db-1 of a StatefulSet, of which those in `broken` are not ready."""
 

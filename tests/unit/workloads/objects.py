@@ -35,6 +35,7 @@ SERVED = {
     "/apis/farm.example": {"preferredVersion": {"groupVersion": "farm.example/v1"}},
 }  # fmt: skip
 PATHS = {
+    "Pod": ("v1", "/api/v1/namespaces/shop/pods"),
     "ReplicationController": ("v1", "/api/v1/namespaces/shop/replicationcontrollers"),
     "Node": ("v1", "/api/v1/nodes"),
     "ReplicaSet": ("apps/v1", "/apis/apps/v1/namespaces/shop/replicasets"),

@@ -109,6 +109,28 @@ async def test_a_pod_that_nobody_owns_counts_for_itself_until_it_is_done_or_gone
     assert heard.news() == [("shop/Pod/lone", 0, NOTHING), ("shop/Pod/old", 0, NOTHING)]
 
 
+@pytest.mark.case(3, "a pod that owns others, one of which is done", "the others are still counted as before")
+async def test_a_pod_that_owns_others_is_not_done_when_one_of_them_is():
+    driver, of_driver = item("Pod", "driver"), reference("Pod", "driver")
+    heard = Heard(driver)
+    await heard.census.listed([pod("driver"), pod("a", of_driver), pod("b", of_driver)])
+    failed = pod("a", of_driver, ready=False)
+    failed["status"]["phase"] = "Failed"
+    heard.news()
+    await heard.census.pod("MODIFIED", failed)
+    assert heard.news() == [("shop/Pod/driver", 2, UNKNOWN)]
+
+
+@pytest.mark.case(10, "a workload that is deleted and stays until its pods are gone", "it wants none: no loss")
+async def test_a_job_that_is_being_deleted_wants_no_pod_whatever_it_has_to_do():
+    once, of_once = item("Job", "once", spec={"parallelism": 2, "completions": 3}), reference("Job", "once")
+    heard = Heard(once)
+    await heard.census.listed([pod("a", of_once), pod("b", of_once)])
+    once["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    await heard.census.owner("MODIFIED", once)
+    assert heard.news()[-1] == ("shop/Job/once", 2, Wanted(0))
+
+
 def done(made: Object, *, going: bool = False) -> Object:
     made["status"] = {"phase": "Succeeded", "conditions": [{"type": "Ready", "status": "False"}]}
     if going:

@@ -99,6 +99,26 @@ async def test_a_job_ends_when_containers_were_started_again_too_often(mine: Obj
     assert ("Job/x would end" in why) is ends
 
 
+@pytest.mark.case(13, "a Job whose containers were started again in several of its pods", "all of these count")
+@pytest.mark.parametrize(
+    ("beside", "others", "ends"),
+    [((1, 2), 0, True), ((1, 1), 0, False), ((1, 1), 1, True), ((1, None), 0, False), ((), 3, True), ((), 2, False)],
+)
+async def test_a_job_counts_how_often_the_containers_of_all_its_pods_were_started(
+    beside: tuple[int | None, ...], others: int, ends: bool
+) -> None:
+    # One that has ended counts no more, and neither does one of another Job.
+    every = [started(4 if times is None else times) for times in beside]
+    for number, one in enumerate(every):
+        one["metadata"]["uid"] = f"uid-{number}"
+        one["status"]["phase"] = "Failed" if beside[number] is None else "Running"
+    stranger = pod("s", reference("Job", "y"), restartPolicy="OnFailure")
+    stranger["status"]["containerStatuses"] = [{"name": "c", "restartCount": 9}]
+    server = Server(item("Job", "x", spec={"backoffLimit": 5}), item("Job", "y"))
+    why = await Owners(server).worn_out(started(1), [*every, stranger], others)
+    assert ("Job/x would end" in why) is ends
+
+
 async def test_no_other_workload_counts_how_often_its_containers_were_started() -> None:
     mine = pod("p", reference("StatefulSet", "x"), restartPolicy="OnFailure")
     mine["status"]["containerStatuses"] = [{"name": "c", "restartCount": 99}]

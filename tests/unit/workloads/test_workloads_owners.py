@@ -160,6 +160,7 @@ async def test_a_server_that_is_away_is_an_error_and_not_a_pod_without_an_owner(
         ("Job", {}, Wanted(1)),
         ("Job", {"spec": {"parallelism": 3, "completions": 5}, "succeeded": 1}, Wanted(3)),
         ("Job", {"spec": {"parallelism": 3, "completions": 5}, "succeeded": 4}, Wanted(1)),
+        ("Job", {"spec": {"parallelism": 9, "completions": 9}, "succeeded": 2, "failedIndexes": "1,3-5"}, Wanted(3)),
         (
             "Job",
             {"spec": {"completions": 1}, "uncountedTerminatedPods": {"succeeded": ["uid-p"]}},
@@ -272,6 +273,17 @@ async def test_who_would_not_replace_a_pod_is_named(pod_of: Object | None, objec
     assert (why in said) if why else not said
 
 
+@pytest.mark.case(10, "a workload that is deleted and stays until its pods are gone", "it wants none: no loss")
+@pytest.mark.parametrize("kind", ["Deployment", "Job", "Cow", "Goose"])
+async def test_a_workload_that_is_being_deleted_wants_no_pod(kind: str):
+    server = Server(going(item(kind, "x", spec=THREE, pods=3)))
+    server.objects["/apis/farm.example/v1/namespaces/shop/geese/x/scale"] = {"spec": {"replicas": 6}}
+    known = Owners(server)  # type: ignore[arg-type]
+    workload = await known.of(pod("p", reference(kind, "x")))
+    assert workload is not None
+    assert await known.wanted(workload, 2) == Wanted(0)
+
+
 async def test_a_set_that_goes_on_below_a_deployment_that_is_being_deleted_replaces_nothing():
     known = owners(SET, going(item("Deployment", "web", spec=THREE)))
     mine = pod("p", reference("ReplicaSet", "web-abc"))
@@ -329,3 +341,12 @@ async def test_a_custom_owner_that_nobody_can_translate_just_now_owns_its_pods_a
     assert await known.wanted(workload, 1) == Wanted(None, sure=False)
     with pytest.raises(ApiError):
         await known.of(pod("p", reference("ReplicaSet", "web-abc")))
+
+
+@pytest.mark.case(12, "an owner whose kind the API server serves no more", "gone: nobody would replace its pods")
+@pytest.mark.parametrize("api", ["barn.example/v1", "farm.example/v1"])
+async def test_an_owner_whose_kind_is_served_no_more_replaces_nothing(api: str):
+    mine = pod("p", reference("Hen", "berta", api=api))
+    assert await owners().of(mine) is None
+    assert await owners().unreplaced(mine, Ending()) == "its controller Hen/berta is gone"
+    assert await owners(hidden=(f"/apis/{api}",)).unreplaced(mine, Ending()) == ""

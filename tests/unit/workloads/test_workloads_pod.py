@@ -63,6 +63,10 @@ def test_a_pod_that_waits_for_a_node_was_never_ready() -> None:
     since = (NOW - timedelta(seconds=70)).isoformat()
     homeless["status"] = {"conditions": [{"type": "PodScheduled", "status": "False", "lastTransitionTime": since}]}
     assert never_ready(homeless, NOW) == 70.0
+    gated = pod("p")
+    gated["metadata"]["creationTimestamp"] = since
+    gated["status"] = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}
+    assert never_ready(gated, NOW) == 70.0
     homeless["status"]["conditions"][0]["status"] = "True"
     assert never_ready(homeless, NOW) == 0.0
 
