@@ -67,7 +67,8 @@ def before_method_control(context: Mapping[str, Any]) -> None:  # noqa: ARG001
 def before_activity_control(context: dict[str, Any]) -> None:
     """Tell the run which activity its next fault belongs to; a step that was read as a fault is called as one."""
     if _live:
-        _live.here.activity = context.get("name", "")
+        # As the document's reader takes it: what is folded over lines ends with one.
+        _live.here.activity = str(context.get("name", "")).strip()
         if provider := _live.provider(context):
             context["provider"] = provider
 

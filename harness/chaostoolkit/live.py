@@ -104,7 +104,7 @@ class Live:
 
     def provider(self, context: Mapping[str, Any]) -> dict[str, Any] | None:
         """Say what to call in place of a step of another driver that was read as a fault, or as the end of one."""
-        named = [one for one in self.experiment.method if one.name == context.get("name")]
+        named = [one for one in self.experiment.method if one.name == str(context.get("name", "")).strip()]
         called = foreign.function(context.get("provider") or {})
         step = next((one for one in named if foreign.function(one.provider) == called), None)
         if step is None or step.provider.get("module") == ACTIONS or not (step.fault or step.heals):

@@ -164,8 +164,8 @@ def _experiment(
     given: Given,
     folder: Path,
 ) -> Experiment:
-    if "method" not in top:
-        problems.add((), "the experiment needs 'method'", why="it lists the faults")
+    if top.data.get("method") is None:
+        problems.add(top.at("method"), "the experiment needs 'method'", why="it lists the faults", hint="method: []")
     reading = Reading(problems, variables.read(problems, top, given.environ), stated.named(document.data))
     undone(top)
     configured(reading, top)

@@ -11,6 +11,8 @@ from harness.model.fault import FaultSpec
 
 # What every driver calls the module of its functions that change something; the document may call them a probe.
 ACTING = "actions"
+# What a request asks a server to change; one that is posted may as well ask a question.
+CHANGING = ("PUT", "PATCH", "DELETE")
 
 
 def function(provider: Mapping[str, Any]) -> str:
@@ -27,8 +29,16 @@ def function(provider: Mapping[str, Any]) -> str:
 
 def acts(kind: str, provider: Mapping[str, Any]) -> bool:
     """Say whether a step changes something, whatever it calls itself."""
-    module = provider.get("module") if provider.get("type") == "python" else ""
-    return kind == "action" or (isinstance(module, str) and module.rpartition(".")[2] == ACTING)
+    if kind == "action":
+        return True
+    match provider.get("type"):
+        case "python":
+            return str(provider.get("module")).rpartition(".")[2] == ACTING
+        case "process":
+            return translate.change(str(provider.get("path")), provider.get("arguments"))
+        case "http":
+            return str(provider.get("method")).upper() in CHANGING
+    return False
 
 
 def reads_as(provider: Mapping[str, Any], name: str, arguments: Mapping[str, Any]) -> FaultSpec | NodeChoice | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from harness.documents import translate
 from harness.documents.variables import Variables
 from harness.model import units
 from harness.source.closed import MISSPELT, Problems, Section, nearest
@@ -54,6 +55,8 @@ def read_provider(problems: Problems, activity: Section, variables: Variables) -
     _replaced(section, kind, variables)
     if kind == "http":
         _sendable(section, variables)
+    if kind == "process":
+        _here(section)
     if activity.data.get("timeout") is not None:
         provider.setdefault("timeout", activity.get("timeout", _seconds, 0.0))
     if kind == "python" and "timeout" in provider:
@@ -133,6 +136,17 @@ def _sendable(section: Section, variables: Variables) -> None:
                 why="a number, or true, is refused by what sends it",
                 hint="quote it",
             )
+
+
+def _here(section: Section) -> None:
+    """Refuse a command that would leave the run's cluster by a word of its own."""
+    if word := translate.elsewhere(str(section.data.get("path")), section.data.get("arguments")):
+        section.problems.add(
+            section.at("arguments"),
+            f"'{word}' names a cluster of its own",
+            why="a run acts on one cluster, and whatever it calls is handed that one",
+            hint="leave it out, and name the cluster by --context",
+        )
 
 
 def _is_url(value: Any) -> bool:

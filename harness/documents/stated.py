@@ -14,7 +14,7 @@ from harness.model.experiment import Activity
 NAME = "harness"
 HYPOTHESIS = "steady-state-hypothesis"
 Document = Mapping[str, Any]
-KUBERNETES = re.compile(r"kube|k8s|istio|helm", re.IGNORECASE)
+KUBERNETES = re.compile(r"kube|k8s|istio|helm|openshift|\boc\b", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'\\]*", re.IGNORECASE)
 
 

@@ -276,6 +276,22 @@ def test_chaos_run_performs_a_step_that_means_a_fault_through_the_run(stand_in, 
     assert journal["run"][0]["output"] == {"run": "run-1", "touched": ["shop/cart-0"]}
 
 
+FOLDED = ("name: delete one\n", "name: >\n      delete\n      one\n")
+
+
+@pytest.mark.case(
+    1, "a step whose name is folded over lines, under `chaos run`", "performed as the fault that it means"
+)
+@pytest.mark.parametrize("text", [DOCUMENT, TRANSLATED])
+def test_chaos_run_finds_a_step_by_a_name_that_is_folded_over_lines(stand_in, tmp_path, text):
+    stand = stand_in(Engine())
+    folded = text.replace(*FOLDED)
+    (tmp_path / "experiment.yaml").write_text(folded)
+    journal = chaos_run(folded)
+    assert journal["run"][0]["activity"]["name"] == "delete one\n"
+    assert [one.partition(" ")[0] for one in stand.did] == ["baseline", "pod_kill", "judge"]
+
+
 NOBODY = DOCUMENT.replace(
     "rollbacks: []\n",
     """\

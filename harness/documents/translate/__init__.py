@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.documents.translate import chaosk8s, commands
-from harness.documents.translate.commands import EVERY
+from harness.documents.translate.commands import EVERY, change, elsewhere
 from harness.documents.translate.selection import NodeChoice, Untranslatable
 from harness.model.fault import FaultSpec
 
-__all__ = ["EVERY", "NodeChoice", "Untranslatable", "known", "namespaces", "step"]
+__all__ = ["EVERY", "NodeChoice", "Untranslatable", "change", "elsewhere", "known", "namespaces", "step"]
 
 Arguments = Mapping[str, Any]
 # How a process is named, before its path.

@@ -14,6 +14,8 @@ from harness.errors import UsageError
 from harness.model.experiment import Experiment
 
 PROBE = {"type": "http", "url": "http://127.0.0.1:1/"}
+OURS: dict[str, Any] = {"name": "harness", "blast-radius": {"namespaces": ["shop"], "pods": 2}}
+PROMISE = {"objectives": {"recovery": {"within": "30s"}}}
 
 
 def plain(method: Any = None, **top: Any) -> Experiment:
@@ -25,6 +27,10 @@ def refused(method: Any = None, **top: Any) -> str:
     with pytest.raises(UsageError) as caught:
         plain(method, **top)
     return str(caught.value)
+
+
+def ours(*method: Any, extension: Any = None, **top: Any) -> dict[str, Any]:
+    return {"method": list(method), "extensions": [OURS | PROMISE | (extension or {})], **top}
 
 
 def step(module: str = "shop.steps", func: str = "act", kind: str = "action", **more: Any) -> dict[str, Any]:

@@ -281,6 +281,11 @@ def test_a_reference_takes_the_step_it_names() -> None:
     ]
 
 
+def test_a_method_that_says_nothing_is_none() -> None:
+    with pytest.raises(UsageError, match="needs 'method'"):
+        document.loads("title: x\ndescription: x\nmethod:\nrollbacks: []\n", Path("x.yaml"))
+
+
 @pytest.mark.case(24, "a public document whose variables come from the environment", "taken with what stands there")
 def test_what_a_document_takes_from_the_environment_is_there() -> None:
     variable = {"type": "env", "key": "WHERE"}
@@ -347,6 +352,9 @@ def test_documents_are_told_by_what_they_say(tmp_path: Path) -> None:
         (step(arguments={"url": "http://kube-shop.example/"}), False),
         (process(path="bash", arguments=["-c", "curl http://x/ && kubectl get pods"]), True),
         (process(path="/usr/local/bin/helm"), True),
+        (process(path="oc", arguments=["delete", "pod", "x"]), True),
+        (process(path="bash", arguments="-c 'echo doc; oc get pods'"), True),
+        (process(path="doc"), False),
         (step("chaosk8s.pod.probes", "count_pods", kind="probe"), True),
         (step("shop.kubernetes"), True),
     ],

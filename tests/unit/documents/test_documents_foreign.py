@@ -8,15 +8,9 @@ import pytest
 
 from harness.model.experiment import BlastRadius
 from harness.model.fault import FaultSpec, Rule
-from tests.unit.documents.plain import PROBE, plain, pods, refused, step
+from tests.unit.documents.plain import PROBE, PROMISE, ours, plain, pods, refused, step
 
-OURS: dict[str, Any] = {"name": "harness", "blast-radius": {"namespaces": ["shop"], "pods": 2}}
 TARGET = {"namespace": "shop", "selector": "a=b", "pods": 1}
-PROMISE = {"objectives": {"recovery": {"within": "30s"}}}
-
-
-def ours(*method: Any, extension: Any = None, **top: Any) -> dict[str, Any]:
-    return {"method": list(method), "extensions": [OURS | PROMISE | (extension or {})], **top}
 
 
 @pytest.mark.case(
@@ -268,49 +262,3 @@ def test_a_deadline_of_a_faults_provider_is_refused() -> None:
 def test_a_number_that_the_environment_holds_as_a_text_is_told_how_to_be_one() -> None:
     assert "env_var_type: int" in refused([pods(qty="${n}")], configuration={"n": "2"})
     assert "env_var_type: bool" in refused([pods(all="${n}")], configuration={"n": "true"})
-
-
-@pytest.mark.case(1, "a command of kubectl's that says where it acts", "refused where that is outside the blast radius")
-@pytest.mark.parametrize(
-    ("path", "arguments", "outside"),
-    [
-        ("kubectl", ["delete", "pod", "x", "-n", "mail"], "mail"),
-        ("kubectl", ["-n=mail", "delete", "pod", "x"], "mail"),
-        ("kubectl", "delete pod x --namespace=mail", "mail"),
-        ("kubectl", {"delete": "pod", "--namespace": "mail"}, "mail"),
-        ("/usr/bin/kubectl", ["delete", "pod", "x", "-nmail"], "mail"),
-        ("kubectl", ["delete", "pods", "-l", "a=b", "-A"], "*"),
-        ("kubectl", ["delete", "pods", "--all-namespaces"], "*"),
-        ("kubectl", ["-n", "${where}", "delete", "pod", "x"], "mail"),
-        ("helm", ["uninstall", "cart", "-n", "mail"], "mail"),
-        ("bash", ["-c", "sleep 1; kubectl delete pod x -n mail | tail -n 3"], "mail"),
-        ("bash", "-c 'kubectl -n shop get pods && kubectl -n mail delete pod x'", "mail"),
-        ("sh", ["-c", "kubectl -n shop delete pod x | head -n 5"], ""),
-        ("kubectl", ["exec", "x", "-n", "shop", "--", "head", "-n", "5"], ""),
-        ("kubectl", ["delete", "pod", "x"], ""),
-        ("kubectl", "delete pod 'x", ""),
-        ("head", ["-n", "5", "kubectl"], ""),
-        ("kubectl", ["delete", "pod", "x", "-n"], ""),
-    ],
-)
-def test_a_command_is_held_to_the_blast_radius_by_the_namespace_that_it_names(
-    path: str, arguments: Any, outside: str
-) -> None:
-    one = {"type": "action", "name": "a", "provider": {"type": "process", "path": path, "arguments": arguments}}
-    document = ours(one, extension={"uncovered": True}, configuration={"where": "mail"})
-    if outside:
-        assert f"acts in namespace '{outside}', outside the blast radius" in refused(**document)
-    else:
-        assert plain(**document).uncovered
-
-
-def test_a_command_of_a_document_without_caps_names_where_it_acts() -> None:
-    def asked(*words: str) -> dict[str, Any]:
-        return {
-            "type": "action",
-            "name": "a",
-            "provider": {"type": "process", "path": "kubectl", "arguments": [*words]},
-        }
-
-    assert plain([asked("delete", "pod", "x", "-n", "mail")]).blast_radius == BlastRadius(("mail",))
-    assert plain([asked("delete", "pods", "-A")]).blast_radius == BlastRadius()
