@@ -175,7 +175,8 @@ def test_where_a_namespace_of_another_cluster_is_looked_for_is_said(server: Serv
     del server.kept["/api/v1/namespaces/shop"]
     with pytest.raises(UsageError, match="namespace 'shop' does not exist") as refused:
         run.dry_run(kill, Options(context="in-cluster"))
-    assert "kubectl get namespaces --context in-cluster" in refused.value.hint
+    # kubectl knows no context of that name: inside a pod it is the service account by itself.
+    assert refused.value.hint.endswith("kubectl get namespaces")
 
 
 @pytest.mark.anyio
