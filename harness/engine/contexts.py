@@ -117,7 +117,7 @@ def _absolute(name: str) -> str:
     if name == ALLOWED:
         return value
     if name != "KUBECONFIG":
-        return os.path.abspath(value)
+        return str(Path(value).absolute())
     return os.pathsep.join(str(Path(word).absolute()) for word in value.split(os.pathsep) if word)
 
 

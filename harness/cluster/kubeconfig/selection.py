@@ -266,7 +266,8 @@ def _beside(entry: Entry, name: str) -> Path:
 
     As in Go, `..` is taken off the names: out of a folder that is a link it leads to where the link lies.
     """
-    return Path(name if os.path.isabs(name) else os.path.abspath(os.path.join(entry.path.parent, name)))
+    path = Path(name)
+    return path if path.is_absolute() else Path(os.path.normpath(entry.path.absolute().parent / path))
 
 
 def _content(entry: Entry, name: str) -> bytes:

@@ -114,7 +114,8 @@ def test_a_command_may_give_a_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ("nothing", "Expecting value"),
+        ("nothing", "no ExecCredential"),
+        ("[", "did not find expected"),
         ("[]", "no ExecCredential"),
         ({"apiVersion": V1 + "beta1", "kind": "ExecCredential", "status": {"token": "a"}}, "v1beta1"),
         ({"apiVersion": V1, "kind": "ExecCredential"}, "no status"),
