@@ -11,7 +11,8 @@ HarnessError
 ├── AbortTriggered        a person, the lever, a deadline or a lost lease            exit 3
 ├── UndoFailed            something was left behind                                  exit 6
 └── ApiError              the API server refused a request (status, reason)          exit 7
-                          it does not know us, or we lack a right (401, 403)         exit 4
+                          it does not know us, or we lack a right (401, 403), or it
+                          cannot answer now (429, 502, 503, 504)                     exit 4
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Exit(enum.IntEnum):
 
 # Who asks is not known, or may not: that is for whoever grants rights to mend.
 LACKING = (401, 403)
+# It is busy, begins anew, or what stands before it does not reach it.
+AWAY = (429, 502, 503, 504)
 
 
 class HarnessError(Exception):
@@ -104,12 +107,13 @@ class UndoFailed(HarnessError):
 
 
 class ApiError(HarnessError):
-    """The API server refused a request; where it is a right that lacks (401, 403) the exit code is 4."""
+    """The API server refused a request; where a right lacks (401, 403) or it cannot answer now the exit code is 4."""
 
     def __init__(self, status: int, reason: str, message: str, *, where: str = "") -> None:
-        super().__init__(f"{status} {reason}: {message}" if message else f"{status} {reason}", where=where)
+        hint = "once more, when the API server, and what stands before it, is well" if status in AWAY else ""
+        super().__init__(f"{status} {reason}: {message}" if message else f"{status} {reason}", where=where, hint=hint)
         self.status, self.reason, self.message = status, reason, message
-        if status in LACKING:
+        if status in LACKING + AWAY:
             self.exit = Exit.USAGE
 
 

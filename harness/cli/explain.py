@@ -30,7 +30,7 @@ UNFINISHED_MEANS = (
 OTHER_CODES = {
     Exit.USAGE: "An option, a document or the surroundings are wrong, or a right lacks; what it refused did not begin.",
     Exit.NOTHING_RAN: "There was no experiment to run, or none that was judged.",
-    Exit.INTERNAL: "A bug of the harness, or a request that the API server refused for another reason than rights.",
+    Exit.INTERNAL: "A bug of the harness, or a request that the API server refused, neither for rights nor as busy.",
     Exit.INTERRUPTED: "A run is undone (by the keeper after a second Ctrl-C); another command may be half done.",
 }
 FIXES = {

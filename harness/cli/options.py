@@ -21,7 +21,7 @@ class Kubeconfig(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse what cannot be a kubeconfig where the option stands."""
-        from harness.cluster.kubeconfig.document import decoded
+        from harness.cluster.kubeconfig.yaml_text import decoded
 
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         try:

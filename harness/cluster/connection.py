@@ -31,10 +31,10 @@ class Connection:
         self._credentials = Credentials(access)
         self._signature = self._credentials.signature()
         self._retired: list[httpx.AsyncClient] = []
-        self._client = self._open()
+        self._client = self._open(self._signature)
 
-    def _open(self) -> httpx.AsyncClient:
-        access, signature = self._access, self._signature
+    def _open(self, signature: Signature) -> httpx.AsyncClient:
+        access = self._access
         trust = tls.context(access)
         if signature.certificate:
             tls.show(trust, access, signature.certificate, signature.key)
@@ -70,8 +70,10 @@ class Connection:
     ) -> httpx.Response:
         """Send one request and return its answer, whatever it is; raises ClusterUnreachable."""
         try:
-            response = await self._request(method, path, params, content, headers)
-            if response.status_code == 401 and await self._refused():
+            signature = await self._signed()
+            response = await self._request(method, path, params, content, {**headers, **_header(signature)})
+            if response.status_code == 401 and await self._refused(signature):
+                headers = {**headers, **_header(await self._signed())}
                 response = await self._request(method, path, params, content, headers)
         except httpx.RequestError as error:
             raise self.unreachable(error) from error
@@ -82,9 +84,10 @@ class Connection:
         """Open an answer that comes piece by piece, for so many seconds; raises what httpx raises."""
         timeout = httpx.Timeout(seconds + REQUEST_SECONDS, connect=CONNECT_SECONDS)
         for last in (False, True):
-            signed = await self._signed()
-            async with self._client.stream("GET", path, params=params, timeout=timeout, headers=signed) as response:
-                if response.status_code == 401 and not last and await self._refused():
+            signature = await self._signed()
+            sent = _header(signature)
+            async with self._client.stream("GET", path, params=params, timeout=timeout, headers=sent) as response:
+                if response.status_code == 401 and not last and await self._refused(signature):
                     continue
                 yield response
                 return
@@ -93,35 +96,34 @@ class Connection:
         self, method: str, path: str, params: Mapping[str, Any], content: bytes | None, headers: Mapping[str, str]
     ) -> httpx.Response:
         query = {key: value for key, value in params.items() if value is not None}
-        signed = {**headers, **await self._signed()}
-        return await self._client.request(method, path, params=query, content=content, headers=signed)
+        return await self._client.request(method, path, params=query, content=content, headers=headers)
 
-    async def _signed(self) -> dict[str, str]:
-        """Return the header that says who asks; credentials that have to be fetched first are fetched aside."""
-        if self._credentials.due:
-            try:
-                signature = await anyio.to_thread.run_sync(self._credentials.signature, abandon_on_cancel=True)
-            except PreconditionFailed as error:
-                raise _unknown(error) from error
-        else:
-            signature = self._credentials.signature()
-        self._adopt(signature)
-        return {"Authorization": signature.authorization} if signature.authorization else {}
+    async def _signed(self) -> Signature:
+        """Return what a request is signed with now; credentials that have to be fetched first are fetched aside."""
+        fetch = self._credentials.signature
+        try:
+            aside = self._credentials.due
+            self._adopt(await anyio.to_thread.run_sync(fetch, abandon_on_cancel=True) if aside else fetch())
+        except PreconditionFailed as error:
+            raise _unknown(error) from error
+        return self._signature
 
-    async def _refused(self) -> bool:
-        """Fetch credentials anew and say whether there are others now."""
+    async def _refused(self, signature: Signature) -> bool:
+        """Fetch credentials anew, unless that was done since, and say whether there are others now."""
         refused = self._credentials.refused
         try:
-            return await anyio.to_thread.run_sync(refused, self._signature, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(refused, signature, abandon_on_cancel=True)
         except PreconditionFailed as error:
             raise _unknown(error) from error
 
     def _adopt(self, signature: Signature) -> None:
         """Open new connections when the client certificate has changed: the old ones are somebody else's."""
-        before, self._signature = self._signature, signature
+        before = self._signature
         if (before.certificate, before.key) != (signature.certificate, signature.key):
+            client = self._open(signature)
             self._retired.append(self._client)
-            self._client = self._open()
+            self._client = client
+        self._signature = signature
 
     def unreachable(self, error: Exception) -> ClusterUnreachable:
         """Say that the server does not answer, and why."""
@@ -141,6 +143,10 @@ class Connection:
             why=answer,
             hint="check the server's address in the kubeconfig, and whether a proxy or a sign-in stands before it",
         )
+
+
+def _header(signature: Signature) -> dict[str, str]:
+    return {"Authorization": signature.authorization} if signature.authorization else {}
 
 
 def _unknown(error: PreconditionFailed) -> ClusterUnreachable:

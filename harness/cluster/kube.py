@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import anyio
 import httpx
 
 from harness.cluster import kubeconfig as kubeconfigs
@@ -17,7 +18,12 @@ from harness.cluster.kubeconfig.access import Access
 from harness.errors import ApiError, ClusterUnreachable
 
 WATCH_SECONDS = 240
+# A watch that ends at once, as behind a proxy that keeps none open, is not asked for again without a pause.
+WATCH_PAUSE_SECONDS = 0.5
 PAGE = 500
+# For how long, all in all, a server is waited for that says when to ask again.
+BUSY_SECONDS = 10.0
+MOST_TOLD = 200
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -69,7 +75,10 @@ class Kube:
 
     async def get_text(self, path: str, **params: Any) -> str:
         """Read an answer that is text, or a pod's own: a log, a metrics page, a health check."""
-        return (await self._ask("GET", path, params=params, headers={"Accept": "*/*"})).text
+        response = await self._send("GET", path, params, None, {"Accept": "*/*"})
+        if response.is_error:
+            raise _refusal(response)
+        return response.text
 
     async def list(self, path: str, *, labels: str | None = None, fields: str | None = None) -> Items:
         """Read a whole collection, page by page."""
@@ -152,10 +161,14 @@ class Kube:
             }
             if version:
                 params["resourceVersion"] = version
+            told = False
             async for kind, changed in self._watch_once(path, params):
+                told = True
                 version = changed.get("metadata", {}).get("resourceVersion", version)
                 if kind != "BOOKMARK":
                     yield kind, changed
+            if not told:
+                await anyio.sleep(WATCH_PAUSE_SECONDS)
 
     async def _watch_once(self, path: str, params: dict[str, Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         try:
@@ -187,8 +200,14 @@ class Kube:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         response = await self._send(method, path, params or {}, body, headers or {})
+        waited = 0.0
+        # Only what changes nothing: an effect is made when it was allowed, or not at all.
+        while method == "GET" and (pause := _pause(response)) is not None and waited + pause <= BUSY_SECONDS:
+            await anyio.sleep(pause)
+            waited += pause
+            response = await self._send(method, path, params or {}, body, headers or {})
         if response.is_error:
-            raise _refusal(response)
+            raise self._plain(response) or _refusal(response)
         return response
 
     async def _send(
@@ -208,6 +227,17 @@ class Kube:
             raise self._foreign(response)
         return value
 
+    def _plain(self, response: httpx.Response) -> ClusterUnreachable | None:
+        """Tell of a server that is asked in plain text and wants TLS; None where that is not what it says."""
+        if response.status_code != 400 or self.server.startswith("https") or "HTTPS" not in response.text:
+            return None
+        return ClusterUnreachable(
+            f"the API server of context {self.context!r} is asked in plain text",
+            where=self.server,
+            why=response.text.strip()[:MOST_TOLD],
+            hint="the kubeconfig's `server` begins with https://",
+        )
+
     def _foreign(self, response: httpx.Response) -> ClusterUnreachable:
         # A page for people to sign in is a success, too, and must not read as a cluster where nothing is.
         to = response.headers.get("Location", "").partition("?")[0]
@@ -219,6 +249,13 @@ class Kube:
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
     chosen = {"labelSelector": labels, "fieldSelector": fields}
     return {key: value for key, value in chosen.items() if value}
+
+
+def _pause(response: httpx.Response) -> float | None:
+    """Return after how many seconds a server that is busy or begins anew wants to be asked again; else None."""
+    after = response.headers.get("Retry-After", "")
+    busy = response.status_code == 429 or response.status_code >= 500
+    return max(1.0, float(after)) if busy and after.isdecimal() else None
 
 
 def _said(response: httpx.Response) -> dict[str, Any]:

@@ -116,12 +116,24 @@ def _absolute(name: str) -> str:
     value = os.environ[name]
     if name == ALLOWED:
         return value
+    if name != "KUBECONFIG":
+        return str(Path(value).absolute())
     return os.pathsep.join(str(Path(word).absolute()) for word in value.split(os.pathsep) if word)
 
 
 def command(kube: Kube, *words: str) -> str:
-    """Write a command for this cluster so that it works when it is pasted."""
-    return way(kube).command(*words)
+    """Write a command for this cluster, of ours or of kubectl, so that it works when it is pasted."""
+    return (_kubectls(kube) if words[0] == "kubectl" else way(kube)).command(*words)
+
+
+def _kubectls(kube: Kube) -> Way:
+    """Say how kubectl gets to this cluster: it knows nothing of our cache, nor a pod's own account by our name."""
+    cluster = local.current()
+    if cluster is not None and is_local(kube):
+        return Way(options=("--context", kube.context, "--kubeconfig", str(cluster.kubeconfig)))
+    if kube.kubeconfig is None and kube.context == service_account.CONTEXT and service_account.found():
+        return Way(("KUBECONFIG=",) if os.environ.get("KUBECONFIG") else ())
+    return way(kube)
 
 
 async def require_opt_in(kube: Kube, namespaces: Sequence[str], *, unseen: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.cluster.kubeconfig import yaml_text
 from harness.cluster.kubeconfig.access import Command
 from harness.errors import PreconditionFailed
 
 SECONDS = 60
+KIND = "ExecCredential"
 # Somebody has to find a key, or another device.
 PERSON_SECONDS = 300
 MOST_TOLD = 400
@@ -41,7 +44,7 @@ def ask(command: Command, context: str) -> Given:
         raise _failed(command, context, "it needs a terminal (interactiveMode: Always), and there is none", "")
     interactive = terminal and command.mode != "Never"
     request = {
-        "kind": "ExecCredential",
+        "kind": KIND,
         "apiVersion": command.version,
         "spec": {"interactive": interactive} | ({"cluster": _plain(command.cluster)} if command.cluster else {}),
     }
@@ -49,6 +52,8 @@ def ask(command: Command, context: str) -> Given:
         environment = {**os.environ, **dict(command.environment), "KUBERNETES_EXEC_INFO": json.dumps(request)}
         done = subprocess.run(
             command.argv,
+            # Looked for where this process would find it, whatever PATH it is to have itself.
+            executable=shutil.which(command.argv[0]),
             env=environment,
             stdin=None if interactive else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -71,9 +76,9 @@ def ask(command: Command, context: str) -> Given:
 
 
 def read(answer: bytes, version: str) -> Given:
-    """Read an ExecCredential of a version; raises ValueError with what is wrong about it."""
-    value = json.loads(answer)
-    if not isinstance(value, dict) or value.get("kind") != "ExecCredential":
+    """Read an ExecCredential of a version, JSON or YAML; raises ValueError with what is wrong about it."""
+    value, _ = yaml_text.read(yaml_text.decoded(answer))
+    if not isinstance(value, dict) or value.get("kind", KIND) != KIND:
         raise ValueError("it printed no ExecCredential")
     if value.get("apiVersion") != version:
         raise ValueError(f"it answers in {value.get('apiVersion')!r}, and {version!r} is configured")

@@ -1,19 +1,21 @@
 """What a request is signed with right now: files are read again and commands asked again, as client-go does.
 
-A token file is read every 50 s and after a refusal; one that cannot be read any more leaves the last token. A command
-is asked when what it gave has expired, and after a refusal.
+A token file is read every 50 s and after a refusal; one that cannot be read any more leaves the last token, and a
+certificate and a key that do not belong together the last pair. A command is asked when what it gave has expired, and
+after a refusal.
 """
 
 from __future__ import annotations
 
 import base64
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from harness.cluster.kubeconfig import command
+from harness.cluster.kubeconfig import command, tls
 from harness.cluster.kubeconfig.access import Access, Headers
 from harness.errors import PreconditionFailed
 
@@ -62,12 +64,16 @@ class Credentials:
         return self._now() > self._until if isinstance(self._until, datetime) else self._clock() > self._until
 
     def signature(self) -> Signature:
-        """Return what to sign the next request with; raises PreconditionFailed where nothing can be had."""
-        with self._one_at_a_time:
-            if self.due:
-                self._fetch()
-            assert self._signature is not None
-            return self._signature
+        """Return what to sign the next request with; raises PreconditionFailed where nothing can be had.
+
+        What is held and not due is returned at once, also while somebody else fetches anew after a refusal.
+        """
+        if self.due:
+            with self._one_at_a_time:
+                if self.due:
+                    self._fetch()
+        assert self._signature is not None
+        return self._signature
 
     def refused(self, signature: Signature) -> bool:
         """Fetch anew after a request was refused (401) and say whether there is anything else to sign with.
@@ -113,10 +119,15 @@ class Credentials:
         files = self._access.certificate_files
         if files is None or self._signature is None:
             return self._access.certificate, self._access.key
+        held = self._signature.certificate, self._signature.key
         try:
-            return files[0].read_bytes(), files[1].read_bytes()
-        except OSError:
-            return self._signature.certificate, self._signature.key
+            found = files[0].read_bytes(), files[1].read_bytes()
+            # Of a pair that is being replaced one may be new already and the other not yet.
+            if found != held:
+                tls.show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self._access, *found)
+        except (OSError, PreconditionFailed):
+            return held
+        return found
 
     def _bearer(self, token: str) -> str:
         if not token:

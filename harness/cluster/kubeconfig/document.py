@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from harness.cluster.kubeconfig import yaml_text
 from harness.errors import PreconditionFailed
 
 Read = Callable[[Any, str], Any]
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _NAMES: Mapping[type, str] = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a map"}
 
 
 class _Wrong(Exception):
     """A value is not of the type that its field has."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as kubectl reads it: a plain date is text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag != _TIMESTAMP]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +58,11 @@ def parse(content: bytes, path: Path) -> Document:
     """Type one file's content; raises PreconditionFailed."""
     where = str(path)
     try:
-        text = decoded(content)
+        value, more = yaml_text.read(yaml_text.decoded(content))
     except UnicodeDecodeError as error:
         raise PreconditionFailed("the kubeconfig is not text", where=where, why=str(error)) from None
-    try:
-        documents = yaml.load_all(text, Loader=_Loader)
-        value = next(documents, None)
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        documents, value = iter(()), _json(text)
-        if value is None:
-            raise PreconditionFailed("the kubeconfig is not YAML", where=where, why=_brief(error)) from None
+    except ValueError as error:
+        raise PreconditionFailed("the kubeconfig is not YAML", where=where, why=str(error)) from None
     if value is None:
         return Document()
     if not isinstance(value, dict):
@@ -90,16 +72,9 @@ def parse(content: bytes, path: Path) -> Document:
         _finite(value)
         found = _document(value, path)
     except (_Wrong, RecursionError) as error:
-        raise PreconditionFailed("the kubeconfig is not one", where=where, why=_brief(error)) from None
-    return replace(found, remarks=(*found.remarks, *_rest(documents, where)))
-
-
-def _json(text: str) -> Any:
-    """Read JSON that a YAML parser does not take, for its tabs; None for what is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+        raise PreconditionFailed("the kubeconfig is not one", where=where, why=yaml_text.brief(error)) from None
+    rest = [f"{where}: only the first of its YAML documents is used"] if more else []
+    return replace(found, remarks=(*found.remarks, *rest))
 
 
 def _finite(value: Any) -> None:
@@ -108,25 +83,6 @@ def _finite(value: Any) -> None:
         raise _Wrong(f"{value} is not a number that JSON has")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _finite(item)
-
-
-def decoded(content: bytes) -> str:
-    """Decode a file as kubectl does; raises UnicodeDecodeError."""
-    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if utf16 else "utf-8")
-
-
-def _rest(documents: Iterator[Any], where: str) -> list[str]:
-    """Tell of what follows the first document of a file: kubectl reads no further."""
-    try:
-        more = next(documents, None) is not None
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-        more = True
-    return [f"{where}: only the first of its YAML documents is used"] if more else []
-
-
-def _brief(error: BaseException) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _document(value: dict[Any, Any], path: Path) -> Document:

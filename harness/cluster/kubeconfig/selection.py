@@ -7,6 +7,7 @@ may be one that narrows its rights.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -261,8 +262,12 @@ def _impersonation(user: Entry) -> Impersonation | None:
 
 
 def _beside(entry: Entry, name: str) -> Path:
-    """Find a file that an entry names: a relative name is relative to the file that the entry stands in."""
-    return Path(entry.path.absolute().parent, name)
+    """Find a file that an entry names: a relative name is relative to the file that the entry stands in.
+
+    As in Go, `..` is taken off the names: out of a folder that is a link it leads to where the link lies.
+    """
+    path = Path(name)
+    return path if path.is_absolute() else Path(os.path.normpath(entry.path.absolute().parent / path))
 
 
 def _content(entry: Entry, name: str) -> bytes:

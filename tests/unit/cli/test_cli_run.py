@@ -75,6 +75,8 @@ def go(*words: str) -> Result:
         (ApiError(401, "Unauthorized", "who are you"), 4),
         (ApiError(403, "Forbidden", "no right"), 4),
         (ApiError(500, "InternalError", "no answer"), 7),
+        (ApiError(429, "TooManyRequests", "later"), 4),
+        (ApiError(503, "ServiceUnavailable", "later"), 4),
     ],
 )
 def test_an_error_of_one_experiment_is_said_and_counted_and_the_next_one_runs(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ import pytest
 from harness.cluster.kube import Kube
 from harness.cluster.kubeconfig import command
 from harness.cluster.kubeconfig.access import Access, Command, Impersonation
-from harness.cluster.kubeconfig.credentials import TOKEN_SECONDS, Credentials
+from harness.cluster.kubeconfig.credentials import CERTIFICATE_SECONDS, TOKEN_SECONDS, Credentials
 from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed
 
 V1 = "client.authentication.k8s.io/v1"
@@ -48,6 +51,14 @@ def plugin(folder: Path, answer: dict[str, Any] | str, **fields: Any) -> Command
     path.write_text(f"#!{sys.executable}\nopen({str(folder / 'asked')!r}, 'a').write('x')\nprint({text!r})\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return Command(**{"argv": (str(path),), "environment": (), "version": V1, "mode": "Never", **fields})
+
+
+def pair(name: str) -> tuple[bytes, bytes]:
+    """A client certificate and its key."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "-")
+    words = ("openssl", "req", "-x509", *key, "-subj", f"/CN={name}")
+    shown, found = subprocess.run(words, capture_output=True, check=True).stdout.split(b"-----BEGIN CERTIFICATE")
+    return b"-----BEGIN CERTIFICATE" + found, shown
 
 
 def credential(**status: str) -> dict[str, Any]:
@@ -103,7 +114,8 @@ def test_a_command_may_give_a_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ("nothing", "Expecting value"),
+        ("nothing", "no ExecCredential"),
+        ("[", "did not find expected"),
         ("[]", "no ExecCredential"),
         ({"apiVersion": V1 + "beta1", "kind": "ExecCredential", "status": {"token": "a"}}, "v1beta1"),
         ({"apiVersion": V1, "kind": "ExecCredential"}, "no status"),
@@ -153,6 +165,56 @@ def test_a_command_is_told_of_the_cluster_where_it_asked_for_that(tmp_path: Path
         "interactive": False,
         "cluster": {"server": "https://one", "certificate-authority-data": "Q0E=", "config": {"audience": "x"}},
     }
+
+
+def test_a_command_is_looked_for_where_we_would_find_it_and_may_answer_in_yaml_without_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As kubectl takes it: a variable of the command's own says nothing about where the command is."""
+    answer = f"apiVersion: {V1}\nstatus:\n  token: one"
+    given = plugin(tmp_path, answer, argv=("login",), environment=(("PATH", "/none"),))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert command.ask(given, "staging").token == "one"
+
+
+def test_whoever_asks_with_what_is_held_does_not_wait_for_who_fetches_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    answers = ["old", "new"]
+
+    def ask(*_: object) -> command.Given:
+        if len(answers) == 1:
+            asked.set()
+            go_on.wait()
+        return command.Given(answers.pop(0))
+
+    monkeypatch.setattr(command, "ask", ask)
+    credentials = Credentials(access(command=Command(("login",), (), V1, "Never")))
+    old = credentials.signature()
+    with ThreadPoolExecutor() as pool:
+        try:
+            refused = pool.submit(credentials.refused, old)
+            asked.wait()
+            assert pool.submit(credentials.signature).result(timeout=20) == old
+        finally:
+            go_on.set()
+        assert refused.result() is True
+    assert credentials.signature().authorization == "Bearer new"
+
+
+@pytest.mark.case(6, "a certificate that is rotated while a run goes on", "half of a pair is not used")
+def test_half_of_a_pair_that_is_replaced_leaves_the_pair_before(tmp_path: Path) -> None:
+    files = tmp_path / "crt", tmp_path / "key"
+    old, new = pair("old"), pair("new")
+    time = Time()
+    given = access(certificate=old[0], key=old[1], certificate_files=files)
+    credentials = Credentials(given, clock=time.clock, now=time.now)
+    first = credentials.signature()
+    for found in ((new[0], old[1]), (new[0], b""), new):
+        for path, content in zip(files, found, strict=True):
+            path.write_bytes(content)
+        time.seconds += CERTIFICATE_SECONDS + 1
+        now = credentials.signature()
+        assert (now.certificate, now.key) == (new if found == new else (first.certificate, first.key))
 
 
 # -- through the client ------------------------------------------------------------------------------------------------
@@ -205,6 +267,39 @@ def test_a_refused_request_is_made_again_with_the_token_that_is_there_now(
 
     anyio.run(twice)
     assert asked == ["Bearer old", "Bearer new", "Bearer new"]
+
+
+@pytest.mark.case(6, "a token that is rotated while several requests are on their way", "each is signed anew")
+def test_a_request_that_is_refused_after_another_one_was_signed_anew_is_signed_anew_too(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    asked: list[tuple[str, str]] = []
+    late, quick_is_over = anyio.Event(), anyio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.path, request.headers["authorization"]))
+        if request.headers["authorization"] == "Bearer new":
+            return httpx.Response(200, json={})
+        path.write_text("new")
+        if request.url.path == "/late":
+            late.set()
+            await quick_is_over.wait()
+        return httpx.Response(401, json={"reason": "Unauthorized"})
+
+    client = kube(access(token_file=path), answer)
+
+    async def both() -> None:
+        async with anyio.create_task_group() as together:
+            together.start_soon(client.get, "/late")
+            await late.wait()
+            await client.get("/quick")
+            quick_is_over.set()
+
+    anyio.run(both)
+    assert asked == [(at, f"Bearer {who}") for at, who in (("/late", "old"), ("/quick", "old"))] + [
+        ("/quick", "Bearer new"),
+        ("/late", "Bearer new"),
+    ]
 
 
 def test_a_request_that_stays_refused_is_made_twice_at_most(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from harness.cluster.kube import Kube
 from harness.cluster.kubeconfig import Access
 from harness.cluster.paths import deployments, nodes, pods
-from harness.errors import ApiError, ClusterUnreachable
+from harness.errors import ApiError, ClusterUnreachable, Exit
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -226,6 +226,69 @@ def event(kind: str, version: str) -> str:
 
 def expired() -> str:
     return json.dumps({"type": "ERROR", "object": refusal(410, "Expired", "too old")})
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client waited each time; it takes no time here."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("harness.cluster.kube.anyio.sleep", sleep)
+    return waited
+
+
+def busy(after: str, status: int = 429) -> httpx.Response:
+    return httpx.Response(status, json=refusal(status, "Busy", "later"), headers={"Retry-After": after})
+
+
+def test_a_busy_server_that_says_when_is_asked_again_then(pauses: list[float]) -> None:
+    answers = [busy("1"), busy("0", 503), busy("3"), httpx.Response(200, json={"kind": "Node"})]
+    assert anyio.run(lambda: kube(lambda _: answers.pop(0)).get(nodes("n1"))) == {"kind": "Node"}
+    assert pauses == [1, 1, 3]
+
+
+@pytest.mark.parametrize("answer", [busy("1"), busy("11"), httpx.Response(429), httpx.Response(503)])
+def test_a_server_that_stays_busy_has_not_answered(pauses: list[float], answer: httpx.Response) -> None:
+    with pytest.raises(ApiError) as caught:
+        anyio.run(lambda: kube(lambda _: answer).get(nodes("n1")))
+    assert caught.value.exit == Exit.USAGE
+    assert sum(pauses) <= 10
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.delete(pods("shop", "cart")),
+        lambda client: client.get_text(f"{pods('shop', 'cart')}/proxy/"),
+    ],
+    ids=["an effect is made when it was allowed", "what a pod answers is an answer"],
+)
+def test_what_is_not_asked_again(pauses: list[float], ask: Callable[[Kube], Any]) -> None:
+    with pytest.raises(ApiError, match="429"):
+        anyio.run(lambda: ask(kube(lambda _: busy("1"))))
+    assert pauses == []
+
+
+def test_a_server_that_wants_tls_and_is_asked_in_plain_text_is_told_with_what_mends_it() -> None:
+    answer = httpx.Response(400, text="Client sent an HTTP request to an HTTPS server.\n")
+    with pytest.raises(ClusterUnreachable, match="plain text") as caught:
+        anyio.run(lambda: kube(lambda _: answer).get(nodes()))
+    assert "https://" in caught.value.hint
+
+
+def test_a_watch_that_ends_at_once_is_asked_for_again_after_a_pause(pauses: list[float]) -> None:
+    answers = ["", "", event("ADDED", "5") + "\n", expired() + "\n"]
+
+    async def collect() -> None:
+        async for _ in kube(lambda _: httpx.Response(200, text=answers.pop(0))).watch(nodes()):
+            pass
+
+    with pytest.raises(ApiError, match="410"):
+        anyio.run(collect)
+    assert len(pauses) == 2
 
 
 def test_a_watch_goes_on_from_where_it_was_and_says_when_that_is_too_old() -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness.cluster import kubeconfig
 from harness.cluster.kubeconfig.credentials import Credentials
 from harness.errors import PreconditionFailed
 from tests.unit.cluster.kubeconfigs import DOCUMENT, EXEC, bearer, cluster, user, write
+
+PLAIN = yaml.safe_dump(DOCUMENT)
 
 
 def test_the_current_context_is_the_default(tmp_path: Path) -> None:
@@ -156,6 +159,8 @@ def test_only_the_first_of_several_yaml_documents_is_used_and_that_is_told(
         (b"\xff\x00\xfe", "not text"),
         (b"\0", "not YAML"),
         (b"[" * 800, "not YAML"),
+        # The C parser would take the process along.
+        (b"a: " + b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b"- a", "a list, not a map"),
         (b"preferences: {colors: [.inf]}", "not a number that JSON has"),
         (b"extensions: [{name: a, extension: .nan}]", "not a number that JSON has"),
@@ -173,6 +178,13 @@ def test_utf_16_and_plain_dates_are_read_as_kubectl_reads_them(tmp_path: Path) -
     path = user(tmp_path, token="secret")
     path.write_bytes(path.read_text().replace("secret", "2026-11-29").encode("utf-16"))
     assert bearer(kubeconfig.load(path)) == "2026-11-29"
+
+
+@pytest.mark.parametrize("token", ["12:34:56", "=", "secret\t"])
+def test_what_is_text_to_kubectl_is_text(tmp_path: Path, token: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(PLAIN.replace("secret", token))
+    assert bearer(kubeconfig.load(path)) == token.strip()
 
 
 @pytest.mark.case(18, "a KUBECONFIG whose files are not there", "told, with what is wrong in the variable")
@@ -219,6 +231,16 @@ def test_certificates_come_from_data_or_from_files_beside_the_kubeconfig(tmp_pat
 
 
 @pytest.mark.case(7, "impersonation", "the server is asked to treat us as whom the kubeconfig names")
+@pytest.mark.case(18, "a kubeconfig in a folder that is a link", "its paths lead where they lead kubectl")
+def test_a_path_with_dots_leaves_a_folder_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "home" / ".kube").symlink_to(tmp_path / "elsewhere" / "deep")
+    (tmp_path / "home" / "ca.pem").write_text("CA")
+    cluster(tmp_path / "elsewhere" / "deep", **{"certificate-authority": "../ca.pem"})
+    assert kubeconfig.load(tmp_path / "home" / ".kube" / "config").ca == b"CA"
+
+
 def test_impersonation_is_asked_for_with_every_part_of_it(tmp_path: Path) -> None:
     fields = {"as": "jörg", "as-uid": "7", "as-groups": ["a", "b"], "as-user-extra": {"acme.com/who": ["x", "y"]}}
     headers = Credentials(kubeconfig.load(user(tmp_path, token="t", **fields))).headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,25 @@ def test_what_is_proposed_for_the_local_cluster_needs_no_name(tmp_path: Path, mo
     monkeypatch.delenv("KUBECONFIG", raising=False)
     found = contexts.command(contexts.connect(None, None)[0], "harness", "undo")
     assert found == f"HARNESS_CACHE={tmp_path / 'cache'} harness undo"
+
+
+@pytest.mark.case(6, "a printed command", "it works when it is pasted, on the cluster that it is about")
+def test_what_kubectl_is_proposed_to_do_on_the_local_cluster_names_it(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text(KUBECONFIG.replace("production", "kind-chaos-local"))
+    local.save(LocalCluster("chaos-local", mine, "unix:///d", "net", {}, "cp", tmp_path / "socket"))
+    found = contexts.command(contexts.connect(None, None)[0], "kubectl", "get", "namespaces")
+    assert found == f"kubectl get namespaces --context kind-chaos-local --kubeconfig {mine}"
+
+
+@pytest.mark.case(6, "a printed command", "it works when it is pasted, on the cluster that it is about")
+def test_a_cache_with_a_colon_in_its_name_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("HARNESS_CONTEXTS", "production")
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "a:b"))
+    kube, _ = contexts.connect(path, "production")
+    assert contexts.command(kube, "harness", "undo").startswith(f"HARNESS_CACHE={shlex.quote(f'{tmp_path}/a:b')} ")
 
 
 def test_a_refusal_says_what_is_allowed_and_how_more_than_one_is_named(
