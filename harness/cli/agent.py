@@ -7,13 +7,13 @@ from pathlib import Path
 import anyio
 import click
 
-from harness.cli import options
+from harness.cli import Suggesting, options
 
 # Longer than any summary; click cuts them to what is left of a line.
 LONGEST = 1000
 
 
-class Whole(click.Group):
+class Whole(Suggesting):
     """A group whose commands' summaries are whole, as those of `harness` itself are."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,7 +10,11 @@ from harness.cli.up import PARTS, refuse_during_a_run
 @click.command("down")
 @click.option("--parts", type=PARTS, help="Only these parts of the stack, like delivery; the rest stays as it is.")
 def command(parts: tuple[str, ...] | None) -> None:
-    """Remove the local cluster and what it started, or with --parts a part of the stack; what was built stays."""
+    """Remove the local cluster and what it started, or with --parts a part of the stack; what was built stays.
+
+    A part that goes leaves the definitions of its resources (CRDs), which it names: with them everything of their kinds
+    would go, whoever made it.
+    """
 
     def progress(line: str) -> None:
         click.echo(line, err=True)

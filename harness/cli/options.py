@@ -57,6 +57,11 @@ def runs(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def place(folder: Path) -> str:
+    """Name a run's folder as a later command finds it: below the default folder of runs its name is enough."""
+    return folder.name if folder.parent == RUNS else str(folder)
+
+
 def one_set(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --set: only the experiments of one set."""
     return click.option("--set", "only", type=click.Choice(SETS), help="Only experiments that name this set.")(function)

@@ -22,7 +22,7 @@ def command(run: str, runs: Path) -> None:
     found = find(runs, run)
     # Before anything is written: what is drawn of nothing would replace what was drawn.
     reader.begun(found.dir)
-    _, failed, lacking = report.write(found.dir)
+    _, failed, lacking = report.write(found.dir, place=options.place(found.dir))
     if lacking:
         click.echo(f"note: {found.dir}: {lacking}", err=True)
     if failed:

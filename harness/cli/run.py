@@ -76,7 +76,7 @@ def command(
     from harness.engine.preflight import overrides
     from harness.errors import Exit
     from harness.model.verdict import worst
-    from harness.nightly import repeats, sets
+    from harness.nightly import parts, repeats, sets
 
     if dry_run and repeat > 1:
         raise click.UsageError("--repeat counts verdicts, and --dry-run gives none.")
@@ -95,7 +95,9 @@ def command(
     chosen = Options(kubeconfig=kubeconfig, context=context, seed=seed, runs=runs, say=say)
     if dry_run:
         sys.exit(worst(_plans(experiments, lambda experiment: run.dry_run(experiment, chosen))))
-    for line in sets.foreword(len(experiments) * repeat):
+    # Of a single one the run itself says so.
+    lacking = parts.lacking(experiments, chosen) if len(experiments) > 1 else ""
+    for line in [*sets.foreword(len(experiments) * repeat), *([lacking] if lacking else [])]:
         click.echo(line, err=True)
     codes: list[int] = []
     ended: list[tuple[str, str, bool]] = []

@@ -72,6 +72,8 @@ def command(
     """
     if manifest and limit is not None:
         raise click.UsageError("--for would end what --manifest has a cluster begin anew.")
+    if image is not None and not manifest:
+        raise click.UsageError("--image is for --manifest; without that the schedule begins here.")
     from harness import __version__
     from harness.cli import documents
     from harness.engine.options import Options

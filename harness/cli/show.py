@@ -30,8 +30,7 @@ def command(run: str, log: bool, runs: Path) -> None:
     if not log:
         # It is none where the standard output is closed.
         seen = bool(sys.stdout) and sys.stdout.isatty()
-        # A run below the folder that is looked into by default is found by its name.
-        place = found.dir.name if found.dir.parent == options.RUNS else str(found.dir)
+        place = options.place(found.dir)
         click.echo(report.text(events, color=seen and "NO_COLOR" not in os.environ, width=_width(seen), place=place))
         return
     for event in events:

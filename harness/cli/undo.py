@@ -25,4 +25,4 @@ def command(run: str, namespace: str, context: str | None, kubeconfig: Path | No
             return await undo.undo(kube, cluster, click.echo, run=run, namespace=namespace)
 
     count = anyio.run(act)
-    click.echo(f"{count} healed" if count else "nothing was broken on purpose")
+    click.echo(f"{count} healed" if count else f"nothing {f'of {run} ' if run else ''}was broken on purpose")

@@ -55,6 +55,8 @@ def command(cluster_only: bool, overlay: str, parts: tuple[str, ...]) -> None:
     from harness.resources import crds
     from harness.stack import ahead, deploy
 
+    if cluster_only and (overlay, parts) != ("kind", (known.CORE,)):
+        raise click.UsageError("--cluster-only brings no stack, so neither an overlay nor parts of one.")
     began = time.monotonic()
 
     def progress(line: str) -> None:

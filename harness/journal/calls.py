@@ -18,14 +18,14 @@ EVENT = "calls.recorded"
 def read(dir: Path, events: Sequence[Event]) -> list[Recorded]:
     """Return what each pod recorded, on the run's axis; none when nobody asked for it or the file is gone.
 
-    A line that was cut off when the disk was full is left out, as of a pod that told nothing.
+    A line that was cut off when the disk was full, or is no text, is left out, as of a pod that told nothing.
     """
     asked = next((event for event in events if event.type == EVENT), None)
     path = dir / FILE
     if asked is None or not path.exists():
         return []
     found: list[Recorded] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_bytes().split(b"\n"):
         with suppress(ValueError):
             found.append(parse(line, asked.wall - asked.t))
     return found
@@ -36,7 +36,7 @@ def unread(events: Sequence[Event]) -> Mapping[str, str]:
     return next((event.data["unread"] for event in events if event.type == EVENT), {})
 
 
-def parse(line: str, origin: float) -> Recorded:
+def parse(line: str | bytes, origin: float) -> Recorded:
     """Read what one pod answered, its times from `origin` on in epoch seconds; raises ValueError where it is no record.
 
     What was under way when it answered ends there, abandoned as far as anybody knows.

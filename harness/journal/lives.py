@@ -82,7 +82,8 @@ def _told(life: Life, event: Event) -> dict[str, Any]:
             return {"injected": event.t}
         case "fault.injected":
             # A journal without `fault.injecting` tells afterwards when it began.
-            begun = float(data.get("at", event.t)) if life.injected is None else life.injected
+            told = event.t if data.get("at") is None else float(data["at"])
+            begun = told if life.injected is None else life.injected
             hit = {key: str(data[key]) for key in ("kind", "victim", "container") if data.get(key)}
             return {"injected": begun, "applied": event.t, "facts": data.get("facts") or {}, **hit}
         case "fault.failed":

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from harness.errors import ObservationFailed, UsageError
+from harness.journal import shapes
 from harness.journal.event import FILE, SCHEMA, Event
 
 # In the year 4000 and later no run was made.
@@ -17,7 +18,7 @@ def read(dir: Path) -> list[Event]:
     """Return every whole event of the journal in `dir`.
 
     A record that was cut off when its writer died is left out. Raises ObservationFailed when a record in the middle is
-    missing, UsageError when there is no journal or a newer harness wrote it.
+    missing, UsageError when there is no journal, a newer harness wrote it, or a record does not hold what its type has.
     """
     path = dir / FILE
     try:
@@ -80,5 +81,11 @@ def _event(line: bytes, where: str) -> Event | None:
             f"the journal has schema {json.dumps(schema)}, this harness reads up to {SCHEMA}",
             where=where,
             hint="read it with the version that wrote it, or a newer one",
+        )
+    if wrong := shapes.amiss(event.type, event.data):
+        raise UsageError(
+            f"record {event.seq} ({event.type}) is not as it was written: {wrong}",
+            where=where,
+            hint="the file was edited or the disk failed: fetch the run's folder once more, or leave this run out",
         )
     return event

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,13 @@ def find(root: Path, prefix: str) -> Run:
     for named in (Path(prefix), root / prefix):
         if prefix and _holds_run(named):
             return _describe(named)
+    # Path's own raises where a name is too long.
+    if os.path.isdir(prefix) and (others := every(Path(prefix))):  # noqa: PTH112
+        raise UsageError(
+            f"this folder is no run, it holds {len(others)}",
+            where=prefix,
+            hint=f"--runs {shlex.quote(prefix)} looks into it, and {shlex.quote(str(others[0].dir))} is its newest run",
+        )
     runs = every(root) or [latest(root)]
     found = [run for run in runs if run.run.startswith(prefix)]
     if len(found) == 1:

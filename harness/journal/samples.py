@@ -13,7 +13,8 @@ def read(events: Iterable[Event]) -> Iterator[Sample]:
     for event in events:
         data = event.data
         if event.type == "sample":
-            yield Sample(data.get("time", event.t), data["series"], data["value"], data.get("labels") or {})
+            time = event.t if data.get("time") is None else data["time"]
+            yield Sample(time, data["series"], data["value"], data.get("labels") or {})
         elif event.type == "series":
             for number, value in enumerate(data["values"]):
                 # Where Prometheus has no point there is no sample: silence is for a checker to see.

@@ -78,7 +78,7 @@ def _record(line: bytes, where: str) -> Record | None:
         schema = int(data["schema"])
         if schema <= SCHEMA:
             return record.parse(data)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     raise UsageError(
         f"the history has schema {schema}, this harness reads up to {SCHEMA}",

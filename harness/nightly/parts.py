@@ -48,6 +48,28 @@ def carrier(options: Options, say: Say) -> Carry:
     return carry
 
 
+def lacking(experiments: Sequence[Experiment], options: Options) -> str:
+    """Say that experiments will never begin because the local stack lacks parts; empty where it has all or is none."""
+    needing = [one for one in experiments if one.parts]
+    cluster = local.current() if needing and options.context is None and options.kubeconfig is None else None
+    if cluster is None:
+        return ""
+    try:
+        there, _ = anyio.run(_there, cluster)
+    except HarnessError:
+        # Each run will say what is amiss.
+        return ""
+    without = [one for one in needing if not {*one.parts} <= {*there}]
+    names = sorted({name for one in without for name in one.parts} - {*there})
+    every = ",".join([*(name for name in there if name != parts.CORE), *names])
+    if not names:
+        return ""
+    return (
+        f"{len(without)} of {len(experiments)} experiments will not begin: the stack lacks {', '.join(names)}; "
+        f"`harness up --parts {every}` brings that, `harness nightly` what each needs in its turn"
+    )
+
+
 async def _there(cluster: LocalCluster) -> tuple[tuple[str, ...], str]:
     """Return the parts of the stack that came up whole, and its variant."""
     async with Kube.connect(cluster.kubeconfig, cluster.context) as kube:

@@ -64,20 +64,29 @@ def parse(data: Mapping[str, Any]) -> Record:
     Keys that are not known are left out: the same schema may have grown.
     """
     known = {one.name for one in dataclasses.fields(Record)}
-    found = {name: value for name, value in data.items() if name in known}
-    code = found.get("code") or {}
+    found = {name: value for name, value in dict(data).items() if name in known}
+    code = dict(found.get("code") or {})
     found["code"] = Code(**{name: str(code.get(name, "")) for name in ("harness", "commit", "stack")})
     for name in ("faults", "objectives"):
         found[name] = tuple(map(str, found.get(name) or ()))
     for name in ("night", "experiment", "verdict", "expected"):
         found[name] = str(found[name])
+    for name in ("title", "reason", "cause", "run", "document", "context"):
+        found[name] = str(found.get(name) or "")
     for name in ("started", "seconds"):
-        found[name] = float(found[name])
+        found[name] = _number(found[name])
     for name in ("recovery", "within"):
-        found[name] = None if found.get(name) is None else float(found[name])
+        found[name] = None if found.get(name) is None else _number(found[name])
     return Record(
         **found | {"attempt": int(found["attempt"]), "right": bool(found["right"]), "exit": int(found["exit"])}
     )
+
+
+def _number(value: Any) -> float:
+    """Read a time or how long something took; NaN, and what no calendar has, is neither."""
+    if not -reader.LAST_WALL < (number := float(value)) < reader.LAST_WALL:
+        raise ValueError(f"{value!r} is no time")
+    return number
 
 
 @dataclass(frozen=True, slots=True)

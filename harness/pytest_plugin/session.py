@@ -182,14 +182,16 @@ class Session:
                 raise pytest.UsageError(str(error)) from None
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
-        """Warn before minutes are spent on a machine that is too busy for a verdict."""
+        """Warn before minutes are spent: the machine is too busy for a verdict, the stack lacks parts."""
         option = self.config.getoption
         if option("collectonly") or option("chaos_dry_run") or not any(item.nodeid in self.sets for item in items):
             return []
         from harness.cluster.host import machine
+        from harness.nightly import parts
 
-        warning = machine.warning()
-        return [f"! {warning}"] if warning else []
+        experiments = [found for item in items if (found := getattr(item, "experiment", None))]
+        warnings = [machine.warning(), parts.lacking(experiments, self.options)]
+        return [f"! {warning}" for warning in warnings if warning]
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell a person's Ctrl-C from a session that stopped by itself."""

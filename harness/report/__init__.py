@@ -30,9 +30,10 @@ def text(events: Sequence[Event], *, color: bool = False, width: int = 100, plac
     return terminal.draw(build(events), color=color, width=width, place=place)
 
 
-def write(dir: Path) -> Written:
+def write(dir: Path, *, place: str = "") -> Written:
     """Rebuild index.html, junit.xml, summary.md and result.txt beside the journal.
 
+    `place` is its folder, where commands have to name that: a copy still says where its run was made.
     A disk that takes no file cannot hide the verdict: the block then says what could not be written.
     """
     from harness.report import html, junit, markdown
@@ -43,12 +44,12 @@ def write(dir: Path) -> Written:
         told = {"where": str(dir / operations.FILE), "what": lacking, "why": "the file was cut, damaged or left behind"}
         told |= {"hint": "the verdict is from when the run ended, the charts are from what is left"}
         view = dataclasses.replace(view, errors=(*view.errors, inert(told)))
-    block = terminal.draw(view, report=str(dir / "index.html"))
+    block = terminal.draw(view, report=str(dir / "index.html"), place=place)
     views: dict[str, Callable[[], str]] = {
         "result.txt": lambda: block + "\n",
         "junit.xml": lambda: junit.draw([(view, dir)]),
         "summary.md": lambda: markdown.draw(view, dir),
-        "index.html": lambda: html.draw(view),
+        "index.html": lambda: html.draw(view, place),
     }
     failed: dict[str, str] = {}
     for name, draw in views.items():

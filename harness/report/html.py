@@ -17,8 +17,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 MOST_LINES = 3000
 
 
-def draw(view: View) -> str:
-    """Return the page."""
+def draw(view: View, place: str = "") -> str:
+    """Return the page; `place` is the run's folder, where commands about it have to name that."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -29,6 +29,7 @@ def draw(view: View) -> str:
     environment.filters |= {"seconds": seconds, "percent": percent, "brief": brief, "moment": _moment, "signs": _signs}
     return environment.get_template("report.html").render(
         view=view,
+        place=place,
         words=words,
         facts=list(_facts(view)),
         drawing=timeline.lay_out(view),

@@ -91,4 +91,6 @@ def thin(folder: Path, keep: int) -> None:
     """
     ended = [tick.run for tick in read(folder) if tick.state == RAN and tick.run and tick.exit in REMOVABLE]
     for run in ended[: max(0, len(ended) - keep)]:
-        shutil.rmtree(folder / run, ignore_errors=True)
+        # A line that was edited must not have anything else removed.
+        if isinstance(run, str) and run != ".." and Path(run).name == run:
+            shutil.rmtree(folder / run, ignore_errors=True)

@@ -13,6 +13,8 @@ from harness.cluster.local import LocalCluster
 from harness.errors import UsageError
 from harness.stack import apply, certificate, istio, overlays, parts, ready, render, renew, source
 
+DEFINITIONS = "/customresourcedefinitions/"
+
 
 async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", named: Sequence[str] = ()) -> None:
     """Deploy an overlay with these parts alone and wait until it answers; about a second when it already does."""
@@ -60,7 +62,8 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         rest = [item for item in objects if item["kind"] not in ("Namespace", apply.API)]
         await apply.apply(kube, rest)
         # A definition would take everything of its kind with it, that of others too.
-        gone = [path for path in known if path not in paths and "/customresourcedefinitions/" not in path]
+        gone = [path for path in known if path not in paths and DEFINITIONS not in path]
+        staying = [path.rpartition("/")[2] for path in known if path not in paths and DEFINITIONS in path]
         replaced = any(map(_keeps_pods, gone))
         if replaced:
             # Whoever takes its pods' place serves before they go.
@@ -79,6 +82,12 @@ async def up(cluster: LocalCluster, progress: Progress, overlay: str = "kind", n
         await ready.apis(kube, apis)
         await stopping.in_thread(render.keep, key, wanted)
         await apply.remember(kube, paths, key, overlay, wanted_parts)
+    # Another Istio needs its own, and would miss them.
+    if staying and not foreign:
+        progress(
+            f"these definitions stay, as everything of their kinds would go with them, whoever made it: "
+            f"{', '.join(staying)}; `kubectl --kubeconfig {cluster.kubeconfig} delete crd NAME` removes one"
+        )
 
 
 async def down(cluster: LocalCluster, progress: Progress, gone: Sequence[str]) -> None:

@@ -53,7 +53,11 @@ async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], N
         for place in dict.fromkeys([*([] if healer.own else [scope.system]), *unknown]):
             await lease.outlive(kube, place)
         holder = ((await lease.current(kube, scope.system)) or {}).get("spec", {}).get("holderIdentity")
-        found = [item for item in await resource.list_all(kube, *scope.inside) if item["spec"]["run"].startswith(run)]
+        there = await resource.list_all(kube, *scope.inside)
+        found = [item for item in there if item["spec"]["run"].startswith(run)]
+        if others := sorted({item["spec"]["run"] for item in there} - {item["spec"]["run"] for item in found}):
+            every = contexts.command(kube, "harness", "undo", *scope.words)
+            say(f"left broken: what {', '.join(others)} broke; `{every}` heals that, too")
         async with anyio.create_task_group() as beating:
             beating.start_soon(_beat, healer)
             for item in found:

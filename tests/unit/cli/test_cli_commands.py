@@ -92,6 +92,13 @@ def test_a_misspelt_command_gets_a_suggestion() -> None:
     done = harness("fingerprnt")
     assert done.returncode == 4
     assert "Did you mean 'fingerprint'?" in done.stderr
+    assert "Did you mean 'approve'?" in harness("gameday", "aprove").stderr
+
+
+def test_a_stack_that_is_not_wanted_has_no_parts() -> None:
+    done = harness("up", "--cluster-only", "--parts", "delivery", "--overlay", "weak-no-pdb")
+    assert done.returncode == Exit.USAGE
+    assert "--cluster-only brings no stack" in done.stderr
 
 
 LIGHT = """

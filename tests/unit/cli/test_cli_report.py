@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ def draw(folder: Path) -> Result:
     return CliRunner().invoke(report.command, [str(folder)])
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, runs: Sequence[str] = ()) -> Path:
     """Make the folder of a run that has ended."""
     with Journal(folder, "r1") as journal:
-        journal.write("run.start", "preflight", run="r1")
+        journal.write("run.start", "preflight", run="r1", way={"runs": runs})
         journal.write("verdict", "judge", verdict="PASS", right=True)
     return folder
 
@@ -98,3 +99,13 @@ def test_records_that_lack_are_told_by_the_command_and_by_the_report(tmp_path: P
     assert done.stderr == f"note: {folder}: {told}\n"
     assert told in " ".join((folder / "result.txt").read_text().split())
     assert told in (folder / "index.html").read_text()
+
+
+def test_a_copy_is_drawn_as_itself_wherever_its_run_was_made(tmp_path: Path) -> None:
+    made = write(tmp_path / "made" / "r1", runs=["--runs", "/home/ci/runs"])
+    copy = made.rename(tmp_path / "downloaded")
+    assert draw(copy).exit_code == 0
+    for name in ("index.html", "result.txt"):
+        text = (copy / name).read_text()
+        assert "r1 --runs /home/ci/runs" not in text
+        assert f"harness {'report' if name == 'index.html' else 'show'} {copy}" in text

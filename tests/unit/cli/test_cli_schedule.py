@@ -164,6 +164,10 @@ def test_an_end_is_no_end_where_a_cluster_begins_it_anew(shop: Path) -> None:
     assert "--for would end" in invoke(shop, "--manifest", "--for", "1h").output
 
 
+def test_an_image_without_a_manifest_begins_no_schedule(shop: Path) -> None:
+    assert "--image is for --manifest" in invoke(shop, "--image", "registry/harness:1", "--for", "0s").output
+
+
 class Impatient(bell.Bell):
     """A clock on which every wait is over at once, and which is asked to end after some."""
 

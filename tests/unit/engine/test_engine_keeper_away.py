@@ -195,7 +195,9 @@ BOTH = (("node_cordon", Hand.API), ("node_freeze", Hand.HOST))
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run `harness undo` against a server; `starts` is the keeper that comes up when one is started."""
 
-    async def run(server: Server, connects: list[Any], starts: Exception | None = None) -> tuple[int, list[str]]:
+    async def run(
+        server: Server, connects: list[Any], starts: Exception | None = None, of: str = ""
+    ) -> tuple[int, list[str]]:
         said: list[str] = []
         answers = iter(connects)
 
@@ -223,7 +225,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         for name, double in (("current", nothing), ("outlive", nothing), ("clear", nothing), ("everywhere", none)):
             monkeypatch.setattr(lease, name, double)
         monkeypatch.setattr(undo.scopes, "of", everything)
-        return await undo.undo(server, CLUSTER, said.append), said  # type: ignore[arg-type]
+        return await undo.undo(server, CLUSTER, said.append, run=of), said  # type: ignore[arg-type]
 
     return run
 
@@ -244,6 +246,13 @@ async def test_undo_starts_a_keeper_that_is_away(asked: Callable[..., Any], kind
         "end",
     ]
     assert len(said) == 2
+
+
+async def test_a_run_that_broke_nothing_is_not_taken_for_all_of_them(asked: Callable[..., Any], kind: Kind) -> None:
+    server = Server(*BOTH)
+    count, said = await asked(server, [Keeper()], of="rum")
+    assert (count, said) == (0, ["left broken: what run broke; `harness undo` heals that, too"])
+    assert len(server.left) == 2
 
 
 async def test_undo_heals_without_a_keeper_what_needs_none_and_says_what_is_left(

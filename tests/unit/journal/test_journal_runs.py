@@ -41,6 +41,13 @@ def test_a_run_is_found_by_the_start_of_its_name(tmp_path: Path) -> None:
     assert runs.find(tmp_path, str(tmp_path / "20250101-ab")).run == "20250101-ab"
 
 
+def test_a_folder_of_runs_in_place_of_a_run_says_how_to_look_into_it(tmp_path: Path) -> None:
+    _make(tmp_path / "downloaded", "20250101-aa")
+    with pytest.raises(UsageError, match="is no run, it holds 1") as refused:
+        runs.find(tmp_path / "runs", str(tmp_path / "downloaded"))
+    assert refused.value.hint.startswith(f"--runs {tmp_path / 'downloaded'} looks into it")
+
+
 def test_a_whole_name_wins_over_longer_ones(tmp_path: Path) -> None:
     _make(tmp_path, "a")
     _make(tmp_path, "ab")

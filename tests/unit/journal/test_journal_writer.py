@@ -49,7 +49,7 @@ def test_an_event_is_on_file_before_write_returns(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys; from pathlib import Path; from harness.journal.writer import Journal\n"
         "journal = Journal(Path(sys.argv[1]), 'r1')\n"
-        "for number in range(500): journal.write('sample', 'hold', number=number)\n"
+        "for number in range(500): journal.write('note', 'hold', number=number)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
@@ -61,7 +61,7 @@ def test_an_event_is_on_file_before_write_returns(tmp_path: Path) -> None:
 def test_a_cut_off_last_record_is_left_out(tmp_path: Path, cut: int) -> None:
     with Journal(tmp_path, "r1") as journal:
         for number in range(3):
-            journal.write("sample", "hold", number=number)
+            journal.write("note", "hold", number=number)
     path = tmp_path / FILE
     os.truncate(path, path.stat().st_size - cut)
     numbers = [event.data["number"] for event in reader.read(tmp_path)]
@@ -84,7 +84,7 @@ def test_a_dead_runs_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
 def test_a_missing_record_is_not_read_over(tmp_path: Path) -> None:
     with Journal(tmp_path, "r1") as journal:
         for number in range(3):
-            journal.write("sample", "hold", number=number)
+            journal.write("note", "hold", number=number)
     path = tmp_path / FILE
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(lines[0] + lines[2])
@@ -114,7 +114,7 @@ def test_a_folder_without_journal_is_a_usage_error(tmp_path: Path) -> None:
 def test_threads_never_mix_their_lines(tmp_path: Path) -> None:
     with Journal(tmp_path, "r1") as journal:
         threads = [
-            threading.Thread(target=lambda: [journal.write("sample", "hold", text="x" * 200) for _ in range(200)])
+            threading.Thread(target=lambda: [journal.write("note", "hold", text="x" * 200) for _ in range(200)])
             for _ in range(4)
         ]
         for thread in threads:

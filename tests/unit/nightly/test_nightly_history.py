@@ -130,3 +130,20 @@ def test_a_record_that_lacks_what_matters_is_counted_as_unread(tmp_path: Path) -
     del plain["verdict"]
     (tmp_path / FILE).write_text(f"{json.dumps(plain)}\n[1]\n\n{json.dumps(dataclasses.asdict(KILL))}\n")
     assert read(tmp_path) == history.History((), unread=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("code", "abc"), ("started", float("nan")), ("started", 1e300), ("seconds", "x"), ("recovery", []),
+     ("exit", float("inf")), ("schema", float("inf")), ("faults", 5), ("attempt", None)],
+)  # fmt: skip
+def test_a_record_with_a_wrong_value_is_counted_as_unread(tmp_path: Path, name: str, wrong: object) -> None:
+    (tmp_path / FILE).write_text(json.dumps(KILL.plain() | {name: wrong}) + "\n")
+    append(tmp_path, KILL)
+    assert read(tmp_path) == history.History((KILL,), unread=1)
+
+
+def test_what_says_nothing_of_a_night_may_be_wrong_and_is_text(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(json.dumps(KILL.plain() | {"title": None, "reason": 5, "run": ["x"]}) + "\n")
+    (one,) = read(tmp_path).records
+    assert (one.title, one.reason, one.run) == ("", "5", "['x']")

@@ -13,6 +13,7 @@ from harness.cluster import local
 from harness.documents import document
 from harness.engine.options import Options
 from harness.errors import PreconditionFailed
+from harness.model.experiment import Experiment
 from harness.nightly import parts
 from harness.stack import deploy
 
@@ -104,3 +105,22 @@ def test_nothing_is_brought_up_where_there_is_no_stack_of_ours(stack: Stack) -> 
     stack.there = ()
     stack.carrier()(("mesh",))
     assert stack.asked == []
+
+
+def needing(*names: str) -> list[Experiment]:
+    return [document.load(ROOT / "experiments" / f"{name}.yaml") for name in names]
+
+
+def test_who_brings_up_nothing_is_told_once_which_parts_are_lacking_and_what_brings_them(stack: Stack) -> None:
+    stack.there = ("core", "delivery")
+    experiments = needing("orchestrator/pod_kill", "delivery/good_release", "mesh/pod_kill", "mesh/control_plane_kill")
+    assert parts.lacking(experiments, LOCAL) == (
+        "2 of 4 experiments will not begin: the stack lacks mesh; `harness up --parts delivery,mesh` brings that, "
+        "`harness nightly` what each needs in its turn"
+    )
+    assert parts.lacking(experiments, replace(LOCAL, context="staging")) == ""
+
+
+def test_where_no_part_is_lacking_nobody_is_told(stack: Stack) -> None:
+    stack.there = ("core", "mesh")
+    assert parts.lacking(needing("orchestrator/pod_kill", "mesh/pod_kill"), LOCAL) == ""

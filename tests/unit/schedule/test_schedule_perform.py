@@ -181,6 +181,16 @@ def test_what_is_logged_after_a_line_that_was_cut_off_is_read(tmp_path, left: st
     assert list(log.read(tmp_path)) == ticks
 
 
+def test_what_is_no_name_of_a_run_removes_nothing(tmp_path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (folder := tmp_path / "runs").mkdir()
+    for name in ("..", ".", "../elsewhere", str(tmp_path / "elsewhere"), 5):
+        log.append(folder, Tick("shop/kill", "2026-11-30T10:10:00Z", "2026-11-30T10:11:00Z", RAN, run=name))
+    log.thin(folder, 0)
+    assert (folder / log.FILE).exists()
+    assert (tmp_path / "elsewhere").exists()
+
+
 def test_only_folders_of_runs_that_are_no_evidence_are_removed_the_oldest_first(tmp_path) -> None:
     ended = {"run-1": 0, "run-2": 1, "run-3": 2, "run-4": 0, "run-5": 0, "run-6": 3}
     for name, code in ended.items():

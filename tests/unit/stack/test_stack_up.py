@@ -218,6 +218,20 @@ def test_a_part_that_is_there_goes(cluster: Cluster, monkeypatch: pytest.MonkeyP
     assert cluster.objects[apply.INVENTORY]["data"]["parts"] == "core"
 
 
+def test_the_definitions_of_a_part_that_goes_stay_and_are_named(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollouts = {**DEFINITION, "metadata": {"name": "rollouts.argoproj.io"}}
+    cluster.objects[apply.path(rollouts)] = rollouts
+    data = cluster.objects[apply.INVENTORY]["data"]
+    data |= {"parts": "core,delivery", "paths": json.dumps([*apply.paths(data), apply.path(rollouts)])}
+    monkeypatch.setattr(source, "key", lambda overlay, wanted, foreign: f"key-of-{wanted}")
+    told = [line for line in down("delivery") if "definitions stay" in line]
+    assert "rollouts.argoproj.io; `kubectl --kubeconfig k delete crd NAME`" in told[0]
+    assert DEFINITION["metadata"]["name"] not in told[0]
+    assert apply.path(rollouts) in cluster.objects
+
+
 def test_what_a_controller_writes_until_it_is_gone_does_not_stay(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
