@@ -57,8 +57,8 @@ def _amiss(value: Any, shape: Shape, at: str) -> str:
     if isinstance(shape, list):
         if not isinstance(value, list):
             return f"{at} is {_told(value)}, not {LIST}"
-        found = (_amiss(item, shape[0], f"{at}[{number}]") for number, item in enumerate(value))
-        return next(filter(None, found), "")
+        items = (_amiss(item, shape[0], f"{at}[{number}]") for number, item in enumerate(value))
+        return next(filter(None, items), "")
     if not isinstance(value, dict):
         return f"{at} is {_told(value)}, not {MAPPING}"
     if "*" in shape:
