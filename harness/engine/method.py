@@ -75,14 +75,14 @@ def planned(session: Session, activity: Activity) -> tuple[PlannedFault, ...]:
 async def perform(session: Session, activity: Activity, faults: tuple[PlannedFault, ...]) -> None:
     """Do what one step breaks, as often as it says, and heal it where it does not last until the method is over.
 
-    Its first targets are `faults`, unless it has them picked late; later ones are picked when their turn comes. Raises
+    Its first targets are `faults`, unless the plan has none for it; later ones are picked when their turn comes. Raises
     InjectionFailed.
     """
     spec = activity.fault
     assert spec
     for number in range(1, spec.times + 1):
         began = time.monotonic()
-        if number > 1 or (spec.late and not faults):
+        if number > 1 or not faults:
             faults = await additions.add(session, activity, number)
         await inject_in_groups(session, faults, spec.target.at_once, lasting=spec.duration)
         if spec.closes:

@@ -32,6 +32,7 @@ async def resolve(
     chance: random.Random,
     *,
     taken: frozenset[str],
+    gone: frozenset[str] = frozenset(),
     inside: Callable[[Mapping[str, Any], str], str] | None = None,
     patience: float | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -39,7 +40,8 @@ async def resolve(
 ) -> tuple[Victim, ...]:
     """Return the named targets of one rule; raises UsageError when there are too few.
 
-    `taken` holds the UIDs that an earlier fault of the same plan has already; `inside` says which containers of a pod
+    `taken` holds the UIDs that an earlier fault of the same plan has already, `gone` those that it loses: a step of
+    another driver that would need one of these picks nothing yet, because its driver looks when its turn comes; `inside` says which containers of a pod
     the fault acts on. With `patience`, in seconds, pods whose container the kubelet would start again late are passed
     over for others: what they would show is its back-off. `tell` is given how a share became a count. Raises
     InjectionFailed when too few would be back in time.
@@ -52,7 +54,17 @@ async def resolve(
     found, where = [victim for victim, _ in matching], kind.words(target) or "all workers"
     free = [victim for victim in found if taken.isdisjoint(victim.uids)]
     if target.rule:
-        free = chosen.candidates(target.rule, free)
+        meant, free = chosen.candidates(target.rule, found), chosen.candidates(target.rule, free)
+        enough = len(free) >= target.least and not (target.rule.every or target.rule.share)
+        if not enough and not all(gone.isdisjoint(victim.uids) for victim in meant):
+            return ()
+        if meant and not free:
+            raise UsageError(
+                f"every {target.kind} that matches is broken by an earlier step",
+                where=where,
+                why="two faults that may overlap never have the same target",
+                hint="a step before this one that heals them, or one of the two alone",
+            )
     if not target.rule and len(free) < min(len(found), target.least):
         raise UsageError(
             f"{target.least} {target.kind}s wanted, {len(free)} of {len(found)} are free",

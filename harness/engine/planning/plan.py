@@ -64,6 +64,7 @@ async def resolve(
             spec.target,
             chance,
             taken=taken | _taken(drawn[:number], faults),
+            gone=frozenset(uid for fault in faults if fault.instant for uid in fault.victim.uids),
             inside=FAULTS[spec.kind].inside,
             patience=patience,
             tell=shares.append,

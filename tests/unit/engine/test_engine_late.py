@@ -12,7 +12,8 @@ from harness.engine import announce
 from harness.engine.planning import caps, plan
 from harness.errors import UsageError
 from harness.journal import reader
-from harness.model.fault import Hand
+from harness.model.experiment import Experiment
+from harness.model.fault import Hand, Rule
 from harness.model.plan import PlannedFault, Victim
 from tests.unit.documents.test_documents_composition import text
 from tests.unit.engine.test_engine_composition import experiment, names, planned
@@ -108,3 +109,32 @@ async def test_what_the_seed_leaves_out_is_not_picked_late_either(walk, session)
     await walk(made, 4)
     assert len(session.plan.faults) == 2
     assert session.plan.faults[-1].activity not in session.plan.left_out
+
+
+def as_their_driver_picks(made: Experiment, rule: Rule) -> Experiment:
+    steps = [replace(one, fault=replace(one.fault, target=replace(one.fault.target, rule=rule))) for one in made.method]
+    return replace(made, method=tuple(steps))
+
+
+EVERY = Rule(kind="pod", every=True)
+TWICE = ("a|pod_kill|", "b|pod_kill|")
+
+
+async def test_what_another_drivers_step_would_kill_again_is_picked_by_then_as_that_driver_does(walk, session) -> None:
+    made = as_their_driver_picks(experiment(*TWICE, caps="pods: 2"), EVERY)
+    plan_of_one = await planned(made, 1)
+    assert [fault.activity for fault in plan_of_one.faults] == ["a"]
+    assert "1 of shop/a=b, picked when its turn comes" in plan.text(made, plan_of_one)
+    await walk(made, 1)
+    assert names(session.plan) == ["web-0", "web-1"]
+
+
+async def test_another_drivers_step_that_picks_others_than_the_one_before_is_planned() -> None:
+    made = as_their_driver_picks(experiment(*TWICE, caps="pods: 2"), Rule(kind="pod"))
+    assert names(await planned(made, 2)) == ["web-0", "web-1"]
+
+
+async def test_what_another_drivers_step_would_break_twice_is_refused_and_named_as_broken_already() -> None:
+    made = as_their_driver_picks(experiment("a|pod_freeze|", "b|pod_freeze|", caps="pods: 2"), EVERY)
+    with pytest.raises(UsageError, match="every pod that matches is broken by an earlier step"):
+        await planned(made, 1)
