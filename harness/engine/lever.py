@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
+import anyio
+
+from harness.cluster import observe
 from harness.cluster.kube import Kube
 from harness.engine import contexts, lease
 from harness.engine.contexts import OPT_IN_LABEL
@@ -19,6 +22,7 @@ _CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 NAME = "chaos-lever"
 # Who pulls a lever or releases it needs these; a run needs to see it, and no more.
 VERBS = "get,create,patch,delete"
+PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 
 async def read(kube: Kube, namespace: str = NAMESPACE) -> dict[str, str] | None:
@@ -87,7 +91,7 @@ async def _everywhere(kube: Kube, places: Iterable[str], act: Callable[[str], Aw
     refused: dict[str, ApiError] = {}
     for place in places:
         try:
-            await act(place)
+            await _insist(act, place)
         except ApiError as error:
             if error.status != 403:
                 raise
@@ -107,6 +111,16 @@ async def _everywhere(kube: Kube, places: Iterable[str], act: Callable[[str], Aw
             + ", and a rolebinding for whoever pulls it",
         )
     return reached
+
+
+async def _insist(act: Callable[[str], Awaitable[None]], place: str) -> None:
+    """Ask an API server that is busy or begins anew again: when people want a stop, it may be both."""
+    for pause in PAUSES:
+        with observe.asked_again():
+            await act(place)
+            return
+        await anyio.sleep(pause)
+    await act(place)
 
 
 async def pulls(kube: Kube, namespace: str = NAMESPACE) -> AsyncIterator[dict[str, str]]:
