@@ -40,11 +40,11 @@ async def resolve(
 ) -> tuple[Victim, ...]:
     """Return the named targets of one rule; raises UsageError when there are too few.
 
-    `taken` holds the UIDs that an earlier fault of the same plan has already, `gone` those that it loses: a step of
-    another driver that would need one of these picks nothing yet, because its driver looks when its turn comes; `inside` says which containers of a pod
-    the fault acts on. With `patience`, in seconds, pods whose container the kubelet would start again late are passed
-    over for others: what they would show is its back-off. `tell` is given how a share became a count. Raises
-    InjectionFailed when too few would be back in time.
+    `taken` holds the UIDs that an earlier fault of the same plan has already, `gone` those that it loses: where another
+    driver's step needs one of these nothing is picked yet, for that driver looks when the step's turn comes. `inside`
+    says which containers of a pod the fault acts on. With `patience`, in seconds, pods whose container the kubelet
+    would start again late are passed over for others: what they would show is its back-off. `tell` is given how a
+    share became a count. Raises InjectionFailed when too few would be back in time.
     """
     kind = KINDS[target.kind]
     # Without a look at nodes zones are not known, and pods are picked by owner and age.
