@@ -84,7 +84,14 @@ class Commands:
         argv = [word.replace(NODE, self.table.nodes[node]).replace(COMMAND, command) for word in words]
         try:
             done = subprocess.run(
-                argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=COMMAND_SECONDS, check=False
+                argv,
+                capture_output=True,
+                text=True,
+                # In whichever language a tool speaks.
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=COMMAND_SECONDS,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Refused("failed", f"'{name}' of {node} did not end", str(error)[:SHOWN]) from None

@@ -63,7 +63,7 @@ class Keeper:
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._settling: set[str] = set()
         for run in list(ledger.runs):
-            self.expire(run, "the keeper started anew")
+            self.expire(run, "the keeper started anew", doubted=True)
 
     def _lock(self, run: str, fault: str) -> threading.Lock:
         with self.ledger.lock:
@@ -82,9 +82,8 @@ class Keeper:
                 if run in self.ledger.expired and run != MENDING:
                     raise Refused("expired", f"run {run} has expired")
                 if not self.ledger.runs and not self.live:
+                    self.ledger.owe(run, {})
                     self.live = run
-                    self.ledger.runs[run] = {}
-                    self.ledger.save()
                     return {"version": self.version}
                 if not self.live and time.monotonic() - began > self.patience:
                     left = [fault for faults in self.ledger.runs.values() for fault in faults]
@@ -106,8 +105,7 @@ class Keeper:
             if self.docker.inspect(op["container"]) is None:
                 raise Refused("gone", f"there is no container {op['container']}")
         with self.ledger.lock:
-            self._faults(run)[fault] = undo
-            self.ledger.save()
+            self.ledger.owe(run, {**self._faults(run), fault: undo})
         return {}
 
     def apply(self, run: str, fault: str, ops: list[Op]) -> dict[str, Any]:
@@ -141,8 +139,8 @@ class Keeper:
                     if last:
                         self.forget(run, fault)
                     return True
-                except Refused as refused:
-                    self.errors[fault] = str(refused)
+                except Exception as error:  # whatever it is: what was not seen undone is tried again
+                    self.errors[fault] = _words(error)
             say(f"run {run}: {fault} is not healed: {self.errors[fault]}")
             if give_up():
                 return False
@@ -161,7 +159,7 @@ class Keeper:
         with self.ledger.lock:
             self.errors.pop(fault, None)
             if self.ledger.runs.get(run, {}).pop(fault, None) is not None:
-                self.ledger.save()
+                self.ledger.note()
         return {}
 
     def end(self, run: str) -> dict[str, Any]:
@@ -173,7 +171,7 @@ class Keeper:
             else:
                 self.live = ""
                 del self.ledger.runs[run]
-                self.ledger.save()
+                self.ledger.note()
         return {"left": left}
 
     def status(self) -> dict[str, Any]:
@@ -189,8 +187,11 @@ class Keeper:
                 "errors": dict(self.errors),
             }
 
-    def expire(self, run: str, why: str) -> None:
-        """End a run for good and heal what it registered, in the background."""
+    def expire(self, run: str, why: str, *, doubted: bool = False) -> None:
+        """End a run for good and heal what it registered, in the background.
+
+        It is `doubted` whether its effects had been answered: those of a keeper that died go on without it.
+        """
         with self.ledger.lock:
             self.live = "" if self.live == run else self.live
             if run not in self.ledger.runs or run in self._settling:
@@ -199,42 +200,47 @@ class Keeper:
             self.ledger.expired.append(run)
             faults = dict(self.ledger.runs[run])
         say(f"run {run} expired: {why}; healing {', '.join(faults) or 'nothing'}")
-        threading.Thread(target=self._settle, args=(run, faults), daemon=True).start()
+        threading.Thread(target=self._settle, args=(run, faults, doubted), daemon=True).start()
 
-    def _settle(self, run: str, faults: dict[str, list[Op]]) -> None:
+    def _settle(self, run: str, faults: dict[str, list[Op]], doubted: bool) -> None:
         # What frees a node comes first: whatever runs inside one waits for it.
         host = [fault for fault, undo in faults.items() if any(op["op"] in HOST_LEVEL for op in undo)]
         late = [fault for fault, undo in faults.items() if undo and all(map(self._asked_of_the_cluster, undo))]
-        first = self._start(run, host)
+        again = [fault for fault in faults if doubted and fault not in late]
+        first = self._start(run, host, last=not doubted)
         with self.ledger.lock:
-            self.ledger.save()
+            self.ledger.note()
         until = time.monotonic() + FIRST_GROUP_SECONDS
         for thread in first:
             thread.join(max(0.0, until - time.monotonic()))
-        rest = self._start(run, [fault for fault in faults if fault not in (*host, *late)])
+        rest = self._start(run, [fault for fault in faults if fault not in (*host, *late)], last=not doubted)
         rest += self._start(run, late, last=False)
         self._tell(run, cluster.EXPIRE, "marking the run expired")
         for thread in (*first, *rest):
             thread.join()
-        self._once_more(run, late)
+        self._once_more(run, late, again)
         self._tell(run, cluster.CLEAR, "deleting the run's faults")
         with self.ledger.lock:
             self.ledger.runs.pop(run, None)
             self._settling.discard(run)
-            self.ledger.save()
+            self.ledger.note()
         say(f"run {run} is healed")
 
     def _asked_of_the_cluster(self, op: Op) -> bool:
         return (op["op"], op["container"]) == ("exec", self.control_plane)
 
-    def _once_more(self, run: str, faults: Collection[str]) -> None:
-        """Undo again what may have arrived since; gives up after `patience`, for the first time was enough."""
-        if faults:
+    def _once_more(self, run: str, late: Collection[str], again: Collection[str]) -> None:
+        """Undo again what may have arrived since.
+
+        It gives up after `patience` on what is asked of the cluster, which may have no API server for long; of nodes
+        nobody else knows.
+        """
+        if late or again:
             time.sleep(self.in_flight)
             until = time.monotonic() + self.patience
-            for thread in self._start(run, faults, lambda: time.monotonic() > until):
+            for thread in (*self._start(run, again), *self._start(run, late, lambda: time.monotonic() > until)):
                 thread.join()
-        for fault in faults:
+        for fault in late:
             self.forget(run, fault)
 
     def _start(
@@ -257,7 +263,11 @@ class Keeper:
                 self._undo(op)
                 self.errors.pop(what, None)
                 return
-            except Refused as refused:
-                self.errors[what] = str(refused)
-                say(f"run {run}: {what}: {refused}")
+            except Exception as error:  # whatever it is: agents wait for the mark
+                self.errors[what] = _words(error)
+                say(f"run {run}: {what}: {self.errors[what]}")
             time.sleep(BACKOFF[min(tries, len(BACKOFF) - 1)])
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, Refused) else repr(error)

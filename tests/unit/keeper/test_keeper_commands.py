@@ -107,6 +107,12 @@ def test_a_command_that_fails_says_why(machines: Machines) -> None:
         machines.driver.inspect("node-a")
 
 
+def test_what_a_tool_says_in_no_known_writing_is_told_all_the_same(machines: Machines) -> None:
+    (machines.folder / "vm-a").write_bytes(b"arr\xeat\xe9\n")
+    with pytest.raises(Refused, match="'state' of node-a printed 'arr.t.'"):
+        machines.driver.inspect("node-a")
+
+
 def test_a_node_that_is_not_in_the_table_is_none_and_is_never_taken_for_undone(machines: Machines) -> None:
     assert machines.driver.inspect("node-c") is None
     with pytest.raises(Refused) as refused:
