@@ -160,6 +160,20 @@ def test_a_public_document_gets_its_run(shops: LocalCluster, tmp_path: Path) -> 
     assert sum(event["type"] == "fault.felt" for event in journal) == 2
 
 
+@pytest.mark.case(24, "a document that kills all pods twice", "the second time those that came since")
+def test_what_is_killed_twice_is_killed_twice(shops: LocalCluster, tmp_path: Path) -> None:
+    before = uids(shops, INSIDE)
+    everyone = terminate(label_selector="app=web", ns=INSIDE, all=True, grace_period=0) | {"pauses": {"after": 10}}
+    code, told, journal = run(tmp_path, everyone, {**everyone, "name": "once more"}, ours=False)
+    assert code == 0, told
+    assert "picked when its turn comes" in told
+    plans = [event["data"]["faults"] for event in journal if event["type"] == "plan"]
+    killed = {fault["victim"]["uid"] for planned in plans for fault in planned}
+    assert (len(killed), sum(event["type"] == "fault.felt" for event in journal)) == (4, 4)
+    assert before < killed
+    assert not killed & uids(shops, INSIDE)
+
+
 def test_a_cordon_is_undone_and_its_rollback_has_nothing_left_to_do(
     shops: LocalCluster, as_found: None, tmp_path: Path
 ) -> None:
