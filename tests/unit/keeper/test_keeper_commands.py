@@ -109,7 +109,7 @@ def test_a_command_that_fails_says_why(machines: Machines) -> None:
 
 def test_what_a_tool_says_in_no_known_writing_is_told_all_the_same(machines: Machines) -> None:
     (machines.folder / "vm-a").write_bytes(b"arr\xeat\xe9\n")
-    with pytest.raises(Refused, match="'state' of node-a printed 'arr.t.'"):
+    with pytest.raises(Refused, match=r"'state' of node-a printed 'arr.t.'"):
         machines.driver.inspect("node-a")
 
 
