@@ -73,7 +73,7 @@ async def on_signal(abort: Abort, healer: Callable[[], Healer], say: Callable[[s
                 once_more = "; once more leaves at once and the keeper heals" if alive else ""
                 say(f"{name}: undoing{once_more}")
             elif alive and time.monotonic() - abort.at > REPEAT_SECONDS:
-                os.write(2, b"\nleaving now; the keeper heals what is left\n")
+                _told(b"\nleaving now; the keeper heals what is left\n")
                 os._exit(Exit.INTERRUPTED)
             elif not alive:
                 say("the undo is under way and nobody else would do it: please wait")
@@ -94,8 +94,13 @@ def undisturbed(abort: Abort) -> Iterator[None]:
 
 
 def _put_off(*_: object) -> None:
+    _told(b"\nthe undo is over; the verdict is being written\n")
+
+
+def _told(words: bytes) -> None:
+    # The terminal may be gone by now.
     with contextlib.suppress(OSError):
-        os.write(2, b"\nthe undo is over; the verdict is being written\n")
+        os.write(2, words)
 
 
 async def on_lost_lease(abort: Abort, lease: Leases, say: Callable[[str], None]) -> None:

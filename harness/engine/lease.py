@@ -288,10 +288,14 @@ def unkept(item: dict[str, Any]) -> bool:
     return bool((item["metadata"].get("annotations") or {}).get(KEPT) == "false")
 
 
-async def clear(kube: Kube, namespace: str = NAMESPACE) -> None:
-    """Delete the Lease, as `harness undo` does after everything was healed."""
+async def clear(kube: Kube, namespace: str, holder: str) -> None:
+    """Delete the Lease of a dead holder, or of none, as `harness undo` does; one that a run took since stays."""
+    lease = await current(kube, namespace)
+    if lease is None or (lease.get("spec", {}).get("holderIdentity") or "") not in ("", holder):
+        return
     try:
-        await kube.delete(f"{LEASES.format(namespace)}/{NAME}")
+        await kube.delete(f"{LEASES.format(namespace)}/{NAME}", version=lease["metadata"]["resourceVersion"])
     except ApiError as error:
-        if error.status != 404:
+        # Whoever took it at this moment has it.
+        if error.status not in (404, 409):
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -97,13 +96,18 @@ def undo(entry: Entry) -> None:
     if entry["op"] == "resource":
         left.end(entry["pod"], entry["worker"])
     if entry["op"] == "packets":
-        # A pod that is gone took its namespace with it.
-        with contextlib.suppress(Refused):
-            handle = _network(entry["pod"])
-            try:
-                supervising.clear([handle], entry["chain"])
-            finally:
-                os.close(handle)
+        _clear(entry["pod"], entry["chain"])
+
+
+def _clear(pod: str, chain: str) -> None:
+    try:
+        handle = _network(pod)
+    except Refused:
+        return  # a pod that is gone took its namespace with it
+    try:
+        supervising.clear([handle], chain)
+    finally:
+        os.close(handle)
 
 
 def sweep() -> None:

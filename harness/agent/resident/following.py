@@ -39,12 +39,12 @@ class Follower:
                 version = self._list()
                 self.answers, failures = True, 0
                 self._watch(version, over)
-            except (Unreachable, Answered) as error:
+            except Exception as error:  # whatever it is: who does not follow hears of no undo
                 if isinstance(error, Answered) and error.status == _GONE:
                     continue
                 self.answers = False
                 if failures == 0:
-                    say(f"{self._path}: {error}")
+                    say(f"{self._path}: {error if isinstance(error, Unreachable | Answered) else repr(error)}")
                 over.wait(BACKOFF[min(failures, len(BACKOFF) - 1)])
                 failures += 1
 

@@ -65,11 +65,16 @@ class Agent:
     def do(self, fault: Fault) -> bool:
         """Do a fault, once, and say whether it is for this agent to do; what cannot be done leaves nothing behind."""
         with self._lock_of(fault.key):
-            entry = effecting.owed(fault)
-            if not self.ledger.owe(fault.key, entry):
-                # Begun before, by this agent or the one before it, or too late.
-                if self.ledger.expired(fault.run):
-                    self._tell(fault.path, {"message": f"run {fault.run} is over"})
+            try:
+                entry = effecting.owed(fault)
+                if not self.ledger.owe(fault.key, entry):
+                    # Begun before, by this agent or the one before it, or too late.
+                    if self.ledger.expired(fault.run):
+                        self._tell(fault.path, {"message": f"run {fault.run} is over"})
+                    return False
+            except Exception as error:  # whatever it is: whoever waits for a word is to hear why
+                say(f"{fault.path} is refused: {_words(error)}")
+                self._tell(fault.path, {"message": f"refused: {_words(error)}"})
                 return False
             self.leases.begin(fault.run)
             with self._lock:
@@ -78,9 +83,9 @@ class Agent:
                 if entry["found"]:
                     raise Refused(entry["found"], "its undo would change what was found")
                 evidence = self._make(fault)
-            except (Refused, OSError) as error:
-                say(f"{fault.path} is refused: {error}")
-                self._undo(fault.key, f"it could not be done: {error}")
+            except Exception as error:  # whatever it is: what was begun of it is undone
+                say(f"{fault.path} is refused: {_words(error)}")
+                self._undo(fault.key, f"it could not be done: {_words(error)}")
                 return True
         say(f"{fault.path} is done")
         self.counts[f"done_{fault.op}"] += 1
@@ -208,8 +213,8 @@ class Agent:
             facts = worker.end(why) if worker else {}
             if worker is None or entry["op"] == "resource":
                 effecting.undo(entry)
-        except (Refused, OSError) as error:
-            say(f"{path} is not healed: {error}")
+        except Exception as error:  # whatever it is: it is tried again
+            say(f"{path} is not healed: {_words(error)}")
             self.counts["unhealed"] += 1
             with self._lock:
                 self._failed[key] = why
@@ -223,6 +228,10 @@ class Agent:
         evidence = {"evidence": {entry.get("op", "packets"): facts}} if facts else {}
         self._tell(path, {"healedAt": now(), "message": why, **evidence})
         return True
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, Refused | OSError) else repr(error)
 
 
 def _amiss(pod: str, worker: Supervised) -> str:

@@ -10,6 +10,8 @@ from harness.agent.resident.api import Answered, Api, Unreachable
 
 AGAIN_SECONDS = 1.0
 MOST = 1000
+# One that starts or is busy says so, and one that starts knows nobody's rights yet.
+LATER = (401, 403, 409, 429)
 Facts = dict[str, Any]
 
 
@@ -29,7 +31,7 @@ class Statuses:
                 self._changed.notify_all()
 
     def write(self) -> None:
-        """Write for ever; a resource that is gone needs no status."""
+        """Write for ever; a resource that is gone needs no status, and what is never taken holds nothing up."""
         while True:
             with self._changed:
                 self._writing = ""
@@ -39,9 +41,9 @@ class Statuses:
                 facts = self._waiting.pop(path)
             try:
                 self._api.patch(f"{path}/status", {"status": facts})
-            except Answered:
-                continue
-            except Unreachable:
+            except (Answered, Unreachable) as error:
+                if isinstance(error, Answered) and error.status < 500 and error.status not in LATER:
+                    continue
                 with self._changed:
                     self._waiting[path] = merged(facts, self._waiting.get(path, {}))
                 time.sleep(AGAIN_SECONDS)

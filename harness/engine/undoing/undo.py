@@ -66,7 +66,7 @@ async def _undo(kube: Kube, cluster: LocalCluster | None, say: Callable[[str], N
         if not run:
             same = [item for item in leases if holder and item["spec"].get("holderIdentity") == holder]
             for place in {scope.system, *(item["metadata"]["namespace"] for item in same)}:
-                await lease.clear(kube, place)
+                await lease.clear(kube, place, holder or "")
     finally:
         await healer.end()
     if failed:
@@ -98,10 +98,12 @@ async def _beat(healer: Healer) -> None:
 
 
 async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], failed: list[str]) -> None:
-    fault, operations = resource.planned(item), item["spec"].get("undo") or []
-    kind, note = FAULTS.get(fault.kind), reach.note(fault)
-    note["undo"] = operations
+    what, operations = item["metadata"]["name"], item["spec"].get("undo") or []
     try:
+        fault = resource.planned(item)
+        what = f"{fault.kind} on {fault.victim}"
+        kind, note = FAULTS.get(fault.kind), reach.note(fault)
+        note["undo"] = operations
         with anyio.fail_after(HEAL_SECONDS):
             by_path = HANDS[fault.hand].undo if fault.hand in HANDS and kind is None else None
             if by_path:
@@ -114,10 +116,13 @@ async def _one(item: dict[str, Any], reach: Reach, say: Callable[[str], None], f
                 await _forget(reach, fault)
         await resource.delete(reach.kube, fault)
     except (HarnessError, TimeoutError) as error:
-        failed.append(f"{fault.kind} on {fault.victim}: {str(error) or healing.late(fault, reach, HEAL_SECONDS)}")
+        failed.append(f"{what}: {str(error) or healing.late(fault, reach, HEAL_SECONDS)}")
+        return
+    except Exception as bug:  # one undo that breaks must not cut the others
+        failed.append(f"{what}: {type(bug).__name__}: {bug}")
         return
     left = [await healing.left_of(fault, reach)] if kind else []
-    say("; ".join([f"healed {fault.kind} on {fault.victim}", *note.get("left", []), *filter(None, left)]))
+    say("; ".join([f"healed {what}", *note.get("left", []), *filter(None, left)]))
 
 
 async def _by_ledger(fault: PlannedFault, operations: Sequence[dict[str, Any]], reach: Reach, *, known: bool) -> None:

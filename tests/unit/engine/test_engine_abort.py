@@ -174,6 +174,28 @@ async def test_a_lease_that_a_healer_marked_ends_the_run() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_second_signal_leaves_at_once_also_where_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hung_up(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    left, interrupted, keeper = anyio.Event(), Abort(), SilentKeeper()
+    healer: Any = type("Own", (), {"own": True, "lost": keeper.lost})
+    monkeypatch.setattr(abort.os, "write", hung_up)
+    monkeypatch.setattr(abort.os, "_exit", lambda code: left.set())
+    monkeypatch.setattr(abort, "REPEAT_SECONDS", -1.0)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as together:
+            together.start_soon(abort.on_signal, interrupted, lambda: healer, lambda line: None)
+            await anyio.wait_all_tasks_blocked()
+            signal.raise_signal(signal.SIGHUP)
+            with interrupted.scope:
+                await anyio.sleep_forever()
+            signal.raise_signal(signal.SIGHUP)
+            await left.wait()
+            together.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
 async def test_a_further_ctrl_c_does_not_cost_an_interrupted_run_its_verdict(capfd: pytest.CaptureFixture[str]) -> None:
     interrupted, before = Abort(), signal.getsignal(signal.SIGINT)
     interrupted.pull("SIGINT", "SIGINT was received")

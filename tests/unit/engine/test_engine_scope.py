@@ -314,6 +314,28 @@ async def test_undo_waits_for_a_run_that_no_keeper_knows(held: Callable[..., Lea
         await undo.undo(server, None, lambda _: None)  # type: ignore[arg-type]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("later", [(), ("run-2",)])
+async def test_undo_takes_no_lease_from_a_run_that_began_meanwhile(
+    held: Callable[..., Leases], monkeypatch: pytest.MonkeyPatch, later: tuple[str, ...]
+) -> None:
+    server = Server({})
+    await held(server, "run-1", Scope(), "shop").acquire(holder_is_dead=False)
+
+    async def lapsed(_: Any, namespace: str = SYSTEM) -> dict[str, Any]:
+        return await server.get(f"{scope.LEASES.format(namespace)}/{scope.LEASE}")
+
+    async def healing(*_: Any) -> list[dict[str, Any]]:
+        for run in later:
+            await held(server, run, Scope(), "shop").acquire(holder_is_dead=False)
+        return []
+
+    monkeypatch.setattr(lease, "outlive", lapsed)
+    monkeypatch.setattr(undo.resource, "list_all", healing)
+    await undo.undo(server, None, lambda _: None)  # type: ignore[arg-type]
+    assert [item["spec"]["holderIdentity"] for item in server.leases()] == [*later, *later]
+
+
 PROXY = "http://127.0.0.1:8001/api/v1/namespaces/{}/services/{}/proxy/carts"
 
 

@@ -78,6 +78,15 @@ async def test_what_somebody_else_has_set_is_named() -> None:
     assert failed == []
 
 
+@pytest.mark.parametrize("strange", [{"undo": [{"op": "restore"}]}, {"target": {"kind": "pod", "moon": "full"}}])
+async def test_what_an_undo_of_another_version_breaks_is_told_and_cuts_no_other(strange: dict[str, Any]) -> None:
+    server = Server(web(3))
+    item = await broken(server)
+    _, failed = await undone({**item, "spec": {**item["spec"], **strange}}, server)
+    assert len(failed) == 1
+    assert "Error" in failed[0]
+
+
 async def test_a_release_whose_pods_are_still_there_is_not_told_as_gone() -> None:
     server = Server(web(3))
     item = await broken(server, planned("workload_release"))

@@ -72,13 +72,21 @@ def lower(limits: Sequence[Limit]) -> Facts:
 def give_back(container: str, limits: Sequence[Limit]) -> None:
     """Give processes of a container what they had, where their limit is still the one that was set.
 
-    So do those that were started since, which inherited it. One that has ended needs nothing. Raises Refused.
+    So do those that were started since, which inherited it. One that has ended needs nothing. Raises Refused where one
+    did not get it, after the others.
     """
+    failed: list[Refused] = []
     for pid in pods.inside(container) if limits else ():
         soft, hard = _limits(pid)
         before = next((one["soft"] for one in _candidates(pid, limits) if soft == one["to"]), None)
-        if before is not None:
+        if before is None:
+            continue
+        try:
             _as_user(pid, before if hard == resource.RLIM_INFINITY else min(before, hard), hard)
+        except Refused as refused:
+            failed.append(refused)
+    if failed:
+        raise failed[0]
 
 
 def _candidates(pid: int, limits: Sequence[Limit]) -> Iterator[Limit]:

@@ -95,7 +95,7 @@ def name_of(pid: int) -> str:
     A kubelet gives each container a file for its last words, in a folder of that name.
     """
     try:
-        lines = (PROC / str(pid) / "mountinfo").read_text().splitlines()
+        lines = _read(pid, "mountinfo").splitlines()
     except OSError:
         return ""
     return next((found[1] for line in lines if (found := _LAST_WORDS.search(line.split()[3]))), "")
@@ -117,7 +117,7 @@ def age(pid: int) -> float:
 def status(pid: int) -> dict[str, str]:
     """Return what the kernel says of a process; nothing of one that is gone."""
     try:
-        lines = (PROC / str(pid) / "status").read_text().splitlines()
+        lines = _read(pid, "status").splitlines()
     except OSError:
         return {}
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
@@ -150,7 +150,7 @@ def _pids() -> list[int]:
 def paths(pid: int) -> str:
     """Return the paths of a process's control groups, a line for each tree; nothing of one that is gone."""
     try:
-        return (PROC / str(pid) / "cgroup").read_text()
+        return _read(pid, "cgroup")
     except OSError:
         return ""
 
@@ -158,7 +158,12 @@ def paths(pid: int) -> str:
 def _parent_and_birth(pid: int) -> tuple[int, int] | None:
     try:
         # What stands before the last bracket is the program's name, and may hold anything.
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        fields = _read(pid, "stat").rpartition(")")[2].split()
     except OSError:
         return None
     return int(fields[1]), int(fields[19])
+
+
+def _read(pid: int, name: str) -> str:
+    # A name may be in any writing, and the kernel cuts it off within a letter.
+    return (PROC / str(pid) / name).read_text(errors="replace")
