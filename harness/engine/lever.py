@@ -16,7 +16,7 @@ from harness.cluster.kube import Kube
 from harness.engine import contexts, lease
 from harness.engine.contexts import OPT_IN_LABEL
 from harness.engine.preflight.scope import SYSTEM as NAMESPACE
-from harness.errors import ApiError, PreconditionFailed
+from harness.errors import ApiError, ClusterUnreachable, PreconditionFailed
 
 _CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 NAME = "chaos-lever"
@@ -116,11 +116,13 @@ async def _everywhere(kube: Kube, places: Iterable[str], act: Callable[[str], Aw
 async def _insist(act: Callable[[str], Awaitable[None]], place: str) -> None:
     """Ask an API server that is busy or begins anew again: when people want a stop, it may be both."""
     for pause in PAUSES:
-        with observe.asked_again():
-            await act(place)
-            return
+        try:
+            return await act(place)
+        except (ApiError, ClusterUnreachable) as error:
+            if not observe.unanswered(error):
+                raise
         await anyio.sleep(pause)
-    await act(place)
+    return await act(place)
 
 
 async def pulls(kube: Kube, namespace: str = NAMESPACE) -> AsyncIterator[dict[str, str]]:
