@@ -82,7 +82,7 @@ async def perform(session: Session, activity: Activity, faults: tuple[PlannedFau
     assert spec
     for number in range(1, spec.times + 1):
         began = time.monotonic()
-        if number > 1 or not faults:
+        if number > 1 or (spec.may_wait and not faults):
             faults = await additions.add(session, activity, number)
         await inject_in_groups(session, faults, spec.target.at_once, lasting=spec.duration)
         if spec.closes:

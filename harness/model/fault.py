@@ -134,6 +134,11 @@ class FaultSpec:
     place: str = field(default="", compare=False)
 
     @property
+    def may_wait(self) -> bool:
+        """Say whether its targets may be picked when its turn comes: so the document says, or another driver does."""
+        return self.late or self.target.rule is not None
+
+    @property
     def closes(self) -> bool:
         """Say whether it is healed before its step is over."""
         return self.duration is not None or self.times > 1

@@ -101,6 +101,8 @@ def rule(target: Target) -> str:
     """Say how many of which a rule takes."""
     many = f"at most {target.share.shown}" if target.share and target.share.drawn else ""
     many = many or (target.share.shown if target.share else str(target.least))
+    if target.rule and (target.rule.every or target.rule.share):
+        many = "all" if target.rule.every else f"{target.rule.share} %"
     return f"{many} of {KINDS[target.kind].words(target)}"
 
 

@@ -166,7 +166,7 @@ def test_what_is_killed_twice_is_killed_twice(shops: LocalCluster, tmp_path: Pat
     everyone = terminate(label_selector="app=web", ns=INSIDE, all=True, grace_period=0) | {"pauses": {"after": 10}}
     code, told, journal = run(tmp_path, everyone, {**everyone, "name": "once more"}, ours=False)
     assert code == 0, told
-    assert "picked when its turn comes" in told
+    assert f"all of {INSIDE}/app=web, picked when its turn comes" in told
     plans = [event["data"]["faults"] for event in journal if event["type"] == "plan"]
     killed = {fault["victim"]["uid"] for planned in plans for fault in planned}
     assert (len(killed), sum(event["type"] == "fault.felt" for event in journal)) == (4, 4)

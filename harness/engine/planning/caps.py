@@ -59,7 +59,7 @@ def to_come(
     """List the faults whose targets are picked when their turn comes, as long as they are not."""
     picked = {fault.activity for fault in faults}
     drawn = [one.fault for one in experiment.method if one.fault and one.name not in left_out]
-    return tuple(spec for spec in drawn if spec.activity not in picked)
+    return tuple(spec for spec in drawn if spec.may_wait and spec.activity not in picked)
 
 
 def most_together(

@@ -33,7 +33,8 @@ def lines(experiment: Experiment, plan: Plan, most: tuple[int, int]) -> list[str
     found += [f"    overlap: {words}" for words in _overlaps(drawn, plan)]
     allowed = f"; the caps allow {caps.pods} and {caps.nodes}" if experiment.promising else ""
     counted = f"{most[0]} pods and {most[1]} nodes"
-    later = any(spec.target.share and (not faults[spec.activity] or spec.times > 1) for spec in specs)
+    later = any(spec.target.share and (spec.late or spec.times > 1) for spec in specs)
+    later |= any(spec.target.rule and not faults[spec.activity] for spec in specs)
     told = f"at least {counted}, a share is counted when its turn comes" if later else f"at most {counted}"
     found.append(f"  together {told}{allowed}")
     if experiment.choices:

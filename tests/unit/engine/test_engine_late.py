@@ -124,7 +124,9 @@ async def test_what_another_drivers_step_would_kill_again_is_picked_by_then_as_t
     made = as_their_driver_picks(experiment(*TWICE, caps="pods: 2"), EVERY)
     plan_of_one = await planned(made, 1)
     assert [fault.activity for fault in plan_of_one.faults] == ["a"]
-    assert "1 of shop/a=b, picked when its turn comes" in plan.text(made, plan_of_one)
+    shown = plan.text(made, plan_of_one)
+    assert "all of shop/a=b, picked when its turn comes" in shown
+    assert "together at least 2 pods" in shown
     await walk(made, 1)
     assert names(session.plan) == ["web-0", "web-1"]
 
