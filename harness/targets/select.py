@@ -99,11 +99,15 @@ async def resolve(
 
 def rule(target: Target) -> str:
     """Say how many of which a rule takes."""
-    many = f"at most {target.share.shown}" if target.share and target.share.drawn else ""
-    many = many or (target.share.shown if target.share else str(target.least))
-    if target.rule and (target.rule.every or target.rule.share):
-        many = "all" if target.rule.every else f"{target.rule.share} %"
-    return f"{many} of {KINDS[target.kind].words(target)}"
+    return f"{_many(target)} of {KINDS[target.kind].words(target)}"
+
+
+def _many(target: Target) -> str:
+    if target.share:
+        return f"at most {target.share.shown}" if target.share.drawn else target.share.shown
+    if target.rule and target.rule.every:
+        return "all"
+    return f"{target.rule.share} %" if target.rule and target.rule.share else str(target.least)
 
 
 def late(target: Target) -> str:
